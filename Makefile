@@ -1,0 +1,68 @@
+# Knowhow. `make help` lists the targets.
+PYTHON ?= python3
+KNOWHOW_DEVICE ?= $(if $(wildcard /dev/nvidia0),cuda,cpu)
+REQUIREMENTS := requirements/$(if $(filter cuda,$(KNOWHOW_DEVICE)),gpu,cpu).txt
+PYTORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+BIN := .venv/bin
+INSTALLED := .venv/.installed-$(KNOWHOW_DEVICE)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+export KNOWHOW_DEVICE
+export DVC_NO_ANALYTICS := 1
+
+# What a run may write goes into the clone: caches and settings of the libraries too.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" \
+	XDG_CACHE_HOME="$(CURDIR)/.venv/var/cache" XDG_CONFIG_HOME="$(CURDIR)/.venv/var/config" \
+	XDG_DATA_HOME="$(CURDIR)/.venv/var/share" DVC_SITE_CACHE_DIR="$(CURDIR)/.venv/var/dvc"
+
+.DEFAULT_GOAL := help
+.PHONY: help environment iteration flow plan test check format docs benchmark clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+environment: $(INSTALLED) ## Make .venv and install the pinned packages; a re-run installs nothing
+
+$(INSTALLED): requirements/cpu.txt requirements/gpu.txt requirements/dev.txt pyproject.toml
+	@test "$(KNOWHOW_DEVICE)" = cpu -o "$(KNOWHOW_DEVICE)" = cuda || { echo "KNOWHOW_DEVICE=$(KNOWHOW_DEVICE): choose from cpu, cuda" >&2; exit 2; }
+	@echo "Installing $(REQUIREMENTS) into .venv (once, some minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+ifeq ($(KNOWHOW_DEVICE),cpu)
+	@torch=$$(grep '^torch==' requirements/cpu.txt); $(PIP) "$$torch" 2>/dev/null || $(PIP) --index-url $(PYTORCH_CPU_INDEX) "$$torch"
+endif
+	@$(PIP) -r $(REQUIREMENTS) -r requirements/dev.txt
+	@$(PIP) --no-build-isolation --editable .
+	@rm -f .venv/.installed-* && touch $@
+
+iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by `dvc repro`
+	@$(RUN) $(BIN)/knowhow check
+	@$(RUN) $(BIN)/dvc repro
+	@echo "Report: data/report/report.html"
+
+flow: $(INSTALLED) ## The same graph as a Prefect flow, with its own server on loopback
+	@$(RUN) $(BIN)/knowhow train
+
+plan: $(INSTALLED) ## Which stages would run, and why
+	@$(RUN) $(BIN)/knowhow plan
+
+test: $(INSTALLED) ## Every test, an end-to-end `dvc repro` with real vLLM among them
+	@$(RUN) $(BIN)/pytest
+
+check: $(INSTALLED) ## Lint, format and types
+	@$(RUN) $(BIN)/ruff check .
+	@$(RUN) $(BIN)/ruff format --check .
+	@$(RUN) $(BIN)/mypy
+
+format: $(INSTALLED) ## Format the code, mend what lint can mend
+	@$(RUN) $(BIN)/ruff check --fix .
+	@$(RUN) $(BIN)/ruff format .
+
+docs: $(INSTALLED) ## Write docs/tables.md anew from the schemas
+	@$(RUN) $(BIN)/python -m docs.tables
+
+benchmark: $(INSTALLED) ## Seconds by phase and round; rollout against bare vLLM
+	@$(RUN) $(BIN)/python -m benchmarks.round_seconds
+	@$(RUN) $(BIN)/python -m benchmarks.rollout_speed
+
+clean: ## Delete unfinished work and library caches; results and DVC's cache stay
+	@rm -rf data/.scratch .venv/var .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,104 @@
+"""dvc.yaml as a plan: every stage in running order, the stages it waits for, and why it must run again.
+
+DVC decides; nothing here knows a path or a rule of its own. A stage after a stale one is stale too: it may turn out to
+need no work, which DVC finds when its turn comes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dvc.dependency import ParamsDependency
+    from dvc.stage import Stage
+
+
+class GraphError(Exception):
+    """dvc.yaml, params.yaml or a stage name asked for is wrong: trying again gives the same answer."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage: the stages it waits for, and the reasons to run it, none where it is up to date."""
+
+    name: str
+    parents: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the stage must run, or may have to once its parents did."""
+        return bool(self.reasons)
+
+
+def plan(targets: Sequence[str] = ()) -> list[Node]:
+    """The stages `dvc repro` would look at from this directory, in its order: all, or `targets` and their ancestors.
+
+    A target is a stage (`update@i1`) or a group of stages (`update`).
+
+    Raises:
+        GraphError: DVC cannot read the project, or does not know a target.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import get_active_graph, plan_repro
+
+    try:
+        with Repo(".", _wait_for_lock=True) as repo, repo.lock:
+            graph = get_active_graph(repo.index.graph)
+            wanted = [stage for target in targets or ["dvc.yaml"] for stage in repo.stage.collect(target)]
+            return _nodes((stage, list(graph.successors(stage))) for stage in plan_repro(graph, wanted))
+    except DvcException as error:
+        detail = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
+        raise GraphError(f"{error}{detail}; mend it and run again, from the repository's root") from error
+
+
+def _nodes(stages: Iterator[tuple["Stage", list["Stage"]]]) -> list[Node]:
+    nodes: dict[str, Node] = {}
+    for stage, needed in stages:
+        parents = tuple(sorted(parent.addressing for parent in needed))
+        after = [f"after {parent}" for parent in parents if nodes[parent].is_stale]
+        nodes[stage.addressing] = Node(stage.addressing, parents, (*_reasons(stage), *after))
+    return list(nodes.values())
+
+
+def _reasons(stage: "Stage") -> list[str]:
+    """What DVC's status says of one stage.
+
+    Asked of each dependency and output, as `Stage.status` does, but without its read lock on the files: that lock
+    makes a stage which starts in the same moment fail as "busy".
+    """
+    if not any(entry.hash_info for entry in [*stage.deps, *stage.outs]):
+        return ["never ran"]
+    reasons = ["command changed"] if stage.changed_stage() else []
+    if stage.is_callback or stage.always_changed:
+        reasons.append("always runs")
+    params = [] if stage.frozen else stage.params
+    files = [*([] if stage.frozen else stage.deps), *stage.outs]
+    for param in params:
+        reasons += _param_reasons(param)
+    for file in files:
+        if file not in params:
+            reasons += [f"{path} {change}" for path, change in file.status().items()]
+    return reasons
+
+
+def _param_reasons(param: "ParamsDependency") -> Iterator[str]:
+    """Every changed leaf of params.yaml with its value then and now."""
+    changes = param.status().get(str(param), {})
+    if isinstance(changes, str):
+        yield f"{param} {changes}"
+        return
+    then, now = leaves(param.hash_info.value), leaves(param.read_params())
+    for key in [key for key in {**then, **now} if then.get(key) != now.get(key)]:
+        yield f"{key}: {then.get(key, 'absent')} -> {now.get(key, 'absent')}"
+
+
+def leaves(value: Any, key: str = "") -> dict[str, Any]:
+    """A nested mapping as `{"a.b.c": value}`."""
+    if not isinstance(value, dict):
+        return {key: value}
+    found: dict[str, Any] = {}
+    for part, below in value.items():
+        found |= leaves(below, f"{key}.{part}" if key else str(part))
+    return found

@@ -1,0 +1,168 @@
+"""The plan as a Prefect flow: one task a stale stage, after its parents; DVC does the work and stays the only memory.
+
+Prefect adds what DVC lacks: independent stages side by side, another try when the machine failed, percent done, and a
+page to look at. It neither caches nor skips anything, so `dvc repro` and this flow leave the same `dvc.lock`. Jobs for
+the accelerator take turns by the stages' own lock.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import Task, flow, get_run_logger, task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import TaskRun
+from prefect.events.worker import EventsWorker
+from prefect.futures import PrefectFuture, wait
+from prefect.logging.handlers import APILogWorker
+from prefect.states import Completed, Failed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import graph, run
+
+PARALLEL_STAGES = 2
+PROGRESS_PERIOD_SECONDS = 10.0
+DELIVER_SECONDS = 10.0
+DATA = Path("data")
+
+
+@flow(name="train", task_runner=ThreadPoolTaskRunner())
+def train(
+    targets: list[str] | None = None,
+    retries: int = 2,
+    retry_delay_seconds: float = 30.0,
+    deadline_seconds: float | None = None,
+) -> State[None]:
+    """Bring all stages, or `targets` and their ancestors, up to date. The working directory is the repository's root.
+
+    A stage is tried again, `retries` times, only when the machine failed; `deadline_seconds` is for each try. When the
+    flow ends, in whatever way, no process of a stage is left. Returns a failed state that says what to do where a stage
+    failed; the stages after it have not run, all others have.
+    """
+    logger = get_run_logger()
+    nodes = graph.plan(targets or ())
+    stale = [node for node in nodes if node.is_stale]
+    logger.info("%d of %d stages to run", len(stale), len(nodes))
+    slots = threading.Semaphore(PARALLEL_STAGES)
+    futures: dict[str, PrefectFuture[None]] = {}
+
+    with run.Children() as children:
+
+        def bring(name: str) -> None:
+            with slots:
+                _bring_up_to_date(name, children, deadline_seconds)
+
+        stage = task(
+            bring,
+            cache_policy=NO_CACHE,
+            retries=retries,
+            retry_delay_seconds=retry_delay_seconds,
+            retry_condition_fn=_is_machine_failure,
+        )
+        for node in stale:
+            logger.info("%s: %s", node.name, "; ".join(node.reasons))
+            parents = [futures[parent] for parent in node.parents if parent in futures]
+            named = stage.with_options(name=node.name, task_run_name=node.name)
+            futures[node.name] = named.submit(node.name, wait_for=parents)
+        wait(list(futures.values()))
+
+    _publish()
+    return _verdict(futures)
+
+
+def deliver() -> None:
+    """Send the states and logs that Prefect still holds back. To be called before its server is stopped."""
+    EventsWorker.drain_all(timeout=DELIVER_SECONDS)
+    APILogWorker.drain_all(timeout=DELIVER_SECONDS)
+
+
+def _bring_up_to_date(name: str, children: run.Children, deadline_seconds: float | None) -> None:
+    logger = get_run_logger()
+    artifact = create_progress_artifact(0.0, key=_artifact_key(f"progress-{name}"), description=name)
+    shown = time.monotonic()
+
+    def show(progress: run.Progress) -> None:
+        nonlocal shown
+        if time.monotonic() - shown < PROGRESS_PERIOD_SECONDS or not progress.total:
+            return
+        shown = time.monotonic()
+        percent = min(100.0, 100.0 * progress.done / progress.total)
+        logger.info("%.0f %% of %g, %g a second", percent, progress.total, progress.rate or 0.0)
+        _show_percent(artifact, percent)
+
+    run.run_stage(name, children, deadline_seconds=deadline_seconds, on_line=logger.info, on_progress=show)
+    _show_percent(artifact, 100.0)
+
+
+def _show_percent(artifact: UUID, percent: float) -> None:
+    try:
+        update_progress_artifact(artifact, percent)
+    except Exception as error:  # hours of training must not end because the page about them could not be updated
+        get_run_logger().warning("progress not shown: %s", error)
+
+
+def _is_machine_failure(stage: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.data, run.StageFailed) and state.data.is_machine_failure
+
+
+def _verdict(futures: dict[str, PrefectFuture[None]]) -> State[None]:
+    failed = [future for future in futures.values() if future.state.is_failed()]
+    if not failed:
+        return Completed(message=f"{len(futures)} stages brought up to date")
+    errors = [str(future.result(raise_on_failure=False)) for future in failed]
+    waiting = [name for name, future in futures.items() if not future.state.is_final()]
+    return Failed(message="\n".join([*errors, *([f"not run: {', '.join(waiting)}"] if waiting else [])]))
+
+
+def _publish() -> None:
+    """What a reader of the run wants next: where the time went, how the policies did, where to read on."""
+    if seconds := sorted(_stage_seconds(), key=lambda row: row["started_at"]):
+        create_table_artifact(seconds, key="stage-seconds", description="Seconds of each stage's last run")
+    if metrics := list(_exam_metrics()):
+        create_table_artifact(metrics, key="exam-metrics", description="Exam metrics, one column an examined policy")
+    create_markdown_artifact(_pages(), key="pages", description="Pages to read")
+
+
+def _stage_seconds() -> Iterator[dict[str, Any]]:
+    for file in DATA.glob("**/*.run.json"):
+        if run.SCRATCH in file.parents:
+            continue
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        seconds = facts["seconds"]
+        yield {
+            "stage": facts["stage"],
+            "output": str(file).removesuffix(".run.json"),
+            "seconds": round(seconds["total"], 1),
+            "startup_seconds": round(seconds.get("startup", 0.0), 1),
+            "started_at": facts["started_at"],
+        }
+
+
+def _exam_metrics() -> Iterator[dict[str, Any]]:
+    exams = {
+        file.stem: graph.leaves(json.loads(file.read_text(encoding="utf-8")))
+        for file in sorted(DATA.glob("metrics/exams/*.json"))
+    }
+    for metric in dict.fromkeys(metric for leaves in exams.values() for metric in leaves):
+        yield {"metric": metric, **{policy: leaves.get(metric) for policy, leaves in exams.items()}}
+
+
+def _pages() -> str:
+    pages = [DATA / "report" / "report.html", *sorted(DATA.glob("**/index.html"))]
+    return "\n".join(f"- [{page}]({page.absolute().as_uri()})" for page in pages if page.exists()) or "none yet"
+
+
+def _artifact_key(text: str) -> str:
+    """Prefect takes lower-case letters, digits and dashes only."""
+    return re.sub("[^a-z0-9]+", "-", text.lower())

@@ -1,0 +1,86 @@
+"""How a stage leaves something behind: whole or not at all, and unfinished work kept apart under its inputs' digest."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stages.contracts.errors import BadInput
+
+CODE = Path(__file__).parent.parent
+NUMERIC_PACKAGES = ("torch", "transformers", "numpy", "pyarrow")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or folder at; rename it into place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield beside
+        if path.is_dir():
+            shutil.rmtree(path)
+        beside.replace(path)
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write sorted, indented JSON atomically; NaN is refused."""
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BadInput: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing; `dvc repro` makes it") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path} is corrupt ({error}); delete it and run `dvc repro`") from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} holds no JSON object; delete it and run `dvc repro`")
+    return value
+
+
+@contextmanager
+def scratch(root: Path, stage: str, settings: Any, inputs: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folder for the unfinished work of a stage on exactly these inputs; drop it when the block ends well.
+
+    A re-run after a kill gets the same folder back, and another only if a setting, an input file, the code under
+    `stages/` or a numeric package has changed.
+    """
+    folder = root / f"{stage}-{_digest(settings, inputs)[:20]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _digest(settings: Any, inputs: Iterable[Path]) -> str:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for package in NUMERIC_PACKAGES:
+        digest.update(f"{package}=={version(package)}\n".encode())
+    for file in [*sorted(CODE.rglob("*.py")), *_files(inputs)]:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _files(inputs: Iterable[Path]) -> Iterator[Path]:
+    for path in inputs:
+        if not path.exists():
+            raise BadInput(f"{path} is missing; `dvc repro` makes it")
+        yield from sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

@@ -1,0 +1,260 @@
+"""The Parquet tables: one schema each, executed at every read and every write. The only reader and writer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stages.contracts.errors import BadInput
+from stages.contracts.publish import atomic
+
+INT, FLOAT, TEXT, FLAG = pa.int32(), pa.float32(), pa.string(), pa.bool_()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's contract. `grain` says what one row is; rows are sorted by `key`, which is unique."""
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    schema: pa.Schema
+
+
+def _column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description})
+
+
+def _table(name: str, grain: str, key: Sequence[str], *columns: pa.Field) -> Table:
+    return Table(name, grain, tuple(key), pa.schema(columns))
+
+
+PROBLEMS = _table(
+    "problems",
+    "one problem",
+    ["problem_id"],
+    _column("problem_id", TEXT, "canonical name: equal for problems that are rewritings of each other"),
+    _column("task", TEXT, "task the problem comes from"),
+    _column("split", TEXT, "`train` or `heldout`"),
+    _column("difficulty", INT, "structural tier of the generator"),
+    _column("prompt", TEXT, "text given to the policy"),
+    _column("answer", TEXT, "one correct answer"),
+    _column("metadata", TEXT, "what the verifier needs, as JSON"),
+    _column("seed", INT, "generator seed or draw number of this problem"),
+)
+DEMOS = _table(
+    "demos",
+    "one demonstration",
+    ["demo_id"],
+    _column("demo_id", INT, "0-based position in the generator's order"),
+    _column("problem_id", TEXT, "problem shown; always of the train split"),
+    _column("strategy", TEXT, "how the demonstration searches"),
+    _column("text", TEXT, "completion to imitate, end of text excluded"),
+    _column("is_correct", FLAG, "whether its final answer is correct"),
+    _column("num_segments", INT, "attempts before the answer"),
+)
+ROLLOUTS = _table(
+    "rollouts",
+    "one sampled completion",
+    ["rollout_id"],
+    _column("rollout_id", TEXT, "`<round>/<problem_id>/<sample_index>`"),
+    _column("problem_id", TEXT, "problem asked"),
+    _column("sample_index", INT, "0-based position in the problem's group"),
+    _column("policy_id", TEXT, "policy that sampled it"),
+    _column("prompt_tokens", pa.list_(INT), "token ids of the prompt"),
+    _column("completion_tokens", pa.list_(INT), "token ids after the prompt, forced ones included"),
+    _column("sampler_logprobs", pa.list_(FLOAT), "log-probability of each completion token, nats; 0 where forced"),
+    _column("num_thinking_tokens", INT, "completion tokens before the answer cue"),
+    _column("forced_start", INT, "first forced token (the cue); equals `forced_end` where nothing was forced"),
+    _column("forced_end", INT, "one past the last forced token"),
+    _column("finish_reason", TEXT, "`stop` ended by itself, `forced` made to answer at the budget, `length` never ended"),
+    _column("seed", pa.int64(), "seed of this completion's sampling"),
+    _column("temperature", FLOAT, "sampling temperature"),
+)
+SCORES = _table(
+    "scores",
+    "one rollout",
+    ["rollout_id"],
+    _column("rollout_id", TEXT, "rollout judged"),
+    _column("verdict", TEXT, "correct, incorrect, unparsable, timeout or error"),
+    _column("reward", FLOAT, "1 correct, 0 not; null where the verifier failed", nullable=True),
+    _column("answer", TEXT, "text judged: what follows the cue, nothing before it"),
+)
+SEGMENTS = _table(
+    "segments",
+    "one segment of a rollout",
+    ["rollout_id", "segment_index"],
+    _column("rollout_id", TEXT, "rollout cut"),
+    _column("segment_index", INT, "0-based position in the rollout"),
+    _column("kind", TEXT, "`attempt`, `other` (cut short by the budget) or `answer`"),
+    _column("start_token", INT, "first completion token of the segment"),
+    _column("end_token", INT, "one past its last completion token"),
+    _column("attempt_verdict", TEXT, "what the verifier says of the attempt inside", nullable=True),
+    _column("self_verdict", FLAG, "whether the policy itself calls the attempt correct", nullable=True),
+)
+PROBES = _table(
+    "probes",
+    "one boundary of a rollout: the start of each thinking segment and the end of the last",
+    ["rollout_id", "boundary_index"],
+    _column("rollout_id", TEXT, "rollout probed"),
+    _column("boundary_index", INT, "0-based position; boundary j stands before segment j"),
+    _column("position", INT, "completion tokens before the boundary"),
+    _column("estimator", TEXT, "`set_likelihood` or `forced_answer`"),
+    _column("num_probes", INT, "answers tried: the whole solution set, or the number sampled"),
+    _column("answers", pa.list_(TEXT), "answers tried"),
+    _column("answer_logprobs", pa.list_(FLOAT), "log-probability of each answer after prefix and cue, nats"),
+    _column("gold_logprob_nats", FLOAT, "log-probability of the whole solution set; null when sampled", nullable=True),
+)
+GAINS = _table(
+    "gains",
+    "one thinking segment of a rollout",
+    ["rollout_id", "segment_index"],
+    _column("rollout_id", TEXT, "rollout credited"),
+    _column("segment_index", INT, "segment credited"),
+    _column("num_judged_before", INT, "answers judged at the boundary before; the whole set for exact estimators"),
+    _column("num_judged_after", INT, "answers judged at the boundary after"),
+    _column("success_before", FLOAT, "success if forced to answer before the segment", nullable=True),
+    _column("success_after", FLOAT, "success if forced to answer after it", nullable=True),
+    _column("progress", FLOAT, "success_after - success_before", nullable=True),
+    _column("info_gain_nats", FLOAT, "log(success_after / success_before); null when sampled", nullable=True),
+    _column("stderr", FLOAT, "standard error of progress; 0 for exact estimators", nullable=True),
+    _column("estimator", TEXT, "estimator of the probes"),
+)
+LEDGER = _table(
+    "ledger",
+    "one rollout: what became of its tokens in the update",
+    ["rollout_id"],
+    _column("rollout_id", TEXT, "rollout accounted for"),
+    _column("problem_id", TEXT, "its problem"),
+    _column("status", TEXT, "trained, filtered_zero_advantage, truncated or errored"),
+    _column("num_trained_tokens", INT, "sampled tokens whose log-probability was trained"),
+    _column("num_forced_tokens", INT, "cue tokens put there by the sampler, never trained"),
+    _column("num_untrained_tokens", INT, "sampled tokens left out, for the reason in `status`"),
+    _column("mean_advantage", FLOAT, "mean advantage over its trained tokens; 0 when not trained"),
+)
+THOUGHTS = _table(
+    "thoughts",
+    "one long sample of an exam",
+    ["problem_id", "sample_index"],
+    _column("policy_id", TEXT, "policy examined"),
+    _column("problem_id", TEXT, "held-out problem"),
+    _column("sample_index", INT, "0-based sample of the problem"),
+    _column("thinking_tokens", pa.list_(INT), "token ids between prompt and answer cue"),
+)
+ANSWERS = _table(
+    "answers",
+    "one (problem, sample, budget) of an exam",
+    ["problem_id", "sample_index", "budget_tokens"],
+    _column("policy_id", TEXT, "policy examined"),
+    _column("problem_id", TEXT, "held-out problem"),
+    _column("sample_index", INT, "0-based sample of the problem"),
+    _column("budget_tokens", INT, "thinking tokens allowed"),
+    _column("used_tokens", INT, "thinking tokens used"),
+    _column("is_forced", FLAG, "whether the answer was forced at the budget"),
+    _column("answer", TEXT, "text after the cue"),
+)
+GRADES = _table(
+    "grades",
+    "one (problem, sample, budget) of an exam, judged",
+    ["problem_id", "sample_index", "budget_tokens"],
+    _column("problem_id", TEXT, "held-out problem"),
+    _column("difficulty", INT, "structural tier of the problem"),
+    _column("sample_index", INT, "0-based sample of the problem"),
+    _column("budget_tokens", INT, "thinking tokens allowed"),
+    _column("used_tokens", INT, "thinking tokens used"),
+    _column("is_forced", FLAG, "whether the answer was forced at the budget"),
+    _column("verdict", TEXT, "correct, incorrect, unparsable, timeout or error"),
+    _column("reward", FLOAT, "1 correct, 0 not; null where the verifier failed", nullable=True),
+    _column("num_segments", INT, "whole thinking segments within the budget"),
+    _column("num_repeats", INT, "of these, attempts that repeat an earlier one word for word"),
+    _column("num_hits", INT, "of these, attempts the verifier accepts"),
+    _column("num_false_verdicts", INT, "of these, attempts whose own verdict contradicts the verifier"),
+)
+
+TABLES: Mapping[str, Table] = {
+    t.name: t for t in (PROBLEMS, DEMOS, ROLLOUTS, SCORES, SEGMENTS, PROBES, GAINS, LEDGER, THOUGHTS, ANSWERS, GRADES)
+}
+
+
+def write(path: Path, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Check rows against the contract, sort them by key and publish them as Parquet, atomically.
+
+    Raises:
+        BadInput: a value does not fit its column, a null stands where none may, or a key comes twice.
+    """
+    rows = list(rows)
+    try:
+        data = pa.Table.from_pylist(rows, schema=table.schema)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise BadInput(f"table {table.name}: a value does not fit its column: {error}") from None
+    data = data.sort_by([(column, "ascending") for column in table.key])
+    _check(data, table, str(path))
+    with atomic(path) as beside:
+        pq.write_table(data, beside, compression="zstd")
+
+
+def read(path: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table, or some of its columns, and check it against the contract.
+
+    Raises:
+        BadInput: the file is missing or corrupt, or breaks the contract; names table, column, count and first row.
+    """
+    if not path.is_file():
+        raise BadInput(f"table {table.name}: {path} is missing; `dvc repro` makes it")
+    try:
+        with pq.ParquetFile(path) as file:
+            stored = file.schema_arrow
+            _check_schema(stored, table, str(path))
+            data = file.read(columns=list(columns) if columns else None)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"table {table.name}: {path} is corrupt ({error}); delete it and run `dvc repro`") from None
+    _check(data, table, str(path))
+    return data
+
+
+def _check_schema(stored: pa.Schema, table: Table, path: str) -> None:
+    missing = [name for name in table.schema.names if name not in stored.names]
+    unknown = [name for name in stored.names if name not in table.schema.names]
+    if missing or unknown:
+        raise BadInput(f"table {table.name}: {path} has columns missing {missing} and columns unknown {unknown}")
+    for expected, found in zip(table.schema, stored, strict=True):
+        if expected.name != found.name:
+            raise BadInput(f"table {table.name}: {path} has column {found.name} where {expected.name} belongs")
+        if expected.type != found.type:
+            raise BadInput(
+                f"table {table.name}, column {expected.name}: {path} holds {found.type}, not {expected.type}"
+            )
+
+
+def _check(data: pa.Table, table: Table, path: str) -> None:
+    for field in table.schema:
+        if field.nullable or field.name not in data.column_names:
+            continue
+        column = data.column(field.name)
+        if column.null_count:
+            first = pc.index(pc.is_null(column), True).as_py()
+            raise BadInput(
+                f"table {table.name}, column {field.name}: {column.null_count} null value(s) in {path}; "
+                f"first at {_row_name(data, table, first)}"
+            )
+    if all(name in data.column_names for name in table.key):
+        _check_key(data, table, path)
+
+
+def _check_key(data: pa.Table, table: Table, path: str) -> None:
+    counted = data.select(list(table.key)).group_by(list(table.key)).aggregate([([], "count_all")])
+    twice = counted.filter(pc.greater(counted["count_all"], 1))
+    if twice.num_rows:
+        first = {name: twice[name][0].as_py() for name in table.key}
+        raise BadInput(
+            f"table {table.name}, column {'+'.join(table.key)}: {twice.num_rows} duplicate key(s) in {path}; first {first}"
+        )
+
+
+def _row_name(data: pa.Table, table: Table, index: int) -> str:
+    keys = {name: data[name][index].as_py() for name in table.key if name in data.column_names}
+    return f"row {index} {keys}"

@@ -1,0 +1,95 @@
+"""A policy folder (Hugging Face layout, safetensors) to a torch model and back."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import ModelShape
+from stages.contracts.render import Renderer
+
+INIT_STD = 0.02
+FOURIER_PERIODS = 20
+FOURIER_SCALE = 0.05
+WEIGHTS_FILE = "model.safetensors"
+
+
+def load_policy(folder: Path) -> PreTrainedModel:
+    """Load a policy in float32 for exact log-probabilities.
+
+    Raises:
+        BadInput: the folder is missing or its files are corrupt.
+    """
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # safetensors and transformers raise many kinds for one cause
+        raise BadInput(f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`") from None
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
+    """Write weights, configuration and tokenizer; the bytes depend on nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tied = set(model.all_tied_weights_keys)
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    config = model.config.to_diff_dict()
+    for volatile in ("_name_or_path", "transformers_version"):
+        config.pop(volatile, None)
+    config["architectures"] = [type(model).__name__]
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    renderer.save(folder)
+
+
+def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str, float], seed: int) -> PreTrainedModel:
+    """A Llama-architecture decoder with random weights drawn from `seed`.
+
+    Tokens that stand for numbers start with Fourier features of their value, so that near numbers start out near.
+    """
+    config = LlamaConfig(
+        vocab_size=renderer.vocabulary_size,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_heads,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=True,
+        bos_token_id=renderer.encode("<bos>")[0],
+        eos_token_id=renderer.eos_token,
+        pad_token_id=renderer.pad_token,
+        dtype="float32",
+        attn_implementation="sdpa",
+    )
+    model = LlamaForCausalLM(config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if parameter.dim() > 1:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * INIT_STD)
+            else:
+                assert "norm" in name
+        embedding = model.get_input_embeddings().weight
+        for word, value in token_values.items():
+            [token] = renderer.encode(word)
+            embedding[token] += _fourier(value, shape.hidden_size)
+    return model
+
+
+def _fourier(value: float, size: int) -> Tensor:
+    """sin and cos of `value` over periods from 2 to 200, the rest of the vector zero."""
+    periods = torch.logspace(0.3, 2.3, FOURIER_PERIODS, dtype=torch.float64)
+    angles = 2 * torch.pi * value / periods
+    features = torch.cat([angles.sin(), angles.cos()])[:size]
+    return torch.nn.functional.pad(FOURIER_SCALE * features, (0, max(0, size - len(features)))).float()

@@ -1,0 +1,92 @@
+"""The only owner of an optimizer: accumulate, clip, step, checkpoint."""
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from stages.contracts.params import AdamW
+from stages.contracts.publish import atomic
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def use_threads() -> None:
+    """Fix torch's thread count, which may change the last bit of a sum: `KNOWHOW_THREADS`, 2 unless set."""
+    torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
+    torch.use_deterministic_algorithms(True)
+
+
+class Trainer:
+    """AdamW over a model's parameters, with exact save and resume."""
+
+    def __init__(self, model: PreTrainedModel, settings: AdamW) -> None:
+        self.model = model
+        self.settings = settings
+        self.history: list[dict[str, float]] = []
+        """What the caller recorded of each step taken, kept through a resume."""
+        self._named = dict(model.named_parameters())
+        self._optimizer = torch.optim.AdamW(
+            self._named.values(),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps taken since the start, those before a resume included."""
+        return len(self.history)
+
+    def step(self, losses: Iterable[Tensor], learning_rate_scale: float = 1.0) -> dict[str, float]:
+        """Back-propagate each micro-batch's share of the loss as it is produced, clip, and take one step.
+
+        Returns:
+            The step's record, in `history`: loss and the gradient's norm before clipping; the caller may add to it.
+
+        Raises:
+            FloatingPointError: the gradient is not finite; the parameters are left as they were.
+        """
+        self._optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for loss in losses:
+            loss.backward()
+            total += float(loss.detach())
+        norm = float(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm))
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"gradient norm is {norm} at step {self.num_steps}")
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * learning_rate_scale
+        self._optimizer.step()
+        self.history.append({"loss": total, "grad_norm": norm})
+        return self.history[-1]
+
+    def save(self, folder: Path) -> None:
+        """Write parameters, optimizer moments and history, atomically."""
+        tensors = {f"parameter.{name}": p.detach() for name, p in self._named.items()}
+        for name, parameter in self._named.items():
+            for moment, value in self._optimizer.state[parameter].items():
+                tensors[f"{moment}.{name}"] = value.detach()
+        with atomic(folder / CHECKPOINT) as beside:
+            save_file(tensors, beside, metadata={"history": json.dumps(self.history)})
+
+    def resume(self, folder: Path) -> bool:
+        """Continue from a checkpoint in `folder`; False where there is none."""
+        path = folder / CHECKPOINT
+        if not path.is_file():
+            return False
+        with safe_open(path, framework="pt") as file:
+            self.history = json.loads(file.metadata()["history"])
+            for name, parameter in self._named.items():
+                parameter.data.copy_(file.get_tensor(f"parameter.{name}"))
+                self._optimizer.state[parameter] = {
+                    moment: file.get_tensor(f"{moment}.{name}") for moment in ("step", "exp_avg", "exp_avg_sq")
+                }
+        return True

@@ -1,0 +1,78 @@
+"""Sampling by vLLM, in this process. The only importer of vllm."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stages.engines.device import device
+from stages.engines.sampler import Completion, Request
+
+# Read by vllm when it is imported: the engine in this process (its own would outlive a kill), no network, no telemetry.
+os.environ.update(
+    VLLM_ENABLE_V1_MULTIPROCESSING="0", HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_LEVEL="ERROR"
+)
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+from vllm import LLM, SamplingParams, TokensPrompt  # noqa: E402  (after its environment is set)
+from vllm.outputs import CompletionOutput  # noqa: E402
+from vllm.sampling_params import RequestOutputKind  # noqa: E402
+
+MAX_NUM_SEQUENCES = 512
+
+
+class VllmSampler:
+    """A policy folder behind vLLM, in the policy's own precision.
+
+    Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache is emptied
+    between calls, so a resumed run draws the same bits.
+    """
+
+    def __init__(self, policy: Path) -> None:
+        self._model = LLM(
+            model=str(policy),
+            dtype="float32" if device() == "cpu" else "auto",
+            enforce_eager=device() == "cpu",
+            max_num_seqs=MAX_NUM_SEQUENCES,
+            enable_chunked_prefill=device() != "cpu",  # a prompt cut in two breaks seeded sampling on the CPU
+            logprobs_mode="processed_logprobs",
+            disable_log_stats=True,
+            trust_remote_code=False,
+            seed=0,
+        )
+
+    def sample(
+        self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
+    ) -> list[Completion]:
+        """See `stages.engines.sampler.Sampler.sample`."""
+        engine = self._model.llm_engine
+        self._model.reset_prefix_cache()
+        for index, request in enumerate(requests):
+            engine.add_request(
+                str(index), TokensPrompt(prompt_token_ids=request.prompt_tokens), _sampling(request, temperature)
+            )
+        completions: dict[int, Completion] = {}
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    completion = _completion(output.outputs[0])
+                    completions[int(output.request_id)] = completion
+                    on_tokens(len(completion.tokens))
+        return [completions[index] for index in range(len(requests))]
+
+
+def _sampling(request: Request, temperature: float) -> SamplingParams:
+    return SamplingParams(
+        temperature=temperature,
+        max_tokens=request.max_tokens,
+        seed=request.seed,
+        logprobs=0,
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(output: CompletionOutput) -> Completion:
+    assert output.logprobs is not None
+    tokens = list(output.token_ids)
+    logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
+    return Completion(tokens, logprobs, is_ended=output.finish_reason == "stop")

@@ -1,0 +1,33 @@
+"""Draw the problems: a train split to learn on and a held-out split to be examined on.
+
+Reads   params.yaml `task`.
+Writes  problems, one row per problem.
+Method  The task's own generator. Splits are cut by canonical problem, so no re-ordered twin crosses.
+
+Example: python -m stages.prepare --problems data/problems.parquet
+"""
+
+from pathlib import Path
+
+from stages.contracts import params, tables
+from stages.contracts.errors import command
+from stages.contracts.facts import RunFacts
+from stages.tasks.sources import load_source
+from stages.tasks.rows import problem_row
+
+
+def main(problems: Path, params_file: Path = Path("params.yaml")) -> None:
+    """Draw the problems of both splits."""
+    settings = params.load(params_file).task
+    facts = RunFacts("prepare")
+
+    with facts.phase("generating"):
+        rows = [problem_row(settings.name, problem) for problem in load_source(settings).problems()]
+
+    tables.write(problems, tables.PROBLEMS, rows)
+    facts.count(num_problems=len(rows))
+    facts.write(problems)
+
+
+if __name__ == "__main__":
+    command(main)

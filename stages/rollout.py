@@ -1,0 +1,137 @@
+"""Sample a group of completions for each of a round's problems.
+
+Reads   policy, problems (train split); params.yaml `rounds.<round>` and its recipe's `rollout`.
+Writes  rollouts, one row per completion: token ids, the sampler's log-probabilities in nats, what was forced.
+Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`; who has not answered
+        by then is given the cue and answers. Work is cut into shards, each sampled by itself and kept, so a killed
+        run goes on after its last whole shard, to the same bytes.
+
+Example: python -m stages.rollout --round-id i1 --policy data/policies/r0 --problems data/problems.parquet \
+         --rollouts data/rounds/i1/rollouts.parquet
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.contracts import params, tables
+from stages.contracts.errors import BadInput, command
+from stages.contracts.facts import RunFacts
+from stages.contracts.progress import Progress
+from stages.contracts.publish import scratch
+from stages.contracts.render import Renderer
+from stages.engines.device import exclusive_device
+from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
+from stages.pure.seeds import derive_seed
+from stages.tasks.formats import load_format
+from stages.tasks.rows import read_problems
+from stages.tasks.task import Problem
+
+
+def main(
+    round_id: str,
+    policy: Path,
+    problems: Path,
+    rollouts: Path,
+    params_file: Path = Path("params.yaml"),
+    scratch_root: Path = Path("data/.scratch"),
+) -> None:
+    """Sample the rollouts of one round."""
+    everything = params.load(params_file)
+    entry = everything.rounds[round_id]
+    settings = everything.recipes[entry.recipe].rollout
+    facts = RunFacts("rollout")
+    renderer = Renderer.of_policy(policy)
+    answering = Answering(renderer.encode(load_format(everything.task).cue), settings.answer_tokens)
+    asked = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
+    work = list(plan(round_id, entry, settings, asked, renderer))
+
+    with (
+        exclusive_device("rollout"),
+        scratch(
+            scratch_root, f"rollout-{round_id}", [entry.model_dump(), settings.model_dump()], [policy, problems]
+        ) as unfinished,
+    ):
+        from stages.engines.vllm_sampler import VllmSampler
+
+        sampler = VllmSampler(policy)
+        with facts.phase("sampling"):
+            rows = sample(round_id, sampler, work, answering, settings, unfinished)
+        tables.write(rollouts, tables.ROLLOUTS, rows)
+    facts.count(num_rollouts=len(rows), num_tokens=sum(len(row["completion_tokens"]) for row in rows))
+    facts.write(rollouts)
+
+
+def draw_problems(problems: Sequence[Problem], settings: params.Rollout, seed: int) -> list[Problem]:
+    """`num_problems` of the wanted difficulties, without replacement.
+
+    Raises:
+        BadInput: there are fewer such problems than the recipe asks for.
+    """
+    pool = [p for p in problems if p.difficulty in settings.difficulties]
+    if len(pool) < settings.num_problems:
+        raise BadInput(
+            f"rollout.num_problems asks for {settings.num_problems} problems of difficulties {settings.difficulties}, "
+            f"but problems has {len(pool)} in its train split; ask for fewer, or raise task.tiers num_train"
+        )
+    rng = np.random.default_rng(derive_seed("problems", seed))
+    return [pool[index] for index in rng.choice(len(pool), settings.num_problems, replace=False)]
+
+
+def plan(
+    round_id: str, entry: params.Round, settings: params.Rollout, problems: Sequence[Problem], renderer: Renderer
+) -> Iterator[dict[str, Any]]:
+    """What is known of each rollout before it is sampled."""
+    for problem in problems:
+        prompt_tokens = renderer.encode(problem.prompt)
+        for index in range(settings.group_size):
+            yield {
+                "rollout_id": f"{round_id}/{problem.problem_id}/{index}",
+                "problem_id": problem.problem_id,
+                "sample_index": index,
+                "policy_id": entry.parent,
+                "prompt_tokens": prompt_tokens,
+                "seed": derive_seed("rollout", entry.seed, problem.problem_id, index),
+                "temperature": settings.temperature,
+            }
+
+
+def sample(
+    round_id: str,
+    sampler: Sampler,
+    work: Sequence[dict[str, Any]],
+    answering: Answering,
+    settings: params.Rollout,
+    unfinished: Path,
+) -> list[dict[str, Any]]:
+    """Sample the shards that are not yet in `unfinished`; all rows of all shards."""
+    rows: list[dict[str, Any]] = []
+    with Progress(f"rollout {round_id}", len(work), unit="rollout") as progress:
+        for start in range(0, len(work), settings.shard_rollouts):
+            shard = unfinished / f"{start:09d}.parquet"
+            part = work[start : start + settings.shard_rollouts]
+            if not shard.is_file():
+                requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in part]
+                traces = think_then_answer(sampler, requests, answering, settings.temperature, progress.tokens)
+                tables.write(shard, tables.ROLLOUTS, map(_row, part, traces))
+            rows += tables.read(shard, tables.ROLLOUTS).to_pylist()
+            progress.add(len(part))
+    return rows
+
+
+def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
+    return {
+        **planned,
+        "completion_tokens": trace.tokens,
+        "sampler_logprobs": trace.logprobs,
+        "num_thinking_tokens": trace.num_thinking_tokens,
+        "forced_start": trace.forced_start,
+        "forced_end": trace.forced_end,
+        "finish_reason": trace.finish_reason,
+    }
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,82 @@
+"""reasoning-gym families: their datasets, what counts as correct, and their entries as JSON."""
+
+import dataclasses
+import difflib
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import ReasoningGymTask, ReasoningGymTier
+
+CORRECT_SCORE = 1.0 - 1e-6
+"""The least `score_answer` that counts as correct: partial credit does not."""
+
+MIXTURE = "composite"
+OWN_KEYS = ("seed", "size")
+TUPLE, ITEMS = "__tuple__", "__items__"
+
+
+def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) -> Any:
+    """The reasoning-gym dataset of one tier. Most families give entries beyond `size` too.
+
+    Raises:
+        BadInput: no such family or configuration key, or the family refuses a value.
+    """
+    from reasoning_gym.factory import DATASETS, create_dataset
+
+    families = sorted(DATASETS.keys() - {MIXTURE})
+    if params.family not in families:
+        raise BadInput(f"params.yaml task.family: no family {params.family}; {_choices(params.family, families)}")
+    where = f"params.yaml task.tiers, difficulty {tier.difficulty}: family {params.family}"
+    _, config = DATASETS[params.family]
+    keys = [field.name for field in dataclasses.fields(config) if field.name not in OWN_KEYS]
+    for key in tier.config:
+        if key not in keys:
+            raise BadInput(f"{where} has no key {key}; {_choices(key, keys)}")
+    try:
+        return create_dataset(params.family, seed=_seed(params, tier), size=size, **tier.config)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise BadInput(f"{where} refuses this config: {error}") from None
+
+
+def pack(value: Any) -> Any:
+    """An entry as JSON that `unpack` turns back into an equal one: tuples and keys that are no text are marked.
+
+    Raises:
+        TypeError: a value of another type than JSON's and tuples.
+    """
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: pack(item) for key, item in value.items()}
+    if isinstance(value, dict):
+        return {ITEMS: [[pack(key), pack(item)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {TUPLE: [pack(item) for item in value]}
+    if isinstance(value, list):
+        return [pack(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def unpack(value: Any) -> Any:
+    """The inverse of `pack`."""
+    if isinstance(value, list):
+        return [unpack(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if TUPLE in value:
+        return tuple(unpack(item) for item in value[TUPLE])
+    if ITEMS in value:
+        return {unpack(key): unpack(item) for key, item in value[ITEMS]}
+    return {key: unpack(item) for key, item in value.items()}
+
+
+def _seed(params: ReasoningGymTask, tier: ReasoningGymTier) -> int:
+    """A seed far from every other tier's, since families use seed + 0, seed + 1 and on."""
+    return int.from_bytes(hashlib.sha256(f"{params.seed}/{tier.difficulty}".encode()).digest()[:4], "big")
+
+
+def _choices(wrong: str, right: Sequence[str]) -> str:
+    close = difflib.get_close_matches(wrong, right)
+    return f"choose from {[*close, *(name for name in right if name not in close)]}"

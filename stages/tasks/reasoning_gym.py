@@ -1,0 +1,109 @@
+"""Problems of any reasoning-gym family, each with the reference answer as its demonstration.
+
+See `stages.tasks.text_format.TextFormat` for how they are written.
+"""
+
+import hashlib
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
+from stages.tasks.families import CORRECT_SCORE, load_dataset, pack, unpack
+from stages.tasks.task import Demonstration, Problem
+from stages.tasks.text_format import SPECIAL, TextFormat
+
+HELDOUT_BUCKETS = 10
+MAX_BARREN_DRAWS = 500
+ID_DIGITS = 16
+
+
+class ReasoningGym:
+    """The source of one family's problems; see `stages.tasks.task.Source`."""
+
+    def __init__(self, params: ReasoningGymTask) -> None:
+        self.params = params
+
+    def problems(self) -> Iterator[Problem]:
+        """Entries per tier, each question at most once; which split a question is in depends on its text alone.
+
+        Raises:
+            BadInput: the family, a key or a value is wrong, or a tier has too few distinct questions.
+        """
+        seen: set[str] = set()
+        for tier in self.params.tiers:
+            wanted = {"train": tier.num_train, "heldout": tier.num_heldout}
+            barren_draws = 0
+            for problem in self._draws(tier):
+                if problem and problem.problem_id not in seen and wanted[problem.split]:
+                    seen.add(problem.problem_id)
+                    wanted[problem.split] -= 1
+                    barren_draws = 0
+                    yield problem
+                else:
+                    barren_draws += 1
+                if not any(wanted.values()) or barren_draws == MAX_BARREN_DRAWS:
+                    break
+            if any(wanted.values()):
+                self._too_few(tier, wanted)
+
+    def demonstrations(
+        self, problems: Sequence[Problem], settings: DirectDemonstrations, seed: int
+    ) -> Iterator[Demonstration]:
+        """Reference answers at once, in a drawn order; no problem comes again before every other has come."""
+        rng = random.Random(f"{seed}/demonstrations")
+        for start in range(0, settings.num_demos, len(problems)):
+            for problem in rng.sample(problems, min(len(problems), settings.num_demos - start)):
+                yield Demonstration(
+                    problem_id=problem.problem_id,
+                    strategy=settings.strategy,
+                    text=TextFormat.cue + problem.answer,
+                    is_correct=True,
+                    num_segments=0,
+                )
+
+    def solutions(self, problem: Problem) -> list[str]:
+        """Never: a family has no list of correct answers."""
+        raise BadInput(
+            f"problem {problem.problem_id}: reasoning_gym cannot enumerate correct answers, which probe estimator "
+            "set_likelihood needs; set recipes.<name>.probe.estimator to forced_answer"
+        )
+
+    def _draws(self, tier: ReasoningGymTier) -> Iterator[Problem | None]:
+        """Entry 0, 1, … as problems; None for one that cannot be used. Ends where the family's entries end."""
+        dataset = load_dataset(self.params, tier, size=2 * (tier.num_train + HELDOUT_BUCKETS * tier.num_heldout))
+        for index in itertools.count():
+            try:
+                entry = dataset[index]
+            except IndexError:
+                return
+            yield self._problem(dataset, tier, entry, index)
+
+    def _problem(self, dataset: Any, tier: ReasoningGymTier, entry: Mapping[str, Any], index: int) -> Problem | None:
+        question, answer, packed = entry["question"], entry["answer"], pack(entry)
+        if not isinstance(answer, str) or not answer.strip():
+            return None
+        if any(marker in question + answer for marker in (*SPECIAL, TextFormat.cue)):
+            return None
+        if dataset.score_answer(answer, unpack(packed)) < CORRECT_SCORE:
+            return None
+        digest = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
+        return Problem(
+            problem_id=f"{self.params.family}:{digest[:ID_DIGITS]}",
+            split="train" if int(digest, 16) % HELDOUT_BUCKETS else "heldout",
+            difficulty=tier.difficulty,
+            prompt=f"<bos>{question}\n",
+            answer=answer,
+            metadata={"difficulty": tier.difficulty, "entry": packed},
+            seed=index,
+        )
+
+    def _too_few(self, tier: ReasoningGymTier, missing: Mapping[str, int]) -> NoReturn:
+        num_found = tier.num_train + tier.num_heldout - sum(missing.values())
+        raise BadInput(
+            f"params.yaml task.tiers, difficulty {tier.difficulty}: family {self.params.family} gave {num_found} "
+            f"distinct questions with a reference answer that it accepts itself; still missing {missing['train']} "
+            f"train and {missing['heldout']} heldout (a tenth of all questions); ask for fewer or widen the config"
+        )

@@ -1,0 +1,15 @@
+"""Task sources by name."""
+
+from stages.contracts.params import CountdownTask, TaskParams
+from stages.tasks.task import Source
+
+
+def load_source(params: TaskParams) -> Source:
+    """The source of the task that params.yaml names."""
+    if isinstance(params, CountdownTask):
+        from stages.tasks.countdown import Countdown
+
+        return Countdown(params)
+    from stages.tasks.reasoning_gym import ReasoningGym
+
+    return ReasoningGym(params)

@@ -1,0 +1,53 @@
+"""Plain text, for tasks without an alphabet of their own."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from stages.contracts.render import BOS, EOS, PAD
+
+SPECIAL = (PAD, BOS, EOS)
+
+
+class TextFormat:
+    r"""Bytes merged into `vocabulary_size` tokens; any text comes back exactly. See `stages.tasks.task.Format`.
+
+    prompt      <bos>What is 6 times 7?\n
+    segment     Six sevens are forty-two.\n\n
+    answer      <answer>42<eos>
+
+    The cue and the end of a segment are one token each, and no text around them can change that. No reasoning-gym
+    question holds this cue; some hold `####`.
+    """
+
+    cue = "<answer>"
+    segment_ends: Sequence[str] = ("\n\n",)
+    self_verdicts: Mapping[str, bool] = {}
+    token_values: Mapping[str, float] = {}
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self.vocabulary_size = vocabulary_size
+
+    def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
+        """A byte-level BPE trained on `texts`; smaller than `vocabulary_size` where they hold too little to merge."""
+        markers = (self.cue, *self.segment_ends)
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocabulary_size - len(markers),
+            special_tokens=list(SPECIAL),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(_without(texts, (*SPECIAL, *markers)), trainer)
+        tokenizer.add_tokens([AddedToken(marker, normalized=False) for marker in markers])
+        return tokenizer
+
+
+def _without(texts: Iterable[str], markers: Sequence[str]) -> Iterator[str]:
+    """The texts cut at the markers: training would waste merges on what is a token anyway."""
+    anywhere = re.compile("|".join(map(re.escape, markers)))
+    for text in texts:
+        yield from anywhere.split(text)

@@ -1,0 +1,274 @@
+"""Hold every table of a round against its Great Expectations suite: the gate before `update`.
+
+Reads   problems, rollouts, scores, segments, probes, gains, the parent policy's tokenizer; params.yaml
+        `rounds.<round>`, its recipe's `rollout` and `probe`, `task`.
+Writes  validation.json: for each table its rows and each expectation's outcome. Only where all of them hold; nothing
+        is written otherwise, so nothing trains. With --docs also Data Docs: a folder of HTML pages, index.html first.
+Method  Each table becomes a flat check frame (`stages.contracts.checks`): counts over lists, joins, residuals of the
+        identities that must hold. Its suite (`stages/contracts/expectations/<table>.json`) judges the frame row by
+        row; bounds written {"$PARAMETER": …} come from params.yaml and the policy. One process runs all suites.
+
+Example: python -m stages.validate --round-id i1 --problems data/problems.parquet --policy data/policies/r0 \
+         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
+         --segments data/rounds/i1/segments.parquet --probes data/rounds/i1/probes.parquet \
+         --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json --docs data/docs/i1
+"""
+
+import html
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stages.contracts import params, tables
+from stages.contracts.checks import Premises, check_frames
+from stages.contracts.errors import BadInput, command
+from stages.contracts.facts import RunFacts
+from stages.contracts.publish import atomic, write_json
+from stages.contracts.render import Renderer
+from stages.tasks.formats import load_format
+from stages.verifiers.verdict import Verdict
+
+if TYPE_CHECKING:
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+
+SUITES = Path(__file__).parent / "contracts" / "expectations"
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+table{border-collapse:collapse;margin:.3rem 0 1rem;width:100%}th,td{border-bottom:1px solid #ddd;padding:.35rem .6rem;
+text-align:left;vertical-align:top}th{color:#666;font-weight:600}h1,h2,h5{margin:1.2rem 0 .3rem}h5{font-size:1.05rem}
+.badge{background:#eef;border-radius:.3rem;padding:0 .35rem;font-family:monospace}.text-danger{color:#b00020}
+.text-success{color:#0a7a2f}.fa-check-circle::before{content:"\\2713  holds"}.fa-times::before{content:"\\2717  broken"}
+i{font-style:normal;white-space:nowrap}a{color:#0b57d0}
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one expectation. `first` is the first offending row: its key and the value found."""
+
+    type: str
+    column: str
+    bounds: dict[str, Any]
+    notes: str
+    success: bool
+    unexpected_count: int
+    first: dict[str, Any] | None
+
+
+def main(
+    round_id: str,
+    problems: Path,
+    policy: Path,
+    rollouts: Path,
+    scores: Path,
+    segments: Path,
+    probes: Path,
+    gains: Path,
+    validation: Path,
+    docs: Path | None = None,
+    params_file: Path = Path("params.yaml"),
+) -> None:
+    """Validate the tables of one round."""
+    settings = params.load(params_file)
+    facts = RunFacts("validate")
+    validation.unlink(missing_ok=True)
+    renderer = Renderer.of_policy(policy)
+    cue_tokens = renderer.encode(load_format(settings.task).cue)
+    paths = {
+        "problems": problems,
+        "rollouts": rollouts,
+        "scores": scores,
+        "segments": segments,
+        "probes": probes,
+        "gains": gains,
+    }
+
+    with facts.phase("framing"):
+        round_tables = {name: tables.read(path, tables.TABLES[name]) for name, path in paths.items()}
+        rewards = {verdict.value: verdict.reward for verdict in Verdict}
+        frames = check_frames(round_tables, Premises(round_id, renderer, cue_tokens, rewards))
+    with facts.phase("validating"):
+        results = run_suites(frames, suite_parameters(settings, round_id, renderer, len(cue_tokens)))
+        found = {name: outcomes(result) for name, result in results.items()}
+        num_rows = {name: len(frame) for name, frame in frames.items()}
+    if docs is not None:
+        with facts.phase("documenting"):
+            write_docs(docs, round_id, results, found, num_rows)
+
+    refuse(round_id, found, num_rows, docs)
+    summary = {
+        name: {"num_rows": num_rows[name], "expectations": [asdict(outcome) for outcome in found[name]]}
+        for name in found
+    }
+    write_json(validation, {"success": True, "tables": summary})
+    facts.count(num_rows=sum(num_rows.values()), num_expectations=sum(map(len, found.values())))
+    facts.write(validation)
+
+
+def suite_parameters(settings: params.Params, round_id: str, renderer: Renderer, num_cue_tokens: int) -> dict[str, Any]:
+    """What the suites name {"$PARAMETER": …}."""
+    entry = settings.rounds[round_id]
+    recipe = settings.recipes[entry.recipe]
+    rollout, probe = recipe.rollout, recipe.probe
+    num_probes = probe.num_probes if isinstance(probe, params.ForcedAnswer) else None
+    return {
+        "task_names": [settings.task.name],
+        "policy_ids": [entry.parent],
+        "difficulties": rollout.difficulties,
+        "num_problems": rollout.num_problems,
+        "group_size": rollout.group_size,
+        "max_sample_index": rollout.group_size - 1,
+        "temperature": float(np.float32(rollout.temperature)),
+        "budget_tokens": rollout.budget_tokens,
+        "max_completion_tokens": rollout.budget_tokens + num_cue_tokens + rollout.answer_tokens,
+        "max_token": renderer.vocabulary_size - 1,
+        "verdicts": [verdict.value for verdict in Verdict],
+        "estimators": [probe.estimator],
+        "min_num_probes": num_probes or 1,
+        "max_num_probes": num_probes,
+    }
+
+
+def read_suite(table: str) -> list[dict[str, Any]]:
+    """The expectations of a table's check frame, as kept in git."""
+    suite: list[dict[str, Any]] = json.loads((SUITES / f"{table}.json").read_text(encoding="utf-8"))
+    return suite
+
+
+def run_suites(
+    frames: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any]
+) -> "dict[str, ExpectationSuiteValidationResult]":
+    """Run each frame's suite, in memory, without network."""
+    import great_expectations as gx  # takes seconds: after the tables' own contracts
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    source = context.data_sources.add_pandas("round")
+    results = {}
+    for name, frame in frames.items():
+        suite = context.suites.add(gx.ExpectationSuite(name, expectations=read_suite(name)))
+        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+        results[name] = gx.ValidationDefinition(name=name, data=batch, suite=suite).run(
+            batch_parameters={"dataframe": frame},
+            expectation_parameters=dict(parameters),
+            result_format={
+                "result_format": "SUMMARY",
+                "unexpected_index_column_names": list(tables.TABLES[name].key),
+                "return_unexpected_index_query": False,
+            },
+        )
+    return results
+
+
+def outcomes(result: "ExpectationSuiteValidationResult") -> list[Outcome]:
+    """The outcome of each expectation, by column and type."""
+    found = [_outcome(entry.to_json_dict()) for entry in result.results]
+    return sorted(found, key=lambda outcome: (outcome.column, outcome.type))
+
+
+def _outcome(entry: dict[str, Any]) -> Outcome:
+    config, result = entry["expectation_config"], entry["result"]
+    if not result:
+        raise RuntimeError(f"expectation {config['type']} {config['kwargs']} crashed: {entry['exception_info']}")
+    bounds = {key: value for key, value in config["kwargs"].items() if key not in ("batch_id", "column")}
+    offenders = result.get("partial_unexpected_index_list", [{"observed_value": result.get("observed_value")}])
+    return Outcome(
+        type=config["type"],
+        column=config["kwargs"]["column"],
+        bounds=bounds,
+        notes=config["meta"]["notes"],
+        success=entry["success"],
+        unexpected_count=result.get("unexpected_count", int(not entry["success"])),
+        first=None if entry["success"] else offenders[0],
+    )
+
+
+def refuse(
+    round_id: str, found: Mapping[str, Sequence[Outcome]], num_rows: Mapping[str, int], docs: Path | None
+) -> None:
+    """Stop where an expectation does not hold.
+
+    Raises:
+        BadInput: one line for each broken expectation, naming table, column, count and first offender.
+    """
+    broken = list(_broken(found))
+    if not broken:
+        return
+    lines = [f"  {_explain(name, outcome, num_rows[name])}" for name, outcome in broken]
+    seen = f"; all outcomes in {docs / 'index.html'}" if docs else ""
+    raise BadInput(
+        f"round {round_id}: {len(broken)} expectation(s) broken, so nothing trains on it{seen}:\n"
+        + "\n".join(lines)
+        + "\nmend the stage that wrote the table (problems: prepare; rollouts: rollout; scores, segments: score; "
+        "probes: probe; gains: infogain) or delete its file, then run `dvc repro`"
+    )
+
+
+def _broken(found: Mapping[str, Sequence[Outcome]]) -> Iterator[tuple[str, Outcome]]:
+    return ((name, outcome) for name in found for outcome in found[name] if not outcome.success)
+
+
+def _explain(table: str, outcome: Outcome, num_rows: int) -> str:
+    assert outcome.first is not None
+    bounds = ", ".join(f"{key} {value}" for key, value in outcome.bounds.items())
+    rule = f"'{outcome.notes}'" + (f" ({bounds})" if bounds else "")
+    if outcome.column not in outcome.first:
+        return f"table {table}, column {outcome.column}: {outcome.first['observed_value']} found; the rule is {rule}"
+    key = ", ".join(f"{name}={outcome.first[name]}" for name in tables.TABLES[table].key)
+    return (
+        f"table {table}, column {outcome.column}: {outcome.unexpected_count} of {num_rows} rows break {rule}; "
+        f"first {key} has {outcome.first[outcome.column]}"
+    )
+
+
+def write_docs(
+    docs: Path,
+    round_id: str,
+    results: "Mapping[str, ExpectationSuiteValidationResult]",
+    found: Mapping[str, Sequence[Outcome]],
+    num_rows: Mapping[str, int],
+) -> None:
+    """Write one page a table, as Great Expectations renders it, then index.html. No page loads anything."""
+    docs.mkdir(parents=True, exist_ok=True)
+    home = '<p><a href="index.html">all tables</a></p>'
+    for name, result in results.items():
+        _write_page(docs / f"{name}.html", f"Round {round_id}: {name}", [home, *_sections(result)])
+    rows = [
+        f'<tr><td><a href="{name}.html">{name}</a></td><td>{num_rows[name]}</td><td>{len(found[name])}</td>'
+        f"<td>{sum(not outcome.success for outcome in found[name])}</td></tr>"
+        for name in results
+    ]
+    broken = [
+        f'<li class="text-danger">{html.escape(_explain(name, outcome, num_rows[name]))}</li>'
+        for name, outcome in _broken(found)
+    ]
+    head = "<tr><th>table</th><th>rows</th><th>expectations</th><th>broken</th></tr>"
+    body = ["<table>", head, *rows, "</table>", "<ul>", *broken, "</ul>"]
+    _write_page(docs / "index.html", f"Round {round_id}: are its tables fit to train on?", body)
+
+
+def _sections(result: "ExpectationSuiteValidationResult") -> Iterator[str]:
+    """One HTML section a column. The page around them is our own: theirs loads its looks from the network."""
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaSectionView
+
+    _overview, *sections = ValidationResultsPageRenderer().render(result).sections
+    view = DefaultJinjaSectionView()
+    for index, section in enumerate(sections):
+        yield view.render({"section": section.to_json_dict(), "section_loop": {"index": index}})
+
+
+def _write_page(path: Path, title: str, body: Sequence[str]) -> None:
+    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+    page = [head, f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>", *body, "</body></html>"]
+    with atomic(path) as beside:
+        beside.write_text("\n".join(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    command(main)

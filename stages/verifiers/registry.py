@@ -1,0 +1,31 @@
+"""Verifiers by task."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from stages.contracts.params import CountdownTask, TaskParams
+from stages.verifiers.verdict import Verdict
+
+
+class Verifier(Protocol):
+    """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated` runs it."""
+
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
+        """Judge an answer: the text after the cue."""
+        ...
+
+    def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict | None:
+        """Judge the attempt inside a thinking segment; None where none can be seen."""
+        ...
+
+
+def load_verifier(params: TaskParams) -> Verifier:
+    """The verifier of the task that params.yaml names."""
+    if isinstance(params, CountdownTask):
+        from stages.tasks.formats import CountdownFormat
+        from stages.verifiers.expression import ExpressionVerifier
+
+        return ExpressionVerifier(CountdownFormat.segment_ends)
+    from stages.verifiers.reasoning_gym import ReasoningGymVerifier
+
+    return ReasoningGymVerifier(params)

@@ -1,0 +1,22 @@
+"""What a verifier may say of an answer, and the reward that goes with it."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The category of a judgement. Only the first three are about the answer."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNPARSABLE = "unparsable"
+    TIMEOUT = "timeout"
+    """The verifier was killed at its time limit: a machine's failure, so no reward."""
+    ERROR = "error"
+    """The verifier crashed: a machine's failure, so no reward."""
+
+    @property
+    def reward(self) -> float | None:
+        """1 for a correct answer, 0 for any other, None where the verifier failed."""
+        if self in (Verdict.TIMEOUT, Verdict.ERROR):
+            return None
+        return 1.0 if self is Verdict.CORRECT else 0.0

@@ -1,0 +1,689 @@
+"""The gate before `update`: a sound round passes, and every planted corruption is refused and named."""
+
+import copy
+import json
+import random
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from stages import validate
+from stages.contracts import params, tables
+from stages.contracts.checks import Premises, check_frames
+from stages.contracts.errors import BadInput
+from stages.contracts.render import Renderer
+from stages.pure.segments import marker_boundaries
+from stages.tasks.formats import load_format
+from stages.tasks.rows import problem_row
+from stages.tasks.sources import load_source
+from stages.tasks.task import Format, Problem
+from stages.verifiers.verdict import Verdict
+
+ROOT = Path(__file__).parent.parent
+ROUND = "i1"
+NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
+NUM_PROBLEMS, GROUP_SIZE, NUM_PROBES = 3, 5, 4
+MAX_THINKING_TOKENS = 36
+
+Rows = dict[str, list[dict[str, Any]]]
+Corruption = Callable[[Rows], str]
+
+
+def settings_file(folder: Path, estimator: str) -> Path:
+    """The repository's params.yaml with a tiny round and few problems."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw["task"]["tiers"] = [{"num_numbers": n, "num_train": 8, "num_heldout": 2} for n in (3, 4)]
+    raw["rounds"] = {ROUND: {"parent": "r0", "recipe": "information", "seed": 1}}
+    raw["exams"] = ["r0"]
+    recipe = raw["recipes"]["information"]
+    recipe["rollout"] |= {"num_problems": NUM_PROBLEMS, "group_size": GROUP_SIZE, "difficulties": [3]}
+    if estimator == "forced_answer":
+        recipe["probe"] = {"estimator": estimator, "num_probes": NUM_PROBES, "answer_tokens": 13, "temperature": 1.0}
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+def sound_rows(settings: params.Params, renderer: Renderer) -> Rows:
+    """Rows of a small round in which every table agrees with every other."""
+    source, form, rng = load_source(settings.task), load_format(settings.task), random.Random(0)
+    problems = list(source.problems())
+    asked = [p for p in problems if p.split == "train" and p.difficulty == 3][:NUM_PROBLEMS]
+    rows: Rows = {name: [] for name in NAMES}
+    rows["problems"] = [problem_row(settings.task.name, problem) for problem in problems]
+    shown = settings.inits["r0"].demonstrations.model_copy(
+        update={"num_demos": GROUP_SIZE, "difficulty_weights": {3: 1.0}, "immediate_answer_frac": 0.0}
+    )
+    for number, problem in enumerate(asked):
+        for index, demo in enumerate(source.demonstrations([problem], shown, seed=number)):
+            rollout = rollout_row(problem, index, demo.text, form, renderer, rng)
+            rows["rollouts"].append(rollout)
+            add_judged_rows(rows, rollout, form, renderer, rng)
+            add_probed_rows(rows, rollout, source.solutions(problem), settings.recipes["information"].probe, rng)
+    return {name: sorted(rows[name], key=lambda row: [row[k] for k in tables.TABLES[name].key]) for name in NAMES}
+
+
+def rollout_row(
+    problem: Problem, index: int, text: str, form: Format, renderer: Renderer, rng: random.Random
+) -> dict[str, Any]:
+    """Samples 0 to 4 of a group end in all the ways there are: by themselves, forced, forced without an end, by an
+    answer without thinking, and without an answer."""
+    thinking, _, answer = text.rpartition(form.cue)
+    thought = [] if index == 3 else renderer.encode(thinking)[:MAX_THINKING_TOKENS]
+    cue, answered = renderer.encode(form.cue), [*renderer.encode(answer), renderer.eos_token]
+    if index == 4:
+        thought, cue, answered = [*thought, renderer.eos_token], [], []
+    if index == 2:
+        answered = answered[:-1]
+    tokens, is_forced = [*thought, *cue, *answered], index in (1, 2)
+    start = len(thought) if is_forced else len(tokens)
+    end = start + len(cue) * is_forced
+    return {
+        "rollout_id": f"{ROUND}/{problem.problem_id}/{index}",
+        "problem_id": problem.problem_id,
+        "sample_index": index,
+        "policy_id": "r0",
+        "prompt_tokens": renderer.encode(problem.prompt),
+        "completion_tokens": tokens,
+        "sampler_logprobs": [0.0 if start <= i < end else -rng.random() for i in range(len(tokens))],
+        "num_thinking_tokens": len(thought),
+        "forced_start": start,
+        "forced_end": end,
+        "finish_reason": ("stop", "forced", "length", "stop", "stop")[index],
+        "seed": rng.randrange(2**31),
+        "temperature": 1.0,
+    }
+
+
+def add_judged_rows(
+    rows: Rows, rollout: Mapping[str, Any], form: Format, renderer: Renderer, rng: random.Random
+) -> None:
+    """What score says of a rollout; verdicts are drawn, for the gate does not judge."""
+    rollout_id, tokens, num_thinking = (rollout[k] for k in ("rollout_id", "completion_tokens", "num_thinking_tokens"))
+    verdict = rng.choice([Verdict.CORRECT, Verdict.INCORRECT])
+    answer = renderer.decode(tokens[num_thinking + 1 :])
+    rows["scores"].append({"rollout_id": rollout_id, "verdict": verdict, "reward": verdict.reward, "answer": answer})
+    cuts = marker_boundaries(tokens[:num_thinking], [renderer.encode(end) for end in form.segment_ends])
+    spans = [(a, b, "attempt") for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    spans += [(num_thinking, len(tokens), "answer")] if num_thinking < len(tokens) else []
+    for index, (start, end, kind) in enumerate(spans):
+        rows["segments"].append(
+            {
+                "rollout_id": rollout_id,
+                "segment_index": index,
+                "kind": kind,
+                "start_token": start,
+                "end_token": end,
+                "attempt_verdict": None if kind == "answer" else Verdict.INCORRECT,
+                "self_verdict": None if kind == "answer" else False,
+            }
+        )
+
+
+def add_probed_rows(
+    rows: Rows, rollout: Mapping[str, Any], solutions: list[str], probe: params.Probe, rng: random.Random
+) -> None:
+    """What probe and infogain say of a rollout, once it is cut."""
+    cut = [row for row in rows["segments"] if row["rollout_id"] == rollout["rollout_id"] and row["kind"] != "answer"]
+    positions = [0, *(row["end_token"] for row in cut)]
+    is_set = probe.estimator == "set_likelihood"
+    answers = solutions if is_set else ["1 + 1 2"] * NUM_PROBES
+    probes = []
+    for index, position in enumerate(positions):
+        logprobs = [float(np.float32(-rng.uniform(1, 9) - len(solutions))) for _ in answers]
+        probes.append(
+            {
+                "rollout_id": rollout["rollout_id"],
+                "boundary_index": index,
+                "position": position,
+                "estimator": probe.estimator,
+                "num_probes": len(answers),
+                "answers": answers,
+                "answer_logprobs": logprobs,
+                "gold_logprob_nats": float(np.log(np.exp(logprobs).sum())) if is_set else None,
+            }
+        )
+    rows["probes"] += probes
+    sampled = [rng.randrange(NUM_PROBES + 1) / NUM_PROBES for _ in probes]
+    success = [float(np.exp(p["answer_logprobs"]).sum()) for p in probes] if is_set else sampled
+    rows["gains"] += [gain_row(probes[j], success[j], success[j + 1], is_set) for j in range(len(cut))]
+
+
+def gain_row(probe: Mapping[str, Any], before: float, after: float, is_set: bool) -> dict[str, Any]:
+    """The segment after a probe, between two successes."""
+    return {
+        "rollout_id": probe["rollout_id"],
+        "segment_index": probe["boundary_index"],
+        "num_judged_before": probe["num_probes"],
+        "num_judged_after": probe["num_probes"],
+        "success_before": before,
+        "success_after": after,
+        "progress": after - before,
+        "info_gain_nats": np.log(after / before) if is_set else None,
+        "stderr": 0.0 if is_set else np.sqrt((before * (1 - before) + after * (1 - after)) / NUM_PROBES),
+        "estimator": probe["estimator"],
+    }
+
+
+def write_unchecked(folder: Path, rows: Rows) -> None:
+    """Write tables as a broken or foreign program would: columns of the right types, and no other promise."""
+    for name in NAMES:
+        data = pa.Table.from_pylist(rows[name], schema=tables.TABLES[name].schema)
+        pq.write_table(data, folder / f"{name}.parquet")
+
+
+def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None) -> dict[str, Any]:
+    """Run the stage on the tables in a folder; what it published."""
+    paths = {name: folder / f"{name}.parquet" for name in NAMES}
+    validation = folder / "validation.json"
+    validate.main(round_id=ROUND, policy=policy, validation=validation, docs=docs, params_file=params_file, **paths)
+    published: dict[str, Any] = json.loads(validation.read_text(encoding="utf-8"))
+    return published
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a policy's tokenizer."""
+    folder = tmp_path_factory.mktemp("round")
+    settings = params.load(settings_file(folder, "set_likelihood"))
+    Renderer(load_format(settings.task).tokenizer([])).save(folder / "r0")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sound(workplace: Path) -> Rows:
+    """A sound round probed by set likelihood, never to be changed in place."""
+    return sound_rows(params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0"))
+
+
+def refused(folder: Path, workplace: Path, rows: Rows) -> str:
+    """Write rows, run the stage, and hand back what it says while it refuses them."""
+    write_unchecked(folder, rows)
+    with pytest.raises(BadInput) as caught:
+        run(folder, workplace / "r0", workplace / "params.yaml")
+    assert not (folder / "validation.json").exists()
+    return str(caught.value)
+
+
+def test_a_sound_round_is_published(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    for name in NAMES:
+        tables.write(tmp_path / f"{name}.parquet", tables.TABLES[name], sound[name])
+    published = run(tmp_path, workplace / "r0", workplace / "params.yaml")
+    assert published["success"] is True
+    assert {name: part["num_rows"] for name, part in published["tables"].items()} == {
+        name: len(sound[name]) for name in NAMES
+    }
+    kinds = {row["finish_reason"] for row in sound["rollouts"]}
+    assert kinds == {"stop", "forced", "length"}
+    for name, part in published["tables"].items():
+        assert len(part["expectations"]) == len(validate.read_suite(name))
+        assert all(e["success"] and e["unexpected_count"] == 0 and e["first"] is None for e in part["expectations"])
+    assert (tmp_path / "validation.run.json").is_file()
+
+
+def test_validation_is_the_same_bytes_each_time(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    texts = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_unchecked(tmp_path / name, sound)
+        run(tmp_path / name, workplace / "r0", workplace / "params.yaml", docs=tmp_path / name / "docs")
+        texts.append((tmp_path / name / "validation.json").read_text(encoding="utf-8"))
+    assert texts[0] == texts[1]
+    assert str(tmp_path) not in texts[0] and not re.search(r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-[0-9a-f]{4}", texts[0])
+
+
+def test_sampled_probes_pass_and_failed_verifiers_are_legitimate(tmp_path: Path, workplace: Path) -> None:
+    params_file = settings_file(tmp_path, "forced_answer")
+    rows = sound_rows(params.load(params_file), Renderer.of_policy(workplace / "r0"))
+    rows["scores"][0] |= {"verdict": Verdict.TIMEOUT, "reward": None}
+    rows["scores"][1] |= {"verdict": Verdict.ERROR, "reward": None}
+    blind = next(row["rollout_id"] for row in rows["gains"] if row["segment_index"] == 1)
+    for row in rows["gains"]:
+        if row["rollout_id"] == blind and row["segment_index"] in (0, 1):
+            side = "after" if row["segment_index"] == 0 else "before"
+            row |= {f"num_judged_{side}": 0, f"success_{side}": None, "progress": None, "stderr": None}
+    write_unchecked(tmp_path, rows)
+    assert run(tmp_path, workplace / "r0", params_file)["success"] is True
+
+
+def put(table: str, column: str, value: Any, index: int = 0) -> Corruption:
+    """Put a value into one row; a callable makes it from the row."""
+
+    def corrupt(rows: Rows) -> str:
+        row = rows[table][index]
+        row[column] = value(row) if callable(value) else value
+        return str(row[tables.TABLES[table].key[0]])
+
+    return corrupt
+
+
+def put_entry(table: str, column: str, value: Any, entry: int = 0, index: int = 0) -> Corruption:
+    """Put a value into one entry of a list column."""
+    return put(table, column, lambda row: [*row[column][:entry], value, *row[column][entry + 1 :]], index)
+
+
+def drop(table: str, is_dropped: Callable[[dict[str, Any]], bool] = lambda row: True) -> Corruption:
+    """Leave out the first row that fits; its rollout is the offender."""
+
+    def corrupt(rows: Rows) -> str:
+        row = next(row for row in rows[table] if is_dropped(row))
+        rows[table].remove(row)
+        return str(row["rollout_id"])
+
+    return corrupt
+
+
+def rename(table: str, column: str, value: str) -> Corruption:
+    """Rows of another round's rollout."""
+
+    def corrupt(rows: Rows) -> str:
+        rows[table].append({**rows[table][0], column: value})
+        return value
+
+    return corrupt
+
+
+def overlap_segments(rows: Rows) -> str:
+    row = next(row for row in rows["segments"] if row["segment_index"] == 1)
+    row["start_token"] -= 1
+    return f"{row['rollout_id']}, segment_index=1 has -1"
+
+
+def part_segments(rows: Rows) -> str:
+    row = next(row for row in rows["segments"] if row["segment_index"] == 1)
+    row["start_token"] += 1
+    return f"{row['rollout_id']}, segment_index=1 has 1"
+
+
+def uncover_the_end(rows: Rows) -> str:
+    row = next(row for row in rows["segments"] if row["kind"] == "answer")
+    row["end_token"] -= 1
+    return str(row["rollout_id"])
+
+
+def answer_first(rows: Rows) -> str:
+    row = next(row for row in rows["segments"] if row["kind"] == "attempt")
+    row["kind"] = "answer"
+    return str(row["rollout_id"])
+
+
+def stop_telescoping(rows: Rows) -> str:
+    row = rows["gains"][0]
+    row["progress"] += 0.01
+    return str(row["rollout_id"])
+
+
+def ask_heldout_problem(rows: Rows) -> str:
+    row = next(row for row in rows["problems"] if row["problem_id"] == rows["rollouts"][0]["problem_id"])
+    row["split"] = "heldout"
+    return str(rows["rollouts"][0]["rollout_id"])
+
+
+def leak_prompt(rows: Rows) -> str:
+    heldout = next(row for row in rows["problems"] if row["split"] == "heldout")
+    train = next(row for row in rows["problems"] if row["split"] == "train" and row["difficulty"] == 4)
+    train["prompt"] = heldout["prompt"].replace(" ", "  ")
+    return str(min(heldout["problem_id"], train["problem_id"]))
+
+
+def shrink_group(rows: Rows) -> str:
+    gone = rows["rollouts"][0]["rollout_id"]
+    for name in NAMES[1:]:
+        rows[name] = [row for row in rows[name] if row["rollout_id"] != gone]
+    return str(rows["rollouts"][0]["rollout_id"])
+
+
+def share_a_seed(rows: Rows) -> str:
+    rows["rollouts"][1]["seed"] = rows["rollouts"][0]["seed"]
+    return str(rows["rollouts"][0]["rollout_id"])
+
+
+def think_past_the_budget(rows: Rows) -> str:
+    row = rows["rollouts"][0]
+    extra = 80 - row["num_thinking_tokens"]
+    row["completion_tokens"] = [row["completion_tokens"][0]] * extra + row["completion_tokens"]
+    row["sampler_logprobs"] = [-1.0] * extra + row["sampler_logprobs"]
+    row["num_thinking_tokens"] += extra
+    return str(row["rollout_id"])
+
+
+def judge_another_answer(rows: Rows) -> str:
+    row = rows["scores"][0]
+    row["answer"] = "1 + 1 2"
+    return str(row["rollout_id"])
+
+
+def probe_other_segments(rows: Rows) -> str:
+    row = next(row for row in rows["probes"] if row["boundary_index"] == 1)
+    row["position"] += 1
+    return str(row["rollout_id"])
+
+
+def keep_stale_gains(rows: Rows) -> str:
+    for row in rows["probes"]:
+        row["answer_logprobs"] = [logprob - 2 for logprob in row["answer_logprobs"]]
+        row["gold_logprob_nats"] -= 2
+    return str(rows["gains"][0]["rollout_id"])
+
+
+def break_the_chain(rows: Rows) -> str:
+    row = next(row for row in rows["gains"] if row["segment_index"] == 1)
+    row["success_before"] *= 0.5
+    return str(row["rollout_id"])
+
+
+def count_an_answer_twice(rows: Rows) -> str:
+    row = rows["probes"][0]
+    for column in ("answers", "answer_logprobs"):
+        row[column] = [*row[column], row[column][0]]
+    row["num_probes"] += 1
+    return str(row["rollout_id"])
+
+
+FORCED = 1  # index of a forced rollout among the sound ones
+
+CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
+    # what is planted, how, and the table, column and count that must be named; None stands for every row
+    ("nan log-prob", put_entry("rollouts", "sampler_logprobs", np.nan), "rollouts", "num_nonfinite_logprobs", 1),
+    ("infinite log-prob", put_entry("rollouts", "sampler_logprobs", -np.inf), "rollouts", "num_nonfinite_logprobs", 1),
+    ("null log-prob", put_entry("rollouts", "sampler_logprobs", None), "rollouts", "num_nonfinite_logprobs", 1),
+    ("log-prob above 0", put_entry("rollouts", "sampler_logprobs", 0.5), "rollouts", "max_logprob", 1),
+    (
+        "fewer log-probs than tokens",
+        put("rollouts", "sampler_logprobs", lambda row: row["sampler_logprobs"][:-1]),
+        "rollouts",
+        "num_missing_logprobs",
+        1,
+    ),
+    ("token past vocabulary", put_entry("rollouts", "completion_tokens", 10**6), "rollouts", "max_token", 1),
+    ("negative token", put_entry("rollouts", "completion_tokens", -7), "rollouts", "min_token", 1),
+    ("null token", put_entry("rollouts", "completion_tokens", None), "rollouts", "min_token", 1),
+    ("empty completion", put("rollouts", "completion_tokens", []), "rollouts", "num_tokens", 1),
+    ("tokens after the end", put_entry("rollouts", "completion_tokens", 2), "rollouts", "num_early_eos", 1),
+    ("foreign policy", put("rollouts", "policy_id", "i3"), "rollouts", "policy_id", 1),
+    ("foreign temperature", put("rollouts", "temperature", 0.7), "rollouts", "temperature", 1),
+    ("unknown problem", put("rollouts", "problem_id", "countdown:1-2-3>9"), "rollouts", "problem_split", 1),
+    ("held-out problem", ask_heldout_problem, "rollouts", "problem_split", GROUP_SIZE),
+    ("foreign prompt", put_entry("rollouts", "prompt_tokens", 9, entry=1), "rollouts", "is_prompt_of_problem", 1),
+    ("foreign rollout id", put("rollouts", "rollout_id", "i2/x/0"), "rollouts", "is_id_derived", 1),
+    ("wrong group size", shrink_group, "rollouts", "num_group_rollouts", GROUP_SIZE - 1),
+    ("shared seed", share_a_seed, "rollouts", "seed", 2),
+    ("thinking past its budget", think_past_the_budget, "rollouts", "num_thinking_tokens", 1),
+    ("completion past its budget", think_past_the_budget, "rollouts", "num_tokens", 1),
+    ("unknown finish reason", put("rollouts", "finish_reason", "abort"), "rollouts", "finish_reason", 1),
+    ("finish reason denied by tokens", put("rollouts", "finish_reason", "length"), "rollouts", "is_end_as_told", 1),
+    (
+        "forced span outside the completion",
+        put("rollouts", "forced_end", lambda row: len(row["completion_tokens"]) + 1, FORCED),
+        "rollouts",
+        "forced_overhang_tokens",
+        1,
+    ),
+    (
+        "forced span beside the cue",
+        put("rollouts", "forced_start", lambda row: row["forced_start"] - 1, FORCED),
+        "rollouts",
+        "num_foreign_forced_tokens",
+        1,
+    ),
+    (
+        "log-prob of a forced token",
+        put("rollouts", "sampler_logprobs", lambda row: [-1.0] * len(row["completion_tokens"]), FORCED),
+        "rollouts",
+        "num_sampled_forced_tokens",
+        1,
+    ),
+    ("no score", drop("scores"), "rollouts", "is_scored", 1),
+    ("score of an unknown rollout", rename("scores", "rollout_id", "i2/x/0"), "scores", "is_of_known_rollout", 1),
+    ("reward out of range", put("scores", "reward", 1.5), "scores", "reward", 1),
+    ("nan reward", put("scores", "reward", np.nan), "scores", "reward_residual", 1),
+    (
+        "reward against its verdict",
+        put("scores", "reward", lambda row: 1 - (row["reward"])),
+        "scores",
+        "reward_residual",
+        1,
+    ),
+    ("reward without a verdict", put("scores", "verdict", Verdict.TIMEOUT), "scores", "reward_residual", 1),
+    ("unknown verdict", put("scores", "verdict", "fine"), "scores", "verdict", 1),
+    ("answer of another rollout", judge_another_answer, "scores", "is_answer_of_rollout", 1),
+    ("overlapping segments", overlap_segments, "segments", "start_gap_tokens", 1),
+    ("gap between segments", part_segments, "segments", "start_gap_tokens", 1),
+    ("uncovered end", uncover_the_end, "segments", "tail_gap_tokens", 1),
+    ("answer before thinking", answer_first, "segments", "is_answer_last", 1),
+    ("segment left out", drop("segments", lambda row: row["segment_index"] == 1), "segments", "start_gap_tokens", 1),
+    ("no segments", drop("segments", lambda row: row["rollout_id"].endswith("/3")), "rollouts", "num_segments", 1),
+    ("probe left out", drop("probes"), "rollouts", "num_missing_boundaries", 1),
+    ("probe beside its boundary", probe_other_segments, "probes", "position_gap_tokens", 1),
+    ("answer counted twice", count_an_answer_twice, "probes", "num_repeated_answers", 1),
+    ("foreign estimator", put("probes", "estimator", "forced_answer"), "probes", "estimator", 1),
+    ("answer log-prob above 0", put_entry("probes", "answer_logprobs", 0.5), "probes", "max_answer_logprob", 1),
+    ("solution set past certainty", put_entry("probes", "answer_logprobs", 0.5), "probes", "set_success", 1),
+    (
+        "nan answer log-prob",
+        put_entry("probes", "answer_logprobs", np.nan),
+        "probes",
+        "num_nonfinite_answer_logprobs",
+        1,
+    ),
+    ("judged answers that were not asked", put("gains", "num_judged_after", 99), "gains", "is_judged_after", 1),
+    ("stale gold log-prob", put("probes", "gold_logprob_nats", -50.0), "probes", "gold_logprob_residual", 1),
+    ("no gain", drop("gains"), "segments", "is_credited", 1),
+    ("gain of no segment", rename("gains", "rollout_id", "i2/x/0"), "gains", "segment_kind", 1),
+    ("success above 1", put("gains", "success_after", 1.5), "gains", "success_after", 1),
+    ("nan success", put("gains", "success_before", np.nan), "gains", "success_before_residual", 1),
+    ("success missing", put("gains", "success_before", None), "gains", "success_before_residual", 1),
+    ("progress that does not telescope", stop_telescoping, "gains", "telescoping_residual", 1),
+    ("nan progress", put("gains", "progress", np.nan), "gains", "progress_residual", 1),
+    ("gains of other probes", keep_stale_gains, "gains", "success_before_residual", None),
+    ("success that jumps", break_the_chain, "gains", "is_unbroken", 1),
+    ("information gain of another base", put("gains", "info_gain_nats", 9.0), "gains", "info_gain_nats_residual", 1),
+    ("standard error of an exact estimate", put("gains", "stderr", 0.1), "gains", "stderr_residual", 1),
+    ("prompt of both splits", leak_prompt, "problems", "num_prompt_splits", 2),
+    ("unknown split", put("problems", "split", "test"), "problems", "split", 1),
+    ("problem of another task", put("problems", "task", "chess"), "problems", "task", 1),
+    ("metadata that is not JSON", put("problems", "metadata", "{"), "problems", "metadata", 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "table", "column", "count"), [case[1:] for case in CORRUPTIONS], ids=[case[0] for case in CORRUPTIONS]
+)
+def test_a_corruption_is_refused(
+    corrupt: Corruption, table: str, column: str, count: int | None, tmp_path: Path, workplace: Path, sound: Rows
+) -> None:
+    rows = copy.deepcopy(sound)
+    offender = corrupt(rows)
+    message = refused(tmp_path, workplace, rows)
+    [line] = [text for text in message.splitlines() if f"table {table}, column {column}:" in text]
+    size = len(rows[table])
+    assert f"{count or size} of {size} rows" in line
+    assert offender in line
+    assert "dvc repro" in message
+
+
+def test_a_round_of_too_few_problems_is_refused(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    gone = sound["rollouts"][0]["problem_id"]
+    rows = copy.deepcopy(sound)
+    rows["rollouts"] = [row for row in rows["rollouts"] if row["problem_id"] != gone]
+    message = refused(tmp_path, workplace, rows)
+    assert f"table rollouts, column problem_id: {NUM_PROBLEMS - 1} found" in message
+
+
+def truncate(folder: Path) -> list[str]:
+    path = folder / "rollouts.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    return ["table rollouts", "rollouts.parquet is corrupt", "dvc repro"]
+
+
+def lose_the_file(folder: Path) -> list[str]:
+    (folder / "gains.parquet").unlink()
+    return ["table gains", "gains.parquet is missing", "dvc repro"]
+
+
+def rewrite(table: str, change: Callable[[pa.Table], pa.Table], *fragments: str) -> Callable[[Path], list[str]]:
+    """Change a table's file behind the contract's back."""
+
+    def corrupt(folder: Path) -> list[str]:
+        path = folder / f"{table}.parquet"
+        pq.write_table(change(pq.read_table(path)), path)
+        return [f"table {table}", *fragments]
+
+    return corrupt
+
+
+def swap_columns(data: pa.Table) -> pa.Table:
+    names = data.column_names
+    return data.select([names[1], names[0], *names[2:]])
+
+
+def store_doubles(data: pa.Table) -> pa.Table:
+    index = data.column_names.index("progress")
+    return data.set_column(index, "progress", data["progress"].cast(pa.float64()))
+
+
+def lose_a_value(data: pa.Table) -> pa.Table:
+    index = data.column_names.index("verdict")
+    field = pa.field("verdict", pa.string())
+    return data.set_column(index, field, [[None, *data["verdict"].to_pylist()[1:]]])
+
+
+CONTRACT_CORRUPTIONS: dict[str, Callable[[Path], list[str]]] = {
+    "truncated file": truncate,
+    "missing file": lose_the_file,
+    "missing column": rewrite("scores", lambda data: data.drop_columns(["reward"]), "missing ['reward']"),
+    "unknown column": rewrite("scores", lambda data: data.append_column("x", data["reward"]), "unknown ['x']"),
+    "swapped columns": rewrite("segments", swap_columns, "column segment_index where rollout_id belongs"),
+    "wrong type": rewrite("gains", store_doubles, "column progress", "holds double, not float"),
+    "null in a column without nulls": rewrite("scores", lose_a_value, "column verdict: 1 null value(s)", "row 0"),
+    "duplicate key": rewrite(
+        "probes", lambda data: pa.concat_tables([data, data.slice(0, 1)]), "1 duplicate key(s)", "'boundary_index': 0"
+    ),
+}
+
+
+@pytest.mark.parametrize("corrupt", CONTRACT_CORRUPTIONS.values(), ids=CONTRACT_CORRUPTIONS.keys())
+def test_a_broken_file_is_refused(
+    corrupt: Callable[[Path], list[str]], tmp_path: Path, workplace: Path, sound: Rows
+) -> None:
+    write_unchecked(tmp_path, sound)
+    fragments = corrupt(tmp_path)
+    (tmp_path / "validation.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(BadInput) as caught:
+        run(tmp_path, workplace / "r0", workplace / "params.yaml")
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+    assert not (tmp_path / "validation.json").exists(), "an earlier pass must not open the gate"
+
+
+def test_every_broken_expectation_has_its_line(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    rows = copy.deepcopy(sound)
+    put_entry("rollouts", "sampler_logprobs", 0.5)(rows)
+    put("scores", "verdict", "fine")(rows)
+    message = refused(tmp_path, workplace, rows)
+    assert re.search(r"round i1: 3 expectation\(s\) broken", message)
+    assert [line.split(":")[0].strip() for line in message.splitlines()[1:-1]] == [
+        "table rollouts, column max_logprob",
+        "table scores, column reward_residual",
+        "table scores, column verdict",
+    ]
+
+
+def test_docs_are_written_for_a_refused_round_and_load_nothing(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    rows = copy.deepcopy(sound)
+    offender = put_entry("rollouts", "sampler_logprobs", 0.5)(rows)
+    write_unchecked(tmp_path, rows)
+    docs = tmp_path / "docs"
+    with pytest.raises(BadInput, match=re.escape(str(docs / "index.html"))):
+        run(tmp_path, workplace / "r0", workplace / "params.yaml", docs)
+    pages = {path.name: path.read_text(encoding="utf-8") for path in docs.iterdir()}
+    assert set(pages) == {"index.html", *(f"{name}.html" for name in NAMES)}
+    assert "max_logprob" in pages["index.html"]
+    assert offender.replace(">", "&gt;") in pages["rollouts.html"].replace(offender, offender.replace(">", "&gt;"))
+    for page in pages.values():
+        assert not re.search(r"<script|<link|<img|https?://|@import|url\(", page)
+        targets = set(re.findall(r'href="([^"#]+)"', page))
+        assert targets <= set(pages), "a link that leads nowhere"
+
+
+def test_nothing_is_fetched_and_nothing_is_left_elsewhere(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    write_unchecked(tmp_path, sound)
+    with watched() as touched:
+        run(tmp_path, workplace / "r0", workplace / "params.yaml", tmp_path / "docs")
+    assert touched and all(path.startswith(str(tmp_path)) for path in touched), touched
+
+
+_watching: list[list[str]] = []
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watching:
+        return
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        _watching[-1].append(f"{event} {arguments[1:]}")
+    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        _watching[-1].append(str(arguments[0]))
+
+
+sys.addaudithook(_audit)
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """Collect the files opened to write and the addresses asked for, in this process."""
+    _watching.append([])
+    try:
+        yield _watching[-1]
+    finally:
+        _watching.pop()
+
+
+@pytest.fixture(scope="module")
+def frames(sound: Rows, workplace: Path) -> dict[str, pd.DataFrame]:
+    """Check frames of the sound round."""
+    renderer = Renderer.of_policy(workplace / "r0")
+    cue = load_format(params.load(workplace / "params.yaml").task).cue
+    premises = Premises(ROUND, renderer, renderer.encode(cue), {v.value: v.reward for v in Verdict})
+    data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
+    return check_frames(data, premises)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_suite_names_what_exists(name: str, frames: dict[str, pd.DataFrame], workplace: Path) -> None:
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    settings = params.load(workplace / "params.yaml")
+    known = validate.suite_parameters(settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1)
+    assert len(frames[name]) > 0
+    suite = validate.read_suite(name)
+    assert len({(e["type"], e["kwargs"]["column"]) for e in suite}) == len(suite)
+    for expectation in suite:
+        assert set(expectation) == {"type", "kwargs", "meta"}
+        assert get_expectation_impl(expectation["type"]).__module__.startswith("great_expectations.expectations.core.")
+        assert expectation["kwargs"]["column"] in frames[name].columns
+        assert expectation["meta"]["notes"]
+        for bound in expectation["kwargs"].values():
+            assert not isinstance(bound, dict) or bound["$PARAMETER"] in known
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_derived_column_is_judged(name: str, frames: dict[str, pd.DataFrame]) -> None:
+    derived = set(frames[name].columns) - set(tables.TABLES[name].schema.names)
+    assert derived <= {e["kwargs"]["column"] for e in validate.read_suite(name)}
+
+
+def test_every_parameter_is_used(workplace: Path) -> None:
+    settings = params.load(workplace / "params.yaml")
+    known = validate.suite_parameters(settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1)
+    bounds = [bound for name in NAMES for e in validate.read_suite(name) for bound in e["kwargs"].values()]
+    assert {bound["$PARAMETER"] for bound in bounds if isinstance(bound, dict)} == set(known)

@@ -32,10 +32,11 @@ ifeq ($(KNOWHOW_DEVICE),cpu)
 endif
 	@$(PIP) -r $(REQUIREMENTS) -r requirements/dev.txt
 	@$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python -m flows.plots_page .dvc/plots.html
 	@rm -f .venv/.installed-* && touch $@
 
 iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by `dvc repro`
-	@$(RUN) $(BIN)/knowhow check
+	@$(RUN) $(BIN)/python -m stages.contracts.params
 	@$(RUN) $(BIN)/dvc repro
 	@echo "Report: data/report/report.html"
 
@@ -58,7 +59,7 @@ format: $(INSTALLED) ## Format the code, mend what lint can mend
 	@$(RUN) $(BIN)/ruff format .
 
 docs: $(INSTALLED) ## Write docs/tables.md anew from the schemas
-	@$(RUN) $(BIN)/python -m docs.tables
+	@$(RUN) $(BIN)/python docs/generate.py
 
 benchmark: $(INSTALLED) ## Seconds by phase and round; rollout against bare vLLM
 	@$(RUN) $(BIN)/python -m benchmarks.round_seconds

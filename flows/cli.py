@@ -9,8 +9,6 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,6 +29,11 @@ SERVER_START_SECONDS = 180.0
 POLL_SECONDS = 0.2
 NUM_REASONS_SHOWN = 3
 STOPPED = "stopped before the end; finished stages are kept: run the same command to go on"
+
+
+class Terminated(KeyboardInterrupt):
+    """Signal TERM, which ends a run as ctrl-C does."""
+
 
 app = typer.Typer(
     add_completion=False,
@@ -61,7 +64,7 @@ Stages = Annotated[
 def main() -> None:
     """Entry point of the `knowhow` command and of `python -m flows.cli`."""
     os.environ["DVC_NO_ANALYTICS"] = "1"
-    os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/tmp/site-cache").absolute()))
+    os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".venv/var/dvc").absolute()))
     app(prog_name="knowhow")
 
 
@@ -88,11 +91,11 @@ def train(
         float | None, typer.Option(min=1, help="Longest time for one stage; else none.")
     ] = None,
 ) -> None:
-    """Run the stages that are not up to date, as a Prefect flow with a page to watch it on.
+    """Run the stages that are not up to date, as a Prefect flow.
 
-    Stops at once and cleanly on ctrl-C; finished stages are kept, and the same command goes on from there.
-    Ends with 0 when all is up to date, 1 when a stage failed, 2 when the project or the command is wrong, and 75 when
-    no server could be started.
+    A page shows progress, logs and results. On ctrl-C nothing is left running; finished stages are kept, and the same
+    command goes on from there. Ends with 0 when all is up to date, 1 when a stage failed, 2 when the project or the
+    command is wrong, and 75 when no server could be started.
     """
     from flows import run
 
@@ -112,8 +115,8 @@ def train(
                 _wait_for_interrupt(page)
     except run.Busy as error:
         _stop(str(error), EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        _stop(STOPPED, 128 + signal.SIGINT)
+    except KeyboardInterrupt as stopped:
+        _stop(STOPPED, 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT))
     raise SystemExit(0 if is_done else EXIT_STAGE_FAILED)
 
 
@@ -127,7 +130,7 @@ def _plan(stages: Sequence[str] | None) -> "list[Node]":
 
 
 def _table(nodes: "Sequence[Node]") -> str:
-    width = max(len("STAGE"), *(len(node.name) for node in nodes))
+    width = max(len(name) for name in ["STAGE", *(node.name for node in nodes)])
     rows = [("STAGE", "STATE", "WHY"), *((node.name, _state(node), _why(node)) for node in nodes)]
     lines = [f"{name:{width}}  {state:10}  {why}".rstrip() for name, state, why in rows]
     num_stale = sum(node.is_stale for node in nodes)
@@ -153,8 +156,11 @@ def _run_flow(
         state = flow.train(stages, retries, retry_delay_seconds, deadline_seconds, return_state=True)
     finally:
         flow.deliver()
-    print(state.message if state.is_completed() else f"error: {state.message}", file=sys.stderr, flush=True)
-    return state.is_completed()
+    if not state.is_completed():
+        print(f"error: {state.message}", file=sys.stderr, flush=True)
+        return False
+    print(state.message, flush=True)
+    return True
 
 
 @contextmanager
@@ -209,13 +215,13 @@ def _prefect_settings(home: Path, page: str) -> dict[str, str]:
 
 
 def _answers(page: str) -> bool:
+    import httpx
+
     try:
-        with urllib.request.urlopen(f"{page}/api/health", timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return True  # it asks for a password, which is Prefect's to give
-    except OSError:
+        httpx.get(f"{page}/api/health", timeout=5)
+    except (httpx.TransportError, httpx.InvalidURL):
         return False
+    return True
 
 
 def _wait_for_interrupt(page: str) -> None:
@@ -228,7 +234,7 @@ def _wait_for_interrupt(page: str) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    _stop(STOPPED, 128 + number)
+    raise Terminated
 
 
 def _stop(message: str, code: int) -> NoReturn:

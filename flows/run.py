@@ -80,12 +80,12 @@ class StageFailed(Exception):
 
 
 class Progress(NamedTuple):
-    """What the stage last wrote of its progress, in units of its own choice."""
+    """What the stage last wrote of its progress: `done` of `total` in units of its own, `rate` in tokens a second."""
 
     stage: str
     done: float
     total: float
-    rate: float | None
+    rate: float
 
 
 class Children:
@@ -117,7 +117,7 @@ class Children:
         guard = [sys.executable, "-P", __file__, str(self._grace_seconds), *command]
         with self._lock:
             if self._is_closed:
-                raise Cancelled
+                raise Cancelled("called off before it started")
             child = subprocess.Popen(
                 guard, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=env, start_new_session=True
             )
@@ -128,7 +128,7 @@ class Children:
             self._end(child)
             self._running.discard(child)
         if self._is_closed:
-            raise Cancelled
+            raise Cancelled("called off")
 
     def close(self) -> None:
         """End all children, and let no other start."""
@@ -136,18 +136,30 @@ class Children:
             self._is_closed = True
         children = list(self._running)
         for child in children:
-            child.stdin.close()
+            _let_go(child)
         for child in children:
             self._end(child)
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
-        child.stdin.close()
+        _let_go(child)
         with suppress(subprocess.TimeoutExpired):
             child.wait(3 * self._grace_seconds + UNWIND_SECONDS)
         if child.poll() is None or child.returncode < 0:  # the guard hangs, or was killed itself
-            with suppress(ProcessLookupError):
+            self._kill_group(child)
+
+    def _kill_group(self, child: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + self._grace_seconds
+        with suppress(ProcessLookupError):  # which says that all are gone
+            while time.monotonic() < end:
                 os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+                child.poll()
+                time.sleep(GUARD_POLL_SECONDS)
+
+
+def _let_go(child: subprocess.Popen[bytes]) -> None:
+    """Close the pipe the child hangs on."""
+    assert child.stdin is not None
+    child.stdin.close()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import Task, flow, get_run_logger, task
@@ -22,12 +22,11 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.events.worker import EventsWorker
 from prefect.futures import PrefectFuture, wait
 from prefect.logging.handlers import APILogWorker
-from prefect.states import Completed, Failed, State
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.states import Completed, Failed
 
 from flows import graph, run
 
@@ -37,7 +36,7 @@ DELIVER_SECONDS = 10.0
 DATA = Path("data")
 
 
-@flow(name="train", task_runner=ThreadPoolTaskRunner())
+@flow(name="train")
 def train(
     targets: list[str] | None = None,
     retries: int = 2,
@@ -59,22 +58,21 @@ def train(
 
     with run.Children() as children:
 
-        def bring(name: str) -> None:
-            with slots:
-                _bring_up_to_date(name, children, deadline_seconds)
-
-        stage = task(
-            bring,
+        @task(
             cache_policy=NO_CACHE,
             retries=retries,
             retry_delay_seconds=retry_delay_seconds,
             retry_condition_fn=_is_machine_failure,
         )
+        def stage(name: str) -> None:
+            with slots:
+                _bring_up_to_date(name, children, deadline_seconds)
+
         for node in stale:
             logger.info("%s: %s", node.name, "; ".join(node.reasons))
             parents = [futures[parent] for parent in node.parents if parent in futures]
             named = stage.with_options(name=node.name, task_run_name=node.name)
-            futures[node.name] = named.submit(node.name, wait_for=parents)
+            futures[node.name] = named.submit(node.name, wait_for=parents, return_state=False)
         wait(list(futures.values()))
 
     _publish()
@@ -88,28 +86,42 @@ def deliver() -> None:
 
 
 def _bring_up_to_date(name: str, children: run.Children, deadline_seconds: float | None) -> None:
-    logger = get_run_logger()
-    artifact = create_progress_artifact(0.0, key=_artifact_key(f"progress-{name}"), description=name)
-    shown = time.monotonic()
-
-    def show(progress: run.Progress) -> None:
-        nonlocal shown
-        if time.monotonic() - shown < PROGRESS_PERIOD_SECONDS or not progress.total:
-            return
-        shown = time.monotonic()
-        percent = min(100.0, 100.0 * progress.done / progress.total)
-        logger.info("%.0f %% of %g, %g a second", percent, progress.total, progress.rate or 0.0)
-        _show_percent(artifact, percent)
-
-    run.run_stage(name, children, deadline_seconds=deadline_seconds, on_line=logger.info, on_progress=show)
-    _show_percent(artifact, 100.0)
+    shown = _Shown(name)
+    on_line = get_run_logger().info
+    run.run_stage(name, children, deadline_seconds=deadline_seconds, on_line=on_line, on_progress=shown.tell)
+    shown.set_percent(100.0)
 
 
-def _show_percent(artifact: UUID, percent: float) -> None:
-    try:
-        update_progress_artifact(artifact, percent)
-    except Exception as error:  # hours of training must not end because the page about them could not be updated
-        get_run_logger().warning("progress not shown: %s", error)
+class _Shown:
+    """How far a stage is, told to the run's log and page every few seconds."""
+
+    def __init__(self, name: str) -> None:
+        key = _artifact_key(f"progress-{name}")
+        self._artifact = cast(UUID, create_progress_artifact(0.0, key=key, description=name))
+        self._logger = get_run_logger()
+        self._told = time.monotonic()
+        self._began = (0.0, run.Progress("", 0, 0, 0))
+
+    def tell(self, progress: run.Progress) -> None:
+        """Percent, tokens a second, and seconds left by the pace so far."""
+        now = time.monotonic()
+        begin, first = self._began
+        if (progress.stage, progress.total) != (first.stage, first.total):  # the first sign of a bar
+            self._began = (now, progress)
+        elif now - self._told > PROGRESS_PERIOD_SECONDS and progress.done > first.done:
+            self._told = now
+            percent = 100.0 * progress.done / progress.total
+            left = (now - begin) * (progress.total - progress.done) / (progress.done - first.done)
+            pace = f"{progress.rate:,.0f} tokens/s, " if progress.rate else ""
+            self._logger.info("%s %.0f %%, %s%.0f s left", progress.stage, percent, pace, left)
+            self.set_percent(percent)
+
+    def set_percent(self, percent: float) -> None:
+        """Move the bar on the page."""
+        try:
+            update_progress_artifact(self._artifact, percent)
+        except Exception as error:  # hours of training must not end because the page about them could not be updated
+            self._logger.warning("progress not shown: %s", error)
 
 
 def _is_machine_failure(stage: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -119,7 +131,7 @@ def _is_machine_failure(stage: Task[..., Any], task_run: TaskRun, state: State[A
 def _verdict(futures: dict[str, PrefectFuture[None]]) -> State[None]:
     failed = [future for future in futures.values() if future.state.is_failed()]
     if not failed:
-        return Completed(message=f"{len(futures)} stages brought up to date")
+        return Completed(message=f"{len(futures)} stage(s) brought up to date")
     errors = [str(future.result(raise_on_failure=False)) for future in failed]
     waiting = [name for name, future in futures.items() if not future.state.is_final()]
     return Failed(message="\n".join([*errors, *([f"not run: {', '.join(waiting)}"] if waiting else [])]))

@@ -2,12 +2,13 @@
 
 Reads   answers, thoughts, problems, the policy's tokenizer; params.yaml `task`, `evaluate`.
 Writes  grades, one row per (problem, sample, budget); metrics, one JSON object: fractions, with bootstrap intervals
-        over problems.
+        over problems; the success curve, as points to plot.
 Method  `stages.pure.estimates`. A verifier's failure is left out of the means and counted.
 
 Example: python -m stages.evaluate --problems data/problems.parquet --tokenizer data/policies/r0/tokenizer.json \
          --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet \
-         --grades data/exams/r0/grades.parquet --metrics data/metrics/exams/r0.json
+         --grades data/exams/r0/grades.parquet --metrics data/metrics/exams/r0.json \
+         --curve data/metrics/curves/exams/r0.json
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ def main(
     thoughts: Path,
     grades: Path,
     metrics: Path,
+    curve: Path,
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Judge and grade one exam."""
@@ -70,6 +72,7 @@ def main(
         levels = {f"difficulty_{level}": part for level, part in graded.groupby("difficulty")}
         report = {name: grade(part, everything.evaluate) for name, part in {"all": graded, **levels}.items()}
     write_json(metrics, report)
+    write_json(curve, curve_points(report))
     facts.count(num_answers=len(graded))
     facts.write(grades)
 
@@ -153,6 +156,15 @@ def grade(graded: pd.DataFrame, settings: params.Evaluate) -> dict[str, Any]:
         "num_problems": int(graded["problem_id"].nunique()),
         "num_unverified": int(graded["reward"].isna().sum()),
     }
+
+
+def curve_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The success curves as points to plot."""
+    return [
+        {"difficulty": level, "budget_tokens": int(budget.removeprefix("budget_")), **estimate}
+        for level, metrics in report.items()
+        for budget, estimate in metrics["success"].items()
+    ]
 
 
 def success_curve(graded: pd.DataFrame) -> np.ndarray:

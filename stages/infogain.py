@@ -27,9 +27,7 @@ from stages.tasks.rows import read_problems
 from stages.verifiers.isolated import Request, judge
 
 
-def main(
-    problems: Path, rollouts: Path, probes: Path, gains: Path, params_file: Path = Path("params.yaml")
-) -> None:
+def main(problems: Path, rollouts: Path, probes: Path, gains: Path, params_file: Path = Path("params.yaml")) -> None:
     """Estimate the gains of one round."""
     settings = params.load(params_file).task
     facts = RunFacts("infogain")

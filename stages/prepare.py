@@ -12,8 +12,8 @@ from pathlib import Path
 from stages.contracts import params, tables
 from stages.contracts.errors import command
 from stages.contracts.facts import RunFacts
-from stages.tasks.sources import load_source
 from stages.tasks.rows import problem_row
+from stages.tasks.sources import load_source
 
 
 def main(problems: Path, params_file: Path = Path("params.yaml")) -> None:

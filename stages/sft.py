@@ -11,6 +11,7 @@ Example: python -m stages.sft --init r0 --problems data/problems.parquet --demos
 """
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Format
 
-CHECKPOINT_PERIOD_SECONDS = 10.0
+CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
 class Example(NamedTuple):
@@ -115,7 +116,10 @@ def batches(lengths: Sequence[int], batch_tokens: int, epochs: int, seed: int) -
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
         ends = np.cumsum(np.array(lengths)[order])
-        steps += [part.tolist() for part in np.split(order, np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens)))]
+        steps += [
+            part.tolist()
+            for part in np.split(order, np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens)))
+        ]
     return [step for step in steps if step]
 
 
@@ -129,14 +133,13 @@ def learning_rate_scale(step: int, num_steps: int, settings: params.Sft) -> floa
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def train(
-    trainer: Trainer, examples: Sequence[Example], settings: params.Sft, seed: int, unfinished: Path
-) -> None:
+def train(trainer: Trainer, examples: Sequence[Example], settings: params.Sft, seed: int, unfinished: Path) -> None:
     """Take all steps that are left."""
     lengths = [len(example.tokens) for example in examples]
     steps = batches(lengths, settings.batch_tokens, settings.epochs, seed)
     trainer.resume(unfinished)
     done = sum(lengths[row] for rows in steps[: trainer.num_steps] for row in rows)
+    period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
     saved = time.monotonic()
     with Progress("sft", settings.epochs * sum(lengths), unit="tok", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
@@ -145,7 +148,7 @@ def train(
             num_tokens = sum(lengths[row] for row in rows)
             progress.add(num_tokens)
             progress.tokens(num_tokens)
-            if time.monotonic() - saved > CHECKPOINT_PERIOD_SECONDS:
+            if time.monotonic() - saved > period:
                 trainer.save(unfinished)
                 saved = time.monotonic()
 

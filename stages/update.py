@@ -2,7 +2,8 @@
 
 Reads   policy, rollouts, scores, segments, gains, the round's validation; params.yaml `rounds.<round>` and its
         recipe's `update`.
-Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the update.
+Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the update, and of
+        each step, to plot.
 Method  An advantage per token from outcome and progress (`stages.pure.credit`), PPO clip against the sampler's own
         log-probabilities (`stages.pure.losses`), mean over the tokens of a minibatch. Trained ids are the sampled
         ids; forced tokens are context, never targets. Checkpoints make a killed run go on, to the same bytes.
@@ -10,7 +11,8 @@ Method  An advantage per token from outcome and progress (`stages.pure.credit`),
 Example: python -m stages.update --round-id i1 --policy data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
          --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
          --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json \
-         --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet --metrics data/metrics/updates/i1.json
+         --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet --metrics data/metrics/updates/i1.json \
+         --steps data/metrics/curves/updates/i1.json
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,6 +67,7 @@ def main(
     next_policy: Path,
     ledger: Path,
     metrics: Path,
+    steps: Path,
     params_file: Path = Path("params.yaml"),
     scratch_root: Path = Path("data/.scratch"),
 ) -> None:
@@ -82,6 +85,11 @@ def main(
     rewards = floats(scored["reward"])
     advantages = token_advantages(sampled, rewards, cut, gained, recipe.update)
     examples, rows = assemble(sampled, rewards, advantages, recipe.update.mask_truncated)
+    if not examples:
+        raise BadInput(
+            f"{rollouts}: no rollout of {len(rows)} has anything to learn from (statuses {count_statuses(rows)}); "
+            "raise num_problems or group_size, or choose easier problems"
+        )
     use_threads()
 
     inputs = [policy, rollouts, scores, segments, gains]
@@ -94,6 +102,7 @@ def main(
         with facts.phase("training"):
             train(trainer, examples, recipe, entry.seed, renderer.pad_token, unfinished)
         write_json(metrics, summary(rows, trainer.history))
+        write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         tables.write(ledger, tables.LEDGER, rows)
         with atomic(next_policy) as beside:
             save_policy(trainer.model, renderer, beside)
@@ -118,14 +127,18 @@ def token_advantages(
     earned = np.zeros(len(is_answer))
     if settings.objective == "information":
         progress = dict(
-            zip(zip(gained["rollout_id"], gained["segment_index"], strict=True), floats(gained["progress"]), strict=True)
+            zip(
+                zip(gained["rollout_id"], gained["segment_index"], strict=True), floats(gained["progress"]), strict=True
+            )
         )
         keys = zip(cut["rollout_id"], cut["segment_index"], strict=True)
         per_segment = np.array([progress.get(key, np.nan) for key in keys])
         earned = credit.myopic(per_segment, groups[rollout_of_segment], settings.credit_baseline)
     by_segment = credit.segment_advantages(outcome, earned, rollout_of_segment, is_answer, settings.alpha)
     advantages = [np.zeros(len(tokens)) for tokens in sampled["completion_tokens"]]
-    for row, start, end, value in zip(rollout_of_segment, cut["start_token"], cut["end_token"], by_segment, strict=True):
+    for row, start, end, value in zip(
+        rollout_of_segment, cut["start_token"], cut["end_token"], by_segment, strict=True
+    ):
         advantages[row][start:end] = value
     return advantages
 
@@ -158,6 +171,11 @@ def assemble(
             }
         )
     return examples, rows
+
+
+def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Rollouts by status."""
+    return {str(status): sum(row["status"] == status for row in rows) for status in Status}
 
 
 def train(
@@ -224,7 +242,9 @@ def losses(
 
 def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Token counts by what became of them, and the course of the update."""
-    by_status = {status: sum(row["num_untrained_tokens"] for row in rows if row["status"] == status) for status in Status}
+    by_status = {
+        status: sum(row["num_untrained_tokens"] for row in rows if row["status"] == status) for status in Status
+    }
     by_status[Status.TRAINED] = sum(row["num_trained_tokens"] for row in rows)
     first, last = history[0], history[-1]
     return {

@@ -40,7 +40,8 @@ SUITES = Path(__file__).parent / "contracts" / "expectations"
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.3rem 0 1rem;width:100%}th,td{border-bottom:1px solid #ddd;padding:.35rem .6rem;
-text-align:left;vertical-align:top}th{color:#666;font-weight:600}h1,h2,h5{margin:1.2rem 0 .3rem}h5{font-size:1.05rem}
+text-align:left;vertical-align:top}th{color:#666;font-weight:600}h1,h5{margin:1.2rem 0 .3rem}h5{font-size:1.05rem}
+[id$=subheader] *{font-size:1rem;font-weight:400;color:#666;margin:0}
 .badge{background:#eef;border-radius:.3rem;padding:0 .35rem;font-family:monospace}.text-danger{color:#b00020}
 .text-success{color:#0a7a2f}.fa-check-circle::before{content:"\\2713  holds"}.fa-times::before{content:"\\2717  broken"}
 i{font-style:normal;white-space:nowrap}a{color:#0b57d0}
@@ -74,9 +75,9 @@ def main(
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Validate the tables of one round."""
+    validation.unlink(missing_ok=True)  # an earlier pass must not open the gate for these tables
     settings = params.load(params_file)
     facts = RunFacts("validate")
-    validation.unlink(missing_ok=True)
     renderer = Renderer.of_policy(policy)
     cue_tokens = renderer.encode(load_format(settings.task).cue)
     paths = {
@@ -157,7 +158,7 @@ def run_suites(
             batch_parameters={"dataframe": frame},
             expectation_parameters=dict(parameters),
             result_format={
-                "result_format": "SUMMARY",
+                "result_format": "COMPLETE",
                 "unexpected_index_column_names": list(tables.TABLES[name].key),
                 "return_unexpected_index_query": False,
             },
@@ -237,7 +238,8 @@ def write_docs(
     docs.mkdir(parents=True, exist_ok=True)
     home = '<p><a href="index.html">all tables</a></p>'
     for name, result in results.items():
-        _write_page(docs / f"{name}.html", f"Round {round_id}: {name}", [home, *_sections(result)])
+        notes = {outcome.column: outcome.notes for outcome in found[name]}
+        _write_page(docs / f"{name}.html", f"Round {round_id}: {name}", [home, *_sections(result, notes)])
     rows = [
         f'<tr><td><a href="{name}.html">{name}</a></td><td>{num_rows[name]}</td><td>{len(found[name])}</td>'
         f"<td>{sum(not outcome.success for outcome in found[name])}</td></tr>"
@@ -252,7 +254,7 @@ def write_docs(
     _write_page(docs / "index.html", f"Round {round_id}: are its tables fit to train on?", body)
 
 
-def _sections(result: "ExpectationSuiteValidationResult") -> Iterator[str]:
+def _sections(result: "ExpectationSuiteValidationResult", notes: Mapping[str, str]) -> Iterator[str]:
     """One HTML section a column. The page around them is our own: theirs loads its looks from the network."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaSectionView
@@ -260,6 +262,7 @@ def _sections(result: "ExpectationSuiteValidationResult") -> Iterator[str]:
     _overview, *sections = ValidationResultsPageRenderer().render(result).sections
     view = DefaultJinjaSectionView()
     for index, section in enumerate(sections):
+        section.content_blocks[0].subheader = html.escape(notes[section.section_name])
         yield view.render({"section": section.to_json_dict(), "section_loop": {"index": index}})
 
 

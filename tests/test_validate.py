@@ -1,12 +1,14 @@
 """The gate before `update`: a sound round passes, and every planted corruption is refused and named."""
 
 import copy
+import html
 import json
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,8 @@ def settings_file(folder: Path, estimator: str) -> Path:
     return path
 
 
-def sound_rows(settings: params.Params, renderer: Renderer) -> Rows:
-    """Rows of a small round in which every table agrees with every other."""
+def sound_rows(settings: params.Params, renderer: Renderer, endings: Sequence[int] = range(GROUP_SIZE)) -> Rows:
+    """Rows of a small round in which every table agrees with every other; sample i of a group has ending i."""
     source, form, rng = load_source(settings.task), load_format(settings.task), random.Random(0)
     problems = list(source.problems())
     asked = [p for p in problems if p.split == "train" and p.difficulty == 3][:NUM_PROBLEMS]
@@ -66,7 +68,7 @@ def sound_rows(settings: params.Params, renderer: Renderer) -> Rows:
     )
     for number, problem in enumerate(asked):
         for index, demo in enumerate(source.demonstrations([problem], shown, seed=number)):
-            rollout = rollout_row(problem, index, demo.text, form, renderer, rng)
+            rollout = rollout_row(problem, index, endings[index], demo.text, form, renderer, rng)
             rows["rollouts"].append(rollout)
             add_judged_rows(rows, rollout, form, renderer, rng)
             add_probed_rows(rows, rollout, source.solutions(problem), settings.recipes["information"].probe, rng)
@@ -74,18 +76,20 @@ def sound_rows(settings: params.Params, renderer: Renderer) -> Rows:
 
 
 def rollout_row(
-    problem: Problem, index: int, text: str, form: Format, renderer: Renderer, rng: random.Random
+    problem: Problem, index: int, ending: int, text: str, form: Format, renderer: Renderer, rng: random.Random
 ) -> dict[str, Any]:
-    """Samples 0 to 4 of a group end in all the ways there are: by themselves, forced, forced without an end, by an
-    answer without thinking, and without an answer."""
+    """A completion with one of the endings there are.
+
+    0 by itself, 1 forced, 2 forced without an end, 3 by an answer without thinking, 4 without an answer.
+    """
     thinking, _, answer = text.rpartition(form.cue)
-    thought = [] if index == 3 else renderer.encode(thinking)[:MAX_THINKING_TOKENS]
+    thought = [] if ending == 3 else renderer.encode(thinking)[:MAX_THINKING_TOKENS]
     cue, answered = renderer.encode(form.cue), [*renderer.encode(answer), renderer.eos_token]
-    if index == 4:
+    if ending == 4:
         thought, cue, answered = [*thought, renderer.eos_token], [], []
-    if index == 2:
+    if ending == 2:
         answered = answered[:-1]
-    tokens, is_forced = [*thought, *cue, *answered], index in (1, 2)
+    tokens, is_forced = [*thought, *cue, *answered], ending in (1, 2)
     start = len(thought) if is_forced else len(tokens)
     end = start + len(cue) * is_forced
     return {
@@ -99,7 +103,7 @@ def rollout_row(
         "num_thinking_tokens": len(thought),
         "forced_start": start,
         "forced_end": end,
-        "finish_reason": ("stop", "forced", "length", "stop", "stop")[index],
+        "finish_reason": ("stop", "forced", "length", "stop", "stop")[ending],
         "seed": rng.randrange(2**31),
         "temperature": 1.0,
     }
@@ -114,7 +118,7 @@ def add_judged_rows(
     answer = renderer.decode(tokens[num_thinking + 1 :])
     rows["scores"].append({"rollout_id": rollout_id, "verdict": verdict, "reward": verdict.reward, "answer": answer})
     cuts = marker_boundaries(tokens[:num_thinking], [renderer.encode(end) for end in form.segment_ends])
-    spans = [(a, b, "attempt") for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    spans = [(a, b, "attempt") for a, b in pairwise(cuts)]
     spans += [(num_thinking, len(tokens), "answer")] if num_thinking < len(tokens) else []
     for index, (start, end, kind) in enumerate(spans):
         rows["segments"].append(
@@ -206,6 +210,21 @@ def sound(workplace: Path) -> Rows:
     return sound_rows(params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0"))
 
 
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Leave one column's expectations: all suites take a second, and a corruption is that column's to find."""
+    read_suite = validate.read_suite
+
+    def leave(table: str, column: str) -> None:
+        monkeypatch.setattr(
+            validate,
+            "read_suite",
+            lambda name: [e for e in read_suite(name) if (name, e["kwargs"]["column"]) == (table, column)],
+        )
+
+    return leave
+
+
 def refused(folder: Path, workplace: Path, rows: Rows) -> str:
     """Write rows, run the stage, and hand back what it says while it refuses them."""
     write_unchecked(folder, rows)
@@ -239,7 +258,8 @@ def test_validation_is_the_same_bytes_each_time(tmp_path: Path, workplace: Path,
         run(tmp_path / name, workplace / "r0", workplace / "params.yaml", docs=tmp_path / name / "docs")
         texts.append((tmp_path / name / "validation.json").read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
-    assert str(tmp_path) not in texts[0] and not re.search(r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-[0-9a-f]{4}", texts[0])
+    assert str(tmp_path) not in texts[0]
+    assert not re.search(r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-[0-9a-f]{4}", texts[0])
 
 
 def test_sampled_probes_pass_and_failed_verifiers_are_legitimate(tmp_path: Path, workplace: Path) -> None:
@@ -254,6 +274,14 @@ def test_sampled_probes_pass_and_failed_verifiers_are_legitimate(tmp_path: Path,
             row |= {f"num_judged_{side}": 0, f"success_{side}": None, "progress": None, "stderr": None}
     write_unchecked(tmp_path, rows)
     assert run(tmp_path, workplace / "r0", params_file)["success"] is True
+
+
+def test_a_round_without_thinking_passes(tmp_path: Path, workplace: Path) -> None:
+    settings = params.load(workplace / "params.yaml")
+    rows = sound_rows(settings, Renderer.of_policy(workplace / "r0"), endings=[3] * GROUP_SIZE)
+    assert rows["gains"] == []
+    write_unchecked(tmp_path, rows)
+    assert run(tmp_path, workplace / "r0", workplace / "params.yaml", tmp_path / "docs")["success"] is True
 
 
 def put(table: str, column: str, value: Any, index: int = 0) -> Corruption:
@@ -332,7 +360,7 @@ def ask_heldout_problem(rows: Rows) -> str:
 def leak_prompt(rows: Rows) -> str:
     heldout = next(row for row in rows["problems"] if row["split"] == "heldout")
     train = next(row for row in rows["problems"] if row["split"] == "train" and row["difficulty"] == 4)
-    train["prompt"] = heldout["prompt"].replace(" ", "  ")
+    train["prompt"] = heldout["prompt"]
     return str(min(heldout["problem_id"], train["problem_id"]))
 
 
@@ -388,6 +416,23 @@ def count_an_answer_twice(rows: Rows) -> str:
         row[column] = [*row[column], row[column][0]]
     row["num_probes"] += 1
     return str(row["rollout_id"])
+
+
+def raise_difficulty(rows: Rows) -> str:
+    row = next(row for row in rows["problems"] if row["problem_id"] == rows["rollouts"][0]["problem_id"])
+    row["difficulty"] = 4
+    return str(rows["rollouts"][0]["rollout_id"])
+
+
+def number_from_one(table: str, column: str) -> Corruption:
+    """Count from 1 where 0 is the first."""
+
+    def corrupt(rows: Rows) -> str:
+        for row in rows[table]:
+            row[column] += 1
+        return str(rows[table][0]["rollout_id"])
+
+    return corrupt
 
 
 FORCED = 1  # index of a forced rollout among the sound ones
@@ -493,6 +538,51 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("unknown split", put("problems", "split", "test"), "problems", "split", 1),
     ("problem of another task", put("problems", "task", "chess"), "problems", "task", 1),
     ("metadata that is not JSON", put("problems", "metadata", "{"), "problems", "metadata", 1),
+    ("unnamed problem", put("problems", "problem_id", "", index=-1), "problems", "problem_id", 1),
+    ("negative difficulty", put("problems", "difficulty", -1), "problems", "difficulty", 1),
+    ("empty prompt", put("problems", "prompt", "", index=-1), "problems", "prompt", 1),
+    ("empty reference answer", put("problems", "answer", ""), "problems", "answer", 1),
+    ("difficulty outside the recipe", raise_difficulty, "rollouts", "difficulty", GROUP_SIZE),
+    ("sample outside the group", put("rollouts", "sample_index", GROUP_SIZE), "rollouts", "sample_index", 1),
+    ("thinking past the end", put("rollouts", "num_thinking_tokens", 70), "rollouts", "num_answer_tokens", 1),
+    (
+        "forced span without a reason",
+        put("rollouts", "finish_reason", "stop", FORCED),
+        "rollouts",
+        "forced_excess_tokens",
+        1,
+    ),
+    ("forced span before the start", put("rollouts", "forced_start", -1, FORCED), "rollouts", "forced_start", 1),
+    ("cue forced past thinking", put("rollouts", "num_thinking_tokens", 1, FORCED), "rollouts", "forced_gap_tokens", 1),
+    (
+        "no answer segment",
+        drop("segments", lambda row: row["kind"] == "answer"),
+        "rollouts",
+        "num_missing_answer_segments",
+        1,
+    ),
+    ("segment of an unknown rollout", rename("segments", "rollout_id", "i2/x/0"), "segments", "is_of_known_rollout", 1),
+    ("segments numbered from 1", number_from_one("segments", "segment_index"), "segments", "index_gap", None),
+    ("unknown kind", put("segments", "kind", "thought"), "segments", "kind", 1),
+    ("empty segment", put("segments", "end_token", lambda row: row["start_token"]), "segments", "num_tokens", 1),
+    ("answer segment before the cue", put("segments", "kind", "answer"), "segments", "is_answer_at_cue", 1),
+    ("unknown attempt verdict", put("segments", "attempt_verdict", "fine"), "segments", "attempt_verdict", 1),
+    ("probe of an unknown rollout", rename("probes", "rollout_id", "i2/x/0"), "probes", "is_of_known_rollout", 1),
+    ("boundaries numbered from 1", number_from_one("probes", "boundary_index"), "probes", "index_gap", None),
+    ("no answer tried", put("probes", "num_probes", 0), "probes", "num_probes", 1),
+    ("answers not stored", put("probes", "num_probes", 99), "probes", "num_missing_answers", 1),
+    (
+        "fewer answer log-probs than answers",
+        put("probes", "answer_logprobs", []),
+        "probes",
+        "num_missing_answer_logprobs",
+        1,
+    ),
+    ("gains of another estimator", put("gains", "estimator", "forced_answer"), "gains", "estimator", 1),
+    ("success below 0", put("gains", "success_before", -0.1), "gains", "success_before", 1),
+    ("judged answers below 0", put("gains", "num_judged_before", -1), "gains", "is_judged_before", 1),
+    ("success after of other probes", put("gains", "success_after", 0.99), "gains", "success_after_residual", 1),
+    ("negative standard error", put("gains", "stderr", -0.1), "gains", "stderr", 1),
 ]
 
 
@@ -500,8 +590,16 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("corrupt", "table", "column", "count"), [case[1:] for case in CORRUPTIONS], ids=[case[0] for case in CORRUPTIONS]
 )
 def test_a_corruption_is_refused(
-    corrupt: Corruption, table: str, column: str, count: int | None, tmp_path: Path, workplace: Path, sound: Rows
+    corrupt: Corruption,
+    table: str,
+    column: str,
+    count: int | None,
+    tmp_path: Path,
+    workplace: Path,
+    sound: Rows,
+    only: Callable[[str, str], None],
 ) -> None:
+    only(table, column)
     rows = copy.deepcopy(sound)
     offender = corrupt(rows)
     message = refused(tmp_path, workplace, rows)
@@ -510,6 +608,11 @@ def test_a_corruption_is_refused(
     assert f"{count or size} of {size} rows" in line
     assert offender in line
     assert "dvc repro" in message
+
+
+def test_every_expectation_has_its_corruption() -> None:
+    planted = {(table, column) for _, _, table, column, _ in CORRUPTIONS} | {("rollouts", "problem_id")}
+    assert planted == {(name, e["kwargs"]["column"]) for name in NAMES for e in validate.read_suite(name)}
 
 
 def test_a_round_of_too_few_problems_is_refused(tmp_path: Path, workplace: Path, sound: Rows) -> None:
@@ -609,7 +712,7 @@ def test_docs_are_written_for_a_refused_round_and_load_nothing(tmp_path: Path, w
     pages = {path.name: path.read_text(encoding="utf-8") for path in docs.iterdir()}
     assert set(pages) == {"index.html", *(f"{name}.html" for name in NAMES)}
     assert "max_logprob" in pages["index.html"]
-    assert offender.replace(">", "&gt;") in pages["rollouts.html"].replace(offender, offender.replace(">", "&gt;"))
+    assert offender in html.unescape(pages["rollouts.html"])
     for page in pages.values():
         assert not re.search(r"<script|<link|<img|https?://|@import|url\(", page)
         targets = set(re.findall(r'href="([^"#]+)"', page))
@@ -620,7 +723,8 @@ def test_nothing_is_fetched_and_nothing_is_left_elsewhere(tmp_path: Path, workpl
     write_unchecked(tmp_path, sound)
     with watched() as touched:
         run(tmp_path, workplace / "r0", workplace / "params.yaml", tmp_path / "docs")
-    assert touched and all(path.startswith(str(tmp_path)) for path in touched), touched
+    assert touched
+    assert all(path.startswith(str(tmp_path)) for path in touched), touched
 
 
 _watching: list[list[str]] = []

@@ -6,8 +6,7 @@ NaN means that it says nothing about the row.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -51,10 +50,9 @@ def check_frames(round_tables: Mapping[str, pa.Table], premises: Premises) -> di
 
 
 def problems_frame(problems: pa.Table) -> pd.DataFrame:
-    """One row per problem, and in how many splits its prompt stands, spacing aside."""
+    """One row per problem, and in how many splits its prompt stands."""
     frame = _scalars(problems)
-    spaced = frame["prompt"].str.split().str.join(" ")
-    frame["num_prompt_splits"] = frame.groupby(spaced)["split"].transform("nunique")
+    frame["num_prompt_splits"] = frame.groupby("prompt")["split"].transform("nunique")
     return frame
 
 
@@ -226,7 +224,7 @@ def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, probes: pa.Table)
         num_unjudged = probed["num_probes"] - num_judged
         frame[f"is_judged_{side}"] = (num_judged >= 0) & (num_unjudged >= 0) & ((num_unjudged == 0) | ~is_set)
         share = (success * num_judged).round().fillna(0) / num_judged
-        due = np.exp(probed["log_success"]).where(is_set, share)
+        due = np.exp(probed["log_success"]).clip(upper=1.0).where(is_set, share)
         frame[f"success_{side}_residual"] = _residual(success, gains[f"success_{side}"], due)
         variance[side] = (success * (1 - success) / num_judged).mask(is_set, 0.0)
     info_gain = log_success["after"] - log_success["before"]
@@ -252,7 +250,7 @@ def _log_set_success(probes: pa.Table) -> pd.Series:
     """Logarithm of the summed probabilities of each boundary's answers; NaN where they were sampled."""
     logprobs = _ragged(probes["answer_logprobs"])
     highest = logprobs.reduce("max")  # taken out of the sum, so that no exponent underflows
-    above = logprobs._replace(values=np.exp(logprobs.values - highest.to_numpy()[logprobs.owners]))
+    above = replace(logprobs, values=np.exp(logprobs.values - highest.to_numpy()[logprobs.owners]))
     return (highest + np.log(above.reduce("sum"))).where(_is_set(_scalars(probes)))
 
 
@@ -281,7 +279,8 @@ def _residual(found: pd.Series, stored: pa.ChunkedArray, due: pd.Series) -> pd.S
     return distance.mask(is_null & due.isna(), 0.0)
 
 
-class _Ragged(NamedTuple):
+@dataclass(frozen=True)
+class _Ragged:
     """A list column: each row's length, and for every entry its value, its row and its place in the row."""
 
     lengths: np.ndarray
@@ -299,7 +298,8 @@ class _Ragged(NamedTuple):
 
     def within(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Mark the entries of each row's [start, end)."""
-        return (self.positions >= start[self.owners]) & (self.positions < end[self.owners])
+        is_within: np.ndarray = (self.positions >= start[self.owners]) & (self.positions < end[self.owners])
+        return is_within
 
 
 def _ragged(column: pa.ChunkedArray) -> _Ragged:
@@ -314,7 +314,8 @@ def _ragged(column: pa.ChunkedArray) -> _Ragged:
 
 
 def _lengths(column: pa.ChunkedArray) -> np.ndarray:
-    return pc.list_value_length(column).to_numpy().astype(np.int64)
+    lengths: np.ndarray = pc.list_value_length(column).to_numpy().astype(np.int64)
+    return lengths
 
 
 def _ids(table: pa.Table) -> pd.Series:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tyro
 
 EXIT_BAD_INPUT = 2
+TORCH_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # it raises RuntimeError, on GPU and CPU
 EXIT_MACHINE = 75  # sysexits.h EX_TEMPFAIL: the same command may succeed later, so a scheduler may retry
 
 
@@ -29,7 +30,9 @@ def command(main: Callable[..., None]) -> None:
         _stop(str(error), EXIT_BAD_INPUT)
     except MachineFailure as error:
         _stop(str(error), EXIT_MACHINE)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in TORCH_OUT_OF_MEMORY):
+            raise
         _stop("out of memory; lower the recipe's batch sizes or free memory, then run again", EXIT_MACHINE)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

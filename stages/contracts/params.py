@@ -21,7 +21,15 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 class Section(BaseModel):
     """A part of params.yaml: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, raw: Any) -> Any:
+        unknown = [str(key) for key in raw if key not in cls.model_fields] if isinstance(raw, dict) else []
+        if unknown:
+            raise ValueError(f"no key named {', '.join(unknown)}; choose from {sorted(cls.model_fields)}")
+        return raw
 
 
 class CountdownTier(Section):
@@ -57,7 +65,7 @@ class ReasoningGymTask(Section):
     name: Literal["reasoning_gym"]
     family: str
     seed: Seed
-    vocabulary_size: Annotated[int, Field(ge=260)]
+    vocabulary_size: Annotated[int, Field(ge=261)]
     tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
 
 
@@ -321,3 +329,13 @@ def _explain(path: Path, error: ValidationError) -> str:
         value = "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
         lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}{value}")
     return f"{path}: {len(lines)} problem(s); mend and run again:\n" + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    from stages.contracts.errors import command
+
+    def main(params_file: Path = Path("params.yaml")) -> None:
+        """Check params.yaml without running anything."""
+        load(params_file)
+
+    command(main)

@@ -1,10 +1,11 @@
 """How a stage leaves something behind: whole or not at all, and unfinished work kept apart under its inputs' digest."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,11 @@ def atomic(path: Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         beside.replace(path)
+    except Exception as error:
+        if isinstance(error, OSError) or os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        # safetensors and tokenizers hide a full disk in errors of their own
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         if beside.is_dir():
             shutil.rmtree(beside)
@@ -33,7 +39,7 @@ def atomic(path: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Write sorted, indented JSON atomically; NaN is refused."""
     with atomic(path) as beside:
         beside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

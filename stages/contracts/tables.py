@@ -184,13 +184,16 @@ def write(path: Path, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Check rows against the contract, sort them by key and publish them as Parquet, atomically.
 
     Raises:
-        BadInput: a value does not fit its column, a null stands where none may, or a key comes twice.
+        BadInput: a row has other columns, a value does not fit its column, a null stands where none may, or a key
+            comes twice.
     """
     rows = list(rows)
-    try:
-        data = pa.Table.from_pylist(rows, schema=table.schema)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise BadInput(f"table {table.name}: a value does not fit its column: {error}") from None
+    names = set(table.schema.names)
+    for index, row in enumerate(rows):
+        if row.keys() != names:
+            missing, unknown = sorted(names - row.keys()), sorted(row.keys() - names)
+            raise BadInput(f"table {table.name}: row {index} has columns missing {missing} and columns unknown {unknown}")
+    data = pa.Table.from_arrays([_array(rows, field, table) for field in table.schema], schema=table.schema)
     data = data.sort_by([(column, "ascending") for column in table.key])
     _check(data, table, str(path))
     with atomic(path) as beside:
@@ -214,6 +217,26 @@ def read(path: Path, table: Table, columns: Sequence[str] | None = None) -> pa.T
         raise BadInput(f"table {table.name}: {path} is corrupt ({error}); delete it and run `dvc repro`") from None
     _check(data, table, str(path))
     return data
+
+
+def _array(rows: Sequence[Mapping[str, Any]], field: pa.Field, table: Table) -> pa.Array:
+    values = [row[field.name] for row in rows]
+    try:
+        return pa.array(values, type=field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        bad = [index for index, value in enumerate(values) if not _fits(value, field.type)]
+        first = f"; first at row {bad[0]} { {name: rows[bad[0]][name] for name in table.key} }" if bad else ""
+        raise BadInput(
+            f"table {table.name}, column {field.name}: {len(bad)} value(s) do not fit {field.type} ({error}){first}"
+        ) from None
+
+
+def _fits(value: object, kind: pa.DataType) -> bool:
+    try:
+        pa.array([value], type=kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _check_schema(stored: pa.Schema, table: Table, path: str) -> None:

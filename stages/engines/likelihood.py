@@ -38,7 +38,7 @@ def answer_logprobs(
     pad_token: int,
     on_row: Callable[[int], None],
 ) -> list[np.ndarray]:
-    """log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
+    """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
     Returns:
         One array [boundary, answer] for each trace, in order.

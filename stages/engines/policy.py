@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from stages.contracts.errors import BadInput
 from stages.contracts.params import ModelShape
@@ -26,15 +27,24 @@ def load_policy(folder: Path) -> PreTrainedModel:
     Raises:
         BadInput: the folder is missing or its files are corrupt.
     """
+    disable_progress_bar()
     if not (folder / WEIGHTS_FILE).is_file():
         raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except Exception as error:  # safetensors and transformers raise many kinds for one cause
         raise BadInput(f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`") from None
     assert isinstance(model, PreTrainedModel)
+    if loaded["missing_keys"]:  # transformers would go on with random weights in their place
+        missing = sorted(loaded["missing_keys"])
+        raise BadInput(f"policy {folder} is corrupt (no weights {missing}); delete it and run `dvc repro`")
     return model
 
 
@@ -88,7 +98,7 @@ def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str,
 
 
 def _fourier(value: float, size: int) -> Tensor:
-    """sin and cos of `value` over periods from 2 to 200, the rest of the vector zero."""
+    """Sin and cos of `value` over periods from 2 to 200, the rest of the vector zero."""
     periods = torch.logspace(0.3, 2.3, FOURIER_PERIODS, dtype=torch.float64)
     angles = 2 * torch.pi * value / periods
     features = torch.cat([angles.sin(), angles.cos()])[:size]

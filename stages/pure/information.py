@@ -30,7 +30,7 @@ def progress(success: Success) -> PerSegment:
 
 
 def information_gain(logprobs: Float[np.ndarray, " boundary"]) -> PerSegment:
-    """log J_j − log J_{j−1} in nats, from log J: what a segment told about the set of correct answers.
+    """Log J_j − log J_{j−1} in nats, from log J: what a segment told about the set of correct answers.
 
     Positive where the set became likelier. Infinite only where a log-probability is.
     """

@@ -19,7 +19,7 @@ class PpoTerms(NamedTuple):
 def token_logprobs(
     logits: Float[Tensor, "*batch token vocabulary"], targets: Int[Tensor, "*batch token"], temperature: float = 1.0
 ) -> Float[Tensor, "*batch token"]:
-    """log softmax(logits / temperature) at `targets`, in nats: the distribution the sampler drew from."""
+    """Log softmax(logits / temperature) at `targets`, in nats: the distribution the sampler drew from."""
     scaled = logits if temperature == 1.0 else logits / temperature
     chosen = scaled.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     return chosen - scaled.logsumexp(-1)
@@ -31,9 +31,7 @@ def entropy(logits: Float[Tensor, "*batch token vocabulary"]) -> Float[Tensor, "
     return -(logprobs.exp() * logprobs).sum(-1)
 
 
-def weighted_nll(
-    logprobs: Float[Tensor, "*batch token"], weights: Float[Tensor, "*batch token"]
-) -> Float[Tensor, ""]:
+def weighted_nll(logprobs: Float[Tensor, "*batch token"], weights: Float[Tensor, "*batch token"]) -> Float[Tensor, ""]:
     """−∑ w log p: the SFT loss before division by the batch's ∑ w."""
     return -(logprobs * weights).sum()
 
@@ -49,8 +47,8 @@ def ppo_clip(
     """−∑ min(ρ A, clip(ρ, 1 − clip_low, 1 + clip_high) A) over masked tokens, ρ = exp(trainer − sampler).
 
     PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) with a bound of its own on either side
-    (DAPO, arXiv 2503.14476, eq. 10) and an advantage per token. `kl_nats` is the k3 estimate ρ' − 1 − log ρ' with
-    ρ' = 1/ρ of KL(sampler ‖ trainer) from sampler draws (Schulman 2020), to watch, not to train on.
+    (DAPO, arXiv 2503.14476, eq. 10) and an advantage per token. `kl_nats` is the k3 estimate ρ − 1 − log ρ of
+    KL(sampler ‖ trainer) from sampler draws (Schulman 2020), to watch, not to train on.
 
     With trainer = sampler the gradient is the plain policy gradient and nothing is clipped.
     """

@@ -99,9 +99,7 @@ def probe_mask(
     """
     assert len(boundaries) == len(probe_lengths)
     assert all(0 < b <= prefix_length for b in boundaries), "a probe needs at least one prefix token"
-    owner = np.concatenate(
-        [np.full(prefix_length, -1), np.repeat(np.arange(len(probe_lengths)), probe_lengths)]
-    )
+    owner = np.concatenate([np.full(prefix_length, -1), np.repeat(np.arange(len(probe_lengths)), probe_lengths)])
     index = np.arange(len(owner))
     causal = index[None, :] <= index[:, None]
     same = owner[:, None] == owner[None, :]

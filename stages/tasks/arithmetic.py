@@ -16,7 +16,7 @@ class Step(NamedTuple):
 
 
 def apply(operator: str, left: int, right: int) -> int | None:
-    """left operator right; None where a division leaves a remainder or divides by zero."""
+    """Left operator right; None where a division leaves a remainder or divides by zero."""
     if operator == "+":
         return left + right
     if operator == "-":

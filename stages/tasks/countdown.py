@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-
 from stages.contracts.errors import BadInput
 from stages.contracts.params import CountdownDemonstrations, CountdownTask
 from stages.tasks.arithmetic import OPERATORS, Step, apply

@@ -1,8 +1,9 @@
-"""reasoning-gym families: their datasets, what counts as correct, and their entries as JSON."""
+"""reasoning-gym families: their datasets, what they can judge, and their entries as JSON."""
 
 import dataclasses
 import difflib
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,17 @@ from stages.contracts.params import ReasoningGymTask, ReasoningGymTier
 CORRECT_SCORE = 1.0 - 1e-6
 """The least `score_answer` that counts as correct: partial credit does not."""
 
+FORMULA_FAMILIES = (
+    "countdown",
+    "intermediate_integration",
+    "polynomial_multiplication",
+    "puzzle24",
+    "simple_integration",
+)
+"""Families that hand an answer to sympy's parser, which evaluates it as Python."""
+
+FUNCTIONS = {"Abs", "acos", "asin", "atan", "cos", "exp", "ln", "log", "pi", "sin", "sqrt", "tan"}
+MAX_FORMULA_CHARACTERS = 2000
 MIXTURE = "composite"
 OWN_KEYS = ("seed", "size")
 TUPLE, ITEMS = "__tuple__", "__items__"
@@ -38,6 +50,18 @@ def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) ->
         return create_dataset(params.family, seed=_seed(params, tier), size=size, **tier.config)
     except (AssertionError, TypeError, ValueError) as error:
         raise BadInput(f"{where} refuses this config: {error}") from None
+
+
+def is_readable(family: str, answer: str) -> bool:
+    """Whether the family may be asked about an answer: not an empty one, and to a formula family only a formula."""
+    return bool(answer.strip()) and (family not in FORMULA_FAMILIES or is_formula(answer))
+
+
+def is_formula(text: str) -> bool:
+    """Whether a text is numbers, one-letter names, known functions, brackets and + - * / ^: short, and all ASCII."""
+    if len(text) > MAX_FORMULA_CHARACTERS or re.fullmatch(r"[0-9A-Za-z\s.+\-*/^()]*", text, re.ASCII) is None:
+        return False
+    return all(len(word) == 1 or word in FUNCTIONS for word in re.findall(r"[A-Za-z][0-9A-Za-z]*", text))
 
 
 def pack(value: Any) -> Any:

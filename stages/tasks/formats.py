@@ -16,6 +16,8 @@ def load_format(params: TaskParams) -> Format:
     """The text format of the task that params.yaml names."""
     if isinstance(params, CountdownTask):
         return CountdownFormat(params)
+    from stages.tasks.text_format import TextFormat
+
     return TextFormat(params.vocabulary_size)
 
 
@@ -36,7 +38,10 @@ class CountdownFormat:
 
     def __init__(self, params: CountdownTask) -> None:
         numbers = range(params.max_result + 1)
-        self.token_values = {str(n): float(n) for n in numbers} | {f"T{n}": float(n) for n in numbers}
+        self.token_values: Mapping[str, float] = {
+            **{str(n): float(n) for n in numbers},
+            **{f"T{n}": float(n) for n in numbers},
+        }
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """A fixed vocabulary; `texts` is not needed."""

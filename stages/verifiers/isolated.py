@@ -36,7 +36,7 @@ MAX_WORKERS = 64
 MAX_REPLY_BYTES = 64
 PROGRAM = "import sys; from stages.verifiers.isolated import work; work(int(sys.argv[1]))"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-REFUSED_EVENTS = ("os.", "subprocess.", "shutil.", "socket.", "ctypes.", "pty.", "fcntl.", "mmap.", "_thread.")
+REFUSED_EVENTS = ("os.", "subprocess.", "shutil.", "socket.", "ctypes.", "pty.", "fcntl.", "mmap.")
 IMPORT_EVENTS = ("os.listdir", "os.scandir")
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
@@ -143,7 +143,7 @@ class _Worker:
     def _start(self) -> None:
         self._connection, theirs = Pipe()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603: this program, and nothing a policy wrote
+            self._process = subprocess.Popen(  # noqa: S603  this program alone, nothing a policy wrote
                 [sys.executable, "-c", PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -164,19 +164,19 @@ class _Worker:
 def work(descriptor: int) -> None:
     """What a worker process does: judge the requests that come over a connection until it closes."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    with Connection(descriptor) as connection:
-        load, timeout_seconds = connection.recv()
-        judge_request = load()
-        _confine()
-        connection.send_bytes(b"ready")
-        while True:
-            try:
-                requests = connection.recv()
-            except EOFError:
-                return
-            for request in requests:
-                _limit_processor(timeout_seconds)
-                connection.send_bytes((_verdict(judge_request, request) or "").encode())
+    connection = Connection(descriptor)
+    load, timeout_seconds = connection.recv()
+    judge_request = load()
+    _confine()
+    connection.send_bytes(b"ready")
+    while True:
+        try:
+            requests = connection.recv()
+        except EOFError:
+            return
+        for request in requests:
+            _limit_processor(timeout_seconds)
+            connection.send_bytes((_verdict(judge_request, request) or "").encode())
 
 
 def _verdict(judge_request: Judge, request: Request) -> Verdict | None:
@@ -187,7 +187,7 @@ def _verdict(judge_request: Judge, request: Request) -> Verdict | None:
 
 
 def _confine() -> None:
-    """Give up memory beyond `MEMORY_BYTES` more, writing files, starting processes or threads, and the network."""
+    """Give up memory beyond `MEMORY_BYTES` more, writing files, starting processes, and the network."""
     with open("/proc/self/statm", encoding="ascii") as statistics:
         size_bytes = int(statistics.read().split()[0]) * resource.getpagesize()
     _limit(resource.RLIMIT_AS, size_bytes + MEMORY_BYTES)

@@ -1,0 +1,34 @@
+"""Write docs/tables.md from the schemas.
+
+Example: python docs/generate.py
+"""
+
+from pathlib import Path
+
+from stages.contracts.tables import TABLES, Table
+
+PAGE = Path(__file__).parent / "tables.md"
+HEAD = """# Tables
+
+Every table is Parquet, sorted by its key, checked against its schema whenever it is written or read, and guarded by a
+Great Expectations suite in `validate`. Generated from `stages/contracts/tables.py` by `make docs`; do not edit.
+"""
+
+
+def section(table: Table) -> str:
+    """One table as Markdown."""
+    rows = [
+        f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {field.metadata[b'description'].decode()} |"
+        for field in table.schema
+    ]
+    head = f"## {table.name}\n\nOne row is {table.grain}. Key: {', '.join(f'`{name}`' for name in table.key)}.\n"
+    return "\n".join([head, "| column | type | null | what it is |", "|---|---|---|---|", *rows])
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n\n".join([HEAD.rstrip(), *map(section, TABLES.values())]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

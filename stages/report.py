@@ -1,0 +1,282 @@
+"""Show what was learnt: one self-contained HTML page, and the examined policies compared in pairs.
+
+Reads   problems; of each exam its grades and metrics; of each round its rollouts, scores, segments, gains and metrics;
+        of each init its metrics; the tokenizer of the policy whose rollouts are shown; all of params.yaml.
+Writes  page, HTML with inline SVG that loads nothing and runs no script; comparisons, one JSON object: later minus
+        earlier policy of `exams`, fractions, with bootstrap intervals over problems.
+Method  All policies sit one exam, so a comparison is the mean over problems of the difference within a problem
+        (`stages.pure.estimates`). How it looks: `stages.contracts.report`.
+
+Example: python -m stages.report --problems data/problems.parquet --metrics-dir data/metrics --rounds-dir data/rounds \
+         --exams-dir data/exams --policies-dir data/policies --page data/report/report.html \
+         --comparisons data/report/comparisons.json
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from stages.contracts import params, tables
+from stages.contracts.errors import BadInput, command
+from stages.contracts.facts import RunFacts
+from stages.contracts.publish import atomic, read_json, write_json
+from stages.contracts.render import Renderer
+from stages.contracts.report import panels
+from stages.contracts.report.chains import looks
+from stages.contracts.report.excerpts import Excerpt, choose, excerpts
+from stages.contracts.report.page import fill
+from stages.contracts.report.panels import Course, Point
+from stages.pure.estimates import bootstrap, normalized_regret
+from stages.verifiers.verdict import Verdict
+
+Comparison = dict[str, dict[str, dict[str, float]]]
+"""Interval of a difference by level and quantity."""
+
+JUDGED = [verdict.value for verdict in Verdict if verdict.reward is not None]
+UPDATE_MEASURES = {
+    "first_entropy_nats": ("entropy_nats", "first"),
+    "last_entropy_nats": ("entropy_nats", "last"),
+    "kl_nats": ("mean_kl_nats",),
+    "max_logprob_difference_nats": ("max_logprob_difference_nats",),
+}
+
+
+class RoundTables(NamedTuple):
+    """The tables of one round that the page shows."""
+
+    rollouts: pd.DataFrame
+    scores: pd.DataFrame
+    segments: pd.DataFrame
+    gains: pd.DataFrame
+
+
+def main(
+    problems: Path,
+    metrics_dir: Path,
+    rounds_dir: Path,
+    exams_dir: Path,
+    policies_dir: Path,
+    page: Path,
+    comparisons: Path,
+    params_file: Path = Path("params.yaml"),
+) -> None:
+    """Write the page and the comparisons."""
+    everything = params.load(params_file)
+    check_training_budget(everything)
+    facts = RunFacts("report")
+
+    with facts.phase("comparing"):
+        grades = {p: tables.read(exams_dir / p / "grades.parquet", tables.GRADES).to_pandas() for p in everything.exams}
+        compared = compare(grades, everything.evaluate)
+    with facts.phase("measuring"):
+        exam_metrics = {p: read_exam(metrics_dir / "exams" / f"{p}.json", everything.exam) for p in everything.exams}
+        sft_metrics = {init: read_json(metrics_dir / "sft" / f"{init}.json") for init in everything.inits}
+        courses = {
+            name: read_course(rounds_dir / name, metrics_dir / "updates" / f"{name}.json", everything.evaluate)
+            for name in everything.rounds
+        }
+    with facts.phase("drawing"):
+        content = {
+            "settings": everything,
+            "looks": looks(everything),
+            "levels": panels.levels(exam_metrics),
+            "exams": exam_metrics,
+            "smallest_share": panels.SMALLEST_SHARE,
+            "compared": compared,
+            "courses": courses,
+            "measures": panels.MEASURES,
+            "budget_panels": panels.budget_panels(everything, exam_metrics),
+            "chains": list(panels.information_chains(everything, courses)),
+            "training_panels": panels.training_panels(everything, courses, exam_metrics),
+            "sft_panel": panels.sft_panel(everything, sft_metrics),
+            "shown_round": shown_round(everything),
+            "excerpts": read_excerpts(problems, rounds_dir, policies_dir, everything),
+        }
+        text = fill(**content)
+
+    write_json(comparisons, compared)
+    with atomic(page) as beside:
+        beside.write_text(text, encoding="utf-8")
+    facts.count(num_policies=len(grades), num_rounds=len(courses), num_characters=len(text))
+    facts.write(page)
+
+
+def check_training_budget(settings: params.Params) -> None:
+    """The training budget is one that the exam asks.
+
+    Raises:
+        BadInput: it is not.
+    """
+    budget, asked = settings.report.training_budget_tokens, settings.exam.budgets_tokens
+    if budget not in asked:
+        raise BadInput(f"report.training_budget_tokens: the exam has no budget {budget}; choose from {asked}")
+
+
+def compare(grades: Mapping[str, pd.DataFrame], settings: params.Evaluate) -> dict[str, Comparison]:
+    """Later minus earlier policy, for every pair, by level, at every budget and in normalized regret.
+
+    Raises:
+        BadInput: two exams differ in their problems or budgets.
+    """
+    curves = {policy: success_curves(graded) for policy, graded in grades.items()}
+    first, *others = curves
+    for other in others:
+        if not all(map(pd.Index.equals, curves[first].axes, curves[other].axes)):
+            raise BadInput(
+                f"exams {first} and {other} asked different problems or budgets, so they cannot be paired; "
+                f"run `dvc repro examine@{first} examine@{other}`"
+            )
+    difficulty = grades[first].groupby("problem_id")["difficulty"].first()
+    return {
+        f"{later}_minus_{earlier}": differences(curves[earlier], curves[later], difficulty, settings)
+        for earlier, later in combinations(curves, 2)
+    }
+
+
+def success_curves(graded: pd.DataFrame) -> pd.DataFrame:
+    """Mean reward, a row a problem and a column a budget; NaN where the verifier failed on all answers."""
+    return graded.astype({"reward": float}).groupby(["problem_id", "budget_tokens"])["reward"].mean().unstack()
+
+
+def differences(
+    before: pd.DataFrame, after: pd.DataFrame, difficulty: pd.Series, settings: params.Evaluate
+) -> Comparison:
+    """Mean differences of two curves on the same problems, by level.
+
+    Raises:
+        BadInput: the verifier failed on every answer of a level.
+    """
+    budgets = after.columns.to_numpy()
+    difference = (after - before).rename(columns=lambda budget: f"budget_{budget}")
+    regret_before, regret_after = (normalized_regret(curve.to_numpy(), budgets) for curve in (before, after))
+    difference["normalized_regret"] = regret_after - regret_before
+    parts = {"all": difference, **{f"difficulty_{level}": part for level, part in difference.groupby(difficulty)}}
+    return {
+        level: {name: _interval(values, f"exams, {level}, {name}", settings) for name, values in part.items()}
+        for level, part in parts.items()
+    }
+
+
+def read_exam(path: Path, settings: params.Exam) -> dict[str, Any]:
+    """Metrics of one exam.
+
+    Raises:
+        BadInput: they are not of the budgets that params.yaml names.
+    """
+    metrics = read_json(path)
+    for level in metrics.values():
+        if set(level["success"]) != {f"budget_{budget}" for budget in settings.budgets_tokens}:
+            raise BadInput(
+                f"{path}: its budgets are not exam.budgets_tokens {settings.budgets_tokens}; run `dvc repro`"
+            )
+    return metrics
+
+
+def read_course(folder: Path, update: Path, settings: params.Evaluate) -> Course:
+    """What one round measured."""
+    data = read_round(folder)
+    metrics = read_json(update)
+    problem_of = data.rollouts.set_index("rollout_id")["problem_id"]
+    gains = data.gains.assign(problem_id=data.gains["rollout_id"].map(problem_of))
+    before, after = (gains.rename(columns={f"success_{side}": "success"}) for side in ("before", "after"))
+    boundaries = pd.concat(
+        [before[before["segment_index"] == 0], after.assign(segment_index=after["segment_index"] + 1)]
+    )
+    return Course(
+        measures={**measure(data), **{name: _field(metrics, update, *keys) for name, keys in UPDATE_MEASURES.items()}},
+        tokens=dict(_field(metrics, update, "tokens")),
+        num_completion_tokens=int(data.rollouts["completion_tokens"].map(len).sum()),
+        success=points(boundaries, "success", settings),
+        progress=points(gains, "progress", settings),
+    )
+
+
+def read_round(folder: Path) -> RoundTables:
+    """The tables of a round, checked."""
+    named = {name: tables.read(folder / f"{name}.parquet", tables.TABLES[name]) for name in RoundTables._fields}
+    return RoundTables(**{name: table.to_pandas() for name, table in named.items()})
+
+
+def measure(data: RoundTables) -> dict[str, float | None]:
+    """Means and shares over a round's rollouts; None where there is nothing to take them of."""
+    rollouts, gains = data.rollouts, data.gains
+    rewards = data.scores.set_index("rollout_id")["reward"].astype(float)
+    num_outcomes = rewards.groupby(rollouts.set_index("rollout_id")["problem_id"]).nunique()
+    thinking = data.segments[data.segments["kind"] != "answer"]
+    claims = thinking[thinking["self_verdict"].notna() & thinking["attempt_verdict"].isin(JUDGED)]
+    is_false = claims["self_verdict"].astype(bool) != (claims["attempt_verdict"] == Verdict.CORRECT)
+    tokens = rollouts.set_index("rollout_id")["completion_tokens"]
+    spans = thinking[["rollout_id", "start_token", "end_token"]].itertuples(index=False)
+    texts = [tokens[rollout_id][start:end].tobytes() for rollout_id, start, end in spans]
+    return {
+        "reward": _mean(rewards),
+        "thinking_tokens": _mean(rollouts["num_thinking_tokens"]),
+        "one_outcome_frac": _mean(num_outcomes <= 1),
+        "forced_frac": _mean(rollouts["finish_reason"] == "forced"),
+        "unended_frac": _mean(rollouts["finish_reason"] == "length"),
+        "repeat_frac": _mean(thinking.assign(text=texts).duplicated(["rollout_id", "text"])),
+        "false_verdict_frac": float(is_false.sum()) / len(thinking) if len(claims) else None,
+        "noise_frac": noise_frac(gains["progress"], gains["stderr"]),
+    }
+
+
+def noise_frac(progress: pd.Series, stderr: pd.Series) -> float | None:
+    """Share of the variance of progress that is the estimator's: mean of stderr² / variance. None without variance."""
+    variance = float(progress.astype(float).var())
+    return float((stderr.astype(float) ** 2).mean()) / variance if variance > 0 else None
+
+
+def points(rows: pd.DataFrame, name: str, settings: params.Evaluate) -> list[Point]:
+    """Mean over problems of a column by `segment_index`, each problem weighing the same; nulls left out."""
+    known = rows.astype({name: float}).dropna(subset=name)
+    return [
+        Point(index, **_interval(part.groupby("problem_id")[name].mean(), name, settings), num_rollouts=len(part))
+        for index, part in known.groupby("segment_index")
+    ]
+
+
+def shown_round(settings: params.Params) -> str | None:
+    """The round whose rollouts are shown: the last that learns from information, else the last."""
+    objectives = {name: settings.recipes[entry.recipe].update.objective for name, entry in settings.rounds.items()}
+    informed = [name for name, objective in objectives.items() if objective == "information"]
+    return next(reversed(informed or [*objectives]), None)
+
+
+def read_excerpts(problems: Path, rounds_dir: Path, policies_dir: Path, settings: params.Params) -> list[Excerpt]:
+    """The rollouts to show, none without a round."""
+    name = shown_round(settings)
+    if name is None:
+        return []
+    data = read_round(rounds_dir / name)
+    asked = {row["problem_id"]: row for row in tables.read(problems, tables.PROBLEMS).to_pylist()}
+    problem_of = dict(zip(data.rollouts["rollout_id"], data.rollouts["problem_id"], strict=True))
+    chosen = choose(data.gains, problem_of, settings.report.num_rollouts)
+    renderer = Renderer.of_policy(policies_dir / settings.rounds[name].parent)
+    return list(excerpts(chosen, *data, asked, renderer))
+
+
+def _interval(values: pd.Series, where: str, settings: params.Evaluate) -> dict[str, float]:
+    if values.isna().all():
+        raise BadInput(f"{where}: the verifier failed on every answer; see column verdict of grades")
+    estimate = bootstrap(values.to_numpy(float), settings.num_resamples, settings.confidence, settings.seed)
+    return {name: round(value, 4) + 0.0 for name, value in estimate._asdict().items()}
+
+
+def _field(metrics: Mapping[str, Any], path: Path, *keys: str) -> Any:
+    value: Any = metrics
+    for key in keys:
+        if key not in value:
+            raise BadInput(f"{path} has no {'.'.join(keys)}; delete it and run `dvc repro`")
+        value = value[key]
+    return value
+
+
+def _mean(values: pd.Series) -> float | None:
+    return None if values.isna().all() else float(values.mean())
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,176 @@
+"""params.yaml: what is in the repository loads, and every kind of mistake is refused by name."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import Params, load
+
+ROOT = Path(__file__).parents[2]
+FILES = [ROOT / "params.yaml", *sorted((ROOT / "tests" / "profiles").glob("*.yaml"))]
+Raw = dict[str, Any]
+ABSENT = object()
+
+
+def raw() -> Raw:
+    """The repository's params.yaml with rounds of its own."""
+    content = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))
+    content["rounds"] = {
+        "i1": {"parent": "r0", "recipe": "information", "seed": 1},
+        "i2": {"parent": "i1", "recipe": "information", "seed": 2},
+    }
+    content["exams"] = ["r0", "i2"]
+    return content
+
+
+def text_task(content: Raw) -> None:
+    """Make it a reasoning-gym task that everything else fits."""
+    tier = {"difficulty": 1, "num_train": 2, "num_heldout": 2, "config": {}}
+    content["task"] = {"name": "reasoning_gym", "family": "chain_sum", "seed": 1, "vocabulary_size": 300}
+    content["task"]["tiers"] = [tier]
+    for init in content["inits"].values():
+        init["demonstrations"] = {"strategy": "direct", "num_demos": 4}
+    for recipe in content["recipes"].values():
+        recipe["rollout"]["difficulties"] = [1]
+        recipe["probe"] = {"estimator": "forced_answer", "num_probes": 4, "answer_tokens": 8, "temperature": 1.0}
+
+
+def put(key: str, value: object) -> Callable[[Raw], None]:
+    """An edit that sets, or with ABSENT removes, one dotted key."""
+
+    def edit(content: Raw) -> None:
+        *way, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+        place: Any = content
+        for part in way:
+            place = place[part]
+        if value is ABSENT:
+            del place[last]
+        else:
+            place[last] = value
+
+    return edit
+
+
+def written(folder: Path, *edits: Callable[[Raw], None]) -> Path:
+    content = raw()
+    for edit in edits:
+        edit(content)
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_the_files_of_the_repository_load(file: Path) -> None:
+    settings = load(file)
+    assert settings.rounds
+    assert all(settings.ancestors(name)[-1] in settings.inits for name in settings.rounds)
+
+
+def test_a_text_task_loads(tmp_path: Path) -> None:
+    assert load(written(tmp_path, text_task)).task.name == "reasoning_gym"
+
+
+MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
+    ("unknown_key", [put("recipes.information.update.alfa", 1.0)], ["recipes.information.update", "alfa", "'alpha'"]),
+    ("unknown_key_at_the_top", [put("recipe", {})], ["recipe", "'recipes'"]),
+    ("unknown_key_of_a_union", [put("recipes.information.probe.K", 4)], ["probe", "K", "'micro_batch_tokens'"]),
+    ("missing_key", [put("exam.seed", ABSENT)], ["exam.seed", "Field required"]),
+    ("missing_section", [put("evaluate", ABSENT)], ["evaluate", "Field required"]),
+    ("above_range", [put("recipes.information.update.clip_low", 1.5)], ["update.clip_low", "equal to 1", "1.5"]),
+    ("below_range", [put("recipes.information.rollout.group_size", 1)], ["rollout.group_size", "equal to 2", "1"]),
+    ("zero_temperature", [put("exam.temperature", 0.0)], ["exam.temperature", "greater than 0", "0.0"]),
+    ("not_a_number", [put("exam.temperature", float("nan"))], ["exam.temperature", "nan"]),
+    ("infinite", [put("inits.r0.sft.optimizer.learning_rate", float("inf"))], ["optimizer.learning_rate", "finite"]),
+    ("text_for_number", [put("exam.num_samples", "2")], ["exam.num_samples", "valid integer", "'2'"]),
+    ("fraction_for_count", [put("exam.num_samples", 2.5)], ["exam.num_samples", "valid integer", "2.5"]),
+    ("flag_for_count", [put("exam.num_samples", True)], ["exam.num_samples", "valid integer", "True"]),
+    ("number_for_flag", [put("recipes.information.update.mask_truncated", 1)], ["mask_truncated", "valid boolean"]),
+    ("list_for_section", [put("exam", [])], ["exam", "valid dictionary"]),
+    ("nothing_for_list", [put("exams", [])], ["exams", "at least 1"]),
+    ("objective", [put("recipes.information.update.objective", "info")], ["update.objective", "'information'", "info"]),
+    ("estimator", [put("recipes.information.probe.estimator", "x")], ["probe", "'set_likelihood'", "'forced_answer'"]),
+    ("task", [put("task.name", "chess")], ["task", "'countdown'", "'reasoning_gym'", "chess"]),
+    ("name", [put("rounds.i 3", {"parent": "r0", "recipe": "information", "seed": 1})], ["rounds.i 3", "pattern"]),
+    ("budgets_that_fall", [put("exam.budgets_tokens", [0, 8, 8])], ["exam", "budgets_tokens", "[0, 8, 8]"]),
+    ("missing_parent", [put("rounds.i2.parent", "i9")], ["rounds.i2.parent", "i9", "'r0', 'i1', 'i2'"]),
+    ("own_parent", [put("rounds.i2.parent", "i2")], ["rounds.i2.parent", "circular", "i2 -> i2"]),
+    ("circular_parents", [put("rounds.i1.parent", "i2")], ["rounds.i1.parent", "circular", "i1 -> i2 -> i1"]),
+    ("unknown_recipe", [put("rounds.i2.recipe", "info")], ["rounds.i2.recipe", "info", "'information'"]),
+    ("unknown_exam", [put("exams", ["r0", "i7"])], ["exams", "i7", "'r0', 'i1', 'i2'"]),
+    (
+        "two_of_one_name",
+        [put("rounds.r0", {"parent": "i1", "recipe": "information", "seed": 1})],
+        ["r0", "init", "round", "rename"],
+    ),
+    (
+        "strategy_of_another_task",
+        [put("inits.r0.demonstrations", {"strategy": "direct", "num_demos": 4})],
+        ["inits.r0.demonstrations.strategy", "direct", "countdown", "'revise'"],
+    ),
+    (
+        "solutions_that_cannot_be_listed",
+        [text_task, put("recipes.outcome.probe", {"estimator": "set_likelihood", "micro_batch_tokens": 8})],
+        ["recipes.outcome.probe.estimator", "set_likelihood", "'forced_answer'"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("edits", "named"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES])
+def test_a_mistake_is_refused_and_named(edits: list[Callable[[Raw], None]], named: list[str], tmp_path: Path) -> None:
+    path = written(tmp_path, *edits)
+    with pytest.raises(BadInput) as refused:
+        load(path)
+    message = str(refused.value)
+    assert message.startswith(f"{path}: ")
+    for part in named:
+        assert part in message
+    assert "\nFor further information" not in message
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, put("exam.num_samples", 0), put("evaluate.confidence", 2.0), put("exam.seed", -1))
+    with pytest.raises(BadInput, match=re.escape(f"{path}: 3 problem(s)")) as refused:
+        load(path)
+    assert all(key in str(refused.value) for key in ("exam.num_samples", "evaluate.confidence", "exam.seed"))
+
+
+def test_a_number_that_yaml_reads_as_text_is_shown_as_text(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    text = path.read_text()
+    path.write_text(re.sub(r"std_epsilon: \S+", "std_epsilon: 1e-4", text))
+    with pytest.raises(BadInput, match=r"std_epsilon: Input should be a valid number.*'1e-4'"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"task: [", "not valid YAML"), (b"\xff\xfe\x00", "not valid YAML"), (b"", "valid dictionary"), (b"- 1", "valid")],
+)
+def test_a_file_that_is_no_params_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(BadInput, match=message):
+        load(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="missing"):
+        load(tmp_path / "params.yaml")
+
+
+def test_a_policy_knows_its_line() -> None:
+    settings = Params.model_validate(raw())
+    assert settings.ancestors("i2") == ["i2", "i1", "r0"]
+    assert settings.ancestors("r0") == ["r0"]
+
+
+def test_settings_are_frozen() -> None:
+    settings = Params.model_validate(raw())
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.exam.seed = 3

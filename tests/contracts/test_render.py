@@ -1,0 +1,95 @@
+"""Text to tokens once: nothing added, nothing lost, the same bytes on disk."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import AutoTokenizer
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import CountdownTask
+from stages.contracts.render import BOS, EOS, PAD, TOKENIZER_FILE, Renderer
+from stages.tasks.formats import load_format
+from stages.tasks.text_format import TextFormat
+
+TASK = CountdownTask.model_validate(
+    {
+        "name": "countdown",
+        "seed": 0,
+        "max_number": 12,
+        "max_result": 99,
+        "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
+    }
+)
+COUNTDOWN = Renderer(load_format(TASK).tokenizer([]))
+TEXT = Renderer(TextFormat(290).tokenizer(["What is 6 times 7?\n", "Six sevens are forty-two.\n\n"]))
+
+
+def test_countdown_is_one_token_a_word_and_nothing_is_added() -> None:
+    text = "<bos> 3 5 7 T36 :"
+    assert len(COUNTDOWN.encode(text)) == 6
+    assert COUNTDOWN.words(COUNTDOWN.encode(text)) == text.split()
+
+
+def test_special_tokens_are_not_part_of_the_text() -> None:
+    tokens = [*COUNTDOWN.encode("7 + 5 12 ="), COUNTDOWN.eos_token, COUNTDOWN.pad_token]
+    assert COUNTDOWN.decode(tokens) == "7 + 5 12 ="
+    assert COUNTDOWN.words(tokens)[-2:] == [EOS, PAD]
+
+
+@given(st.lists(st.integers(0, 99), max_size=12))
+def test_countdown_tokens_come_back_from_their_text(numbers: list[int]) -> None:
+    tokens = COUNTDOWN.encode(" ".join(map(str, numbers)))
+    assert COUNTDOWN.encode(COUNTDOWN.decode(tokens)) == tokens
+
+
+@given(st.text())
+def test_any_text_comes_back_from_its_tokens(text: str) -> None:
+    assume(not any(special in text for special in (PAD, BOS, EOS)))
+    assert TEXT.decode(TEXT.encode(text)) == text
+
+
+def test_tokens_do_not_come_back_from_their_text() -> None:
+    """Why token ids are passed on: a policy may sample another cut of the same text."""
+    apart = [token for letter in "Six" for token in TEXT.encode(letter)]
+    assert TEXT.decode(apart) == "Six"
+    assert TEXT.encode("Six") != apart
+
+
+@pytest.mark.parametrize("renderer", [COUNTDOWN, TEXT], ids=["countdown", "text"])
+def test_saved_twice_and_opened_by_transformers(renderer: Renderer, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        renderer.save(tmp_path / name)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == [TOKENIZER_FILE, "tokenizer_config.json"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "a", local_files_only=True)
+    for text in ("3 + 5 8 <", "7 12"):
+        assert theirs(text, add_special_tokens=False)["input_ids"] == renderer.encode(text)
+    assert (theirs.pad_token_id, theirs.eos_token_id) == (renderer.pad_token, renderer.eos_token)
+
+
+def test_a_policy_folder_or_its_file_gives_the_same_tokens(tmp_path: Path) -> None:
+    COUNTDOWN.save(tmp_path)
+    for place in (tmp_path, tmp_path / TOKENIZER_FILE):
+        assert Renderer.of_policy(place).encode("7 + 5 12 <<") == COUNTDOWN.encode("7 + 5 12 <<")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x00\xff"])
+def test_a_corrupt_tokenizer_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / TOKENIZER_FILE).write_bytes(content)
+    with pytest.raises(BadInput, match=r"tokenizer\.json is corrupt"):
+        Renderer.of_policy(tmp_path)
+
+
+def test_a_missing_tokenizer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="missing"):
+        Renderer.of_policy(tmp_path)
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused() -> None:
+    with pytest.raises(BadInput, match=EOS):
+        Renderer(Tokenizer(models.WordLevel({PAD: 0, "a": 1}, unk_token="a")))

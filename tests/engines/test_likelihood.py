@@ -1,0 +1,103 @@
+"""Many probes in one forward pass give what a forward pass each would."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from tests.tiny import tiny_llama
+
+VOCABULARY = 23
+PAD = 0
+TOLERANCE_NATS = 1e-4
+
+
+@pytest.fixture(scope="module")
+def model() -> PreTrainedModel:
+    return tiny_llama(VOCABULARY)
+
+
+def traces() -> list[ProbedTrace]:
+    """Rows of very different lengths: one to three boundaries, one to three answers, cues of one and two tokens."""
+    rng = np.random.default_rng(4)
+
+    def tokens(n: int) -> list[int]:
+        return rng.integers(1, VOCABULARY, n).tolist()
+
+    def trace(prefix: int, boundaries: list[int], answers: list[int], num_cue_tokens: int) -> ProbedTrace:
+        return ProbedTrace(tokens(prefix), boundaries, [tokens(n) for n in answers], num_cue_tokens)
+
+    return [
+        trace(9, [3, 6, 9], [4, 2, 7], 1),
+        trace(1, [1], [2], 1),
+        trace(30, [1, 30], [5], 2),
+        trace(12, [5, 5, 12], [3, 3], 2),
+        trace(7, [7], [9, 4, 4], 1),
+    ]
+
+
+def one_by_one(model: PreTrainedModel, trace: ProbedTrace) -> np.ndarray:
+    """Log π of each answer at each boundary, by a plain pass over prefix and answer alone."""
+    values = np.zeros((len(trace.boundaries), len(trace.answers)))
+    for row, boundary in enumerate(trace.boundaries):
+        for column, answer in enumerate(trace.answers):
+            tokens = [*trace.prefix_tokens[:boundary], *answer]
+            with torch.no_grad():
+                logprobs = model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0].log_softmax(-1)
+            predicted = range(boundary + trace.num_cue_tokens, len(tokens))
+            values[row, column] = sum(logprobs[at - 1, tokens[at]].item() for at in predicted)
+    return values
+
+
+def packed(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int) -> list[np.ndarray]:
+    return answer_logprobs(model, rows, micro_batch_tokens, PAD, lambda _: None)
+
+
+@pytest.mark.parametrize("micro_batch_tokens", [1, 60, 10_000])
+def test_one_pass_equals_a_pass_each(model: PreTrainedModel, micro_batch_tokens: int) -> None:
+    found = packed(model, traces(), micro_batch_tokens)
+    for trace, values in zip(traces(), found, strict=True):
+        expected = one_by_one(model, trace)
+        assert values.shape == (len(trace.boundaries), len(trace.answers))
+        assert values == pytest.approx(expected, abs=TOLERANCE_NATS)
+        assert np.ptp(expected) > 100 * TOLERANCE_NATS or expected.size == 1
+
+
+def test_the_order_of_rows_means_nothing(model: PreTrainedModel) -> None:
+    forward, backward = packed(model, traces(), 10_000), packed(model, traces()[::-1], 60)[::-1]
+    for values, again in zip(forward, backward, strict=True):
+        assert values == pytest.approx(again, abs=TOLERANCE_NATS)
+
+
+def test_a_probe_sees_what_is_before_its_boundary_and_nothing_behind_it(model: PreTrainedModel) -> None:
+    trace = traces()[0]
+    [before] = packed(model, [trace], 100)
+    changed = [*trace.prefix_tokens]
+    changed[4] = changed[4] % (VOCABULARY - 1) + 1
+    [after] = packed(model, [ProbedTrace(changed, trace.boundaries, trace.answers, 1)], 100)
+    assert after[0] == pytest.approx(before[0], abs=1e-6)
+    assert (np.abs(after[1:] - before[1:]) > 1e-3).all()
+
+
+def test_all_one_token_answers_together_are_certain(model: PreTrainedModel) -> None:
+    cue = 7
+    every = ProbedTrace([3, 9, 4], [1, 3], [[cue, token] for token in range(VOCABULARY)], num_cue_tokens=1)
+    [values] = packed(model, [every], 1000)
+    assert np.exp(values).sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_a_cue_of_two_tokens_is_given_not_predicted(model: PreTrainedModel) -> None:
+    [values] = packed(model, [ProbedTrace([3, 9], [2], [[7, 8, token] for token in range(VOCABULARY)], 2)], 1000)
+    assert np.exp(values).sum() == pytest.approx(1, abs=1e-5)
+    assert not math.isclose(values[0, 1], values[0, 2])
+
+
+def test_progress_is_told_each_row_once(model: PreTrainedModel) -> None:
+    told: list[int] = []
+    answer_logprobs(model, traces(), 60, PAD, told.append)
+    assert sorted(told) == sorted(trace.num_tokens for trace in traces())
+    assert traces()[0].num_tokens == 9 + 3 * (4 + 2 + 7)

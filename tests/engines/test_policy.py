@@ -1,0 +1,140 @@
+"""A policy on disk: the same bytes for the same weights, and nothing but the whole of it is opened."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import CountdownTask, ModelShape
+from stages.contracts.render import Renderer
+from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
+from stages.tasks.formats import load_format
+
+SHAPE = ModelShape(hidden_size=48, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64)
+TASK = CountdownTask.model_validate(
+    {
+        "name": "countdown",
+        "seed": 0,
+        "max_number": 12,
+        "max_result": 99,
+        "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
+    }
+)
+FORM = load_format(TASK)
+RENDERER = Renderer(FORM.tokenizer([]))
+TOKENS = RENDERER.encode("<bos> 3 5 7 T36 : 7 + 5 12 12 * 3 36 = # 7 + 5 12")
+
+
+def policy(seed: int = 1) -> PreTrainedModel:
+    return new_policy(SHAPE, RENDERER, FORM.token_values, seed)
+
+
+def logits(model: PreTrainedModel) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([TOKENS])).logits
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("policies") / "r0"
+    save_policy(policy(), RENDERER, folder)
+    return folder
+
+
+@pytest.fixture
+def copied(saved: Path, tmp_path: Path) -> Path:
+    for name, content in contents(saved).items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def test_saved_loaded_and_saved_again_it_is_the_same_bytes(saved: Path, tmp_path: Path) -> None:
+    for name in ("again", "and_again"):
+        save_policy(load_policy(saved), RENDERER, tmp_path / name)
+        assert contents(tmp_path / name) == contents(saved)
+
+
+def test_saved_and_loaded_it_is_the_same_function(saved: Path) -> None:
+    assert torch.equal(logits(load_policy(saved)), logits(policy()))
+
+
+def test_nothing_of_this_machine_is_saved(saved: Path) -> None:
+    assert set(contents(saved)) == {WEIGHTS_FILE, "config.json", "tokenizer.json", "tokenizer_config.json"}
+    config = json.loads((saved / "config.json").read_text())
+    assert not {"transformers_version", "_name_or_path"} & set(config)
+    assert config["architectures"] == ["LlamaForCausalLM"]
+    assert (config["pad_token_id"], config["eos_token_id"]) == (RENDERER.pad_token, RENDERER.eos_token)
+
+
+def test_tied_weights_are_stored_once_and_stay_tied(saved: Path) -> None:
+    assert "lm_head.weight" not in load_file(saved / WEIGHTS_FILE)
+    model = load_policy(saved)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_the_same_seed_draws_the_same_weights_whatever_was_drawn_before() -> None:
+    torch.manual_seed(0)
+    first = policy(1).state_dict()
+    torch.manual_seed(99)
+    again, other = policy(1).state_dict(), policy(2).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    drawn = [name for name in first if "norm" not in name]
+    assert drawn
+    assert not any(torch.equal(first[name], other[name]) for name in drawn)
+
+
+def test_near_numbers_start_out_near() -> None:
+    embedding = policy().get_input_embeddings().weight
+    at = {number: embedding[RENDERER.encode(str(number))[0]] for number in (40, 41, 90)}
+    assert torch.dist(at[40], at[41]) < torch.dist(at[40], at[90])
+
+
+def test_transformers_opens_it(saved: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(saved, local_files_only=True)
+    assert torch.equal(logits(model), logits(load_policy(saved)))
+    tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
+    assert tokenizer("7 + 5 12 <<", add_special_tokens=False)["input_ids"] == RENDERER.encode("7 + 5 12 <<")
+
+
+def test_a_missing_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"policy .*r9 is missing; `dvc repro`"):
+        load_policy(tmp_path / "r9")
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, "config.json"])
+@pytest.mark.parametrize("keep_frac", [0.0, 0.5])
+def test_a_truncated_file_is_refused(name: str, keep_frac: float, copied: Path) -> None:
+    content = (copied / name).read_bytes()
+    (copied / name).write_bytes(content[: int(keep_frac * len(content))])
+    with pytest.raises(BadInput, match=r"policy .* is corrupt .* `dvc repro`"):
+        load_policy(copied)
+
+
+def test_a_missing_configuration_is_refused(copied: Path) -> None:
+    (copied / "config.json").unlink()
+    with pytest.raises(BadInput, match="corrupt"):
+        load_policy(copied)
+
+
+def test_weights_that_are_not_there_are_not_made_up(copied: Path) -> None:
+    weights = load_file(copied / WEIGHTS_FILE)
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, copied / WEIGHTS_FILE, metadata={"format": "pt"})
+    with pytest.raises(BadInput, match=r"corrupt.*model\.layers\.1\.mlp\.up_proj\.weight"):
+        load_policy(copied)
+
+
+def test_weights_of_another_shape_are_refused(copied: Path) -> None:
+    weights = load_file(copied / WEIGHTS_FILE)
+    weights["model.norm.weight"] = torch.ones(5)
+    save_file(weights, copied / WEIGHTS_FILE, metadata={"format": "pt"})
+    with pytest.raises(BadInput, match="corrupt"):
+        load_policy(copied)

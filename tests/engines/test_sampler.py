@@ -1,0 +1,164 @@
+"""Think, then answer: every way a completion can end, played by a sampler that follows a script."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.engines.sampler import Answering, Completion, Request, Trace, answer_seed, find, think_then_answer
+
+PROMPT, CUE, EOS = [101, 102], 50, 2
+BUDGET, ANSWER_TOKENS = 6, 4
+ANSWERING = Answering([CUE], ANSWER_TOKENS)
+
+
+class Script:
+    """A sampler that says what it is told to, and remembers what it was asked."""
+
+    def __init__(self, *calls: Sequence[list[int]]) -> None:
+        self.calls = list(calls)
+        self.asked: list[list[Request]] = []
+
+    def sample(
+        self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
+    ) -> list[Completion]:
+        said = self.calls[len(self.asked)]
+        self.asked.append(list(requests))
+        assert len(said) == len(requests)
+        for tokens, request in zip(said, requests, strict=True):
+            assert len(tokens) <= request.max_tokens
+            assert tokens[-1:] == [EOS] or len(tokens) == request.max_tokens
+            on_tokens(len(tokens))
+        return [Completion(t, logprobs(t), is_ended=t[-1:] == [EOS]) for t in said]
+
+
+def logprobs(tokens: list[int]) -> list[float]:
+    return [-token / 8 for token in tokens]
+
+
+def request(seed: int = 7) -> Request:
+    return Request(PROMPT, BUDGET, seed)
+
+
+def play(first: list[int], rest: list[int] | None, answering: Answering = ANSWERING) -> tuple[Trace, Script]:
+    script = Script([first], [] if rest is None else [rest])
+    [trace] = think_then_answer(script, [request()], answering, 1.0, lambda _: None)
+    return trace, script
+
+
+def test_who_answers_within_the_budget_is_left_alone() -> None:
+    trace, script = play([11, 12, CUE, 13, EOS], None)
+    assert trace == Trace([11, 12, CUE, 13, EOS], logprobs([11, 12, CUE, 13, EOS]), 2, 5, 5, "stop")
+    assert script.asked[1] == []
+
+
+def test_who_is_about_to_answer_may_finish_past_the_budget() -> None:
+    trace, script = play([11, 12, 13, 14, CUE, 15], [16, 17, EOS])
+    assert trace.tokens == [11, 12, 13, 14, CUE, 15, 16, 17, EOS]
+    assert trace.logprobs == logprobs(trace.tokens)
+    assert (trace.num_thinking_tokens, trace.finish_reason) == (4, "stop")
+    assert trace.forced_start == trace.forced_end
+    [asked] = script.asked[1]
+    assert asked.prompt_tokens == [*PROMPT, 11, 12, 13, 14, CUE, 15]
+    assert asked.max_tokens == ANSWER_TOKENS - 1  # one token of the answer stands already
+
+
+def test_a_cue_at_the_very_end_leaves_the_whole_answer() -> None:
+    trace, script = play([11, 12, 13, 14, 15, CUE], [16, EOS])
+    assert (trace.num_thinking_tokens, trace.finish_reason) == (5, "stop")
+    assert script.asked[1][0].max_tokens == ANSWER_TOKENS
+
+
+def test_who_rambles_behind_the_cue_gets_one_token_to_end() -> None:
+    trace, script = play([CUE, 11, 12, 13, 14, 15], [EOS])
+    assert script.asked[1][0].max_tokens == 1
+    assert (trace.num_thinking_tokens, trace.finish_reason) == (0, "stop")
+
+
+def test_who_still_thinks_at_the_budget_is_given_the_cue() -> None:
+    trace, script = play([11, 12, 13, 14, 15, 16], [17, EOS])
+    assert trace.tokens == [11, 12, 13, 14, 15, 16, CUE, 17, EOS]
+    assert trace.logprobs == [*logprobs([11, 12, 13, 14, 15, 16]), 0.0, *logprobs([17, EOS])]
+    assert (trace.num_thinking_tokens, trace.forced_start, trace.forced_end) == (6, 6, 7)
+    assert trace.finish_reason == "forced"
+    [asked] = script.asked[1]
+    assert asked.prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE]
+    assert asked.max_tokens == ANSWER_TOKENS
+
+
+def test_a_cue_of_several_tokens_is_forced_whole() -> None:
+    trace, script = play([11, 12, 13, 14, 15, 50], [17, EOS], Answering([50, 51, 52], ANSWER_TOKENS))
+    assert trace.tokens == [11, 12, 13, 14, 15, 50, 50, 51, 52, 17, EOS]
+    assert (trace.num_thinking_tokens, trace.forced_start, trace.forced_end) == (6, 6, 9)
+    assert trace.logprobs[6:9] == [0.0, 0.0, 0.0]
+    assert script.asked[1][0].prompt_tokens == [*PROMPT, *trace.tokens[:9]]
+
+
+@pytest.mark.parametrize(
+    ("first", "num_forced"), [([11, 12, 13, 14, 15, 16], 1), ([11, 12, 13, 14, 15, CUE], 0)], ids=["forced", "own"]
+)
+def test_an_answer_that_never_ends_is_cut(first: list[int], num_forced: int) -> None:
+    trace, _ = play(first, [21, 22, 23, 24])
+    assert trace.finish_reason == "length"
+    assert trace.forced_end - trace.forced_start == num_forced
+    assert len(trace.tokens) == BUDGET + num_forced + ANSWER_TOKENS
+
+
+def test_who_ends_without_the_cue_has_only_thought() -> None:
+    trace, script = play([11, 12, EOS], None)
+    assert (trace.num_thinking_tokens, trace.finish_reason) == (3, "stop")
+    assert trace.forced_start == trace.forced_end == 3
+    assert script.asked[1] == []
+
+
+def test_the_answer_is_drawn_with_a_seed_of_its_own() -> None:
+    _, script = play([11, 12, 13, 14, 15, 16], [EOS])
+    [thinking], [answering] = script.asked
+    assert thinking.seed == 7
+    assert answering.seed == answer_seed(7) != 7
+    assert len({answer_seed(seed) for seed in range(1000)} | set(range(1000))) == 2000
+
+
+def test_every_token_sampled_is_reported() -> None:
+    told: list[int] = []
+    script = Script([[11, EOS], [11, 12, 13, 14, 15, 16]], [[17, EOS]])
+    think_then_answer(script, [request(1), request(2)], ANSWERING, 1.0, told.append)
+    assert told == [2, 6, 2]
+
+
+def test_find_by_hand() -> None:
+    assert find([1, 2, 1, 2, 3], [1, 2, 3]) == 2
+    assert find([1, 2], [1, 2]) == 0
+    assert find([1], [1, 2]) is None
+    assert find([5, 5], [5]) == 0
+
+
+WORDS = st.sampled_from([11, 12, CUE])
+FIRSTS = st.lists(WORDS, max_size=BUDGET - 1).map(lambda t: [*t, EOS]) | st.lists(
+    WORDS, min_size=BUDGET, max_size=BUDGET
+)
+
+
+@given(st.lists(FIRSTS, max_size=6), st.data())
+def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], data: st.DataObject) -> None:
+    """Token ids and log-probabilities outside the forced span are the sampler's own, in order, none left out."""
+    rests = []
+    for first in (first for first in firsts if first[-1] != EOS):
+        room = max(1, ANSWER_TOKENS - (len(first) - first.index(CUE) - 1)) if CUE in first else ANSWER_TOKENS
+        ended = st.lists(WORDS, max_size=room - 1).map(lambda t: [*t, EOS])
+        rests.append(data.draw(ended | st.lists(WORDS, min_size=room, max_size=room)))
+    requests = [request(seed) for seed in range(len(firsts))]
+    traces = think_then_answer(Script(firsts, rests), requests, ANSWERING, 1.0, lambda _: None)
+    pending = iter(rests)
+    for first, trace in zip(firsts, traces, strict=True):
+        sampled = first if first[-1] == EOS else [*first, *next(pending)]
+        own = [*range(trace.forced_start), *range(trace.forced_end, len(trace.tokens))]
+        assert [trace.tokens[i] for i in own] == sampled
+        assert [trace.logprobs[i] for i in own] == logprobs(sampled)
+        forced = trace.tokens[trace.forced_start : trace.forced_end]
+        assert forced == ([CUE] if trace.finish_reason == "forced" or len(forced) else [])
+        thinking, after = trace.tokens[: trace.num_thinking_tokens], trace.tokens[trace.num_thinking_tokens :]
+        assert CUE not in thinking
+        assert after[:1] in ([], [CUE])
+        assert (trace.finish_reason == "length") == (trace.tokens[-1] != EOS)

@@ -1,0 +1,223 @@
+"""Any reasoning-gym family as text: the source, the tokenizer and the verifier, together and alone."""
+
+import json
+import re
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
+from stages.contracts.render import Renderer
+from stages.tasks.families import is_formula, load_dataset, pack, unpack
+from stages.tasks.formats import load_format
+from stages.tasks.reasoning_gym import ReasoningGym
+from stages.tasks.rows import problem_row
+from stages.tasks.task import Problem
+from stages.tasks.text_format import SPECIAL, TextFormat
+from stages.verifiers.reasoning_gym import ReasoningGymVerifier
+from stages.verifiers.verdict import Verdict
+
+FAMILIES = (
+    "chain_sum",  # arithmetic
+    "spell_backward",  # letters
+    "knights_knaves",  # logic, in prose
+    "simple_integration",  # judged by sympy
+    "n_queens",  # many correct answers, on several lines; evaluates text for partial credit
+    "arc_1d",  # tuples in the entry
+    "emoji_mystery",  # far from ASCII
+    "figlet_font",  # drawings with rows of #
+)
+QUICK = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+KEYS = st.text() | st.integers() | st.tuples(st.integers(), st.text())
+ENTRIES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(KEYS, inner),
+    max_leaves=12,
+)
+
+
+def task(family: str, num_train: int = 12, num_heldout: int = 3, **config: Any) -> ReasoningGymTask:
+    tier = ReasoningGymTier(difficulty=4, num_train=num_train, num_heldout=num_heldout, config=config)
+    return ReasoningGymTask(name="reasoning_gym", family=family, seed=5, vocabulary_size=400, tiers=[tier])
+
+
+def stored(problem: Problem) -> Any:
+    """The metadata as it comes back from the table."""
+    return json.loads(problem_row("reasoning_gym", problem)["metadata"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_goes_through_source_tokenizer_and_verifier(family: str) -> None:
+    params = task(family)
+    source, verifier = ReasoningGym(params), ReasoningGymVerifier(params)
+    problems = list(source.problems())
+    assert Counter(p.split for p in problems) == {"train": 12, "heldout": 3}
+    assert len({p.problem_id for p in problems}) == len({p.prompt for p in problems}) == 15
+    assert list(ReasoningGym(params).problems()) == problems
+
+    demonstrations = list(source.demonstrations(problems, DirectDemonstrations(strategy="direct", num_demos=20), 1))
+    text_format = load_format(params)
+    renderer = Renderer(text_format.tokenizer([p.prompt for p in problems]))
+    by_id = {p.problem_id: p for p in problems}
+    for demonstration in demonstrations:
+        problem = by_id[demonstration.problem_id]
+        tokens = renderer.encode(problem.prompt)
+        assert renderer.decode(tokens) == problem.prompt.removeprefix("<bos>")
+        completion = renderer.encode(demonstration.text)
+        assert renderer.encode(problem.prompt + demonstration.text) == tokens + completion
+        [cue] = renderer.encode(text_format.cue)
+        assert completion.index(cue) == 0
+        answer = renderer.decode(completion[1:])
+        assert verifier.verify(stored(problem), answer) is Verdict.CORRECT
+        assert verifier.verify(stored(problem), "no answer") in (Verdict.INCORRECT, Verdict.UNPARSABLE)
+        assert verifier.verify(stored(problem), " \n") is Verdict.UNPARSABLE
+        assert verifier.verify_attempt(stored(problem), answer) is None
+
+
+def test_a_question_keeps_its_split_under_another_seed() -> None:
+    params = task("chain_sum", 200, 20, min_terms=2, max_terms=2, min_digits=1, max_digits=2)
+    other = params.model_copy(update={"seed": 6})
+    one, two = (list(ReasoningGym(p).problems()) for p in (params, other))
+    assert one != two
+    train = {p.prompt for p in one if p.split == "train"}
+    assert not train & {p.prompt for p in two if p.split == "heldout"}
+
+
+def test_tiers_share_no_question_and_are_judged_by_their_own_config() -> None:
+    easy = ReasoningGymTier(difficulty=0, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 2})
+    hard = ReasoningGymTier(difficulty=1, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 3})
+    params = task("chain_sum").model_copy(update={"tiers": [easy, hard]})
+    problems = list(ReasoningGym(params).problems())
+    assert Counter(p.difficulty for p in problems) == {0: 32, 1: 32}
+    assert len({p.problem_id for p in problems}) == 64
+    verifier = ReasoningGymVerifier(params)
+    assert {verifier.verify(stored(p), p.answer) for p in problems} == {Verdict.CORRECT}
+
+
+def test_no_demonstration_comes_again_before_every_other_has_come() -> None:
+    source = ReasoningGym(task("chain_sum"))
+    problems = list(source.problems())
+    settings = DirectDemonstrations(strategy="direct", num_demos=37)
+    one, two, other = (list(source.demonstrations(problems, settings, seed)) for seed in (1, 1, 2))
+    assert one == two
+    assert one != other
+    assert sorted(set(Counter(d.problem_id for d in one).values())) == [2, 3]
+    assert len({d.problem_id for d in one[:15]}) == 15
+
+
+def test_partial_credit_does_not_count() -> None:
+    params = task("basic_arithmetic")
+    problem = next(ReasoningGym(params).problems())
+    answer = f"x {problem.answer}"
+    dataset = load_dataset(params, params.tiers[0], size=1)
+    assert 0 < dataset.score_answer(answer, unpack(stored(problem)["entry"])) < 1
+    assert ReasoningGymVerifier(params).verify(stored(problem), answer) is Verdict.INCORRECT
+
+
+def test_an_answer_is_not_evaluated() -> None:
+    params = task("n_queens")
+    problem = next(ReasoningGym(params).problems())
+    verifier = ReasoningGymVerifier(params)
+    assert verifier.verify(stored(problem), "__import__('sys').modules.update(evaluated=1)") is Verdict.INCORRECT
+    assert "evaluated" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x**2/2 + C", True),
+        ("-3*sin(2*x) + exp(x)/4", True),
+        ("(6 / 2) * 8", True),
+        ("Integral(x**2, x)", False),  # the question as its own answer
+        ("exec(x)", False),
+        ("open('x')", False),
+        ("x.func", False),
+        ("a_b", False),
+        ("√4", False),
+        ("x" * 3000, False),
+    ],
+)
+def test_only_formulas_reach_the_parser(text: str, expected: bool) -> None:
+    assert is_formula(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (task("chain_sums"), r"no family chain_sums; choose from \['chain_sum', "),
+        (task("composite"), "no family composite"),
+        (
+            task("chain_sum", min_term=2),
+            r"difficulty 4: family chain_sum has no key min_term; choose from \['min_terms'",
+        ),
+        (task("chain_sum", seed=2), "has no key seed"),
+        (task("chain_sum", min_terms=0), "refuses this config: min_terms must be positive"),
+        (task("chain_sum", min_terms="two"), "refuses this config"),
+        (task("rush_hour"), r"gave 0 distinct questions .* still missing 12 train and 3 heldout"),
+        (
+            task("chain_sum", 5000, 1, min_terms=2, max_terms=2, min_digits=1, max_digits=1),
+            r"gave \d+ distinct questions .* still missing \d+ train and 0 heldout",
+        ),
+    ],
+)
+def test_what_is_wrong_and_what_would_be_right(params: ReasoningGymTask, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        list(ReasoningGym(params).problems())
+
+
+@pytest.mark.skipif(not sys.flags.hash_randomization, reason="PYTHONHASHSEED is fixed")
+def test_a_family_that_follows_the_hash_seed_asks_for_a_fixed_one() -> None:
+    with pytest.raises(BadInput, match="PYTHONHASHSEED=0"):
+        next(ReasoningGym(task("word_ladder")).problems())
+
+
+def test_solutions_cannot_be_enumerated() -> None:
+    source = ReasoningGym(task("chain_sum"))
+    with pytest.raises(BadInput, match="forced_answer"):
+        source.solutions(next(source.problems()))
+
+
+@QUICK
+@given(ENTRIES)
+def test_an_entry_comes_back_from_json_as_it_was(entry: Any) -> None:
+    assert unpack(json.loads(json.dumps(pack(entry), sort_keys=True))) == entry
+
+
+def test_an_entry_that_is_no_json_is_refused() -> None:
+    with pytest.raises(TypeError, match="set is no JSON"):
+        pack({"a": {1, 2}})
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(TextFormat(400).tokenizer(["<bos>the cat sat on the mat\n", "the dog\n\n<answer>the cat"] * 9))
+
+
+@QUICK
+@given(st.text())
+def test_any_text_comes_back_exactly(renderer: Renderer, text: str) -> None:
+    if not any(marker in text for marker in SPECIAL):
+        assert renderer.decode(renderer.encode(text)) == text
+
+
+@QUICK
+@given(st.text(alphabet="<answer>#\n the"), st.text(alphabet="<answer>#\n the"))
+def test_the_cue_is_one_token_whatever_stands_around_it(renderer: Renderer, before: str, after: str) -> None:
+    [cue] = renderer.encode(TextFormat.cue)
+    assert renderer.encode(before + TextFormat.cue + after) == [*renderer.encode(before), cue, *renderer.encode(after)]
+
+
+def test_a_tokenizer_follows_from_its_texts_and_keeps_to_its_size(renderer: Renderer) -> None:
+    texts = [f"<bos>What is {n} + {n * n}?\n" for n in range(300)]
+    one, two = (TextFormat(300).tokenizer(texts) for _ in range(2))
+    assert one.to_str() == two.to_str()
+    assert one.get_vocab_size() == 300
+    merged = [token for token in one.get_vocab() if re.search("bos|answer", token)]
+    assert sorted(merged) == ["<answer>", "<bos>"]
+    assert renderer.words(renderer.encode("the cat\n\n")) == ["the", " cat", "\n\n"]

@@ -112,7 +112,9 @@ def ours(sampler: rollout.Sampler, bench: Bench) -> int:
 def bare(engine: "LLM", bench: Bench) -> int:
     """The same samples by hand: think, then answer."""
     engine.reset_prefix_cache()
-    thought = generate(engine, ((row["prompt_tokens"], bench.settings.budget_tokens, row["seed"]) for row in bench.work), bench)
+    thought = generate(
+        engine, ((row["prompt_tokens"], bench.settings.budget_tokens, row["seed"]) for row in bench.work), bench
+    )
     answered = generate(engine, unanswered(bench, thought), bench)
     return sum(len(output.token_ids) for output in [*thought, *answered])
 

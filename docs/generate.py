@@ -17,10 +17,10 @@ Great Expectations suite in `validate`. Generated from `stages/contracts/tables.
 
 def section(table: Table) -> str:
     """One table as Markdown."""
-    rows = [
-        f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {field.metadata[b'description'].decode()} |"
-        for field in table.schema
-    ]
+    rows = []
+    for field in table.schema:
+        description = field.metadata[b"description"].decode()
+        rows.append(f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {description} |")
     head = f"## {table.name}\n\nOne row is {table.grain}. Key: {', '.join(f'`{name}`' for name in table.key)}.\n"
     return "\n".join([head, "| column | type | null | what it is |", "|---|---|---|---|", *rows])
 

@@ -12,6 +12,7 @@ Example: python -m stages.evaluate --problems data/problems.parquet --tokenizer 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ def look_at_thinking(
     for sample in samples:
         tokens = sample["thinking_tokens"]
         boundaries = marker_boundaries(tokens, markers)
-        texts.append([renderer.decode(tokens[a:b]) for a, b in zip(boundaries[:-1], boundaries[1:], strict=True)])
+        texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
     asked = [problems[sample["problem_id"]] for sample in samples]
     requests = [Request(p, text, True) for p, segments in zip(asked, texts, strict=True) for text in segments]

@@ -11,6 +11,7 @@ Example: python -m stages.score --problems data/problems.parquet --tokenizer dat
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def cut(tokens: Sequence[int], num_thinking_tokens: int, form: Format, renderer:
     """Cut a completion at the task's markers. The answer is what follows the cue, and empty where there is no cue."""
     thinking = tokens[:num_thinking_tokens]
     boundaries = marker_boundaries(thinking, [renderer.encode(marker) for marker in form.segment_ends])
-    spans = list(zip(boundaries[:-1], boundaries[1:], strict=True))
+    spans = list(pairwise(boundaries))
     answer = tokens[num_thinking_tokens + len(renderer.encode(form.cue)) :]
     return Cut(spans, [renderer.decode(thinking[a:b]) for a, b in spans], renderer.decode(answer))
 

@@ -116,10 +116,8 @@ def batches(lengths: Sequence[int], batch_tokens: int, epochs: int, seed: int) -
     for epoch in range(epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
         ends = np.cumsum(np.array(lengths)[order])
-        steps += [
-            part.tolist()
-            for part in np.split(order, np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens)))
-        ]
+        cuts = np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens))
+        steps += [part.tolist() for part in np.split(order, cuts)]
     return [step for step in steps if step]
 
 

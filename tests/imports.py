@@ -17,6 +17,12 @@ def imported_modules(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def packages(file: Path) -> list[str]:
+    """Dotted names of the packages a project file lies in: importing it runs their __init__.py."""
+    parts = file.relative_to(ROOT).parent.parts
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
 def project_file(module: str) -> Path | None:
     """The file of a project module that has any content, else None."""
     path = ROOT.joinpath(*module.split("."))
@@ -35,5 +41,5 @@ def closure(file: Path) -> set[Path]:
         if current in reached:
             continue
         reached.add(current)
-        pending += filter(None, map(project_file, imported_modules(current)))
+        pending += filter(None, map(project_file, [*imported_modules(current), *packages(current)]))
     return reached

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tests.tiny import tiny_llama
 
 from stages import sft
 from stages.contracts import params
@@ -14,6 +13,7 @@ from stages.contracts.render import Renderer
 from stages.engines.trainer import Trainer
 from stages.sft import Example
 from stages.tasks.formats import load_format
+from tests.tiny import tiny_llama
 
 EVERYTHING = params.load(Path(__file__).parent.parent / "params.yaml")
 SETTINGS = EVERYTHING.inits["r0"].sft
@@ -99,7 +99,7 @@ def test_no_example_is_asked_to_predict_the_first_token_of_the_next() -> None:
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sft, "CHECKPOINT_PERIOD_SECONDS", -1.0)
+    monkeypatch.setenv(sft.CHECKPOINT_SECONDS, "-1")
     shape = settings(batch_tokens=10, row_tokens=16, epochs=2)
 
     def trained(folder: Path, interrupt_after: int | None = None) -> Trainer:

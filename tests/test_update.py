@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.tiny import tiny_llama
 
 from stages import update
 from stages.contracts import params
 from stages.contracts.progress import Progress
 from stages.pure.accounting import Status
 from stages.update import Example
+from tests.tiny import tiny_llama
 
 RECIPE = params.load(Path(__file__).parent.parent / "params.yaml").recipes["information"]
 VOCABULARY, PAD = 23, 0
@@ -124,7 +124,7 @@ def test_every_example_is_seen_once_an_epoch() -> None:
     steps = update.minibatches(10, settings, seed=5)
     assert len(steps) == 12
     for epoch in range(3):
-        assert sorted(sum(steps[4 * epoch : 4 * epoch + 4], [])) == list(range(10))
+        assert sorted(row for step in steps[4 * epoch : 4 * epoch + 4] for row in step) == list(range(10))
     assert update.minibatches(10, settings, seed=5) == steps
     assert update.minibatches(10, settings, seed=6) != steps
     assert len(update.minibatches(2, settings, seed=5)) == 6  # fewer examples than minibatches: no empty step

@@ -15,6 +15,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+HEAD_SIZE_STEP = 32
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -104,6 +105,15 @@ class ModelShape(Section):
     num_layers: Count
     num_heads: Count
     max_positions: Count
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "ModelShape":
+        if self.hidden_size % (self.num_heads * HEAD_SIZE_STEP):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} over num_heads {self.num_heads} must be a multiple of "
+                f"{HEAD_SIZE_STEP}, which vLLM's attention needs"
+            )
+        return self
 
 
 class LossWeights(Section):

@@ -1,4 +1,4 @@
-"""Text to tokens, once, and tokens to text for verifiers and people. Everywhere else tokens go in and tokens come out."""
+"""Text to tokens, once, and tokens to text for verifiers and people; elsewhere tokens go in and tokens come out."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -71,7 +71,7 @@ ROLLOUTS = _table(
     _column("num_thinking_tokens", INT, "completion tokens before the answer cue"),
     _column("forced_start", INT, "first forced token (the cue); equals `forced_end` where nothing was forced"),
     _column("forced_end", INT, "one past the last forced token"),
-    _column("finish_reason", TEXT, "`stop` ended by itself, `forced` made to answer at the budget, `length` never ended"),
+    _column("finish_reason", TEXT, "`stop` ended by itself, `forced` answered when made to, `length` never ended"),
     _column("seed", pa.int64(), "seed of this completion's sampling"),
     _column("temperature", FLOAT, "sampling temperature"),
 )
@@ -192,7 +192,7 @@ def write(path: Path, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     for index, row in enumerate(rows):
         if row.keys() != names:
             missing, unknown = sorted(names - row.keys()), sorted(row.keys() - names)
-            raise BadInput(f"table {table.name}: row {index} has columns missing {missing} and columns unknown {unknown}")
+            raise BadInput(f"table {table.name}: row {index}: columns missing {missing}, columns unknown {unknown}")
     data = pa.Table.from_arrays([_array(rows, field, table) for field in table.schema], schema=table.schema)
     data = data.sort_by([(column, "ascending") for column in table.key])
     _check(data, table, str(path))
@@ -274,7 +274,8 @@ def _check_key(data: pa.Table, table: Table, path: str) -> None:
     if twice.num_rows:
         first = {name: twice[name][0].as_py() for name in table.key}
         raise BadInput(
-            f"table {table.name}, column {'+'.join(table.key)}: {twice.num_rows} duplicate key(s) in {path}; first {first}"
+            f"table {table.name}, column {'+'.join(table.key)}: "
+            f"{twice.num_rows} duplicate key(s) in {path}; first {first}"
         )
 
 

@@ -82,9 +82,7 @@ class Countdown:
             seed=draw,
         )
 
-    def _demonstrate(
-        self, problem: Problem, settings: CountdownDemonstrations, rng: random.Random
-    ) -> Demonstration:
+    def _demonstrate(self, problem: Problem, settings: CountdownDemonstrations, rng: random.Random) -> Demonstration:
         derivations = self._derivations(problem.metadata["numbers"])
         target = problem.metadata["target"]
         hits = [d for d in derivations if d[-1].result == target]

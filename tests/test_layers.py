@@ -1,0 +1,194 @@
+"""Who may import whom, and how long a module or a function may get: the house plan, held.
+
+Lazy imports count like any other: the arrows are the same whenever they are followed.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.imports import ROOT, closure, imported_modules, project_file
+
+PACKAGES = ("stages", "flows", "lineage")
+FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+NAMES = [str(file.relative_to(ROOT)) for file in FILES]
+STEPS = {file.stem for file in (ROOT / "stages").glob("*.py")} - {"__init__"}
+MAY_IMPORT = {
+    "stages/contracts": {"stages/contracts"},
+    "stages/pure": {"stages/pure"},
+    "stages/tasks": {"stages/tasks", "stages/contracts"},
+    "stages/verifiers": {"stages/verifiers", "stages/contracts", "stages/tasks"},
+    "stages/engines": {"stages/engines", "stages/contracts", "stages/pure"},
+    "stages": {"stages/contracts", "stages/pure", "stages/engines", "stages/tasks", "stages/verifiers"},
+    "flows": {"flows"},
+    "lineage": {"lineage"},
+}
+PURE_MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "torch", "jaxtyping", "stages"}
+MAX_MODULE_LINES, MAX_FUNCTION_LINES = 300, 60
+LONG_FUNCTION_LINES, MAX_LONG_FRAC = 50, 0.05
+
+each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
+
+
+def layer(file: Path) -> str:
+    """The part of the house a file stands in: its package, or its folder inside `stages`."""
+    folders = file.relative_to(ROOT).parts[:-1]
+    return "/".join(folders[:2] if folders[0] == "stages" else folders[:1])
+
+
+def direct(file: Path) -> set[Path]:
+    """Project files a file imports itself."""
+    return {found for module in imported_modules(file) if (found := project_file(module)) and found != file}
+
+
+def importers(package: str) -> set[str]:
+    """Names of the files that import a package from outside the project."""
+    wanted = {package, f"{package}."}
+    files = ((name, file) for name, file in zip(NAMES, FILES, strict=True))
+    return {
+        name for name, file in files if any(m in wanted or m.startswith(f"{package}.") for m in imported_modules(file))
+    }
+
+
+def circles(edges: dict[Path, set[Path]]) -> Iterator[list[Path]]:
+    """Ways from a file back to itself."""
+    for start in edges:
+        pending, seen = [[start]], set()
+        while pending:
+            way = pending.pop()
+            for target in edges.get(way[-1], set()):
+                if target == start:
+                    yield [*way, start]
+                elif target not in seen:
+                    seen.add(target)
+                    pending.append([*way, target])
+
+
+def functions(file: Path) -> Iterator[tuple[str, int]]:
+    """Each function of a file and the lines from its `def` to its end."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            yield f"{file.relative_to(ROOT)}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_there_is_a_house() -> None:
+    assert {layer(file) for file in FILES} >= set(MAY_IMPORT) - {"lineage"}
+    assert {layer(file) for file in FILES} <= set(MAY_IMPORT)
+    assert {"prepare", "sft", "rollout", "score", "probe", "infogain", "validate", "update"} <= STEPS
+
+
+@each_file
+def test_arrows_point_down(file: Path) -> None:
+    upward = {str(target.relative_to(ROOT)) for target in direct(file) if layer(target) not in MAY_IMPORT[layer(file)]}
+    assert not upward, f"{layer(file)} may import from {sorted(MAY_IMPORT[layer(file)])}"
+
+
+@each_file
+def test_imports_are_absolute(file: Path) -> None:
+    """Relative ones would pass by the other tests unseen."""
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    assert not [node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def test_flows_and_lineage_reach_no_stage() -> None:
+    """Through others neither: a flow starts stages by name, and an audit needs nothing of them."""
+    outside = [file for file in FILES if layer(file) in ("flows", "lineage")]
+    assert outside
+    for file in outside:
+        assert not {str(reached) for reached in closure(file) if layer(reached).startswith("stages")}, file
+
+
+def test_a_step_imports_no_other_step() -> None:
+    """An edge between steps is a file on disk, and dvc.yaml has it."""
+    steps = {ROOT / "stages" / f"{name}.py" for name in STEPS}
+    for step in steps:
+        assert closure(step) & steps == {step}
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if layer(f) == "stages/pure"], ids=lambda file: file.stem)
+def test_pure_is_arrays_only(file: Path) -> None:
+    assert {module.split(".")[0] for module in imported_modules(file)} <= PURE_MAY_IMPORT
+
+
+def test_engines_know_no_task() -> None:
+    for file in FILES:
+        if layer(file) == "stages/engines":
+            assert not {
+                reached.name for reached in closure(file) if layer(reached) in ("stages/tasks", "stages/verifiers")
+            }
+
+
+@pytest.mark.parametrize(
+    ("package", "only"),
+    [
+        ("vllm", {"stages/engines/vllm_sampler.py"}),
+        ("torch.optim", set()),
+        ("prefect", {name for name in NAMES if name.startswith("flows/")}),
+        ("dvc", {name for name in NAMES if name.startswith("flows/")}),
+        ("great_expectations", {"stages/validate.py"}),
+        ("pyarrow.parquet", {"stages/contracts/tables.py", *(name for name in NAMES if name.startswith("lineage/"))}),
+    ],
+)
+def test_one_door_to_each_engine(package: str, only: set[str]) -> None:
+    assert importers(package) <= only
+
+
+def test_the_doors_are_in_use() -> None:
+    assert importers("vllm")
+    assert importers("prefect")
+    assert importers("pyarrow.parquet") == {"stages/contracts/tables.py"} | {
+        name for name in importers("pyarrow.parquet") if name.startswith("lineage/")
+    }
+
+
+def test_one_owner_of_an_optimizer() -> None:
+    """Whoever names `torch.optim`, calls `.backward()` or takes an optimizer's step does it in the trainer."""
+    owners = set()
+    for name, file in zip(NAMES, FILES, strict=True):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("optim", "backward", "zero_grad"):
+                owners.add(name)
+    assert owners == {"stages/engines/trainer.py"}
+
+
+def test_no_circles() -> None:
+    edges = {file: direct(file) for file in FILES}
+    found = next(circles(edges), None)
+    assert found is None, " -> ".join(str(file.relative_to(ROOT)) for file in found or [])
+
+
+def test_circles_are_found() -> None:
+    a, b, c = (Path(name) for name in "abc")
+    assert next(circles({a: {b}, b: {c}, c: {b}})) == [b, c, b]
+    assert not list(circles({a: {b, c}, b: {c}, c: set()}))
+
+
+@each_file
+def test_a_module_fits_in_the_head(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
+
+
+def test_functions_are_short() -> None:
+    sizes = dict(found for file in FILES for found in functions(file))
+    assert not {name: lines for name, lines in sizes.items() if lines > MAX_FUNCTION_LINES}
+    long = {name: lines for name, lines in sizes.items() if lines >= LONG_FUNCTION_LINES}
+    assert len(long) <= MAX_LONG_FRAC * len(sizes), long
+
+
+def test_a_packages_content_counts_as_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.imports.ROOT", tmp_path)
+    for name, text in {
+        "top/__init__.py": "import other\n",
+        "top/inner/__init__.py": "",
+        "top/inner/leaf.py": "a = 1\n",
+        "other.py": "b = 1\n",
+        "main.py": "from top.inner.leaf import a\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    reached = {str(file.relative_to(tmp_path)) for file in closure(tmp_path / "main.py")}
+    assert reached == {"main.py", "top/__init__.py", "top/inner/leaf.py", "other.py"}

@@ -33,7 +33,8 @@ def check_out(folder: Path, profile: str) -> Path:
     """A fresh clone of the working tree with a test profile as its params.yaml, and no results."""
     listed = succeed(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).splitlines()
     for name in listed:
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("data/metrics"):
+        is_result = name == "dvc.lock" or (name.startswith("data/") and name != "data/.gitignore")
+        if (ROOT / name).is_file() and not is_result:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     shutil.copy(PROFILES / f"{profile}.yaml", folder / "params.yaml")

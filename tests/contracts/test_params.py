@@ -98,10 +98,20 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
     ("estimator", [put("recipes.information.probe.estimator", "x")], ["probe", "'set_likelihood'", "'forced_answer'"]),
     ("task", [put("task.name", "chess")], ["task", "'countdown'", "'reasoning_gym'", "chess"]),
     ("name", [put("rounds.i 3", {"parent": "r0", "recipe": "information", "seed": 1})], ["rounds.i 3", "pattern"]),
+    ("heads_that_do_not_fit", [put("inits.r0.model.num_heads", 3)], ["inits.r0.model", "num_heads 3", "multiple of"]),
     ("budgets_that_fall", [put("exam.budgets_tokens", [0, 8, 8])], ["exam", "budgets_tokens", "[0, 8, 8]"]),
     ("missing_parent", [put("rounds.i2.parent", "i9")], ["rounds.i2.parent", "i9", "'r0', 'i1', 'i2'"]),
     ("own_parent", [put("rounds.i2.parent", "i2")], ["rounds.i2.parent", "circular", "i2 -> i2"]),
     ("circular_parents", [put("rounds.i1.parent", "i2")], ["rounds.i1.parent", "circular", "i1 -> i2 -> i1"]),
+    (
+        "circle_further_up",
+        [
+            put("rounds.i2.parent", "i3"),
+            put("rounds.i3", {"parent": "i2", "recipe": "information", "seed": 3}),
+            put("rounds.i1.parent", "i2"),
+        ],
+        ["rounds.i1.parent", "circular", "i1 -> i2 -> i3 -> i2"],
+    ),
     ("unknown_recipe", [put("rounds.i2.recipe", "info")], ["rounds.i2.recipe", "info", "'information'"]),
     ("unknown_exam", [put("exams", ["r0", "i7"])], ["exams", "i7", "'r0', 'i1', 'i2'"]),
     (

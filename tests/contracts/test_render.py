@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from stages.contracts.errors import BadInput
@@ -56,6 +57,13 @@ def test_tokens_do_not_come_back_from_their_text() -> None:
     apart = [token for letter in "Six" for token in TEXT.encode(letter)]
     assert TEXT.decode(apart) == "Six"
     assert TEXT.encode("Six") != apart
+
+
+def test_a_tokenizer_that_would_add_tokens_adds_none() -> None:
+    tokenizer = Tokenizer(models.WordLevel({PAD: 0, BOS: 1, EOS: 2, "a": 3}, unk_token=PAD))
+    tokenizer.post_processor = TemplateProcessing(single=f"{BOS} $A {EOS}", special_tokens=[(BOS, 1), (EOS, 2)])
+    assert tokenizer.encode("a").ids == [1, 3, 2]
+    assert Renderer(tokenizer).encode("a") == [3]
 
 
 @pytest.mark.parametrize("renderer", [COUNTDOWN, TEXT], ids=["countdown", "text"])

@@ -21,7 +21,7 @@ HOLDER = """
 import subprocess, sys, time
 from stages.engines.device import exclusive_device
 with exclusive_device("holder"):
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "60"], close_fds=False)
     print(child.pid, flush=True)
     time.sleep(60)
 """

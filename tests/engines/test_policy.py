@@ -14,7 +14,7 @@ from stages.contracts.render import Renderer
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
 from stages.tasks.formats import load_format
 
-SHAPE = ModelShape(hidden_size=48, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64)
+SHAPE = ModelShape(hidden_size=64, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64)
 TASK = CountdownTask.model_validate(
     {
         "name": "countdown",

@@ -32,6 +32,7 @@ def test_micro_batches_hold_every_row_once_within_the_bound(lengths: list[int], 
 def test_pack_by_hand() -> None:
     assert pack([3, 5, 2, 4], 6) == [[0, 2], [1], [3]]
     assert pack([9, 1], 6) == [[0], [1]]
+    assert pack([4, 2, 1], 6) == [[0, 1], [2]]  # a row may be filled to the last token
     assert pack([], 6) == []
 
 

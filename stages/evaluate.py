@@ -24,6 +24,7 @@ from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
+from stages.contracts.task_params import TaskParams
 from stages.pure.estimates import Estimate, bootstrap, normalized_regret, problem_means
 from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
@@ -81,7 +82,7 @@ def main(
 def look_at_thinking(
     samples: Sequence[Mapping[str, Any]],
     problems: Mapping[str, Problem],
-    task: params.TaskParams,
+    task: TaskParams,
     renderer: Renderer,
 ) -> dict[tuple[str, int], list[Thought]]:
     """The thinking segments of each sample, by (problem_id, sample_index)."""

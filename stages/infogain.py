@@ -22,6 +22,7 @@ import numpy as np
 from stages.contracts import params, tables
 from stages.contracts.errors import command
 from stages.contracts.facts import RunFacts
+from stages.contracts.task_params import TaskParams
 from stages.pure import information
 from stages.tasks.rows import read_problems
 from stages.verifiers.isolated import Request, judge
@@ -48,7 +49,7 @@ def main(problems: Path, rollouts: Path, probes: Path, gains: Path, params_file:
 
 
 def judge_answers(
-    settings: params.TaskParams, rows: Sequence[Mapping[str, Any]], problems: Path, rollouts: Path
+    settings: TaskParams, rows: Sequence[Mapping[str, Any]], problems: Path, rollouts: Path
 ) -> dict[tuple[str, int], np.ndarray]:
     """Reward of each sampled answer by (rollout_id, boundary_index); NaN where the verifier failed."""
     by_id = {problem.problem_id: problem for problem in read_problems(problems)}

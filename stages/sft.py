@@ -153,6 +153,7 @@ def train(trainer: Trainer, examples: Sequence[Example], settings: params.Sft, s
 
 def batch_loss(trainer: Trainer, batch: Sequence[Example], settings: params.Sft) -> torch.Tensor:
     """Weighted mean next-token loss of one batch, nats; its examples are packed end to end into rows."""
+    device = trainer.model.device
     lengths = [len(example.tokens) for example in batch]
     rows = pack(lengths, settings.row_tokens)
     width = max(settings.row_tokens, *lengths)
@@ -166,12 +167,12 @@ def batch_loss(trainer: Trainer, batch: Sequence[Example], settings: params.Sft)
     mask = np.stack([pack_mask(span, width) for span in spans])
     positions = np.stack([pack_positions(span, width) for span in spans])
     logits = trainer.model(
-        input_ids=tokens,
-        attention_mask=torch.from_numpy(mask).unsqueeze(1),
-        position_ids=torch.from_numpy(positions),
+        input_ids=tokens.to(device),
+        attention_mask=torch.from_numpy(mask).unsqueeze(1).to(device),
+        position_ids=torch.from_numpy(positions).to(device),
         use_cache=False,
     ).logits
-    loss = weighted_nll(token_logprobs(logits[:, :-1], tokens[:, 1:]), weights[:, 1:])
+    loss = weighted_nll(token_logprobs(logits[:, :-1], tokens[:, 1:].to(device)), weights[:, 1:].to(device))
     return loss / weights.sum()
 
 

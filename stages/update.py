@@ -213,14 +213,14 @@ def losses(
     progress: Progress,
 ) -> Iterator[Tensor]:
     """Each micro-batch's share of the minibatch loss; `watched` gathers what to look at beside it."""
-    settings = recipe.update
+    settings, device = recipe.update, trainer.model.device
     num_targets = sum(int(example.is_target.sum()) for example in batch)
     sums = dict.fromkeys(("clip_frac", "mean_ratio", "kl_nats", "entropy_nats"), 0.0)
     largest = 0.0
     for rows in micro_batches([example.num_tokens for example in batch], settings.micro_batch_tokens):
         part = [batch[row] for row in rows]
-        tokens = pad([[*e.prompt_tokens, *e.completion_tokens] for e in part], pad_token)
-        behaviour, advantages, mask = (_align(part, name, tokens.shape[1]) for name in Example._fields[2:])
+        tokens = pad([[*e.prompt_tokens, *e.completion_tokens] for e in part], pad_token).to(device)
+        behaviour, advantages, mask = (_align(part, name, tokens.shape[1]).to(device) for name in Example._fields[2:])
         logits = trainer.model(input_ids=tokens[:, :-1], use_cache=False).logits
         logprobs = token_logprobs(logits, tokens[:, 1:], recipe.rollout.temperature)
         terms = ppo_clip(logprobs, behaviour, advantages, mask.bool(), settings.clip_low, settings.clip_high)

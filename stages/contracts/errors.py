@@ -28,6 +28,8 @@ def command(main: Callable[..., None]) -> None:
         tyro.cli(main)
     except BadInput as error:
         _stop(str(error), EXIT_BAD_INPUT)
+    except FloatingPointError as error:
+        _stop(f"{error}: training diverged; lower the learning rate, then run again", EXIT_BAD_INPUT)
     except MachineFailure as error:
         _stop(str(error), EXIT_MACHINE)
     except (MemoryError, RuntimeError) as error:

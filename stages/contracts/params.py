@@ -4,97 +4,25 @@ Class defaults do not exist on purpose: what a run used is what the file says.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from stages.contracts.errors import BadInput
+from stages.contracts.task_params import (
+    Count,
+    CountdownDemonstrations,
+    Demonstrations,
+    Fraction,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    TaskParams,
+)
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 HEAD_SIZE_STEP = 32
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-
-
-class Section(BaseModel):
-    """A part of params.yaml: frozen, and a key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keys_are_known(cls, raw: Any) -> Any:
-        unknown = [str(key) for key in raw if key not in cls.model_fields] if isinstance(raw, dict) else []
-        if unknown:
-            raise ValueError(f"no key named {', '.join(unknown)}; choose from {sorted(cls.model_fields)}")
-        return raw
-
-
-class CountdownTier(Section):
-    """One difficulty of Countdown: how many numbers a problem gives."""
-
-    num_numbers: Annotated[int, Field(ge=2, le=5)]
-    num_train: Count
-    num_heldout: Count
-
-
-class CountdownTask(Section):
-    """Problems of `stages.tasks.countdown`. A problem's difficulty is its `num_numbers`."""
-
-    name: Literal["countdown"]
-    seed: Seed
-    max_number: Annotated[int, Field(ge=2, le=99)]
-    max_result: Annotated[int, Field(ge=10, le=999)]
-    tiers: Annotated[list[CountdownTier], Field(min_length=1)]
-
-
-class ReasoningGymTier(Section):
-    """One difficulty of a reasoning-gym family: its own configuration keys, as that family names them."""
-
-    difficulty: Annotated[int, Field(ge=0)]
-    num_train: Count
-    num_heldout: Count
-    config: dict[str, Any]
-
-
-class ReasoningGymTask(Section):
-    """Problems of any reasoning-gym family, as text."""
-
-    name: Literal["reasoning_gym"]
-    family: str
-    seed: Seed
-    vocabulary_size: Annotated[int, Field(ge=261)]
-    tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
-
-
-TaskParams = Annotated[CountdownTask | ReasoningGymTask, Field(discriminator="name")]
-
-
-class CountdownDemonstrations(Section):
-    """Strategy `revise`: attempts with a verdict each, then the answer. See `stages.tasks.countdown`."""
-
-    strategy: Literal["revise"]
-    num_demos: Count
-    difficulty_weights: dict[int, Positive]
-    immediate_answer_frac: Fraction
-    planned_hit_frac: Fraction
-    max_planned_attempts: Count
-    max_attempts: Count
-    give_up_fracs: Annotated[list[Fraction], Field(min_length=1)]
-    candidates_per_attempt: Annotated[list[Count], Field(min_length=1)]
-
-
-class DirectDemonstrations(Section):
-    """Strategy `direct`: the reference answer at once."""
-
-    strategy: Literal["direct"]
-    num_demos: Count
-
-
-Demonstrations = Annotated[CountdownDemonstrations | DirectDemonstrations, Field(discriminator="strategy")]
 
 
 class ModelShape(Section):
@@ -280,6 +208,30 @@ class Params(Section):
         for name in self.exams:
             if name not in policies:
                 raise ValueError(f"exams: no policy named {name}; choose from {policies}")
+        return self
+
+    @model_validator(mode="after")
+    def _difficulties_exist(self) -> "Params":
+        known = self.task.difficulties
+        asked = {f"recipes.{name}.rollout.difficulties": r.rollout.difficulties for name, r in self.recipes.items()}
+        for name, init in self.inits.items():
+            if isinstance(init.demonstrations, CountdownDemonstrations):
+                asked[f"inits.{name}.demonstrations.difficulty_weights"] = list(init.demonstrations.difficulty_weights)
+        for where, difficulties in asked.items():
+            missing = sorted(set(difficulties) - set(known))
+            if missing:
+                raise ValueError(f"{where}: task.tiers has no difficulty {missing[0]}; choose from {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _exam_fits(self) -> "Params":
+        longest = self.exam.budgets_tokens[-1] + self.exam.answer_tokens
+        for name, init in self.inits.items():
+            if longest >= init.model.max_positions:
+                raise ValueError(
+                    f"inits.{name}.model.max_positions: {init.model.max_positions} positions hold no prompt beside the "
+                    f"exam's longest budget and answer ({longest} tokens)"
+                )
         return self
 
     @model_validator(mode="after")

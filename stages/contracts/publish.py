@@ -19,13 +19,19 @@ NUMERIC_PACKAGES = ("torch", "transformers", "numpy", "pyarrow")
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file or folder at; rename it into place when the block ends well."""
+    """Yield a path beside `path` to write a file or folder at; rename it into place when the block ends well.
+
+    What an earlier run left half-written when it was killed is removed: an output has one writer.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        if left != beside:
+            _remove(left)
     try:
         yield beside
         if path.is_dir():
-            shutil.rmtree(path)
+            _remove(path)
         beside.replace(path)
     except Exception as error:
         if isinstance(error, OSError) or os.strerror(errno.ENOSPC) not in str(error):
@@ -33,10 +39,14 @@ def atomic(path: Path) -> Iterator[Path]:
         # safetensors and tokenizers hide a full disk in errors of their own
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
-        if beside.is_dir():
-            shutil.rmtree(beside)
-        else:
-            beside.unlink(missing_ok=True)
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:

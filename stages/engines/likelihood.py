@@ -63,7 +63,10 @@ def _forward(model: PreTrainedModel, batch: Sequence[ProbedTrace], pad_token: in
         positions[row, : trace.num_tokens] = torch.from_numpy(probe_positions(*spans))
         mask[row, 0, : trace.num_tokens, : trace.num_tokens] = torch.from_numpy(probe_mask(*spans))
     hidden = model.base_model(
-        input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False
+        input_ids=tokens.to(model.device),
+        attention_mask=mask.to(model.device),
+        position_ids=positions.to(model.device),
+        use_cache=False,
     ).last_hidden_state
     for row, trace in enumerate(batch):
         yield _sum_by_answer(model, hidden[row], tokens[row], trace)
@@ -76,7 +79,7 @@ def _sum_by_answer(model: PreTrainedModel, hidden: Tensor, tokens: Tensor, trace
     offset = torch.from_numpy(np.concatenate([np.arange(n) for n in lengths]))
     is_predicted = offset >= trace.num_cue_tokens
     at = torch.arange(len(trace.prefix_tokens), trace.num_tokens)[is_predicted]
-    logits = model.get_output_embeddings()(hidden[at - 1])
+    logits = model.get_output_embeddings()(hidden[at - 1]).cpu()
     values = token_logprobs(logits, tokens[at])
     sums = torch.zeros(len(lengths), dtype=torch.float64)
     sums.index_add_(0, owner[is_predicted], values.double())

@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from stages.contracts.errors import BadInput
 from stages.contracts.params import ModelShape
 from stages.contracts.render import Renderer
+from stages.engines.device import device
 
 INIT_STD = 0.02
 FOURIER_PERIODS = 20
@@ -45,7 +46,7 @@ def load_policy(folder: Path) -> PreTrainedModel:
     if loaded["missing_keys"]:  # transformers would go on with random weights in their place
         missing = sorted(loaded["missing_keys"])
         raise BadInput(f"policy {folder} is corrupt (no weights {missing}); delete it and run `dvc repro`")
-    return model
+    return model.to(device())
 
 
 def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
@@ -94,7 +95,7 @@ def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str,
         for word, value in token_values.items():
             [token] = renderer.encode(word)
             embedding[token] += _fourier(value, shape.hidden_size)
-    return model
+    return model.to(device())
 
 
 def _fourier(value: float, size: int) -> Tensor:

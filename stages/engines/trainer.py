@@ -87,6 +87,8 @@ class Trainer:
             for name, parameter in self._named.items():
                 parameter.data.copy_(file.get_tensor(f"parameter.{name}"))
                 self._optimizer.state[parameter] = {
-                    moment: file.get_tensor(f"{moment}.{name}") for moment in ("step", "exp_avg", "exp_avg_sq")
+                    "step": file.get_tensor(f"step.{name}"),
+                    "exp_avg": file.get_tensor(f"exp_avg.{name}").to(parameter.device),
+                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}").to(parameter.device),
                 }
         return True

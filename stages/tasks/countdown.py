@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import CountdownDemonstrations, CountdownTask
+from stages.contracts.task_params import CountdownDemonstrations, CountdownTask
 from stages.tasks.arithmetic import OPERATORS, Step, apply
 from stages.tasks.formats import ABOVE, BELOW, FAR_ABOVE, FAR_BELOW, HIT, CountdownFormat
 from stages.tasks.task import Demonstration, Problem

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import ReasoningGymTask, ReasoningGymTier
+from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier
 
 CORRECT_SCORE = 1.0 - 1e-6
 """The least `score_answer` that counts as correct: partial credit does not."""

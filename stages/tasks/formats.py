@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from stages.contracts.params import CountdownTask, TaskParams
+from stages.contracts.task_params import CountdownTask, TaskParams
 from stages.tasks.arithmetic import OPERATORS
 from stages.tasks.task import Format
 

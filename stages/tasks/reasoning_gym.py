@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
+from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
 from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, pack, unpack
 from stages.tasks.task import Demonstration, Problem
 from stages.tasks.text_format import SPECIAL, TextFormat

@@ -1,6 +1,6 @@
 """Task sources by name."""
 
-from stages.contracts.params import CountdownTask, TaskParams
+from stages.contracts.task_params import CountdownTask, TaskParams
 from stages.tasks.task import Source
 
 

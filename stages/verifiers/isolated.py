@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from stages.contracts.errors import MachineFailure
-from stages.contracts.params import TaskParams
+from stages.contracts.task_params import TaskParams
 from stages.tasks.task import Problem
 from stages.verifiers.registry import load_verifier
 from stages.verifiers.verdict import Verdict

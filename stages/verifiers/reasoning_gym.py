@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from stages.contracts.params import ReasoningGymTask
+from stages.contracts.task_params import ReasoningGymTask
 from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, unpack
 from stages.verifiers.verdict import Verdict
 

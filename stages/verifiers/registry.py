@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stages.contracts.params import CountdownTask, TaskParams
+from stages.contracts.task_params import CountdownTask, TaskParams
 from stages.verifiers.verdict import Verdict
 
 

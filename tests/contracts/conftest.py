@@ -1,4 +1,4 @@
-"""Property tests draw the same examples every time and leave nothing on disk."""
+"""Property tests draw the same examples every time, whoever runs them."""
 
 from hypothesis import settings
 

@@ -10,8 +10,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import CountdownTask
 from stages.contracts.render import BOS, EOS, PAD, TOKENIZER_FILE, Renderer
+from stages.contracts.task_params import CountdownTask
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
 

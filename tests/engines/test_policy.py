@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import CountdownTask, ModelShape
+from stages.contracts.params import ModelShape
 from stages.contracts.render import Renderer
+from stages.contracts.task_params import CountdownTask
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
 from stages.tasks.formats import load_format
 
@@ -91,10 +92,14 @@ def test_the_same_seed_draws_the_same_weights_whatever_was_drawn_before() -> Non
     assert not any(torch.equal(first[name], other[name]) for name in drawn)
 
 
-def test_near_numbers_start_out_near() -> None:
-    embedding = policy().get_input_embeddings().weight
-    at = {number: embedding[RENDERER.encode(str(number))[0]] for number in (40, 41, 90)}
-    assert torch.dist(at[40], at[41]) < torch.dist(at[40], at[90])
+def test_near_numbers_start_out_near_and_other_words_as_drawn() -> None:
+    drawn = new_policy(SHAPE, RENDERER, {}, seed=1).get_input_embeddings().weight
+    added = (policy(seed=1).get_input_embeddings().weight - drawn).detach()
+    at = {word: added[RENDERER.encode(word)[0]] for word in ("40", "41", "90", "T40", "+", "<<")}
+    assert 0 < torch.dist(at["40"], at["41"]) < 0.75 * torch.dist(at["40"], at["90"])
+    assert torch.allclose(at["T40"], at["40"], atol=1e-6)
+    assert not at["+"].any()
+    assert not at["<<"].any()
 
 
 def test_transformers_opens_it(saved: Path) -> None:

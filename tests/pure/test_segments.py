@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.contracts.params import CountdownTask
 from stages.contracts.render import Renderer
+from stages.contracts.task_params import CountdownTask
 from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat

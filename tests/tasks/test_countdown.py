@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import CountdownDemonstrations, CountdownTask, CountdownTier
 from stages.contracts.render import Renderer
+from stages.contracts.task_params import CountdownDemonstrations, CountdownTask, CountdownTier
 from stages.tasks.countdown import Countdown, derivations
 from stages.tasks.formats import load_format
 from stages.tasks.task import Demonstration, Problem, closing_marker

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
 from stages.contracts.render import Renderer
+from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
 from stages.tasks.families import is_formula, load_dataset, pack, unpack
 from stages.tasks.formats import load_format
 from stages.tasks.reasoning_gym import ReasoningGym

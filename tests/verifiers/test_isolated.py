@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from stages.contracts.errors import MachineFailure
-from stages.contracts.params import CountdownTask, CountdownTier, ReasoningGymTask, ReasoningGymTier
+from stages.contracts.task_params import CountdownTask, CountdownTier, ReasoningGymTask, ReasoningGymTier
 from stages.tasks.reasoning_gym import ReasoningGym
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with

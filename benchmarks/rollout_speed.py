@@ -25,7 +25,7 @@ from stages.contracts.errors import command
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
 from stages.engines.device import exclusive_device
-from stages.engines.sampler import Answering, Request, Sampler, answer_seed, find
+from stages.engines.sampler import Answering, Request, Sampler, answer_seed
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 
@@ -91,7 +91,7 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: params.Par
     renderer = Renderer.of_policy(policy)
     asked = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(rollout.plan(round_id, entry, settings, asked, renderer))
-    answering = Answering(renderer.encode(load_format(everything.task).cue), settings.answer_tokens)
+    answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
     return Job(round_id, work, answering, settings)
 
 
@@ -124,18 +124,17 @@ def bare(engine: "LLM", job: Job, logprobs: int | None) -> int:
 
 
 def unanswered(
-    asked: "Sequence[Request]", thought: "Sequence[CompletionOutput]", answering: Answering
+    asked: Sequence[Request], thought: "Sequence[CompletionOutput]", answering: Answering
 ) -> Iterator[Request]:
-    """Requests for the answers still to come: after a cue put there, or after the policy's own."""
+    """Requests for what is still missing of the answers: after a cue put there, or after the policy's own."""
     for request, output in zip(asked, thought, strict=True):
         if output.finish_reason == "stop":
             continue
         tokens = list(output.token_ids)
-        cue = find(tokens, answering.cue_tokens)
-        num_answered = 0 if cue is None else len(tokens) - cue - len(answering.cue_tokens)
-        forced = answering.cue_tokens if cue is None else []
-        room = max(1, answering.answer_tokens - num_answered)
-        yield Request([*request.prompt_tokens, *tokens, *forced], room, answer_seed(request.seed))
+        is_cued = answering.cue_token in tokens
+        num_answered = len(tokens) - tokens.index(answering.cue_token) - 1 if is_cued else 0
+        prefix = [*request.prompt_tokens, *tokens, *([] if is_cued else [answering.cue_token])]
+        yield Request(prefix, max(1, answering.answer_tokens - num_answered), answer_seed(request.seed))
 
 
 def generate(

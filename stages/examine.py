@@ -44,7 +44,7 @@ def main(
     settings = everything.exam
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.encode(load_format(everything.task).cue), settings.answer_tokens)
+    answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
     asked = read_problems(problems, split="heldout")
     work = [(problem, index) for problem in asked for index in range(settings.num_samples)]
 
@@ -105,7 +105,7 @@ def sit(
                     "budget_tokens": budget,
                     "used_tokens": min(budget, traces[place].num_thinking_tokens),
                     "is_forced": (place, budget) in forced or traces[place].forced_start < traces[place].forced_end,
-                    "answer": renderer.decode(_answer(traces[place], forced.get((place, budget)), answering)),
+                    "answer": renderer.decode(_answer(traces[place], forced.get((place, budget)))),
                 }
                 for place, budget in places
             ),
@@ -126,13 +126,13 @@ def sit(
 
 
 def _cut_request(request: Request, trace: Trace, budget: int, answering: Answering) -> Request:
-    prefix = [*request.prompt_tokens, *trace.tokens[:budget], *answering.cue_tokens]
+    prefix = [*request.prompt_tokens, *trace.tokens[:budget], answering.cue_token]
     return Request(prefix, answering.answer_tokens, derive_seed("forced", request.seed, budget))
 
 
-def _answer(trace: Trace, forced: Completion | None, answering: Answering) -> list[int]:
+def _answer(trace: Trace, forced: Completion | None) -> list[int]:
     """Tokens after the cue: forced at the budget, else the trace's own."""
-    return forced.tokens if forced else trace.tokens[trace.num_thinking_tokens + len(answering.cue_tokens) :]
+    return forced.tokens if forced else trace.tokens[trace.num_thinking_tokens + 1 :]
 
 
 def _is_answered(trace: Trace, budget: int, longest: int) -> bool:

@@ -44,7 +44,7 @@ def main(
     settings = everything.recipes[entry.recipe].rollout
     facts = RunFacts("rollout")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.encode(load_format(everything.task).cue), settings.answer_tokens)
+    answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
     asked = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(plan(round_id, entry, settings, asked, renderer))
 

@@ -41,6 +41,17 @@ class Renderer:
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return tokens
 
+    def token(self, text: str) -> int:
+        """The one token of a text.
+
+        Raises:
+            BadInput: it takes more or fewer.
+        """
+        tokens = self.encode(text)
+        if len(tokens) != 1:
+            raise BadInput(f"the tokenizer writes {text!r} as {len(tokens)} tokens; a cue must be one")
+        return tokens[0]
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, special ones left out."""
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True)

@@ -14,11 +14,16 @@ class Request:
     prompt_tokens: list[int]
     max_tokens: int
     seed: int
+    stop_token: int | None = None
+    """Sampling stops behind it, as it does behind the end of text."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """Sampled tokens, the log-probability (nats) of each under the distribution drawn from, and whether it ended."""
+    """Sampled tokens, the log-probability (nats) of each under the distribution drawn from.
+
+    `is_ended` says that the last one is the end of text, and not a stop token or the last there was room for.
+    """
 
     tokens: list[int]
     logprobs: list[float]
@@ -31,7 +36,7 @@ class Sampler(Protocol):
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
     ) -> list[Completion]:
-        """Complete every request, in order; a completion ends with the policy's end-of-text token.
+        """Complete every request, in order.
 
         `on_tokens` is told the number of tokens of each completion as it finishes.
         """
@@ -40,9 +45,9 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Answering:
-    """How an answer is asked for: the cue's tokens, and room for what follows it, end of text included."""
+    """How an answer is asked for: the cue's token, and room for what follows it, end of text included."""
 
-    cue_tokens: list[int]
+    cue_token: int
     answer_tokens: int
 
 
@@ -65,56 +70,44 @@ def think_then_answer(
     temperature: float,
     on_tokens: Callable[[int], None],
 ) -> list[Trace]:
-    """Let the policy think for at most `max_tokens` of each request, then answer.
+    """Let the policy think for at most `max_tokens` of each request, then answer in at most `answer_tokens`.
 
-    Who stops thinking alone, by writing the cue, finishes the answer even past the budget. Who is still thinking
-    at the budget is cut there, given the cue, and answers.
+    Thinking ends with the cue the policy writes itself. Who is still thinking at the budget is cut there, given the
+    cue, and answers. Who ends the text without a cue has not answered.
     """
-    first = sampler.sample(requests, temperature, on_tokens)
-    cues = [find(done.tokens, answering.cue_tokens) for done in first]
+    stop = answering.cue_token
+    first = sampler.sample([replace(r, stop_token=stop) for r in requests], temperature, on_tokens)
     unfinished = [i for i, done in enumerate(first) if not done.is_ended]
-    pending, forced = [], {}
-    for i in unfinished:
-        cue = cues[i]
-        forced[i] = answering.cue_tokens if cue is None else []
-        answered = 0 if cue is None else len(first[i].tokens) - cue - len(answering.cue_tokens)
-        prefix = [*requests[i].prompt_tokens, *first[i].tokens, *forced[i]]
-        room = max(1, answering.answer_tokens - answered)
-        pending.append(replace(requests[i], prompt_tokens=prefix, max_tokens=room, seed=answer_seed(requests[i].seed)))
+    forced = {i: [] if first[i].tokens[-1:] == [stop] else [stop] for i in unfinished}
+    pending = [
+        Request(
+            [*requests[i].prompt_tokens, *first[i].tokens, *forced[i]],
+            answering.answer_tokens,
+            answer_seed(requests[i].seed),
+        )
+        for i in unfinished
+    ]
     rest = dict(zip(unfinished, sampler.sample(pending, temperature, on_tokens), strict=True))
-    return [_trace(done, cues[i], forced.get(i, []), rest.get(i)) for i, done in enumerate(first)]
+    return [_answered(done, forced[i], rest[i]) if i in rest else _unanswered(done) for i, done in enumerate(first)]
 
 
 def answer_seed(seed: int) -> int:
-    """The seed of the forced answer of a completion drawn with `seed`: a stream of its own."""
+    """The seed of the answer to a completion whose thinking was drawn with `seed`: a stream of its own."""
     return derive_seed("answer", seed)
 
 
-def find(tokens: Sequence[int], pattern: Sequence[int]) -> int | None:
-    """Index of the first occurrence of `pattern`, None where there is none."""
-    size = len(pattern)
-    hits = (start for start in range(len(tokens) - size + 1) if list(tokens[start : start + size]) == list(pattern))
-    return next(hits, None)
+def _unanswered(first: Completion) -> Trace:
+    num_tokens = len(first.tokens)
+    return Trace(first.tokens, first.logprobs, num_tokens, num_tokens, num_tokens, "stop")
 
 
-def _trace(first: Completion, cue: int | None, forced: list[int], rest: Completion | None) -> Trace:
-    num_first = len(first.tokens)
-    if rest is None:
-        return Trace(
-            first.tokens,
-            first.logprobs,
-            num_thinking_tokens=num_first if cue is None else cue,
-            forced_start=num_first,
-            forced_end=num_first,
-            finish_reason="stop",
-        )
+def _answered(first: Completion, forced: list[int], rest: Completion) -> Trace:
     tokens = [*first.tokens, *forced, *rest.tokens]
-    logprobs = [*first.logprobs, *[0.0] * len(forced), *rest.logprobs]
-    start = num_first if forced else len(tokens)
+    start = len(first.tokens) if forced else len(tokens)
     return Trace(
-        tokens,
-        logprobs,
-        num_thinking_tokens=num_first if cue is None else cue,
+        tokens=tokens,
+        logprobs=[*first.logprobs, *[0.0] * len(forced), *rest.logprobs],
+        num_thinking_tokens=len(first.tokens) + len(forced) - 1,
         forced_start=start,
         forced_end=start + len(forced),
         finish_reason="length" if not rest.is_ended else "forced" if forced else "stop",

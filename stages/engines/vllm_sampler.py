@@ -65,6 +65,7 @@ def _sampling(request: Request, temperature: float) -> SamplingParams:
         temperature=temperature,
         max_tokens=request.max_tokens,
         seed=request.seed,
+        stop_token_ids=None if request.stop_token is None else [request.stop_token],
         logprobs=0,
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
@@ -75,4 +76,4 @@ def _completion(output: CompletionOutput) -> Completion:
     assert output.logprobs is not None
     tokens = list(output.token_ids)
     logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
-    return Completion(tokens, logprobs, is_ended=output.finish_reason == "stop")
+    return Completion(tokens, logprobs, is_ended=output.finish_reason == "stop" and output.stop_reason is None)

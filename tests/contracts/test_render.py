@@ -101,3 +101,9 @@ def test_a_missing_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_a_tokenizer_without_an_end_of_text_is_refused() -> None:
     with pytest.raises(BadInput, match=EOS):
         Renderer(Tokenizer(models.WordLevel({PAD: 0, "a": 1}, unk_token="a")))
+
+
+def test_a_cue_is_one_token() -> None:
+    assert COUNTDOWN.token("#") == COUNTDOWN.encode("#")[0]
+    with pytest.raises(BadInput, match="2 tokens"):
+        COUNTDOWN.token("3 5")

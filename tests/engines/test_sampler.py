@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.engines.sampler import Answering, Completion, Request, Trace, answer_seed, find, think_then_answer
+from stages.engines.sampler import Answering, Completion, Request, Trace, answer_seed, think_then_answer
 
 PROMPT, CUE, EOS = [101, 102], 50, 2
 BUDGET, ANSWER_TOKENS = 6, 4
-ANSWERING = Answering([CUE], ANSWER_TOKENS)
+ANSWERING = Answering(CUE, ANSWER_TOKENS)
 
 
 class Script:
@@ -28,7 +28,8 @@ class Script:
         assert len(said) == len(requests)
         for tokens, request in zip(said, requests, strict=True):
             assert len(tokens) <= request.max_tokens
-            assert tokens[-1:] == [EOS] or len(tokens) == request.max_tokens
+            assert tokens[-1:] in ([EOS], [request.stop_token]) or len(tokens) == request.max_tokens
+            assert request.stop_token not in tokens[:-1]
             on_tokens(len(tokens))
         return [Completion(t, logprobs(t), is_ended=t[-1:] == [EOS]) for t in said]
 
@@ -41,38 +42,30 @@ def request(seed: int = 7) -> Request:
     return Request(PROMPT, BUDGET, seed)
 
 
-def play(first: list[int], rest: list[int] | None, answering: Answering = ANSWERING) -> tuple[Trace, Script]:
+def play(first: list[int], rest: list[int] | None) -> tuple[Trace, Script]:
     script = Script([first], [] if rest is None else [rest])
-    [trace] = think_then_answer(script, [request()], answering, 1.0, lambda _: None)
+    [trace] = think_then_answer(script, [request()], ANSWERING, 1.0, lambda _: None)
     return trace, script
 
 
-def test_who_answers_within_the_budget_is_left_alone() -> None:
-    trace, script = play([11, 12, CUE, 13, EOS], None)
+def test_who_writes_the_cue_answers() -> None:
+    trace, script = play([11, 12, CUE], [13, EOS])
     assert trace == Trace([11, 12, CUE, 13, EOS], logprobs([11, 12, CUE, 13, EOS]), 2, 5, 5, "stop")
-    assert script.asked[1] == []
-
-
-def test_who_is_about_to_answer_may_finish_past_the_budget() -> None:
-    trace, script = play([11, 12, 13, 14, CUE, 15], [16, 17, EOS])
-    assert trace.tokens == [11, 12, 13, 14, CUE, 15, 16, 17, EOS]
-    assert trace.logprobs == logprobs(trace.tokens)
-    assert (trace.num_thinking_tokens, trace.finish_reason) == (4, "stop")
-    assert trace.forced_start == trace.forced_end
     [asked] = script.asked[1]
-    assert asked.prompt_tokens == [*PROMPT, 11, 12, 13, 14, CUE, 15]
-    assert asked.max_tokens == ANSWER_TOKENS - 1  # one token of the answer stands already
+    assert asked.prompt_tokens == [*PROMPT, 11, 12, CUE]
+    assert asked.max_tokens == ANSWER_TOKENS
+    assert asked.stop_token is None
 
 
-def test_a_cue_at_the_very_end_leaves_the_whole_answer() -> None:
+def test_a_cue_at_the_very_end_of_the_budget_is_the_policys_own() -> None:
     trace, script = play([11, 12, 13, 14, 15, CUE], [16, EOS])
     assert (trace.num_thinking_tokens, trace.finish_reason) == (5, "stop")
+    assert trace.forced_start == trace.forced_end
     assert script.asked[1][0].max_tokens == ANSWER_TOKENS
 
 
-def test_who_rambles_behind_the_cue_gets_one_token_to_end() -> None:
-    trace, script = play([CUE, 11, 12, 13, 14, 15], [EOS])
-    assert script.asked[1][0].max_tokens == 1
+def test_who_answers_at_once_has_not_thought() -> None:
+    trace, _ = play([CUE], [16, EOS])
     assert (trace.num_thinking_tokens, trace.finish_reason) == (0, "stop")
 
 
@@ -85,14 +78,6 @@ def test_who_still_thinks_at_the_budget_is_given_the_cue() -> None:
     [asked] = script.asked[1]
     assert asked.prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE]
     assert asked.max_tokens == ANSWER_TOKENS
-
-
-def test_a_cue_of_several_tokens_is_forced_whole() -> None:
-    trace, script = play([11, 12, 13, 14, 15, 50], [17, EOS], Answering([50, 51, 52], ANSWER_TOKENS))
-    assert trace.tokens == [11, 12, 13, 14, 15, 50, 50, 51, 52, 17, EOS]
-    assert (trace.num_thinking_tokens, trace.forced_start, trace.forced_end) == (6, 6, 9)
-    assert trace.logprobs[6:9] == [0.0, 0.0, 0.0]
-    assert script.asked[1][0].prompt_tokens == [*PROMPT, *trace.tokens[:9]]
 
 
 @pytest.mark.parametrize(
@@ -127,27 +112,20 @@ def test_every_token_sampled_is_reported() -> None:
     assert told == [2, 6, 2]
 
 
-def test_find_by_hand() -> None:
-    assert find([1, 2, 1, 2, 3], [1, 2, 3]) == 2
-    assert find([1, 2], [1, 2]) == 0
-    assert find([1], [1, 2]) is None
-    assert find([5, 5], [5]) == 0
-
-
-WORDS = st.sampled_from([11, 12, CUE])
-FIRSTS = st.lists(WORDS, max_size=BUDGET - 1).map(lambda t: [*t, EOS]) | st.lists(
+WORDS = st.sampled_from([11, 12])
+LAST = st.sampled_from([EOS, CUE])
+FIRSTS = st.builds(lambda t, last: [*t, last], st.lists(WORDS, max_size=BUDGET - 1), LAST) | st.lists(
     WORDS, min_size=BUDGET, max_size=BUDGET
+)
+ANSWERS = st.lists(WORDS, max_size=ANSWER_TOKENS - 1).map(lambda t: [*t, EOS]) | st.lists(
+    WORDS, min_size=ANSWER_TOKENS, max_size=ANSWER_TOKENS
 )
 
 
 @given(st.lists(FIRSTS, max_size=6), st.data())
 def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], data: st.DataObject) -> None:
     """Token ids and log-probabilities outside the forced span are the sampler's own, in order, none left out."""
-    rests = []
-    for first in (first for first in firsts if first[-1] != EOS):
-        room = max(1, ANSWER_TOKENS - (len(first) - first.index(CUE) - 1)) if CUE in first else ANSWER_TOKENS
-        ended = st.lists(WORDS, max_size=room - 1).map(lambda t: [*t, EOS])
-        rests.append(data.draw(ended | st.lists(WORDS, min_size=room, max_size=room)))
+    rests = [data.draw(ANSWERS) for first in firsts if first[-1] != EOS]
     requests = [request(seed) for seed in range(len(firsts))]
     traces = think_then_answer(Script(firsts, rests), requests, ANSWERING, 1.0, lambda _: None)
     pending = iter(rests)

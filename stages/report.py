@@ -65,7 +65,6 @@ def main(
 ) -> None:
     """Write the page and the comparisons."""
     everything = params.load(params_file)
-    check_training_budget(everything)
     facts = RunFacts("report")
 
     with facts.phase("comparing"):
@@ -102,17 +101,6 @@ def main(
         beside.write_text(text, encoding="utf-8")
     facts.count(num_policies=len(grades), num_rounds=len(courses), num_characters=len(text))
     facts.write(page)
-
-
-def check_training_budget(settings: params.Params) -> None:
-    """The training budget is one that the exam asks.
-
-    Raises:
-        BadInput: it is not.
-    """
-    budget, asked = settings.report.training_budget_tokens, settings.exam.budgets_tokens
-    if budget not in asked:
-        raise BadInput(f"report.training_budget_tokens: the exam has no budget {budget}; choose from {asked}")
 
 
 def compare(grades: Mapping[str, pd.DataFrame], settings: params.Evaluate) -> dict[str, Comparison]:

@@ -4,7 +4,7 @@ Class defaults do not exist on purpose: what a run used is what the file says.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -225,6 +225,9 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _exam_fits(self) -> "Params":
+        budget, asked = self.report.training_budget_tokens, self.exam.budgets_tokens
+        if budget not in asked:
+            raise ValueError(f"report.training_budget_tokens: the exam has no budget {budget}; choose from {asked}")
         longest = self.exam.budgets_tokens[-1] + self.exam.answer_tokens
         for name, init in self.inits.items():
             if longest >= init.model.max_positions:
@@ -266,6 +269,18 @@ class Params(Section):
         return line
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key may stand once in its mapping: of two the first would silently be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping, refusing a key that comes again."""
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value} stands twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
@@ -273,7 +288,7 @@ def load(path: Path) -> Params:
         BadInput: names every offending key, its value and the reason.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506 (a SafeLoader)
     except FileNotFoundError:
         raise BadInput(f"{path} is missing; run from the repository's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -117,7 +117,7 @@ def test_tables_for_people(data: Path, capsys: pytest.CaptureFixture[str]) -> No
         *("seconds", "orchestration", "startup", "sampling", "judging", "probing", "validation", "training"),
         *("other", "total"),
     ]
-    assert lines[2].split() == ["round", "i1", *"10.0 37.0 16.0 2.0 10.0 7.0 20.0 10.0 112.0".split()]
+    assert lines[2].split() == ["round", "i1", *["10.0", "37.0", "16.0", "2.0", "10.0", "7.0", "20.0", "10.0", "112.0"]]
     assert lines[-1] == "192.0 s elapsed, 1 pause(s) left out"
     assert len({len(line) for line in lines[:5]}) == 1, "columns are aligned"
 
@@ -128,5 +128,5 @@ def test_json_for_programs(data: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_nothing_to_read_is_said_clearly(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no run facts .* no stage has run here yet"):
+    with pytest.raises(BadInput, match=r"no run facts .* no stage has run here yet"):
         read_runs(tmp_path)

@@ -184,3 +184,10 @@ def test_settings_are_frozen() -> None:
     settings = Params.model_validate(raw())
     with pytest.raises(ValidationError, match="frozen"):
         settings.exam.seed = 3
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(FILES[0].read_text().replace("exams:", "report: {}\nexams:", 1))
+    with pytest.raises(BadInput, match="key report stands twice"):
+        load(file)

@@ -3,10 +3,12 @@
 Reads   policy, problems (train split); params.yaml: the rollout settings of one round.
 Writes  a table on stdout; with --out the runs as JSON.
 Method  `ours` is all that the stage does: `stages.rollout.sample` with shards, forced answers and bookkeeping, and the
-        Parquet files. `bare` is what one would write by hand: `LLM.generate` for all prompts at once, and again for
-        the answers of who has not ended; the requests are the same, nothing is kept. `unlogged` is `bare` without
-        log-probabilities, which no policy gradient can do without: it shows what they cost. The loops take turns, so
-        that a slow moment of the machine hits all. Start-up and a first run of each are left out.
+        Parquet files. `bare` is what one would write by hand to get the same completions: `LLM.generate` up to the
+        budget, and again for the answers that are still missing; nothing is kept. Only tokens that belong to a
+        completion count: what the policy writes behind a full answer does not. `plain` is one `LLM.generate` without
+        forced answers and without log-probabilities, every token counted: not to train on, but all that the engine
+        gives. The loops take turns, so that a slow moment of the machine hits all. Start-up and a first run of each
+        are left out.
 Claim   ours reaches at least 0.9 of bare.
 
 Example: python -m benchmarks.rollout_speed --policy data/policies/r0 --repeats 5
@@ -39,14 +41,14 @@ CLAIMED_RATIO = 0.9
 class Run(NamedTuple):
     """One pass over all rollouts. `processor_seconds` are those of the whole process, all its threads."""
 
-    num_sampled_tokens: int
+    num_tokens: int
     seconds: float
     processor_seconds: float
 
     @property
     def tokens_per_second(self) -> float:
-        """Sampled tokens by the clock on the wall."""
-        return self.num_sampled_tokens / self.seconds
+        """By the clock on the wall."""
+        return self.num_tokens / self.seconds
 
 
 class Job(NamedTuple):
@@ -75,8 +77,8 @@ def main(
         engine = sampler._model
         loops = {
             "ours": lambda: ours(sampler, job),
-            "bare": lambda: bare(engine, job, logprobs=0),
-            "unlogged": lambda: bare(engine, job, logprobs=None),
+            "bare": lambda: bare(engine, job),
+            "plain": lambda: plain(engine, job),
         }
         runs = take_turns(loops, repeats)
     print(table(runs, len(job.work)))
@@ -96,7 +98,7 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: params.Par
 
 
 def take_turns(loops: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, list[Run]]:
-    """Time the loops in turn; each gives its number of sampled tokens. The first turn warms up and is dropped."""
+    """Time the loops in turn; each gives its number of tokens. The first turn warms up and is dropped."""
     runs: dict[str, list[Run]] = {name: [] for name in loops}
     for _ in range(repeats + 1):
         for name, loop in loops.items():
@@ -114,27 +116,43 @@ def ours(sampler: Sampler, job: Job) -> int:
     return sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
 
 
-def bare(engine: "LLM", job: Job, logprobs: int | None) -> int:
-    """The same samples by hand: think, then answer."""
+def bare(engine: "LLM", job: Job) -> int:
+    """The same completions by hand: think, then answer."""
     engine.reset_prefix_cache()  # as ours does, or each run would find the last one's prompts there
     asked = [Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in job.work]
-    thought = generate(engine, asked, job.settings.temperature, logprobs)
-    answered = generate(engine, unanswered(asked, thought, job.answering), job.settings.temperature, logprobs)
-    return sum(len(output.token_ids) for output in [*thought, *answered])
+    thought = generate(engine, asked, job.settings.temperature, logprobs=0)
+    missing = unanswered(asked, thought, job.answering)
+    answered = generate(engine, missing, job.settings.temperature, logprobs=0)
+    num_thought = sum(min(len(done.token_ids), answer_end(list(done.token_ids), job.answering)) for done in thought)
+    return num_thought + sum(len(done.token_ids) for done in answered)
+
+
+def plain(engine: "LLM", job: Job) -> int:
+    """Whatever the policy writes, cut where thinking and answer have no more room."""
+    engine.reset_prefix_cache()
+    room = job.settings.budget_tokens + 1 + job.answering.answer_tokens
+    asked = [Request(row["prompt_tokens"], room, row["seed"]) for row in job.work]
+    return sum(len(done.token_ids) for done in generate(engine, asked, job.settings.temperature, logprobs=None))
 
 
 def unanswered(
     asked: Sequence[Request], thought: "Sequence[CompletionOutput]", answering: Answering
 ) -> Iterator[Request]:
     """Requests for what is still missing of the answers: after a cue put there, or after the policy's own."""
-    for request, output in zip(asked, thought, strict=True):
-        if output.finish_reason == "stop":
-            continue
-        tokens = list(output.token_ids)
+    for request, done in zip(asked, thought, strict=True):
+        tokens = list(done.token_ids)
         is_cued = answering.cue_token in tokens
-        num_answered = len(tokens) - tokens.index(answering.cue_token) - 1 if is_cued else 0
-        prefix = [*request.prompt_tokens, *tokens, *([] if is_cued else [answering.cue_token])]
-        yield Request(prefix, max(1, answering.answer_tokens - num_answered), answer_seed(request.seed))
+        room = answer_end(tokens, answering) - len(tokens) if is_cued else answering.answer_tokens
+        if done.finish_reason == "length" and room > 0:
+            prefix = [*request.prompt_tokens, *tokens, *([] if is_cued else [answering.cue_token])]
+            yield Request(prefix, room, answer_seed(request.seed))
+
+
+def answer_end(tokens: list[int], answering: Answering) -> int:
+    """Where the room for the answer ends, `answer_tokens` behind the cue; the end of `tokens` where there is no cue."""
+    if answering.cue_token not in tokens:
+        return len(tokens)
+    return tokens.index(answering.cue_token) + 1 + answering.answer_tokens
 
 
 def generate(
@@ -161,15 +179,15 @@ def generate(
 def table(runs: Mapping[str, Sequence[Run]], num_rollouts: int) -> str:
     """Medians of each loop, and ours by the others, turn by turn."""
     lines = [f"{num_rollouts} rollouts, {len(runs['ours'])} runs of each loop in turn; medians, range in brackets"]
-    lines.append(f"{'loop':10}{'sampled tokens':>15}{'seconds':>9}{'processor s':>13}{'tokens/s':>10}")
+    lines.append(f"{'loop':10}{'tokens':>9}{'seconds':>9}{'processor s':>13}{'tokens/s':>10}")
     for name, found in runs.items():
         rates = [run.tokens_per_second for run in found]
         lines.append(
-            f"{name:10}{found[-1].num_sampled_tokens:15,}{median(run.seconds for run in found):9.2f}"
+            f"{name:10}{found[-1].num_tokens:9,}{median(run.seconds for run in found):9.2f}"
             f"{median(run.processor_seconds for run in found):13.2f}{median(rates):10,.0f}"
             f"  [{min(rates):,.0f} … {max(rates):,.0f}]"
         )
-    for other in ("bare", "unlogged"):
+    for other in ("bare", "plain"):
         pairs = [a.tokens_per_second / b.tokens_per_second for a, b in zip(runs["ours"], runs[other], strict=True)]
         lines.append(f"ours / {other}: {ratio(runs, other):.3f}  [{min(pairs):.3f} … {max(pairs):.3f}]")
     verdict = "holds" if ratio(runs, "bare") >= CLAIMED_RATIO else "DOES NOT HOLD"

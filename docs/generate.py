@@ -10,8 +10,8 @@ from stages.contracts.tables import TABLES, Table
 PAGE = Path(__file__).parent / "tables.md"
 HEAD = """# Tables
 
-Every table is Parquet, sorted by its key, and checked against its schema whenever it is written or read. The tables of a
-round pass a Great Expectations suite each in `validate`. Generated from `stages/contracts/tables.py` by `make docs`.
+Every table is Parquet, sorted by its key, and checked against its schema whenever it is written or read. The tables of
+a round pass a Great Expectations suite each in `validate`. Generated from `stages/contracts/tables.py` by `make docs`.
 """
 
 

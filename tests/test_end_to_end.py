@@ -11,6 +11,7 @@ What holds, in the order of the tests:
  8. bad parameters stop a run before anything is written
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -105,15 +106,15 @@ def test_sampled_probes_agree_with_exact_ones(finished: Path, tmp_path: Path) ->
 
 
 STAGES_TO_KILL = {
-    "sft": ("sft@r0", "data/policies/r0/model.safetensors"),
-    "rollout": ("rollout@i1", "data/rounds/i1/rollouts.parquet"),
-    "update": ("update@i1", "data/policies/i1/model.safetensors"),
+    "sft": ("sft@r0", "data/policies/r0/model.safetensors", 0.6),
+    "rollout": ("rollout@i1", "data/rounds/i1/rollouts.parquet", 0.6),
+    "update": ("update@i1", "data/policies/i1/model.safetensors", 0.2),
 }
 
 
 @pytest.mark.parametrize("stage", STAGES_TO_KILL)
 def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tmp_path: Path) -> None:
-    address, out = STAGES_TO_KILL[stage]
+    address, out, longest_wait = STAGES_TO_KILL[stage]
     folder = tmp_path / "clone"
     shutil.copytree(finished, folder, symlinks=True)
     expected = (folder / out).read_bytes()
@@ -123,7 +124,8 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tm
     rng = random.Random(seed)
     num_kept = []
     for _ in range(3):
-        num_kept.append(kill_in_mid_work(address, folder, rng, after=len(num_kept)))
+        wait = rng.uniform(0, longest_wait) if len(num_kept) != 1 else None
+        num_kept.append(kill(address, folder, wait, rng.uniform(0, 8)))
     succeed(["dvc", "repro", "--single-item", "--force", "--no-run-cache", address], folder)
     assert (folder / out).read_bytes() == expected
     assert any(num_kept), "no kill fell in mid-work"
@@ -131,25 +133,33 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tm
     assert not list(folder.rglob("*.tmp")), "something half-written was left"
 
 
-def kill_in_mid_work(address: str, folder: Path, rng: random.Random, after: int) -> int:
-    """Start a stage; once unfinished work is on disk, wait a random moment, kill -9; how many files it had kept."""
+def kill(address: str, folder: Path, wait: float | None, blind_wait: float) -> int:
+    """Start a stage and kill -9 it; how many files of unfinished work it had kept.
+
+    The kill comes `wait` seconds after new unfinished work is on disk; without `wait` at any moment, start-up too.
+    """
     command = ["dvc", "repro", "--single-item", "--force", "--no-run-cache", address]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "KNOWHOW_CHECKPOINT_SECONDS": "0.2"}
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
     scratch = folder / "data" / ".scratch"
-    before = sum(path.is_file() for path in scratch.rglob("*-*/*"))
-    deadline = time.monotonic() + 120
-    is_blind = after == 1  # one of the kills comes at any moment, start-up included
-    while not is_blind and process.poll() is None and time.monotonic() < deadline:
-        if sum(path.is_file() for path in scratch.rglob("*-*/*")) > before:
-            break
-        time.sleep(0.02)
-    time.sleep(rng.uniform(0, 8 if is_blind else 0.6))
-    kept = sum(path.is_file() for path in scratch.rglob("*-*/*"))
+    before = kept_work(scratch)
+    while wait is not None and process.poll() is None and kept_work(scratch) == before:
+        time.sleep(0.01)
+    time.sleep(blind_wait if wait is None else wait)
+    kept = len(kept_work(scratch))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return kept
+
+
+def kept_work(scratch: Path) -> dict[Path, int]:
+    """Files of unfinished work, and when each was written."""
+    found = {}
+    for path in scratch.glob("*-*/*"):
+        with contextlib.suppress(FileNotFoundError):  # a stage at work may rename it meanwhile
+            found[path] = path.stat().st_mtime_ns
+    return found
 
 
 def test_experiments_metrics_plots_and_graph(finished: Path, tmp_path: Path) -> None:
@@ -163,6 +173,7 @@ def test_experiments_metrics_plots_and_graph(finished: Path, tmp_path: Path) -> 
     diff = json.loads(succeed(["dvc", "metrics", "diff", "--json"], folder).splitlines()[-1])
     assert any("exams/s1" in name for name in diff)
     assert "rollout@i1" in succeed(["dvc", "dag"], folder)
+    succeed([sys.executable, "-m", "flows.plots_page", ".dvc/plots.html"], folder)  # as `make environment` does
     page = tmp_path / "plots"
     succeed(["dvc", "plots", "show", "--out", str(page)], folder)
     text = (page / "index.html").read_text()

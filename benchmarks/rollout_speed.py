@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stages import rollout
-from stages.contracts import params, tables
+from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import command
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
@@ -57,7 +57,7 @@ class Job(NamedTuple):
     round_id: str
     work: Sequence[dict[str, Any]]
     answering: Answering
-    settings: params.Rollout
+    settings: recipe_params.Rollout
 
 
 def main(

@@ -11,3 +11,7 @@ for _name, _value in {
     "GX_ANALYTICS_ENABLED": "false",
 }.items():
     os.environ.setdefault(_name, _value)
+
+from stages.contracts.warm import hand_over
+
+hand_over()

@@ -1,7 +1,8 @@
-"""Write down demonstrations of *how* to answer: search traces for an initial policy to imitate.
+"""Write down demonstrations of *how* to answer, in the strategy of an init, for its policy to imitate.
 
 Reads   problems; params.yaml `inits.<init>.demonstrations` and `seed`.
 Writes  demos, one row per demonstration, on problems of the train split only.
+Method  Attempts, failed ones among them, then an answer (`stages.tasks.strategies`).
 
 Example: python -m stages.demonstrate --init r0 --problems data/problems.parquet --demos data/demos/r0.parquet
 """

@@ -1,17 +1,22 @@
-"""Judge and grade an exam: success by difficulty and budget, regret and habits, with intervals.
+"""Judge and grade an exam: success by difficulty and budget, what samples and verdicts are worth, with intervals.
 
-Reads   answers, thoughts, problems, the policy's tokenizer; params.yaml `task`, `evaluate`.
-Writes  grades, one row per (problem, sample, budget); metrics, one JSON object: fractions, with bootstrap intervals
-        over problems; the success curve, as points to plot.
-Method  `stages.pure.estimates`. A verifier's failure is left out of the means and counted.
+Reads   answers, thoughts, problems, the policy's tokenizer, the exam's judge; params.yaml `task`, `evaluate` and
+        `report.training_budget_tokens`.
+Writes  grades, one row per (problem, sample, budget); metrics, one JSON object: fractions and tokens of the held-out
+        problems, with bootstrap intervals over problems, and what to train on next; the success curve, as points to
+        plot. Null where a number does not exist: tokens to a success never reached, shares of nothing, memorisation
+        without problems of the train split, extrapolation without a budget beyond the one trained at.
+Method  `stages.pure.estimates`, `exam` and `curriculum`. A verifier's failure is left out of the means and counted.
+        Best-of-n chooses by the judge's score; the exact one's is the reward, and so makes it pass@k.
 
 Example: python -m stages.evaluate --problems data/problems.parquet --tokenizer data/policies/r0/tokenizer.json \
-         --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet \
+         --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet --judge data/judges/exact \
          --grades data/exams/r0/grades.parquet --metrics data/metrics/exams/r0.json \
          --curve data/metrics/curves/exams/r0.json
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,24 +30,46 @@ from stages.contracts.facts import RunFacts
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
 from stages.contracts.task_params import TaskParams
-from stages.pure.estimates import Estimate, bootstrap, normalized_regret, problem_means
+from stages.engines.device import exclusive_device
+from stages.engines.judging import is_exact, judge_scores
+from stages.pure import exam
+from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
+from stages.pure.estimates import Statistic, bootstrap_of_means
 from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
-from stages.tasks.task import Format, Problem, closing_marker
-from stages.verifiers.isolated import Request, judge
+from stages.tasks.task import Problem
+from stages.verifiers import isolated
+from stages.verifiers.isolated import Request
+from stages.verifiers.thinking import Thought, count, look
 from stages.verifiers.verdict import Verdict
 
-HABITS = {"repeat_frac": "num_repeats", "hit_frac": "num_hits", "false_verdict_frac": "num_false_verdicts"}
+SUCCESS_LEVELS = (0.25, 0.5, 0.75)  # whose tokens are measured
+MASTERED_SUCCESS = 0.75  # at which the curriculum goes on to the next difficulty
+CHOICES = ("pass_at_k", "maj_at_k", "best_of_n")
+VERDICTS = ("false_positives", "judged_misses", "false_negatives", "judged_hits", "hits", "segments")
+
+Json = dict[str, float | None] | None
+"""An estimate; None where it does not exist."""
 
 
-class Thought(NamedTuple):
-    """One thinking segment: where it ends, and whether it hits, repeats an earlier one, or misjudges itself."""
+class Intervals(NamedTuple):
+    """Estimates as JSON, by the settings of params.yaml."""
 
-    end_token: int
-    is_hit: bool
-    is_repeat: bool
-    is_false_verdict: bool
+    settings: params.Evaluate
+
+    def mean(self, per_problem: np.ndarray) -> Json:
+        """Mean over problems."""
+        return self.of([np.asarray(per_problem, float)[:, None]], lambda means: means[..., 0])
+
+    def of(self, samples: Sequence[np.ndarray], statistic: Statistic) -> Json:
+        """A statistic of the mean columns of independent samples of problems."""
+        s = self.settings
+        try:
+            found = bootstrap_of_means(samples, statistic, s.num_resamples, s.confidence, s.seed).rounded()
+        except ValueError:
+            return None
+        return found if any(value is not None for value in found.values()) else None
 
 
 def main(
@@ -50,6 +77,7 @@ def main(
     tokenizer: Path,
     answers: Path,
     thoughts: Path,
+    judge: Path,
     grades: Path,
     metrics: Path,
     curve: Path,
@@ -58,22 +86,26 @@ def main(
     """Judge and grade one exam."""
     everything = params.load(params_file)
     facts = RunFacts("evaluate")
-    by_id = {problem.problem_id: problem for problem in read_problems(problems, split="heldout")}
+    by_id = {problem.problem_id: problem for problem in read_problems(problems)}
     given = tables.read(answers, tables.ANSWERS).to_pylist()
     samples = tables.read(thoughts, tables.THOUGHTS).to_pylist()
 
     with facts.phase("judging"):
         requests = [Request(by_id[row["problem_id"]], row["answer"], False) for row in given]
-        verdicts = judge(everything.task, requests)
+        verdicts = isolated.judge(everything.task, requests)
         looked = look_at_thinking(samples, by_id, everything.task, Renderer.of_policy(tokenizer))
-        rows = [_grade_row(row, by_id, verdict, looked) for row, verdict in zip(given, verdicts, strict=True)]
+        scores = score_answers(judge, requests)
+        rows = [
+            _grade_row(row, request.problem, verdict, score, looked[row["problem_id"], row["sample_index"]])
+            for row, request, verdict, score in zip(given, requests, verdicts, scores, strict=True)
+        ]
         tables.write(grades, tables.GRADES, rows)
 
     with facts.phase("estimating"):
         graded = tables.read(grades, tables.GRADES).to_pandas()
-        levels = {f"difficulty_{level}": part for level, part in graded.groupby("difficulty")}
-        report = {name: grade(part, everything.evaluate) for name, part in {"all": graded, **levels}.items()}
-    write_json(metrics, report)
+        training_budget = everything.report.training_budget_tokens
+        report = {name: grade(part, training_budget, Intervals(everything.evaluate)) for name, part in by_level(graded)}
+    write_json(metrics, {**report, "curriculum": next_training(report)})
     write_json(curve, curve_points(report))
     facts.count(num_answers=len(graded))
     facts.write(grades)
@@ -84,79 +116,197 @@ def look_at_thinking(
     problems: Mapping[str, Problem],
     task: TaskParams,
     renderer: Renderer,
-) -> dict[tuple[str, int], list[Thought]]:
-    """The thinking segments of each sample, by (problem_id, sample_index)."""
-    form = load_format(task)
-    markers = [renderer.encode(marker) for marker in form.segment_ends]
+) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
+    """The thinking segments of each sample, each with where it ends, by (problem_id, sample_index)."""
+    markers = [renderer.encode(marker) for marker in load_format(task).segment_ends]
     texts, ends = [], []
     for sample in samples:
         tokens = sample["thinking_tokens"]
         boundaries = marker_boundaries(tokens, markers)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
-    asked = [problems[sample["problem_id"]] for sample in samples]
-    requests = [Request(p, text, True) for p, segments in zip(asked, texts, strict=True) for text in segments]
-    verdicts = iter(judge(task, requests))
-    return {
-        (sample["problem_id"], sample["sample_index"]): [
-            _thought(end, segments[:index], text, next(verdicts), form)
-            for index, (end, text) in enumerate(zip(segment_ends, segments, strict=True))
-        ]
-        for sample, segments, segment_ends in zip(samples, texts, ends, strict=True)
-    }
+    looked = look([problems[sample["problem_id"]] for sample in samples], texts, task)
+    keys = [(sample["problem_id"], sample["sample_index"]) for sample in samples]
+    return {key: [*zip(*parts, strict=True)] for key, *parts in zip(keys, ends, looked, strict=True)}
 
 
-def _thought(end: int, earlier: Sequence[str], text: str, verdict: Verdict | None, form: Format) -> Thought:
-    marker = closing_marker(text, form.segment_ends)
-    claim = form.self_verdicts.get(marker) if marker else None
-    is_hit = verdict is Verdict.CORRECT
-    is_judged = claim is not None and verdict is not None and verdict.reward is not None
-    return Thought(end, is_hit, text in earlier, is_judged and claim != is_hit)
+def score_answers(judge: Path, requests: Sequence[Request]) -> list[float | None]:
+    """What the exam's judge gives each answer; None of the exact one, which gives verdicts only."""
+    if is_exact(judge):
+        return [None] * len(requests)
+    with exclusive_device("evaluate"):
+        return [*judge_scores(judge, [r.problem.prompt for r in requests], [r.text for r in requests])]
 
 
 def _grade_row(
     row: Mapping[str, Any],
-    problems: Mapping[str, Problem],
+    problem: Problem,
     verdict: Verdict | None,
-    looked: Mapping[tuple[str, int], Sequence[Thought]],
+    judge_score: float | None,
+    thoughts: Sequence[tuple[int, Thought]],
 ) -> dict[str, Any]:
     assert verdict is not None, "an answer always has a verdict"
-    thoughts = looked[row["problem_id"], row["sample_index"]]
-    within = [thought for thought in thoughts if thought.end_token <= row["budget_tokens"]]
     return {
         **{name: row[name] for name in tables.GRADES.schema.names if name in row},
-        "difficulty": problems[row["problem_id"]].difficulty,
+        "split": problem.split,
+        "difficulty": problem.difficulty,
         "verdict": verdict,
         "reward": verdict.reward,
-        "num_segments": len(within),
-        "num_repeats": sum(thought.is_repeat for thought in within),
-        "num_hits": sum(thought.is_hit for thought in within),
-        "num_false_verdicts": sum(thought.is_false_verdict for thought in within),
+        "judge_score": judge_score,
+        **count([thought for end, thought in thoughts if end <= row["budget_tokens"]]),
     }
 
 
-def grade(graded: pd.DataFrame, settings: params.Evaluate) -> dict[str, Any]:
-    """Metrics of one difficulty's answers.
+def by_level(graded: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The exam as a whole, and each difficulty's part of it."""
+    yield "all", graded
+    for level, part in graded.groupby("difficulty"):
+        yield f"difficulty_{level}", part
+
+
+def grade(graded: pd.DataFrame, training_budget_tokens: int, intervals: Intervals) -> dict[str, Any]:
+    """Metrics of one level's answers: of the held-out ones, and memorisation.
 
     Raises:
         BadInput: every verifier of the exam failed.
     """
-    curve = success_curve(graded)
+    heldout = graded[graded["split"] == "heldout"]
+    means = success_curve(heldout)
+    curve, budgets = means.to_numpy(), means.columns.to_numpy()
     if np.isnan(curve).all(axis=0).any():
-        raise BadInput("exam: the verifier failed on every answer at some budget; see `verdict` in answers")
-    budgets = np.sort(graded["budget_tokens"].unique())
-    intervals = settings.num_resamples, settings.confidence, settings.seed
-    longest = graded[graded["budget_tokens"] == budgets[-1]]
+        raise BadInput("exam: the verifier failed on every answer at some budget; see `verdict` in grades")
+    longest = heldout[heldout["budget_tokens"] == budgets[-1]]
     num_segments = max(1, int(longest["num_segments"].sum()))
-    by_budget = graded.groupby("budget_tokens")
+    by_budget = heldout.groupby("budget_tokens")
     return {
-        "success": {f"budget_{b}": _json(bootstrap(curve[:, i], *intervals)) for i, b in enumerate(budgets)},
-        "normalized_regret": _json(bootstrap(normalized_regret(curve, budgets), *intervals)),
+        "success": {f"budget_{b}": intervals.mean(curve[:, i]) for i, b in enumerate(budgets)},
+        **curve_metrics(curve, budgets, training_budget_tokens, intervals),
+        **choice_metrics(heldout, intervals),
+        **verdict_metrics(longest, intervals),
+        "success_by_num_segments": success_by_num_segments(longest, intervals),
+        "memorisation": memorisation(graded, intervals),
         "used_tokens": {f"budget_{b}": round(float(part["used_tokens"].mean()), 4) for b, part in by_budget},
         "forced_frac": {f"budget_{b}": round(float(part["is_forced"].mean()), 4) for b, part in by_budget},
-        **{name: round(float(longest[column].sum()) / num_segments, 4) for name, column in HABITS.items()},
-        "num_problems": int(graded["problem_id"].nunique()),
-        "num_unverified": int(graded["reward"].isna().sum()),
+        "repeat_frac": round(float(longest["num_repeats"].sum()) / num_segments, 4),
+        "hit_frac": round(float(longest["num_hits"].sum()) / num_segments, 4),
+        "num_problems": int(heldout["problem_id"].nunique()),
+        "num_unverified": int(heldout["reward"].isna().sum()),
+    }
+
+
+def curve_metrics(
+    curve: np.ndarray, budgets: np.ndarray, training_budget_tokens: int, intervals: Intervals
+) -> dict[str, Any]:
+    """What the success curve amounts to. The own best is the highest mean success at any budget, at every budget."""
+    trained = int(np.searchsorted(budgets, training_budget_tokens))
+
+    def regret_against_own_best(means: np.ndarray) -> np.ndarray:
+        return exam.normalized_regret(means, budgets, np.broadcast_to(means.max(-1, keepdims=True), means.shape))
+
+    return {
+        "normalized_regret": intervals.mean(exam.normalized_regret(curve, budgets, np.ones(len(budgets)))),
+        "regret_against_own_best": intervals.of([curve], regret_against_own_best),
+        "extrapolation": intervals.mean(curve[:, -1] - curve[:, trained]) if trained < len(budgets) - 1 else None,
+        "tokens_to_reach": {
+            f"success_{round(100 * level)}": intervals.of(
+                [curve], partial(exam.tokens_to_reach, budgets=budgets, level=level)
+            )
+            for level in SUCCESS_LEVELS
+        },
+    }
+
+
+def choice_metrics(heldout: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+    """pass@k, maj@k and best-of-n at each budget, for k and n = 1, 2, 4 … up to the samples of a problem."""
+    num_samples = int(heldout["sample_index"].max()) + 1
+    ks = [2**power for power in range(num_samples.bit_length())]
+    by_budget = pd.DataFrame(_choices(heldout, ks)).groupby("budget_tokens")
+    return {
+        name: {
+            f"budget_{budget}": {f"k_{k}": intervals.mean(values) for k, values in part.groupby("k")[name]}
+            for budget, part in by_budget
+        }
+        for name in CHOICES
+    }
+
+
+def _choices(heldout: pd.DataFrame, ks: Sequence[int]) -> Iterator[dict[str, float]]:
+    """What each problem's samples at each budget are worth together; those whose verifier failed are left out.
+
+    Answers are equal by their text. All that could not be parsed count as one answer, a wrong one.
+    """
+    known = heldout[heldout["reward"].notna()].sort_values(["budget_tokens", "problem_id", "sample_index"])
+    texts = known["answer"].str.strip().where(known["verdict"] != Verdict.UNPARSABLE, None)
+    answers, rewards = pd.factorize(texts, use_na_sentinel=False)[0], known["reward"].to_numpy(float)
+    scores = rewards if known["judge_score"].isna().any() else known["judge_score"].to_numpy(float)
+    starts = np.flatnonzero(~known.duplicated(["budget_tokens", "problem_id"]))
+    budgets = known["budget_tokens"].to_numpy()
+    for start, end in pairwise([*starts, len(known)]):
+        own, num_known = rewards[start:end], np.array([end - start])
+        for k in ks:
+            yield {
+                "budget_tokens": int(budgets[start]),
+                "k": k,
+                "pass_at_k": float(exam.pass_at_k(np.array([round(own.sum())]), num_known, k)[0]),
+                "maj_at_k": exam.majority_at_k(answers[start:end], own == 1, k),
+                "best_of_n": exam.best_of_k(scores[start:end], own, k),
+            }
+
+
+def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+    """How far the policy's verdicts on its own attempts can be trusted, and by how much checking beats finding."""
+    counts = longest.groupby("problem_id")[[f"num_{name}" for name in VERDICTS]].sum().to_numpy(float)
+
+    def gap(means: np.ndarray) -> np.ndarray:
+        return exam.generation_verification_gap(*(exam.error_frac(means[..., i], means[..., i + 1]) for i in (0, 2, 4)))
+
+    return {
+        "self_verification": {
+            "false_positive_frac": intervals.of([counts], lambda means: exam.error_frac(means[..., 0], means[..., 1])),
+            "false_negative_frac": intervals.of([counts], lambda means: exam.error_frac(means[..., 2], means[..., 3])),
+        },
+        "generation_verification_gap": intervals.of([counts], gap),
+    }
+
+
+def success_by_num_segments(longest: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+    """Success of the samples that thought so many whole segments, at the longest budget, and of how many problems."""
+    return {
+        f"segments_{number}": {
+            **(intervals.mean(part.groupby("problem_id")["reward"].mean().to_numpy(float)) or {}),
+            "num_problems": int(part["problem_id"].nunique()),
+        }
+        for number, part in longest[longest["reward"].notna()].groupby("num_segments")
+    }
+
+
+def memorisation(graded: pd.DataFrame, intervals: Intervals) -> Json:
+    """Success on problems of the train split minus success on held-out ones, at the longest budget.
+
+    Difficulties weigh the same, whatever their number of problems in either split, so that only having been seen
+    differs. None without problems of both splits.
+    """
+    longest = graded[graded["budget_tokens"] == graded["budget_tokens"].max()].astype({"reward": float})
+    means = longest.groupby(["difficulty", "split", "problem_id"])["reward"].mean().dropna()
+    present = means.groupby(["difficulty", "split"]).size().unstack()
+    if not {"train", "heldout"} <= {*present}:
+        return None
+    both = present.dropna().index
+    pairs = [means.loc[level, split].to_numpy()[:, None] for level in both for split in ("train", "heldout")]
+    return intervals.of(pairs, lambda m: (m[..., ::2] - m[..., 1::2]).mean(axis=-1)) if pairs else None
+
+
+def next_training(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Budget and difficulties for the next round, by e3's coupled curriculum; None and none where nothing succeeds."""
+    levels = {int(name.removeprefix("difficulty_")): metrics for name, metrics in report.items() if name != "all"}
+    budgets = np.array([int(name.removeprefix("budget_")) for name in report["all"]["success"]])
+    success = {n: np.array([at["mean"] for at in metrics["success"].values()]) for n, metrics in levels.items()}
+    tokens = {n: coupled_budget(curve, budgets, DOUBLING_GAIN) for n, curve in success.items()}
+    chosen = next_difficulty({n: curve.max() for n, curve in success.items()}, MASTERED_SUCCESS)
+    return {
+        "budget_tokens": None if chosen is None else tokens[chosen],
+        "difficulties": [] if chosen is None else [chosen],
+        "budget_tokens_by_difficulty": {f"difficulty_{n}": budget for n, budget in tokens.items()},
     }
 
 
@@ -169,19 +319,9 @@ def curve_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def success_curve(graded: pd.DataFrame) -> np.ndarray:
-    """Mean reward by [problem, budget], problems sorted by id, budgets rising."""
-    problems, problem = np.unique(graded["problem_id"], return_inverse=True)
-    budgets = np.sort(graded["budget_tokens"].unique())
-    columns = []
-    for budget in budgets:
-        at = (graded["budget_tokens"] == budget).to_numpy()
-        columns.append(problem_means(graded["reward"].to_numpy(float)[at], problem[at], len(problems)))
-    return np.stack(columns, axis=1)
-
-
-def _json(estimate: Estimate) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in estimate._asdict().items()}
+def success_curve(graded: pd.DataFrame) -> pd.DataFrame:
+    """Mean reward, a row a problem and a column a budget; NaN where the verifier failed on all answers."""
+    return graded.astype({"reward": float}).groupby(["problem_id", "budget_tokens"])["reward"].mean().unstack()
 
 
 if __name__ == "__main__":

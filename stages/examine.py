@@ -1,10 +1,12 @@
-"""Examine a policy: what it answers on held-out problems at every token budget.
+"""Examine a policy: what it answers at every token budget, on held-out problems and on some of the train split.
 
-Reads   policy, problems (held-out split); params.yaml `exam`.
+Reads   policy, problems; params.yaml `task`, `exam`.
 Writes  answers, one row per (problem, sample, budget); thoughts, one row per (problem, sample). Judging them is the
         next stage's business.
 Method  One long sample per problem and sample index. At each budget the stream is cut, and the answer forced where
-        it has not ended, so one sample gives the whole curve; every policy gets the same problems and seeds.
+        it has not ended, so one sample gives the whole curve; every policy gets the same problems and seeds. Of the
+        train split `num_seen` problems of each difficulty are drawn by the exam's seed and asked in the same way:
+        what a policy does better on those than on held-out ones it has memorised.
 
 Example: python -m stages.examine --policy-id r0 --policy data/policies/r0 --problems data/problems.parquet \
          --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet
@@ -14,8 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.contracts import params, tables
-from stages.contracts.errors import command
+from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, scratch
@@ -45,7 +49,7 @@ def main(
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
     answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
-    asked = read_problems(problems, split="heldout")
+    asked = [*read_problems(problems, split="heldout"), *draw_seen(read_problems(problems, split="train"), settings)]
     work = [(problem, index) for problem in asked for index in range(settings.num_samples)]
 
     with (
@@ -70,6 +74,25 @@ def main(
         tables.write(answers, tables.ANSWERS, given)
     facts.count(num_answers=len(given))
     facts.write(answers)
+
+
+def draw_seen(problems: Sequence[Problem], settings: params.Exam) -> list[Problem]:
+    """`num_seen` problems of each difficulty, without replacement.
+
+    Raises:
+        BadInput: a difficulty has fewer problems than are to be asked.
+    """
+    drawn: list[Problem] = []
+    for difficulty in sorted({problem.difficulty for problem in problems}):
+        pool = [problem for problem in problems if problem.difficulty == difficulty]
+        if len(pool) < settings.num_seen:
+            raise BadInput(
+                f"exam.num_seen asks for {settings.num_seen} problems of each difficulty, but difficulty {difficulty} "
+                f"has {len(pool)} in its train split; ask for fewer, or raise task.tiers num_train"
+            )
+        rng = np.random.default_rng(derive_seed("seen", settings.seed, difficulty))
+        drawn += [pool[index] for index in rng.choice(len(pool), settings.num_seen, replace=False)]
+    return drawn
 
 
 def sit(

@@ -1,19 +1,23 @@
-"""Ask, at every segment boundary, what the policy would answer if it had to answer now.
+"""Estimate, at every segment boundary, what the policy would answer if it had to answer now.
 
-Reads   policy, problems, rollouts, segments; params.yaml recipe's `probe`.
-Writes  probes, one row per boundary: the answers tried and their log-probabilities in nats. Judging them is the next
-        stage's business.
-Method  `set_likelihood` scores the whole set of correct answers in one forward pass per rollout; `forced_answer`
-        samples answers. Both use the same cue at every boundary, the last included.
+Reads   policy, problems, rollouts, segments; scores, for a critic; params.yaml `task`, the round's seed, its recipe's
+        `probe`.
+Writes  probes, one row per boundary probed: the answers tried and their log-probabilities in nats, or a critic's value.
+        Judging answers is the next stage's business.
+Method  `set_likelihood` scores the whole set of correct answers, `answer_likelihood` the one known, each trace read
+        once (`stages.engines.likelihood`). `forced_answer` and `answer_entropy` sample answers, at every boundary or at
+        a random share of them (`stages.engines.forced_answers`). All use the same cue at every boundary, the last
+        included. `critic` learns a value from the round's rewards (`stages.engines.critic`).
 
 Example: python -m stages.probe --round-id i1 --policy data/policies/r0 --problems data/problems.parquet \
-         --rollouts data/rounds/i1/rollouts.parquet --segments data/rounds/i1/segments.parquet \
-         --probes data/rounds/i1/probes.parquet
+         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
+         --segments data/rounds/i1/segments.parquet --probes data/rounds/i1/probes.parquet
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,16 +26,33 @@ from stages.contracts import params, tables
 from stages.contracts.errors import command
 from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
+from stages.contracts.recipe_params import AnswerEntropy, AnswerLikelihood, Critic, ForcedAnswer, SetLikelihood
 from stages.contracts.render import Renderer
+from stages.contracts.task_params import TaskParams
 from stages.engines.device import exclusive_device
 from stages.pure.seeds import derive_seed
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.sources import load_source
-from stages.tasks.task import Problem, Source
+from stages.tasks.task import Problem
 
 COLUMNS = ("rollout_id", "problem_id", "prompt_tokens", "completion_tokens", "num_thinking_tokens", "seed")
+SEED_RANGE = 2**63  # of derive_seed
+KNOWN_ANSWERS = ("set_likelihood", "answer_likelihood")
 Row = dict[str, Any]
+
+
+class Work(NamedTuple):
+    """What every estimator starts from.
+
+    A trace is a row of rollouts with its `boundaries`: thinking tokens before each.
+    """
+
+    policy: Path
+    traces: list[Row]
+    cue: list[int]
+    renderer: Renderer
+    facts: RunFacts
 
 
 def main(
@@ -39,28 +60,30 @@ def main(
     policy: Path,
     problems: Path,
     rollouts: Path,
+    scores: Path,
     segments: Path,
     probes: Path,
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Probe the rollouts of one round."""
     everything = params.load(params_file)
-    settings = everything.recipes[everything.rounds[round_id].recipe].probe
+    entry = everything.rounds[round_id]
+    settings = everything.recipes[entry.recipe].probe
     facts = RunFacts("probe")
     renderer = Renderer.of_policy(policy)
-    cue = renderer.encode(load_format(everything.task).cue)
-    by_id = {problem.problem_id: problem for problem in read_problems(problems, split="train")}
     boundaries = find_boundaries(tables.read(segments, tables.SEGMENTS))
     rows = tables.read(rollouts, tables.ROLLOUTS, COLUMNS).to_pylist()
-    asked = [by_id[row["problem_id"]] for row in rows]
     traces = [{**row, "boundaries": boundaries.get(row["rollout_id"], [0])} for row in rows]
+    work = Work(policy, traces, renderer.encode(load_format(everything.task).cue), renderer, facts)
 
     with exclusive_device("probe"):
-        if isinstance(settings, params.SetLikelihood):
-            source = load_source(everything.task)
-            found = probe_solutions(policy, traces, asked, source, cue, renderer, settings, facts)
+        if isinstance(settings, SetLikelihood | AnswerLikelihood):
+            asked = read_problems(problems, split="train")
+            found = probe_known_answers(work, known_answers(settings, everything.task, asked), settings)
+        elif isinstance(settings, Critic):
+            found = probe_by_critic(work, read_rewards(scores), settings, entry.seed)
         else:
-            found = probe_by_sampling(policy, traces, cue, renderer, settings, facts)
+            found = probe_by_sampling(work, settings)
 
     tables.write(probes, tables.PROBES, found)
     facts.count(num_probes=sum(row["num_probes"] for row in found))
@@ -77,109 +100,171 @@ def find_boundaries(segments: pa.Table) -> dict[str, list[int]]:
     return boundaries
 
 
-def probe_solutions(
-    policy: Path,
-    traces: Sequence[Row],
-    problems: Sequence[Problem],
-    source: Source,
-    cue: list[int],
-    renderer: Renderer,
-    settings: params.SetLikelihood,
-    facts: RunFacts,
+def known_answers(
+    settings: SetLikelihood | AnswerLikelihood, task: TaskParams, problems: Sequence[Problem]
+) -> Callable[[str], list[str]]:
+    """From a problem's name to the answers whose likelihood is its success."""
+    by_id = {problem.problem_id: problem for problem in problems}
+    if isinstance(settings, AnswerLikelihood):
+        return lambda problem_id: [by_id[problem_id].answer]
+    source = load_source(task)
+    return lambda problem_id: source.solutions(by_id[problem_id])
+
+
+def probe_known_answers(
+    work: Work, answers_of: Callable[[str], list[str]], settings: SetLikelihood | AnswerLikelihood
 ) -> list[Row]:
-    """Probability of every correct answer at every boundary; success there is their sum."""
+    """Probability of every known answer at every boundary; success there is their sum."""
     from stages.engines.likelihood import ProbedTrace, answer_logprobs
     from stages.engines.policy import load_policy
     from stages.engines.trainer import use_threads
 
     use_threads()
-    model = load_policy(policy)
-    solutions = {problem.problem_id: source.solutions(problem) for problem in problems}
+    model, renderer = load_policy(work.policy), work.renderer
+    answers = {problem_id: answers_of(problem_id) for problem_id in {trace["problem_id"] for trace in work.traces}}
     probed = [
         ProbedTrace(
-            prefix_tokens=[*trace["prompt_tokens"], *trace["completion_tokens"][: trace["num_thinking_tokens"]]],
-            boundaries=[len(trace["prompt_tokens"]) + position for position in trace["boundaries"]],
-            answers=[[*cue, *renderer.encode(text), renderer.eos_token] for text in solutions[problem.problem_id]],
-            num_cue_tokens=len(cue),
+            prefix_tokens=_thought(trace),
+            boundaries=_positions(trace),
+            answers=[[*work.cue, *renderer.encode(text), renderer.eos_token] for text in answers[trace["problem_id"]]],
+            num_cue_tokens=len(work.cue),
         )
-        for trace, problem in zip(traces, problems, strict=True)
+        for trace in work.traces
     ]
-    with facts.phase("probing"), Progress("probe", sum(p.num_tokens for p in probed), unit="tok") as progress:
-
-        def advance(num_tokens: int) -> None:
-            progress.add(num_tokens)
-            progress.tokens(num_tokens)
-
-        logprobs = answer_logprobs(model, probed, settings.micro_batch_tokens, renderer.pad_token, advance)
+    with _advancing(work.facts, "tok", sum(trace.num_tokens for trace in probed)) as advance:
+        logprobs = answer_logprobs(
+            model,
+            probed,
+            settings.micro_batch_tokens,
+            renderer.pad_token,
+            lambda num_tokens: advance(num_tokens, num_tokens),
+        )
     return [
-        row
-        for trace, problem, values in zip(traces, problems, logprobs, strict=True)
-        for row in _solution_rows(trace, solutions[problem.problem_id], values)
+        _probe_row(trace, index, settings.estimator, answers[trace["problem_id"]], logprobs=values[index].tolist())
+        for trace, values in zip(work.traces, logprobs, strict=True)
+        for index in range(len(trace["boundaries"]))
     ]
 
 
-def probe_by_sampling(
-    policy: Path,
-    traces: Sequence[Row],
-    cue: list[int],
-    renderer: Renderer,
-    settings: params.ForcedAnswer,
-    facts: RunFacts,
-) -> list[Row]:
-    """Answers sampled at every boundary, in prefix order."""
-    from stages.engines.sampler import Request
+def probe_by_sampling(work: Work, settings: ForcedAnswer | AnswerEntropy) -> list[Row]:
+    """Answers sampled at every boundary, or at those drawn, in prefix order: so the engine's prefix cache serves."""
+    from stages.engines.forced_answers import Asking, Place, sample_answers
     from stages.engines.vllm_sampler import VllmSampler
 
-    sampler = VllmSampler(policy)
-    places = [(trace, index) for trace in traces for index in range(len(trace["boundaries"]))]
-    requests = [
-        Request(
-            [*trace["prompt_tokens"], *trace["completion_tokens"][: trace["boundaries"][index]], *cue],
-            settings.answer_tokens,
-            derive_seed("probe", trace["seed"], index, probe),
-        )
-        for trace, index in places
-        for probe in range(settings.num_probes)
+    frac, adaptive = None, None
+    if isinstance(settings, ForcedAnswer):
+        frac, adaptive = settings.boundary_frac, settings.adaptive
+    asking = Asking(settings.num_probes, settings.answer_tokens, settings.temperature, adaptive)
+    drawn = [
+        (trace, index)
+        for trace in work.traces
+        for index in draw_boundaries(len(trace["boundaries"]), trace["seed"], frac)
     ]
-    with facts.phase("probing"), Progress("probe", len(requests), unit="answer") as progress:
+    places = [
+        Place([*_thought(trace)[: _positions(trace)[index]], *work.cue], trace["seed"], index) for trace, index in drawn
+    ]
+    sampler = VllmSampler(work.policy)
+    most = len(places) * (adaptive.max_probes if adaptive else settings.num_probes)
+    with _advancing(work.facts, "answer", most) as advance:
+        answers = sample_answers(
+            sampler, places, asking, work.renderer.decode, lambda num_tokens: advance(1, num_tokens)
+        )
+    work.facts.count(cached_prompt_frac=sampler.num_cached_prompt_tokens / max(1, sampler.num_prompt_tokens))
+    return [
+        _probe_row(trace, index, settings.estimator, [a.text for a in here], [a.logprob for a in here])
+        for (trace, index), here in zip(drawn, answers, strict=True)
+    ]
 
-        def advance(num_tokens: int) -> None:
-            progress.add(1)
-            progress.tokens(num_tokens)
 
-        sampled = sampler.sample(requests, settings.temperature, advance)
-    rows = []
-    for place, (trace, index) in enumerate(places):
-        here = sampled[place * settings.num_probes : (place + 1) * settings.num_probes]
-        texts = [renderer.decode(completion.tokens) for completion in here]
-        logprobs = [float(np.sum(completion.logprobs)) for completion in here]
-        rows.append(_probe_row(trace, index, settings.estimator, texts, logprobs, None))
-    return rows
+def draw_boundaries(num_boundaries: int, seed: int, boundary_frac: float | None) -> list[int]:
+    """The first boundary, the last, and each of those between with chance `boundary_frac`; all where it is None."""
+    last = num_boundaries - 1
+    return [
+        index
+        for index in range(num_boundaries)
+        if boundary_frac is None
+        or index in (0, last)
+        or derive_seed("boundary", seed, index) < boundary_frac * SEED_RANGE
+    ]
 
 
-def _solution_rows(trace: Row, solutions: list[str], logprobs: np.ndarray) -> Iterator[Row]:
-    for index, values in enumerate(logprobs):
-        gold = float(np.logaddexp.reduce(values))
-        yield _probe_row(trace, index, "set_likelihood", solutions, values.tolist(), gold)
+def probe_by_critic(work: Work, rewards: Mapping[str, float], settings: Critic, seed: int) -> list[Row]:
+    """The success a critic expects at every boundary, learnt from the rewards of other problems."""
+    from stages.engines.critic import ValuedTrace, boundary_values
+    from stages.engines.policy import load_policy
+    from stages.engines.trainer import use_threads
+
+    use_threads()
+    valued = [
+        ValuedTrace(trace["problem_id"], _thought(trace), _positions(trace), rewards[trace["rollout_id"]])
+        for trace in work.traces
+    ]
+    model, pad_token = load_policy(work.policy), work.renderer.pad_token
+    with _advancing(work.facts, "tok", sum(len(trace.tokens) for trace in valued)) as advance:
+        values = boundary_values(
+            model, valued, settings, seed, pad_token, lambda num_tokens: advance(num_tokens, num_tokens)
+        )
+    return [
+        _probe_row(trace, index, settings.estimator, value=value)
+        for trace, here in zip(work.traces, values, strict=True)
+        for index, value in enumerate(here.tolist())
+    ]
+
+
+def read_rewards(scores: Path) -> dict[str, float]:
+    """Reward of each rollout; NaN where its verifier failed."""
+    data = tables.read(scores, tables.SCORES, ["rollout_id", "reward"]).to_pydict()
+    return {
+        rollout_id: float("nan") if reward is None else reward
+        for rollout_id, reward in zip(data["rollout_id"], data["reward"], strict=True)
+    }
+
+
+def _thought(trace: Row) -> list[int]:
+    """Prompt and thinking."""
+    return [*trace["prompt_tokens"], *trace["completion_tokens"][: trace["num_thinking_tokens"]]]
+
+
+def _positions(trace: Row) -> list[int]:
+    """Boundaries as positions in `_thought`."""
+    return [len(trace["prompt_tokens"]) + position for position in trace["boundaries"]]
+
+
+@contextmanager
+def _advancing(facts: RunFacts, unit: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Time the block as `probing` and count its tokens; what it yields is told units done and tokens gone through."""
+    num_tokens = 0
+    with facts.phase("probing"), Progress("probe", total, unit) as progress:
+
+        def advance(amount: int, tokens: int) -> None:
+            nonlocal num_tokens
+            num_tokens += tokens
+            progress.add(amount)
+            progress.tokens(tokens)
+
+        yield advance
+    facts.count(num_tokens=num_tokens)
 
 
 def _probe_row(
-    trace: Mapping[str, Any],
+    trace: Row,
     index: int,
     estimator: str,
-    answers: list[str],
-    logprobs: list[float],
-    gold: float | None,
+    answers: Sequence[str] = (),
+    logprobs: Sequence[float] = (),
+    value: float | None = None,
 ) -> Row:
+    is_known = estimator in KNOWN_ANSWERS
     return {
         "rollout_id": trace["rollout_id"],
         "boundary_index": index,
         "position": trace["boundaries"][index],
         "estimator": estimator,
         "num_probes": len(answers),
-        "answers": answers,
-        "answer_logprobs": logprobs,
-        "gold_logprob_nats": gold,
+        "answers": list(answers),
+        "answer_logprobs": list(logprobs),
+        "gold_logprob_nats": float(np.logaddexp.reduce(logprobs)) if is_known else None,
+        "value": value,
     }
 
 

@@ -1,15 +1,12 @@
-"""Show what was learnt: one self-contained HTML page, and the examined policies compared in pairs.
+"""Show what was learnt: one self-contained HTML page.
 
-Reads   problems; of each exam its grades and metrics; of each round its rollouts, scores, segments, gains and metrics;
-        of each init its metrics; the tokenizer of the policy whose rollouts are shown; all of params.yaml.
-Writes  page, HTML with inline SVG that loads nothing and runs no script; comparisons, one JSON object: later minus
-        earlier policy of `exams`, fractions, with bootstrap intervals over problems.
-Method  All policies sit one exam, so a comparison is the mean over problems of the difference within a problem
-        (`stages.pure.estimates`). How it looks: `stages.contracts.report`.
+Reads   problems; the metrics of each exam, and the comparisons; of each round its rollouts, scores, segments, gains
+        and metrics; of each init its metrics; the tokenizer of the policy whose rollouts are shown; all of params.yaml.
+Writes  page, HTML with inline SVG that loads nothing and runs no script.
+Method  Means over problems with their intervals are `stages.pure.estimates`. How it looks: `stages.contracts.report`.
 
 Example: python -m stages.report --problems data/problems.parquet --metrics-dir data/metrics --rounds-dir data/rounds \
-         --exams-dir data/exams --policies-dir data/policies --page data/report/report.html \
-         --comparisons data/report/comparisons.json
+         --policies-dir data/policies --comparisons data/report/comparisons.json --page data/report/report.html
 """
 
 from collections.abc import Mapping
@@ -22,18 +19,15 @@ import pandas as pd
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
-from stages.contracts.publish import atomic, read_json, write_json
+from stages.contracts.publish import atomic, read_json
 from stages.contracts.render import Renderer
 from stages.contracts.report import panels
 from stages.contracts.report.chains import looks
 from stages.contracts.report.excerpts import Excerpt, choose, excerpts
 from stages.contracts.report.page import fill
 from stages.contracts.report.panels import Course, Point
-from stages.pure.estimates import bootstrap, normalized_regret
+from stages.pure.estimates import bootstrap
 from stages.verifiers.verdict import Verdict
-
-Comparison = dict[str, dict[str, dict[str, float]]]
-"""Interval of a difference by level and quantity."""
 
 JUDGED = [verdict.value for verdict in Verdict if verdict.reward is not None]
 UPDATE_MEASURES = {
@@ -57,19 +51,15 @@ def main(
     problems: Path,
     metrics_dir: Path,
     rounds_dir: Path,
-    exams_dir: Path,
     policies_dir: Path,
     page: Path,
     comparisons: Path,
     params_file: Path = Path("params.yaml"),
 ) -> None:
-    """Write the page and the comparisons."""
+    """Write the page."""
     everything = params.load(params_file)
     facts = RunFacts("report")
 
-    with facts.phase("comparing"):
-        grades = {p: tables.read(exams_dir / p / "grades.parquet", tables.GRADES).to_pandas() for p in everything.exams}
-        compared = compare(grades, everything.evaluate)
     with facts.phase("measuring"):
         exam_metrics = {p: read_exam(metrics_dir / "exams" / f"{p}.json", everything.exam) for p in everything.exams}
         sft_metrics = {init: read_json(metrics_dir / "sft" / f"{init}.json") for init in everything.inits}
@@ -84,10 +74,12 @@ def main(
             "levels": panels.levels(exam_metrics),
             "exams": exam_metrics,
             "smallest_share": panels.SMALLEST_SHARE,
-            "compared": compared,
+            "compared": read_comparisons(comparisons, everything),
             "courses": courses,
             "measures": panels.MEASURES,
             "budget_panels": panels.budget_panels(everything, exam_metrics),
+            "skill_panels": panels.skill_panels(everything, exam_metrics),
+            "pair_levels": panels.PAIR_LEVELS,
             "chains": list(panels.information_chains(everything, courses)),
             "training_panels": panels.training_panels(everything, courses, exam_metrics),
             "sft_panel": panels.sft_panel(everything, sft_metrics),
@@ -96,56 +88,10 @@ def main(
         }
         text = fill(**content)
 
-    write_json(comparisons, compared)
     with atomic(page) as beside:
         beside.write_text(text, encoding="utf-8")
-    facts.count(num_policies=len(grades), num_rounds=len(courses), num_characters=len(text))
+    facts.count(num_policies=len(exam_metrics), num_rounds=len(courses), num_characters=len(text))
     facts.write(page)
-
-
-def compare(grades: Mapping[str, pd.DataFrame], settings: params.Evaluate) -> dict[str, Comparison]:
-    """Later minus earlier policy, for every pair, by level, at every budget and in normalized regret.
-
-    Raises:
-        BadInput: two exams differ in their problems or budgets.
-    """
-    curves = {policy: success_curves(graded) for policy, graded in grades.items()}
-    first, *others = curves
-    for other in others:
-        if not all(map(pd.Index.equals, curves[first].axes, curves[other].axes)):
-            raise BadInput(
-                f"exams {first} and {other} asked different problems or budgets, so they cannot be paired; "
-                f"run `dvc repro examine@{first} examine@{other}`"
-            )
-    difficulty = grades[first].groupby("problem_id")["difficulty"].first()
-    return {
-        f"{later}_minus_{earlier}": differences(curves[earlier], curves[later], difficulty, settings)
-        for earlier, later in combinations(curves, 2)
-    }
-
-
-def success_curves(graded: pd.DataFrame) -> pd.DataFrame:
-    """Mean reward, a row a problem and a column a budget; NaN where the verifier failed on all answers."""
-    return graded.astype({"reward": float}).groupby(["problem_id", "budget_tokens"])["reward"].mean().unstack()
-
-
-def differences(
-    before: pd.DataFrame, after: pd.DataFrame, difficulty: pd.Series, settings: params.Evaluate
-) -> Comparison:
-    """Mean differences of two curves on the same problems, by level.
-
-    Raises:
-        BadInput: the verifier failed on every answer of a level.
-    """
-    budgets = after.columns.to_numpy()
-    difference = (after - before).rename(columns=lambda budget: f"budget_{budget}")
-    regret_before, regret_after = (normalized_regret(curve.to_numpy(), budgets) for curve in (before, after))
-    difference["normalized_regret"] = regret_after - regret_before
-    parts = {"all": difference, **{f"difficulty_{level}": part for level, part in difference.groupby(difficulty)}}
-    return {
-        level: {name: _interval(values, f"exams, {level}, {name}", settings) for name, values in part.items()}
-        for level, part in parts.items()
-    }
 
 
 def read_exam(path: Path, settings: params.Exam) -> dict[str, Any]:
@@ -155,12 +101,25 @@ def read_exam(path: Path, settings: params.Exam) -> dict[str, Any]:
         BadInput: they are not of the budgets that params.yaml names.
     """
     metrics = read_json(path)
-    for level in metrics.values():
-        if set(level["success"]) != {f"budget_{budget}" for budget in settings.budgets_tokens}:
+    for level in panels.levels({"": metrics}):
+        if set(metrics[level]["success"]) != {f"budget_{budget}" for budget in settings.budgets_tokens}:
             raise BadInput(
                 f"{path}: its budgets are not exam.budgets_tokens {settings.budgets_tokens}; run `dvc repro`"
             )
     return metrics
+
+
+def read_comparisons(path: Path, settings: params.Params) -> dict[str, Any]:
+    """The comparisons, in the order of `exams`, which JSON does not keep.
+
+    Raises:
+        BadInput: they are not of the policies that params.yaml names.
+    """
+    found = read_json(path)
+    names = [f"{later}_minus_{earlier}" for earlier, later in combinations(settings.exams, 2)]
+    if missing := [name for name in names if name not in found]:
+        raise BadInput(f"{path} has no {missing[0]}; delete it and run `dvc repro`")
+    return {name: found[name] for name in [*names, *sorted(set(found) - {*names})]}
 
 
 def read_course(folder: Path, update: Path, settings: params.Evaluate) -> Course:
@@ -195,7 +154,8 @@ def measure(data: RoundTables) -> dict[str, float | None]:
     num_outcomes = rewards.groupby(rollouts.set_index("rollout_id")["problem_id"]).nunique()
     thinking = data.segments[data.segments["kind"] != "answer"]
     claims = thinking[thinking["self_verdict"].notna() & thinking["attempt_verdict"].isin(JUDGED)]
-    is_false = claims["self_verdict"].astype(bool) != (claims["attempt_verdict"] == Verdict.CORRECT)
+    is_claimed, is_hit = claims["self_verdict"].astype(bool), claims["attempt_verdict"] == Verdict.CORRECT
+    judged = data.scores[data.scores["judge_score"].notna()]
     tokens = rollouts.set_index("rollout_id")["completion_tokens"]
     spans = thinking[["rollout_id", "start_token", "end_token"]].itertuples(index=False)
     texts = [tokens[rollout_id][start:end].tobytes() for rollout_id, start, end in spans]
@@ -206,7 +166,9 @@ def measure(data: RoundTables) -> dict[str, float | None]:
         "forced_frac": _mean(rollouts["finish_reason"] == "forced"),
         "unended_frac": _mean(rollouts["finish_reason"] == "length"),
         "repeat_frac": _mean(thinking.assign(text=texts).duplicated(["rollout_id", "text"])),
-        "false_verdict_frac": float(is_false.sum()) / len(thinking) if len(claims) else None,
+        "false_positive_frac": _mean(is_claimed[~is_hit]),
+        "false_negative_frac": _mean(~is_claimed[is_hit]),
+        "judge_agreement_frac": _mean((judged["judge_score"] >= 0.5) == (judged["verdict"] == Verdict.CORRECT)),
         "noise_frac": noise_frac(gains["progress"], gains["stderr"]),
     }
 
@@ -220,8 +182,9 @@ def noise_frac(progress: pd.Series, stderr: pd.Series) -> float | None:
 def points(rows: pd.DataFrame, name: str, settings: params.Evaluate) -> list[Point]:
     """Mean over problems of a column by `segment_index`, each problem weighing the same; nulls left out."""
     known = rows.astype({name: float}).dropna(subset=name)
+    asked = settings.num_resamples, settings.confidence, settings.seed
     return [
-        Point(index, **_interval(part.groupby("problem_id")[name].mean(), name, settings), num_rollouts=len(part))
+        Point(index, *bootstrap(part.groupby("problem_id")[name].mean().to_numpy(), *asked), num_rollouts=len(part))
         for index, part in known.groupby("segment_index")
     ]
 
@@ -244,13 +207,6 @@ def read_excerpts(problems: Path, rounds_dir: Path, policies_dir: Path, settings
     chosen = choose(data.gains, problem_of, settings.report.num_rollouts)
     renderer = Renderer.of_policy(policies_dir / settings.rounds[name].parent)
     return list(excerpts(chosen, *data, asked, renderer))
-
-
-def _interval(values: pd.Series, where: str, settings: params.Evaluate) -> dict[str, float]:
-    if values.isna().all():
-        raise BadInput(f"{where}: the verifier failed on every answer; see column verdict of grades")
-    estimate = bootstrap(values.to_numpy(float), settings.num_resamples, settings.confidence, settings.seed)
-    return {name: round(value, 4) + 0.0 for name, value in estimate._asdict().items()}
 
 
 def _field(metrics: Mapping[str, Any], path: Path, *keys: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.contracts import params, tables
+from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
@@ -64,7 +64,7 @@ def main(
     facts.write(rollouts)
 
 
-def draw_problems(problems: Sequence[Problem], settings: params.Rollout, seed: int) -> list[Problem]:
+def draw_problems(problems: Sequence[Problem], settings: recipe_params.Rollout, seed: int) -> list[Problem]:
     """`num_problems` of the wanted difficulties, without replacement.
 
     Raises:
@@ -81,7 +81,11 @@ def draw_problems(problems: Sequence[Problem], settings: params.Rollout, seed: i
 
 
 def plan(
-    round_id: str, entry: params.Round, settings: params.Rollout, problems: Sequence[Problem], renderer: Renderer
+    round_id: str,
+    entry: recipe_params.Round,
+    settings: recipe_params.Rollout,
+    problems: Sequence[Problem],
+    renderer: Renderer,
 ) -> Iterator[dict[str, Any]]:
     """What is known of each rollout before it is sampled."""
     for problem in problems:
@@ -103,7 +107,7 @@ def sample(
     sampler: Sampler,
     work: Sequence[dict[str, Any]],
     answering: Answering,
-    settings: params.Rollout,
+    settings: recipe_params.Rollout,
     unfinished: Path,
 ) -> list[dict[str, Any]]:
     """Sample the shards that are not yet in `unfinished`; all rows of all shards."""

@@ -1,13 +1,15 @@
 """Judge every rollout, cut it into segments, and judge the attempt inside each.
 
-Reads   rollouts, problems, the policy's tokenizer; params.yaml `task`.
+Reads   rollouts, problems, the policy's tokenizer, the round's judge; params.yaml `task`, the recipe's `segments`.
 Writes  scores, one row per rollout; segments, one row per segment, tiling the completion.
 Method  Only what follows the cue is judged as the answer, never the thinking. Verifiers run in killable workers: a
-        hang or a crash is a verdict without a reward, not a zero.
+        hang or a crash is a verdict without a reward, not a zero. Of a generative judge's score the reward is the
+        decision, 1 from 0.5 on; the verdict stays the exact verifier's, so that the judge can be held against it.
+        Thinking that the task's markers do not cut (`fixed`, `cutpoint`) has segments of kind `other` without verdicts.
 
-Example: python -m stages.score --problems data/problems.parquet --tokenizer data/policies/r0/tokenizer.json \
-         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
-         --segments data/rounds/i1/segments.parquet
+Example: python -m stages.score --round-id i1 --problems data/problems.parquet --judge data/judges/exact \
+         --tokenizer data/policies/r0/tokenizer.json --rollouts data/rounds/i1/rollouts.parquet \
+         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,30 +17,37 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.contracts import params, tables
+import numpy as np
+
+from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.render import Renderer
-from stages.pure.segments import marker_boundaries
+from stages.engines.judging import rate
+from stages.pure.judgement import DECISION
+from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Format, Problem, closing_marker
-from stages.verifiers.isolated import Request, judge
+from stages.verifiers import isolated
+from stages.verifiers.isolated import Request
 from stages.verifiers.verdict import Verdict
 
-COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "num_thinking_tokens")
+COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "sampler_logprobs", "num_thinking_tokens")
 
 
 class Cut(NamedTuple):
-    """A completion's thinking segments as text, each with its token span; and the text of its answer."""
+    """The token span of each thinking segment, its text where it may hold an attempt, and the text of the answer."""
 
     spans: list[tuple[int, int]]
-    thoughts: list[str]
+    thoughts: list[str | None]
     answer: str
 
 
 def main(
+    round_id: str,
     problems: Path,
+    judge: Path,
     tokenizer: Path,
     rollouts: Path,
     scores: Path,
@@ -46,20 +55,23 @@ def main(
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Score the rollouts of one round."""
-    settings = params.load(params_file).task
+    everything = params.load(params_file)
+    how = everything.recipes[everything.rounds[round_id].recipe].segments
     facts = RunFacts("score")
-    form = load_format(settings)
+    form = load_format(everything.task)
     renderer = Renderer.of_policy(tokenizer)
     rows = tables.read(rollouts, tables.ROLLOUTS, COLUMNS).to_pylist()
     asked = find_problems(rows, read_problems(problems))
 
     with facts.phase("judging"):
-        cuts = [cut(row["completion_tokens"], row["num_thinking_tokens"], form, renderer) for row in rows]
+        cuts = [cut(row, how, form, renderer) for row in rows]
         requests = [Request(p, c.answer, is_attempt=False) for p, c in zip(asked, cuts, strict=True)]
-        requests += [Request(p, t, is_attempt=True) for p, c in zip(asked, cuts, strict=True) for t in c.thoughts]
-        judged = judge(settings, requests)
+        for problem, parts in zip(asked, cuts, strict=True):
+            requests += [Request(problem, text, is_attempt=True) for text in parts.thoughts if text is not None]
+        judged = isolated.judge(everything.task, requests)
+        found = rate("score", judge, [problem.prompt for problem in asked], [parts.answer for parts in cuts])
 
-    tables.write(scores, tables.SCORES, map(_score_row, rows, cuts, judged))
+    tables.write(scores, tables.SCORES, map(_score_row, rows, cuts, judged, found))
     attempts = iter(judged[len(rows) :])
     segment_rows = [row for r, c in zip(rows, cuts, strict=True) for row in _segment_rows(r, c, attempts, form)]
     tables.write(segments, tables.SEGMENTS, segment_rows)
@@ -83,21 +95,31 @@ def find_problems(rows: Sequence[Mapping[str, Any]], problems: Sequence[Problem]
     return [by_id[row["problem_id"]] for row in rows]
 
 
-def cut(tokens: Sequence[int], num_thinking_tokens: int, form: Format, renderer: Renderer) -> Cut:
-    """Cut a completion at the task's markers. The answer is what follows the cue, and empty where there is no cue."""
-    thinking = tokens[:num_thinking_tokens]
-    boundaries = marker_boundaries(thinking, [renderer.encode(marker) for marker in form.segment_ends])
+def cut(row: Mapping[str, Any], how: recipe_params.Segments, form: Format, renderer: Renderer) -> Cut:
+    """Cut a rollout's thinking. The answer is what follows the cue, and empty where there is no cue."""
+    tokens, num_thinking = row["completion_tokens"], row["num_thinking_tokens"]
+    thinking = tokens[:num_thinking]
+    if isinstance(how, recipe_params.FixedSegments):
+        boundaries = fixed_boundaries(num_thinking, how.num_tokens)
+    elif isinstance(how, recipe_params.CutpointSegments):
+        logprobs = np.array(row["sampler_logprobs"][:num_thinking])
+        boundaries = cutpoint_boundaries(logprobs, how.max_prob, how.min_tokens)
+    else:
+        boundaries = marker_boundaries(thinking, [renderer.encode(marker) for marker in form.segment_ends])
     spans = list(pairwise(boundaries))
-    answer = tokens[num_thinking_tokens + len(renderer.encode(form.cue)) :]
-    return Cut(spans, [renderer.decode(thinking[a:b]) for a, b in spans], renderer.decode(answer))
+    is_marked = isinstance(how, recipe_params.MarkerSegments)
+    thoughts = [renderer.decode(thinking[a:b]) if is_marked else None for a, b in spans]
+    answer = tokens[num_thinking + len(renderer.encode(form.cue)) :]
+    return Cut(spans, thoughts, renderer.decode(answer))
 
 
-def _score_row(row: Mapping[str, Any], cut: Cut, verdict: Verdict | None) -> dict[str, Any]:
+def _score_row(row: Mapping[str, Any], cut: Cut, verdict: Verdict | None, judge_score: float | None) -> dict[str, Any]:
     assert verdict is not None, "an answer always has a verdict"
     return {
         "rollout_id": row["rollout_id"],
         "verdict": verdict,
-        "reward": verdict.reward,
+        "reward": verdict.reward if judge_score is None else float(judge_score >= DECISION),
+        "judge_score": judge_score,
         "answer": cut.answer,
     }
 
@@ -108,14 +130,14 @@ def _segment_rows(
     """Rows of one rollout's segments: its thinking, then its answer where it has one."""
     num_tokens = len(row["completion_tokens"])
     for index, ((start, end), text) in enumerate(zip(cut.spans, cut.thoughts, strict=True)):
-        marker = closing_marker(text, form.segment_ends)
+        marker = None if text is None else closing_marker(text, form.segment_ends)
         yield {
             "rollout_id": row["rollout_id"],
             "segment_index": index,
             "kind": "other" if marker is None else "attempt",
             "start_token": start,
             "end_token": end,
-            "attempt_verdict": next(attempts),
+            "attempt_verdict": None if text is None else next(attempts),
             "self_verdict": form.self_verdicts.get(marker) if marker else None,
         }
     if row["num_thinking_tokens"] < num_tokens:

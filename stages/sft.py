@@ -1,48 +1,34 @@
-"""Train an initial policy on demonstrations, from random weights.
+"""Train an initial policy on demonstrations, from random weights or from an existing policy.
 
-Reads   problems, demos; params.yaml `inits.<init>`.
-Writes  a policy folder: safetensors weights, configuration, tokenizer.
-Method  Next-token loss on the completion only, weighted by what a token is: the policy's own verdicts are rare and
-        worth most. Batches are drawn without replacement by seed; the learning rate warms up, then falls by a cosine.
-        A checkpoint every few seconds makes a killed run go on where it stopped, to the same bytes.
+Reads   problems, demos; params.yaml `inits.<init>`, and the policy folder that its `model.checkpoint` may name.
+Writes  a policy folder: safetensors weights, configuration, tokenizer; metrics of the loss.
+Method  Next-token loss on the completion only (`stages.engines.imitation`), weighted by what a token is: the policy's
+        own verdicts are rare and worth most.
 
 Example: python -m stages.sft --init r0 --problems data/problems.parquet --demos data/demos/r0.parquet \
-         --policy data/policies/r0
+         --policy data/policies/r0 --metrics data/metrics/sft/r0.json
 """
 
-import math
-import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-import torch
+from transformers import PreTrainedModel
 
 from stages.contracts import params, tables
-from stages.contracts.errors import command
+from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
-from stages.contracts.progress import Progress
+from stages.contracts.init_params import Checkpoint, Init, LossWeights
+from stages.contracts.params import Params
 from stages.contracts.publish import atomic, scratch, write_json
-from stages.contracts.render import Renderer
+from stages.contracts.render import BOS, Renderer
+from stages.engines import imitation
 from stages.engines.device import exclusive_device
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.imitation import Example
+from stages.engines.policy import checkpoint_renderer, load_checkpoint, new_policy, save_policy
 from stages.engines.trainer import Trainer, use_threads
-from stages.pure.losses import token_logprobs, weighted_nll
-from stages.pure.packing import pack, pack_mask, pack_positions
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Format
-
-CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
-
-
-class Example(NamedTuple):
-    """Prompt, completion and end-of-text tokens, and the loss weight of each token as a target."""
-
-    tokens: list[int]
-    weights: list[float]
 
 
 def main(
@@ -62,38 +48,91 @@ def main(
     shown = tables.read(demos, tables.DEMOS)
     prompts = {p.problem_id: p.prompt for p in read_problems(problems, split="train")}
     texts = shown["text"].to_pylist()
-    renderer = Renderer(form.tokenizer([*prompts.values(), *texts]))
+    renderer = load_renderer(settings, form, [*prompts.values(), *texts])
     asked = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
     examples = render(form, renderer, asked, texts, settings.sft.loss_weights)
+    num_prompt_tokens = max(len(renderer.encode(prompt)) for prompt in prompts.values())
     use_threads()
 
+    inputs = [problems, demos, *([Path(settings.model.checkpoint)] if isinstance(settings.model, Checkpoint) else [])]
     with (
         exclusive_device("sft"),
-        scratch(scratch_root, f"sft-{init}", settings.model_dump(), [problems, demos]) as unfinished,
+        scratch(scratch_root, f"sft-{init}", settings.model_dump(), inputs) as unfinished,
     ):
-        model = new_policy(settings.model, renderer, form.token_values, settings.seed)
+        model = load_model(settings, form, renderer)
+        needed = max(num_prompt_tokens + longest_completion(everything, init), *(len(e.tokens) for e in examples))
+        need_positions(init, getattr(model.config, "max_position_embeddings", None), needed)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
-            train(trainer, examples, settings.sft, settings.seed, unfinished)
+            imitation.train("sft", trainer, examples, settings.sft, settings.seed, unfinished)
         with atomic(policy) as beside:
             save_policy(model, renderer, beside)
-        write_json(metrics, summary(trainer.history))
+        write_json(metrics, imitation.summary(trainer.history))
     facts.count(num_tokens=sum(len(e.tokens) for e in examples) * settings.sft.epochs)
     facts.write(policy)
 
 
-def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The loss curve in about 100 points, each the mean of the steps around it, and where it ended."""
-    losses = [record["loss"] for record in history]
-    points = np.array_split(losses, min(100, len(losses)))
-    curve = [round(float(point.mean()), 6) for point in points]
-    return {"num_steps": len(losses), "final_loss": curve[-1], "loss_curve": curve}
+def load_renderer(settings: Init, form: Format, texts: Sequence[str]) -> Renderer:
+    """The task's own tokenizer for a new policy; an existing one brings its own.
+
+    Raises:
+        BadInput: the existing one cannot write this task's texts, or not the cue in one token.
+    """
+    if not isinstance(settings.model, Checkpoint):
+        return Renderer(form.tokenizer(texts))
+    renderer = checkpoint_renderer(settings.model)
+    lost = lost_words(renderer, [*form.segment_ends, *(word for text in texts for word in text.split())])
+    if lost:
+        raise BadInput(
+            f"checkpoint {settings.model.checkpoint}: its tokenizer gives {len(lost)} word(s) of this task back as "
+            f"something else; first {lost[0]!r}; start from a policy of this task, or give the init a model's shape"
+        )
+    renderer.token(form.cue)
+    return renderer
+
+
+def load_model(settings: Init, form: Format, renderer: Renderer) -> PreTrainedModel:
+    """What training starts from: random weights, or those of an existing policy."""
+    if isinstance(settings.model, Checkpoint):
+        return load_checkpoint(settings.model, renderer)
+    return new_policy(settings.model, renderer, form.token_values, settings.seed)
+
+
+def lost_words(renderer: Renderer, words: Iterable[str]) -> list[str]:
+    """Words that do not come back as they were written, sorted."""
+    return sorted(word for word in set(words) if renderer.decode(renderer.encode(word)) != word.removeprefix(BOS))
+
+
+def longest_completion(everything: Params, init: str) -> int:
+    """Tokens behind a prompt, at most: thinking, cue and answer of the exam, and of the rounds that begin at `init`."""
+    rounds = [entry for name, entry in everything.rounds.items() if init in everything.ancestors(name)]
+    rollouts = [everything.recipes[entry.recipe].rollout for entry in rounds]
+    exam = everything.exam
+    lengths = [(exam.budgets_tokens[-1], exam.answer_tokens), *((r.budget_tokens, r.answer_tokens) for r in rollouts)]
+    return max(budget + 1 + answer for budget, answer in lengths)
+
+
+def need_positions(init: str, max_positions: int | None, num_tokens: int) -> None:
+    """Refuse a policy too short for what it will be asked; one without a limit of its own has None.
+
+    Raises:
+        BadInput: its positions are fewer than `num_tokens`.
+    """
+    if max_positions is not None and max_positions < num_tokens:
+        raise BadInput(
+            f"init {init}: a policy of {max_positions} positions cannot hold the {num_tokens} tokens of its longest "
+            f"prompt and completion; lower the budgets in params.yaml, or start from a longer model"
+        )
 
 
 def render(
-    form: Format, renderer: Renderer, prompts: Sequence[str], texts: Sequence[str], weights: params.LossWeights
+    form: Format, renderer: Renderer, prompts: Sequence[str], texts: Sequence[str], weights: LossWeights
 ) -> list[Example]:
-    """Tokens and loss weights of each demonstration; prompt tokens weigh nothing."""
+    """Tokens and loss weights of each demonstration; prompt tokens weigh nothing.
+
+    The cue weighs as an attempt does: where it stands another attempt could begin, and a choice between tokens of
+    different weights is learnt at the wrong odds.
+    """
     verdicts = {token for word in form.self_verdicts for token in renderer.encode(word)}
     examples = []
     for prompt, text in zip(prompts, texts, strict=True):
@@ -104,76 +143,10 @@ def render(
         examples.append(
             Example(
                 [*asked, *thought, *answered],
-                [0.0] * len(asked) + thought_weights + [weights.answer] * len(answered),
+                [0.0] * len(asked) + thought_weights + [weights.attempt] + [weights.answer] * (len(answered) - 1),
             )
         )
     return examples
-
-
-def batches(lengths: Sequence[int], batch_tokens: int, epochs: int, seed: int) -> list[list[int]]:
-    """Row indices of each step: every row once an epoch, in an order drawn from `seed`."""
-    steps: list[list[int]] = []
-    for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
-        ends = np.cumsum(np.array(lengths)[order])
-        cuts = np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens))
-        steps += [part.tolist() for part in np.split(order, cuts)]
-    return [step for step in steps if step]
-
-
-def learning_rate_scale(step: int, num_steps: int, settings: params.Sft) -> float:
-    """Linear warm-up, then a cosine down to `final_learning_rate_frac`."""
-    warmup = max(1, round(settings.warmup_frac * num_steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, num_steps - warmup)
-    floor = settings.final_learning_rate_frac
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def train(trainer: Trainer, examples: Sequence[Example], settings: params.Sft, seed: int, unfinished: Path) -> None:
-    """Take all steps that are left."""
-    lengths = [len(example.tokens) for example in examples]
-    steps = batches(lengths, settings.batch_tokens, settings.epochs, seed)
-    trainer.resume(unfinished)
-    done = sum(lengths[row] for rows in steps[: trainer.num_steps] for row in rows)
-    period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
-    saved = time.monotonic()
-    with Progress("sft", settings.epochs * sum(lengths), unit="tok", done=done) as progress:
-        for rows in steps[trainer.num_steps :]:
-            loss = batch_loss(trainer, [examples[row] for row in rows], settings)
-            trainer.step([loss], learning_rate_scale(trainer.num_steps, len(steps), settings))
-            num_tokens = sum(lengths[row] for row in rows)
-            progress.add(num_tokens)
-            progress.tokens(num_tokens)
-            if time.monotonic() - saved > period:
-                trainer.save(unfinished)
-                saved = time.monotonic()
-
-
-def batch_loss(trainer: Trainer, batch: Sequence[Example], settings: params.Sft) -> torch.Tensor:
-    """Weighted mean next-token loss of one batch, nats; its examples are packed end to end into rows."""
-    device = trainer.model.device
-    lengths = [len(example.tokens) for example in batch]
-    rows = pack(lengths, settings.row_tokens)
-    width = max(settings.row_tokens, *lengths)
-    tokens = torch.zeros(len(rows), width, dtype=torch.long)
-    weights = torch.zeros(len(rows), width)
-    for row, items in enumerate(rows):
-        laid = [token for item in items for token in batch[item].tokens]
-        tokens[row, : len(laid)] = torch.tensor(laid)
-        weights[row, : len(laid)] = torch.tensor([weight for item in items for weight in batch[item].weights])
-    spans = [[lengths[item] for item in items] for items in rows]
-    mask = np.stack([pack_mask(span, width) for span in spans])
-    positions = np.stack([pack_positions(span, width) for span in spans])
-    logits = trainer.model(
-        input_ids=tokens.to(device),
-        attention_mask=torch.from_numpy(mask).unsqueeze(1).to(device),
-        position_ids=torch.from_numpy(positions).to(device),
-        use_cache=False,
-    ).logits
-    loss = weighted_nll(token_logprobs(logits[:, :-1], tokens[:, 1:].to(device)), weights[:, 1:].to(device))
-    return loss / weights.sum()
 
 
 if __name__ == "__main__":

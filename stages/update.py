@@ -1,29 +1,32 @@
 """Update the policy on a validated round.
 
-Reads   policy, rollouts, scores, segments, gains, the round's validation; params.yaml `rounds.<round>` and its
-        recipe's `update`.
+Reads   policy, rollouts, scores, segments, gains, the round's validation; the reference policy, where the recipe holds
+        the new one near it; params.yaml `rounds.<round>` and its recipe's `update`, `rollout.temperature` and
+        `rollout.budget_tokens`.
 Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the update, and of
         each step, to plot.
-Method  An advantage per token from outcome and progress (`stages.pure.credit`), PPO clip against the sampler's own
-        log-probabilities (`stages.pure.losses`), mean over the tokens of a minibatch. Trained ids are the sampled
-        ids; forced tokens are context, never targets. Checkpoints make a killed run go on, to the same bytes.
+Method  An advantage per token by the recipe's objective (`stages.pure.objectives`, from outcome and the credit of
+        segments, `stages.pure.credit`), then the recipe's loss over minibatches (`stages.engines.policy_loss`). Trained
+        ids are the sampled ids; forced tokens are context, never targets. Checkpoints make a killed run go on, to the
+        same bytes.
 
-Example: python -m stages.update --round-id i1 --policy data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
-         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
-         --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json \
-         --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet --metrics data/metrics/updates/i1.json \
+Example: python -m stages.update --round-id i1 --policy data/policies/r0 --reference data/policies/r0 \
+         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
+         --segments data/rounds/i1/segments.parquet --gains data/rounds/i1/gains.parquet \
+         --validation data/rounds/i1/validation.json --next-policy data/policies/i1 \
+         --ledger data/rounds/i1/ledger.parquet --metrics data/metrics/updates/i1.json \
          --steps data/metrics/curves/updates/i1.json
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from transformers import PreTrainedModel
 
-from stages.contracts import params, tables
+from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
@@ -31,34 +34,25 @@ from stages.contracts.publish import atomic, read_json, scratch, write_json
 from stages.contracts.render import Renderer
 from stages.engines.device import exclusive_device
 from stages.engines.policy import load_policy, save_policy
+from stages.engines.policy_loss import Example, PolicyLoss
 from stages.engines.trainer import Trainer, use_threads
-from stages.pure import credit
-from stages.pure.accounting import Status, statuses
-from stages.pure.losses import entropy, ppo_clip, token_logprobs
-from stages.pure.packing import micro_batches, pad
+from stages.pure import credit, objectives
+from stages.pure.accounting import Status, credit_share, statuses, verdict_rates
+from stages.pure.objectives import Parts, Segments, TokenParts
 from stages.pure.seeds import derive_seed
+from stages.verifiers.verdict import Verdict
 
 Columns = dict[str, list[Any]]
-
-
-class Example(NamedTuple):
-    """One rollout to train on: its tokens, and for each completion token log-probability, advantage, is it a target."""
-
-    prompt_tokens: list[int]
-    completion_tokens: list[int]
-    sampler_logprobs: np.ndarray
-    advantages: np.ndarray
-    is_target: np.ndarray
-
-    @property
-    def num_tokens(self) -> int:
-        """Prompt and completion."""
-        return len(self.prompt_tokens) + len(self.completion_tokens)
+AVERAGED = (
+    *("clip_frac", "kl_nats", "grad_norm", "reference_kl_nats"),
+    *("importance_mean", "importance_ess_frac", "importance_clipped_frac"),
+)
 
 
 def main(
     round_id: str,
     policy: Path,
+    reference: Path,
     rollouts: Path,
     scores: Path,
     segments: Path,
@@ -79,12 +73,13 @@ def main(
     if read_json(validation).get("success") is not True:
         raise BadInput(f"{validation} does not say success; run `dvc repro validate@{round_id}` and mend what it names")
     sampled = tables.read(rollouts, tables.ROLLOUTS).to_pydict()
-    scored = tables.read(scores, tables.SCORES, ["rollout_id", "reward"]).to_pydict()
+    rewards = floats(tables.read(scores, tables.SCORES, ["rollout_id", "reward"]).to_pydict()["reward"])
     cut = tables.read(segments, tables.SEGMENTS).to_pydict()
-    gained = tables.read(gains, tables.GAINS, ["rollout_id", "segment_index", "progress"]).to_pydict()
-    rewards = floats(scored["reward"])
-    advantages = token_advantages(sampled, rewards, cut, gained, recipe.update)
-    examples, rows = assemble(sampled, rewards, advantages, recipe.update.mask_truncated)
+    gained = tables.read(gains, tables.GAINS, ["rollout_id", "segment_index", recipe.update.gain]).to_pydict()
+    known = known_segments(sampled, cut, gained, recipe.update.gain)
+    need_attempts(known, entry.recipe, recipe.update.objective)
+    parts = token_parts(sampled, rewards, known, recipe)
+    examples, rows = assemble(sampled, rewards, parts, recipe.update)
     if not examples:
         raise BadInput(
             f"{rollouts}: no rollout of {len(rows)} has anything to learn from (statuses {count_statuses(rows)}); "
@@ -92,20 +87,17 @@ def main(
         )
     use_threads()
 
-    inputs = [policy, rollouts, scores, segments, gains]
-    with (
-        exclusive_device("update"),
-        scratch(scratch_root, f"update-{round_id}", [entry.model_dump(), recipe.model_dump()], inputs) as unfinished,
-    ):
-        renderer = Renderer.of_policy(policy)
+    anchors = [reference] if recipe.update.kl_coefficient else []
+    settings, inputs = [entry.model_dump(), recipe.model_dump()], [policy, *anchors, rollouts, scores, segments, gains]
+    with exclusive_device("update"), scratch(scratch_root, f"update-{round_id}", settings, inputs) as unfinished:
         trainer = Trainer(load_policy(policy), recipe.update.optimizer)
         with facts.phase("training"):
-            train(trainer, examples, recipe, entry.seed, renderer.pad_token, unfinished)
-        write_json(metrics, summary(rows, trainer.history))
+            train(trainer, examples, recipe, load_policy(reference) if anchors else None, entry.seed, unfinished)
+        write_json(metrics, {**summary(rows, trainer.history), **composition(cut, known, parts, rows)})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         tables.write(ledger, tables.LEDGER, rows)
         with atomic(next_policy) as beside:
-            save_policy(trainer.model, renderer, beside)
+            save_policy(trainer.model, Renderer.of_policy(policy), beside)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * recipe.update.epochs)
     facts.write(next_policy)
 
@@ -115,57 +107,117 @@ def floats(values: Sequence[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def token_advantages(
-    sampled: Columns, rewards: np.ndarray, cut: Columns, gained: Columns, settings: params.Update
-) -> list[np.ndarray]:
-    """An advantage for every completion token of every rollout, by the recipe's objective."""
+def groups_of(sampled: Columns) -> np.ndarray:
+    """Each rollout's group, by number: the rollouts of one problem."""
+    return np.unique(sampled["problem_id"], return_inverse=True)[1]
+
+
+def known_segments(sampled: Columns, cut: Columns, gained: Columns, gain: str) -> Segments:
+    """The segments as arrays, each with its gain and the grades that its verdicts give."""
     row_of = {rollout_id: row for row, rollout_id in enumerate(sampled["rollout_id"])}
-    _, groups = np.unique(sampled["problem_id"], return_inverse=True)
-    outcome = credit.group_normalized(rewards, groups, settings.normalize_by_std, settings.std_epsilon)
-    rollout_of_segment = np.array([row_of[rollout_id] for rollout_id in cut["rollout_id"]], dtype=int)
-    is_answer = np.array(cut["kind"]) == "answer"
-    earned = np.zeros(len(is_answer))
-    if settings.objective == "information":
-        progress = dict(
-            zip(
-                zip(gained["rollout_id"], gained["segment_index"], strict=True), floats(gained["progress"]), strict=True
-            )
+    rollout = np.array([row_of[rollout_id] for rollout_id in cut["rollout_id"]], dtype=int)
+    gains = dict(zip(zip(gained["rollout_id"], gained["segment_index"], strict=True), gained[gain], strict=True))
+    grades = floats([None if verdict is None else Verdict(verdict).reward for verdict in cut["attempt_verdict"]])
+    claims = floats(cut["self_verdict"])
+    return Segments(
+        rollout=rollout,
+        group=groups_of(sampled)[rollout],
+        start_tokens=np.array(cut["start_token"], dtype=int),
+        end_tokens=np.array(cut["end_token"], dtype=int),
+        gain=floats([gains.get(key) for key in zip(cut["rollout_id"], cut["segment_index"], strict=True)]),
+        is_attempt=np.array([verdict is not None for verdict in cut["attempt_verdict"]], dtype=bool),
+        attempt_grade=grades,
+        verdict_grade=np.where(np.isnan(claims) | np.isnan(grades), np.nan, claims == grades),
+    )
+
+
+def need_attempts(segments: Segments, recipe_name: str, objective: str) -> None:
+    """Refuse an objective that grades attempts where nothing is known of any.
+
+    Raises:
+        BadInput: no segment has an attempt verdict.
+    """
+    if objective in ("process", "self_correction") and not segments.is_attempt.any():
+        raise BadInput(
+            f"recipe {recipe_name}: objective {objective} grades attempts, and none of {len(segments.rollout)} "
+            "segment(s) has an attempt verdict; cut segments by marker on a task that marks its attempts, or choose "
+            "another objective"
         )
-        keys = zip(cut["rollout_id"], cut["segment_index"], strict=True)
-        per_segment = np.array([progress.get(key, np.nan) for key in keys])
-        earned = credit.myopic(per_segment, groups[rollout_of_segment], settings.credit_baseline)
-    by_segment = credit.segment_advantages(outcome, earned, rollout_of_segment, is_answer, settings.alpha)
-    advantages = [np.zeros(len(tokens)) for tokens in sampled["completion_tokens"]]
-    for row, start, end, value in zip(
-        rollout_of_segment, cut["start_token"], cut["end_token"], by_segment, strict=True
-    ):
-        advantages[row][start:end] = value
-    return advantages
+
+
+def segment_parts(
+    sampled: Columns, rewards: np.ndarray, segments: Segments, settings: recipe_params.Update, budget_tokens: int
+) -> Parts:
+    """Each segment's advantage by the recipe's objective."""
+    groups, thinking = groups_of(sampled), np.array(sampled["num_thinking_tokens"])
+    scale = partial(
+        credit.group_scaled,
+        baseline=settings.credit_baseline,
+        normalize_by_std=settings.normalize_credit_by_std,
+        std_epsilon=settings.std_epsilon,
+    )
+    penalty = settings.length_penalty
+    paid = credit.length_penalized(rewards, thinking, budget_tokens, penalty) if penalty else rewards
+    outcome = credit.group_normalized(paid, groups, settings.normalize_by_std, settings.std_epsilon)
+    discount = _given({"myopic": 0.0, "to_go": 1.0, "discounted": settings.credit_discount}[settings.credit])
+    match settings.objective:
+        case "outcome":
+            return objectives.outcome_only(outcome, segments, settings.alpha)
+        case "information":
+            return objectives.information(outcome, segments, settings.alpha, discount, scale)
+        case "regret":
+            per_token = _given(settings.credit_discount)
+            return objectives.regret(outcome, segments, settings.alpha, per_token, discount, scale)
+        case "process":
+            return objectives.process(outcome, segments, settings.alpha, discount, scale)
+        case "self_correction":
+            if settings.correction_stage == 1:
+                return objectives.correction_start(outcome, segments)
+            return objectives.correction(outcome, rewards, groups, segments, settings.alpha, scale)
+        case "offline":
+            progress = objectives.progress_per_token(segments, thinking)
+            is_kept = objectives.imitated(rewards, groups, progress, _given(settings.keep_frac))
+            return objectives.imitation(is_kept, rewards, segments)
+
+
+def token_parts(sampled: Columns, rewards: np.ndarray, segments: Segments, recipe: recipe_params.Recipe) -> TokenParts:
+    """What the objective gives to segments, laid on their tokens."""
+    parts = segment_parts(sampled, rewards, segments, recipe.update, recipe.rollout.budget_tokens)
+    is_anchored = np.ones(len(segments.rollout), dtype=bool)
+    if recipe.update.correction_stage == 1:
+        is_anchored = objectives.within_first_attempt(segments.is_attempt, segments.rollout)
+    lengths = [len(tokens) for tokens in sampled["completion_tokens"]]
+    return objectives.on_tokens(parts, is_anchored, segments, sampled["forced_start"], sampled["forced_end"], lengths)
 
 
 def assemble(
-    sampled: Columns, rewards: np.ndarray, advantages: Sequence[np.ndarray], mask_truncated: bool
+    sampled: Columns, rewards: np.ndarray, parts: TokenParts, settings: recipe_params.Update
 ) -> tuple[list[Example], list[dict[str, Any]]]:
     """The rollouts to train on, and the ledger of all of them."""
-    is_truncated = np.array(sampled["finish_reason"]) == "length"
-    largest = np.array([np.abs(values).max(initial=0.0) for values in advantages])
+    advantages = [outcome + earned for outcome, earned in zip(parts.outcome, parts.credit, strict=True)]
+    is_filtered = credit.is_one_outcome(rewards, groups_of(sampled)) & (settings.filter_groups == "one_outcome")
+    is_zero = np.array([not values.any() for values in advantages])
+    found = statuses(
+        np.isnan(rewards),
+        (np.array(sampled["finish_reason"]) == "length") & settings.mask_truncated,
+        is_filtered,
+        is_zero & (settings.kl_coefficient is None) & (settings.entropy_coefficient is None),
+    )
     examples, rows = [], []
-    for row, status in enumerate(statuses(rewards, is_truncated, largest, mask_truncated)):
-        tokens = sampled["completion_tokens"][row]
-        is_target = np.ones(len(tokens), dtype=bool)
-        is_target[sampled["forced_start"][row] : sampled["forced_end"][row]] = False
+    for row, (status, is_target) in enumerate(zip(found, parts.is_target, strict=True)):
         num_sampled = int(is_target.sum())
         is_trained = status is Status.TRAINED
         if is_trained:
+            prompt, tokens = sampled["prompt_tokens"][row], sampled["completion_tokens"][row]
             logprobs = np.array(sampled["sampler_logprobs"][row])
-            examples.append(Example(sampled["prompt_tokens"][row], tokens, logprobs, advantages[row], is_target))
+            examples.append(Example(prompt, tokens, logprobs, advantages[row], is_target, parts.is_anchored[row]))
         rows.append(
             {
                 "rollout_id": sampled["rollout_id"][row],
                 "problem_id": sampled["problem_id"][row],
                 "status": status,
                 "num_trained_tokens": num_sampled if is_trained else 0,
-                "num_forced_tokens": len(tokens) - num_sampled,
+                "num_forced_tokens": len(is_target) - num_sampled,
                 "num_untrained_tokens": 0 if is_trained else num_sampled,
                 "mean_advantage": float(advantages[row][is_target].mean()) if is_trained else 0.0,
             }
@@ -179,23 +231,30 @@ def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def train(
-    trainer: Trainer, examples: Sequence[Example], recipe: params.Recipe, seed: int, pad_token: int, unfinished: Path
+    trainer: Trainer,
+    examples: Sequence[Example],
+    recipe: recipe_params.Recipe,
+    reference: PreTrainedModel | None,
+    seed: int,
+    unfinished: Path,
 ) -> None:
     """Take all optimizer steps that are left, a checkpoint after each."""
+    loss = PolicyLoss(recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, reference)
+    prepared = loss.prepare(trainer.model, examples)  # of the parent policy: a checkpoint is further on
     steps = minibatches(len(examples), recipe.update, seed)
     trainer.resume(unfinished)
     done = sum(map(len, steps[: trainer.num_steps]))
     with Progress("update", sum(map(len, steps)), unit="rollout", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
-            batch = [examples[row] for row in rows]
             watched: dict[str, float] = {}
-            record = trainer.step(losses(trainer, batch, recipe, pad_token, watched, progress))
+            batch = [prepared[row] for row in rows]
+            record = trainer.step(loss.minibatch(trainer.model, batch, watched, progress.tokens))
             record.update(watched)
             trainer.save(unfinished)
             progress.add(len(rows))
 
 
-def minibatches(num_examples: int, settings: params.Update, seed: int) -> list[list[int]]:
+def minibatches(num_examples: int, settings: recipe_params.Update, seed: int) -> list[list[int]]:
     """Example indices of each step: every example once an epoch, in an order drawn from the round's seed."""
     steps = []
     for epoch in range(settings.epochs):
@@ -204,69 +263,37 @@ def minibatches(num_examples: int, settings: params.Update, seed: int) -> list[l
     return steps
 
 
-def losses(
-    trainer: Trainer,
-    batch: Sequence[Example],
-    recipe: params.Recipe,
-    pad_token: int,
-    watched: dict[str, float],
-    progress: Progress,
-) -> Iterator[Tensor]:
-    """Each micro-batch's share of the minibatch loss; `watched` gathers what to look at beside it."""
-    settings, device = recipe.update, trainer.model.device
-    num_targets = sum(int(example.is_target.sum()) for example in batch)
-    sums = dict.fromkeys(("clip_frac", "mean_ratio", "kl_nats", "entropy_nats"), 0.0)
-    largest = 0.0
-    for rows in micro_batches([example.num_tokens for example in batch], settings.micro_batch_tokens):
-        part = [batch[row] for row in rows]
-        tokens = pad([[*e.prompt_tokens, *e.completion_tokens] for e in part], pad_token).to(device)
-        behaviour, advantages, mask = (_align(part, name, tokens.shape[1]).to(device) for name in Example._fields[2:])
-        logits = trainer.model(input_ids=tokens[:, :-1], use_cache=False).logits
-        logprobs = token_logprobs(logits, tokens[:, 1:], recipe.rollout.temperature)
-        terms = ppo_clip(logprobs, behaviour, advantages, mask.bool(), settings.clip_low, settings.clip_high)
-        with torch.no_grad():
-            spread = entropy(logits / recipe.rollout.temperature)
-            largest = max(largest, float(((logprobs - behaviour) * mask).abs().max()))
-        for name, value in (
-            ("clip_frac", terms.clipped),
-            ("mean_ratio", terms.ratio),
-            ("kl_nats", terms.kl_nats),
-            ("entropy_nats", (spread * mask).sum()),
-        ):
-            sums[name] += float(value)
-        progress.tokens(sum(example.num_tokens for example in part))
-        yield terms.loss / num_targets
-    watched.update({name: value / num_targets for name, value in sums.items()})
-    watched["max_logprob_difference_nats"] = largest
-
-
 def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Token counts by what became of them, and the course of the update."""
+    """Token counts by what became of them, and the course of the update; some is only watched under some recipes."""
     by_status = {
         status: sum(row["num_untrained_tokens"] for row in rows if row["status"] == status) for status in Status
     }
     by_status[Status.TRAINED] = sum(row["num_trained_tokens"] for row in rows)
     first, last = history[0], history[-1]
+    averages = {name: float(np.mean([record[name] for record in history])) for name in AVERAGED if name in first}
     return {
         "tokens": {**by_status, "forced": sum(row["num_forced_tokens"] for row in rows)},
         "num_steps": len(history),
         "entropy_nats": {"first": first["entropy_nats"], "last": last["entropy_nats"]},
         "max_logprob_difference_nats": first["max_logprob_difference_nats"],
-        "mean_clip_frac": float(np.mean([record["clip_frac"] for record in history])),
-        "mean_kl_nats": float(np.mean([record["kl_nats"] for record in history])),
-        "mean_grad_norm": float(np.mean([record["grad_norm"] for record in history])),
+        **{f"mean_{name.removesuffix('_mean')}": value for name, value in averages.items()},
     }
 
 
-def _align(batch: Sequence[Example], name: str, width: int) -> Tensor:
-    """A completion's per-token values, placed where the model predicts those tokens."""
-    values = torch.zeros(len(batch), width - 1)
-    for row, example in enumerate(batch):
-        start = len(example.prompt_tokens) - 1
-        values[row, start : start + len(example.completion_tokens)] = torch.as_tensor(
-            getattr(example, name), dtype=torch.float32
-        )
-    return values
+def composition(cut: Columns, segments: Segments, parts: TokenParts, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What was learnt from: credit's share of the trained tokens' advantages; how true the policy's verdicts are."""
+    trained = [row for row, entry in enumerate(rows) if entry["status"] == Status.TRAINED]
+    outcome, earned = ([part[row][parts.is_target[row]] for row in trained] for part in (parts.outcome, parts.credit))
+    return {
+        "mean_credit_frac": credit_share(outcome, earned),
+        "verdicts": verdict_rates(floats(cut["self_verdict"]), segments.attempt_grade)._asdict(),
+    }
+
+
+def _given(number: float | None) -> float:
+    """A number that params.yaml cannot leave out where it is asked for."""
+    assert number is not None
+    return number
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stages.contracts import params, tables
+from stages.contracts import params, recipe_params, tables
 from stages.contracts.checks import Premises, check_frames
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.publish import atomic, write_json
 from stages.contracts.render import Renderer
+from stages.pure.judgement import DECISION
 from stages.tasks.formats import load_format
 from stages.verifiers.verdict import Verdict
 
@@ -92,7 +93,10 @@ def main(
     with facts.phase("framing"):
         round_tables = {name: tables.read(path, tables.TABLES[name]) for name, path in paths.items()}
         rewards = {verdict.value: verdict.reward for verdict in Verdict}
-        frames = check_frames(round_tables, Premises(round_id, renderer, cue_tokens, rewards))
+        entry = settings.rounds[round_id]
+        decision = None if entry.judge == params.EXACT else DECISION
+        probe = settings.recipes[entry.recipe].probe
+        frames = check_frames(round_tables, Premises(round_id, renderer, cue_tokens, rewards, decision, probe))
     with facts.phase("validating"):
         results = run_suites(frames, suite_parameters(settings, round_id, renderer, len(cue_tokens)))
         found = {name: outcomes(result) for name, result in results.items()}
@@ -115,8 +119,8 @@ def suite_parameters(settings: params.Params, round_id: str, renderer: Renderer,
     """What the suites name {"$PARAMETER": …}."""
     entry = settings.rounds[round_id]
     recipe = settings.recipes[entry.recipe]
-    rollout, probe = recipe.rollout, recipe.probe
-    num_probes = probe.num_probes if isinstance(probe, params.ForcedAnswer) else None
+    rollout = recipe.rollout
+    min_num_probes, max_num_probes = num_probes(recipe.probe)
     return {
         "task_names": [settings.task.name],
         "policy_ids": [entry.parent],
@@ -129,10 +133,25 @@ def suite_parameters(settings: params.Params, round_id: str, renderer: Renderer,
         "max_completion_tokens": rollout.budget_tokens + num_cue_tokens + rollout.answer_tokens,
         "max_token": renderer.vocabulary_size - 1,
         "verdicts": [verdict.value for verdict in Verdict],
-        "estimators": [probe.estimator],
-        "min_num_probes": num_probes or 1,
-        "max_num_probes": num_probes,
+        "estimators": [recipe.probe.estimator],
+        "min_num_probes": min_num_probes,
+        "max_num_probes": max_num_probes,
     }
+
+
+def num_probes(probe: recipe_params.Probe) -> tuple[int, int | None]:
+    """Fewest and most answers that a boundary may have; None where there is no bound."""
+    match probe:
+        case recipe_params.Critic():
+            return 0, 0
+        case recipe_params.AnswerLikelihood():
+            return 1, 1
+        case recipe_params.SetLikelihood():
+            return 1, None
+        case recipe_params.ForcedAnswer(adaptive=recipe_params.AdaptiveProbes(max_probes=most)):
+            return probe.num_probes, most
+        case _:
+            return probe.num_probes, probe.num_probes
 
 
 def read_suite(table: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The page and the comparisons: right numbers, equal bytes, hostile text kept as text, and a real browser at peace."""
+"""The page: right numbers, equal bytes, hostile text kept as text, and a real browser at peace."""
 
 import copy
 import json
@@ -7,271 +7,24 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 from PIL import Image
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from stages import report
-from stages.contracts import params, tables
+from stages.contracts import params
 from stages.contracts.errors import BadInput
-from stages.contracts.render import Renderer
-from stages.contracts.report.chains import branch, chains, looks
+from stages.contracts.report.chains import branch, chains, looks, replicates
 from stages.contracts.report.excerpts import choose
 from stages.contracts.report.page import points, tint
 from tests.conftest import ROOT
+from tests.world import HOSTILE, ROLLOUTS, SILENT, World, make_world, round_entry, write_json, write_round
 
-HOSTILE = '<script>alert("x")</script>'
-WORDS = ["<pad>", "<bos>", "<eos>", "#", "=", "<", "one", "two", HOSTILE]
-BUDGETS = [0, 8, 16]
-SECTIONS = ["headline", "budget", "differences", "information", "training", "rollouts", "lineage"]
-
-# Reward of each held-out problem at each budget: its first sample, its second.
-REWARDS = {
-    "r0": {"p0": ([0, 0, 1], [0, 0, 1]), "p1": ([0, 1, 1], [0, 0, 1]), "p2": ([0, 0, 0],) * 2, "p3": ([0, 0, 1],) * 2},
-    "i2": {"p0": ([0, 1, 1],) * 2, "p1": ([1, 1, 1],) * 2, "p2": ([0, 1, 1],) * 2, "p3": ([0, 0, 0],) * 2},
-    "o1": {"p0": ([0, 0, 1],) * 2, "p1": ([0, 0, 1],) * 2, "p2": ([0, 0, None], [0, 0, 0]), "p3": ([0, 0, 0],) * 2},
-}
-DIFFICULTY = {"p0": 3, "p1": 3, "p2": 10, "p3": 10}
-
-
-class World:
-    """A folder with everything the report reads, and where it writes."""
-
-    def __init__(self, root: Path) -> None:
-        self.data, self.out, self.params = root / "data", root / "out", root / "params.yaml"
-
-    @property
-    def arguments(self) -> dict[str, Path]:
-        """The stage's arguments."""
-        data = self.data
-        return {
-            "problems": data / "problems.parquet",
-            "metrics_dir": data / "metrics",
-            "rounds_dir": data / "rounds",
-            "exams_dir": data / "exams",
-            "policies_dir": data / "policies",
-            "page": self.out / "report.html",
-            "comparisons": self.out / "comparisons.json",
-            "params_file": self.params,
-        }
-
-    def report(self) -> tuple[str, dict[str, Any]]:
-        """Run the stage; its page and comparisons."""
-        report.main(**self.arguments)
-        return (self.out / "report.html").read_text(), json.loads((self.out / "comparisons.json").read_text())
-
-    def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
-        """Change params.yaml in place."""
-        raw = yaml.safe_load(self.params.read_text())
-        edit(raw)
-        self.params.write_text(yaml.safe_dump(raw, sort_keys=False))
-
-
-def write_params(path: Path) -> None:
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["inits"] = {"r0": raw["inits"]["r0"]}
-    raw["rounds"] = {
-        "i1": {"parent": "r0", "recipe": "information", "seed": 1},
-        "i2": {"parent": "i1", "recipe": "information", "seed": 2},
-        "o1": {"parent": "r0", "recipe": "outcome", "seed": 1},
-    }
-    raw["exam"]["budgets_tokens"], raw["exams"] = BUDGETS, ["r0", "i2", "o1"]
-    raw["evaluate"]["num_resamples"] = 200
-    raw["report"] = {"num_rollouts": 2, "training_budget_tokens": 8}
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-
-
-def tokenizer() -> Renderer:
-    made = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<pad>"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return Renderer(made)
-
-
-def write_exam(world: World, policy: str) -> None:
-    rows = [
-        {
-            "problem_id": problem,
-            "difficulty": DIFFICULTY[problem],
-            "sample_index": sample,
-            "budget_tokens": budget,
-            "used_tokens": budget,
-            "is_forced": True,
-            "verdict": {1: "correct", 0: "incorrect", None: "error"}[reward],
-            "reward": reward,
-            "num_segments": 0,
-            "num_repeats": 0,
-            "num_hits": 0,
-            "num_false_verdicts": 0,
-        }
-        for problem, samples in REWARDS[policy].items()
-        for sample, curve in enumerate(samples)
-        for budget, reward in zip(BUDGETS, curve, strict=True)
-    ]
-    tables.write(world.data / "exams" / policy / "grades.parquet", tables.GRADES, rows)
-    by_budget = {f"budget_{budget}": 1.0 * budget for budget in BUDGETS}
-    interval = {"mean": 0.5, "low": 0.4, "high": 0.6}
-    level = {
-        "success": dict.fromkeys(by_budget, interval),
-        "normalized_regret": interval,
-        "used_tokens": by_budget,
-        "forced_frac": dict.fromkeys(by_budget, 0.25),
-        "repeat_frac": 0.1,
-        "hit_frac": 0.2,
-        "false_verdict_frac": 0.0,
-        "num_problems": 4,
-        "num_unverified": 0,
-    }
-    write_json(
-        world.data / "metrics/exams" / f"{policy}.json", dict.fromkeys(["all", "difficulty_3", "difficulty_10"], level)
-    )
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
-
-
-def thought(text: str, progress: float | None, verdict: str | None, claim: bool | None) -> dict[str, Any]:
-    return {"text": text, "progress": progress, "verdict": verdict, "claim": claim}
-
-
-# Two rollouts of each of two problems: thoughts, reward, how it finished.
-ROLLOUTS = {
-    ("q0", 0): (
-        [thought(f"{HOSTILE} =", 0.5, "correct", True), thought("two <", -0.25, "incorrect", False)],
-        1.0,
-        "stop",
-    ),
-    ("q0", 1): ([thought("one <", 0.25, "incorrect", True), thought("one <", 0.0, "incorrect", False)], 0.0, "forced"),
-    ("q1", 0): ([thought("two =", None, "timeout", True)], None, "stop"),
-    ("q1", 1): ([], 1.0, "length"),
-}
-# The same as a text task tells it: nothing claimed of an attempt, nothing known of progress.
-SILENT = {
-    key: ([thought(t["text"], None, None, None) for t in thoughts], reward, finish)
-    for key, (thoughts, reward, finish) in ROLLOUTS.items()
-}
-
-
-def write_round(
-    world: World, name: str, parent: str, contents: dict[tuple[str, int], Any], lost_tokens: int = 0
-) -> None:
-    renderer = tokenizer()
-    rows: dict[str, list[dict[str, Any]]] = {"rollouts": [], "scores": [], "segments": [], "gains": []}
-    for (problem, sample), (thoughts, reward, finish) in contents.items():
-        rollout_id = f"{name}/{problem}/{sample}"
-        thinking = [renderer.encode(t["text"]) for t in thoughts]
-        answer = renderer.encode("# one <eos>")
-        tokens = [token for part in [*thinking, answer] for token in part]
-        cue = len(tokens) - len(answer)
-        rows["rollouts"].append(
-            {
-                "rollout_id": rollout_id,
-                "problem_id": problem,
-                "sample_index": sample,
-                "policy_id": parent,
-                "prompt_tokens": [1],
-                "completion_tokens": tokens,
-                "sampler_logprobs": [0.0] * len(tokens),
-                "num_thinking_tokens": cue,
-                "forced_start": cue,
-                "forced_end": cue + (finish == "forced"),
-                "finish_reason": finish,
-                "seed": 0,
-                "temperature": 1.0,
-            }
-        )
-        verdict = {1.0: "correct", 0.0: "incorrect", None: "error"}[reward]
-        rows["scores"].append({"rollout_id": rollout_id, "verdict": verdict, "reward": reward, "answer": "one"})
-        start = 0
-        for index, (t, part) in enumerate(zip(thoughts, thinking, strict=True)):
-            known = t["progress"] is not None
-            rows["segments"].append(
-                segment(rollout_id, index, "attempt", start, start + len(part), t["verdict"], t["claim"])
-            )
-            rows["gains"].append(
-                {
-                    "rollout_id": rollout_id,
-                    "segment_index": index,
-                    "num_judged_before": 4,
-                    "num_judged_after": 4,
-                    "success_before": 0.25 if known else None,
-                    "success_after": 0.25 + t["progress"] if known else None,
-                    "progress": t["progress"],
-                    "info_gain_nats": None,
-                    "stderr": 0.1 if known else None,
-                    "estimator": "forced_answer",
-                }
-            )
-            start += len(part)
-        rows["segments"].append(segment(rollout_id, len(thoughts), "answer", start, len(tokens), None, None))
-    for table, content in rows.items():
-        tables.write(world.data / "rounds" / name / f"{table}.parquet", tables.TABLES[table], content)
-    num_tokens = sum(len(row["completion_tokens"]) for row in rows["rollouts"])
-    accounted = {
-        "trained": num_tokens - 1 - lost_tokens,
-        "filtered_zero_advantage": 0,
-        "truncated": 0,
-        "errored": 0,
-        "forced": 1,
-    }
-    metrics = {
-        "tokens": accounted,
-        "entropy_nats": {"first": 0.4, "last": 0.3},
-        "max_logprob_difference_nats": 1e-5,
-        "mean_kl_nats": 0.01,
-    }
-    write_json(world.data / "metrics/updates" / f"{name}.json", metrics)
-
-
-def segment(
-    rollout_id: str, index: int, kind: str, start: int, end: int, verdict: str | None, claim: bool | None
-) -> dict[str, Any]:
-    return {
-        "rollout_id": rollout_id,
-        "segment_index": index,
-        "kind": kind,
-        "start_token": start,
-        "end_token": end,
-        "attempt_verdict": verdict,
-        "self_verdict": claim,
-    }
-
-
-def problem(name: str, split: str) -> dict[str, Any]:
-    return {
-        "problem_id": name,
-        "task": "countdown",
-        "split": split,
-        "difficulty": DIFFICULTY.get(name, 3),
-        "prompt": f"{name} {HOSTILE} & co",
-        "answer": f"<img src=x onerror=alert({name})>",
-        "metadata": "{}",
-        "seed": 0,
-    }
-
-
-def make_world(root: Path) -> World:
-    world = World(root)
-    root.mkdir(parents=True, exist_ok=True)
-    write_params(world.params)
-    rows = [problem(name, "heldout") for name in DIFFICULTY] + [problem(name, "train") for name in ("q0", "q1")]
-    tables.write(world.data / "problems.parquet", tables.PROBLEMS, rows)
-    for policy in REWARDS:
-        write_exam(world, policy)
-    for name, parent in (("i1", "r0"), ("i2", "i1"), ("o1", "r0")):
-        write_round(world, name, parent, ROLLOUTS)
-        tokenizer().save(world.data / "policies" / parent)
-    write_json(world.data / "metrics/sft/r0.json", {"num_steps": 40, "final_loss": 1.0, "loss_curve": [4.0, 2.0, 1.0]})
-    return world
+SECTIONS = ["headline", "budget", "differences", "skills", "information", "training", "rollouts", "lineage"]
 
 
 @pytest.fixture
@@ -280,10 +33,10 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, str, dict[str, Any]]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, str]:
     """One run of the report, for tests that only look."""
     world = make_world(tmp_path_factory.mktemp("written"))
-    return (world, *world.report())
+    return world, world.report()
 
 
 class Elements(HTMLParser):
@@ -304,35 +57,6 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def test_comparisons_are_those_computed_by_hand(written: tuple[World, str, dict[str, Any]]) -> None:
-    compared = written[2]
-    assert set(compared) == {"i2_minus_r0", "o1_minus_r0", "o1_minus_i2"}
-    found = compared["i2_minus_r0"]
-    assert set(found) == {"all", "difficulty_3", "difficulty_10"}
-    assert set(found["all"]) == {"budget_0", "budget_8", "budget_16", "normalized_regret"}
-    # At 8 tokens: p0 1 - 0, p1 1 - 1/2, p2 1 - 0, p3 0 - 0.
-    assert found["all"]["budget_8"]["mean"] == 0.625
-    assert found["difficulty_3"]["budget_8"]["mean"] == 0.75
-    assert found["difficulty_10"]["budget_8"]["mean"] == 0.5
-    # Of two problems that differ by 0 and 1, resamples have means 0, 1/2 and 1.
-    assert found["difficulty_3"]["budget_0"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
-    assert found["difficulty_3"]["budget_16"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    # Areas of r0: 1/4, 1/2, 0, 1/4; of i2: 3/4, 1, 3/4, 0.
-    assert found["all"]["normalized_regret"]["mean"] == -0.375
-
-
-def test_a_failed_verifier_is_left_out_of_a_comparison(written: tuple[World, str, dict[str, Any]]) -> None:
-    # p2's other sample is judged 0, so o1 − r0 at 16 tokens is p0 0, p1 0, p2 0, p3 −1.
-    assert written[2]["o1_minus_r0"]["all"]["budget_16"]["mean"] == -0.25
-
-
-def test_a_difference_that_rounds_to_zero_has_no_sign(world: World) -> None:
-    before, after = (pd.DataFrame({8: [value]}, index=["p0"]) for value in (1e-6, 0.0))
-    settings = params.load(world.params).evaluate
-    found = report.differences(before, after, pd.Series({"p0": 3}), settings)
-    assert str(found["all"]["budget_8"]["mean"]) == "0.0"
-
-
 def test_measures_are_those_computed_by_hand(world: World) -> None:
     found = report.measure(report.read_round(world.data / "rounds/i1"))
     progress = np.array([0.5, -0.25, 0.25, 0.0])
@@ -343,7 +67,9 @@ def test_measures_are_those_computed_by_hand(world: World) -> None:
         "forced_frac": 0.25,
         "unended_frac": 0.25,
         "repeat_frac": pytest.approx(1 / 5),
-        "false_verdict_frac": pytest.approx(1 / 5),
+        "false_positive_frac": pytest.approx(1 / 3),
+        "false_negative_frac": 0.0,
+        "judge_agreement_frac": None,
         "noise_frac": pytest.approx(0.01 / progress.var(ddof=1), rel=1e-6),
     }
 
@@ -374,7 +100,7 @@ def test_the_last_information_round_is_shown(world: World) -> None:
 
 
 def test_chains_and_branches_follow_the_tree(world: World) -> None:
-    world.edit_params(lambda raw: raw["rounds"].update(b1={"parent": "i1", "recipe": "outcome", "seed": 3}))
+    world.edit_params(lambda raw: raw["rounds"].update(b1=round_entry("i1", "outcome", 3)))
     settings = params.load(world.params)
     assert chains(settings) == [["i1", "i2"], ["o1"], ["i1", "b1"]]
     root = branch(settings, "r0")
@@ -383,6 +109,34 @@ def test_chains_and_branches_follow_the_tree(world: World) -> None:
     styles = looks(settings)
     assert len(set(styles.values())) == len(styles) == 5
     assert styles["i1"].marker == styles["i2"].marker != styles["b1"].marker
+
+
+def test_policies_that_differ_in_seeds_only_are_one_experiment(world: World) -> None:
+    def edit(raw: dict[str, Any]) -> None:
+        raw["inits"]["r1"] = {**raw["inits"]["r0"], "seed": 2}
+        raw["rounds"] |= {"i4": round_entry("i1", "information", 5), "o4": round_entry("r1", "outcome", 7)}
+        raw["exams"] = {name: {"judge": "exact"} for name in ("r0", "i2", "o1", "i4", "o4", "r1", "i1")}
+
+    assert replicates(params.load(world.params)) == [["r0"], ["i2"], ["o1"]]
+    world.edit_params(edit)
+    assert replicates(params.load(world.params)) == [["r0", "r1"], ["i2", "i4"], ["o1", "o4"], ["i1"]]
+
+
+def test_a_judge_is_held_against_the_verifier(world: World) -> None:
+    data = report.read_round(world.data / "rounds/i1")
+    scores = data.scores.assign(
+        judge_score=[0.9, 0.6, 0.4, 0.3], verdict=["correct", "incorrect", "incorrect", "correct"]
+    )
+    assert report.measure(data._replace(scores=scores))["judge_agreement_frac"] == 0.5
+
+
+def test_what_samples_verdicts_and_memory_amount_to_is_told(written: tuple[World, str]) -> None:
+    text = " ".join(Elements(written[1]).text.split())
+    assert "One of k right solid, majority of k dashed" in text
+    assert "Success by length of thought" in text
+    assert "To train next, by each exam:" in text
+    assert "fails most" in text
+    assert "False self-verdicts: misses called right solid, hits called wrong dashed" in text
 
 
 def test_bytes_do_not_depend_on_the_process_or_the_place(tmp_path: Path) -> None:
@@ -394,13 +148,13 @@ def test_bytes_do_not_depend_on_the_process_or_the_place(tmp_path: Path) -> None
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        pages.append([(world.out / name).read_bytes() for name in ("report.html", "comparisons.json")])
+        pages.append([(world.out / name).read_bytes() for name in ("report.html",)])
     assert pages[0] == pages[1]
     assert str(tmp_path).encode() not in pages[0][0]
     assert not re.search(rb"\b20\d\d-\d\d-\d\d\b", pages[0][0])
 
 
-def test_text_of_models_and_problems_stays_text(written: tuple[World, str, dict[str, Any]]) -> None:
+def test_text_of_models_and_problems_stays_text(written: tuple[World, str]) -> None:
     found = Elements(written[1])
     assert HOSTILE in found.text
     assert "<img src=x onerror=alert(q0)>" in found.text
@@ -408,7 +162,7 @@ def test_text_of_models_and_problems_stays_text(written: tuple[World, str, dict[
     assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
 
 
-def test_nothing_is_loaded(written: tuple[World, str, dict[str, Any]]) -> None:
+def test_nothing_is_loaded(written: tuple[World, str]) -> None:
     found = Elements(written[1])
     assert not {tag for tag, _ in found.elements} & {"link", "iframe", "object", "embed", "audio", "video", "image"}
     for tag, attributes in found.elements:
@@ -419,7 +173,7 @@ def test_nothing_is_loaded(written: tuple[World, str, dict[str, Any]]) -> None:
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", written[1]))
 
 
-def test_every_link_within_the_page_resolves_and_no_id_comes_twice(written: tuple[World, str, dict[str, Any]]) -> None:
+def test_every_link_within_the_page_resolves_and_no_id_comes_twice(written: tuple[World, str]) -> None:
     attributes = [attributes for _, attributes in Elements(written[1]).elements]
     ids = [a["id"] for a in attributes if "id" in a]
     assert len(ids) == len(set(ids))
@@ -427,22 +181,22 @@ def test_every_link_within_the_page_resolves_and_no_id_comes_twice(written: tupl
     assert targets | set(re.findall(r"url\(#([^)]*)\)", written[1])) <= set(ids)
 
 
-def test_sections_come_in_order_each_with_how_to_read_it(written: tuple[World, str, dict[str, Any]]) -> None:
+def test_sections_come_in_order_each_with_how_to_read_it(written: tuple[World, str]) -> None:
     assert re.findall(r'<section id="(\w+)">', written[1]) == SECTIONS
     assert len(re.findall(r'</h2>\s*<p class="how">', written[1])) == len(SECTIONS)
 
 
 def test_tokens_that_do_not_add_up_are_shown(world: World) -> None:
-    assert "NOT equal" not in world.report()[0]
+    assert "NOT equal" not in world.report()
     write_round(world, "i2", "i1", ROLLOUTS, lost_tokens=1)
-    assert world.report()[0].count("NOT equal") == 1
+    assert world.report().count("NOT equal") == 1
 
 
 def test_a_single_initial_policy_is_enough(world: World) -> None:
-    world.edit_params(lambda raw: raw.update(rounds={}, exams=["r0"]))
+    world.edit_params(lambda raw: raw.update(rounds={}, exams={"r0": {"judge": "exact"}}))
     shutil.rmtree(world.data / "rounds")
-    page, compared = world.report()
-    assert compared == {}
+    assert world.compare() == {}
+    page = world.report()
     assert re.findall(r'<section id="(\w+)">', page) == SECTIONS
     assert "nothing to compare" in page
     assert "No round has been trained" in page
@@ -450,19 +204,19 @@ def test_a_single_initial_policy_is_enough(world: World) -> None:
 
 def test_two_initial_policies_without_rounds_are_compared(world: World) -> None:
     def edit(raw: dict[str, Any]) -> None:
-        raw.update(
-            rounds={}, exams=["r0", "i2"], inits={"r0": raw["inits"]["r0"], "i2": copy.deepcopy(raw["inits"]["r0"])}
-        )
+        exams = {name: {"judge": "exact"} for name in ("r0", "i2")}
+        raw.update(rounds={}, exams=exams, inits={"r0": raw["inits"]["r0"], "i2": copy.deepcopy(raw["inits"]["r0"])})
 
     world.edit_params(edit)
     shutil.copy(world.data / "metrics/sft/r0.json", world.data / "metrics/sft/i2.json")
-    assert set(world.report()[1]) == {"i2_minus_r0"}
+    assert set(world.compare()) == {"i2_minus_r0"}
+    assert "i2 − r0" in world.report()
 
 
 def test_a_text_task_without_claims_or_known_progress_is_shown(world: World) -> None:
     for name, parent in (("i1", "r0"), ("i2", "i1"), ("o1", "r0")):
         write_round(world, name, parent, SILENT)
-    page, _ = world.report()
+    page = world.report()
     assert "No progress is known" in page
     assert "No round has rollouts with known progress" in page
     assert "False self-verdicts" not in page
@@ -473,7 +227,7 @@ def test_a_text_task_without_claims_or_known_progress_is_shown(world: World) -> 
 @pytest.mark.parametrize(
     ("missing", "named"),
     [
-        ("exams/i2/grades.parquet", "table grades"),
+        ("report/comparisons.json", "comparisons.json is missing"),
         ("metrics/exams/i2.json", "i2.json is missing"),
         ("metrics/updates/o1.json", "o1.json is missing"),
         ("metrics/sft/r0.json", "r0.json is missing"),
@@ -494,6 +248,13 @@ def test_metrics_without_a_number_are_refused(world: World) -> None:
         world.report()
 
 
+def test_comparisons_of_other_policies_are_refused(world: World) -> None:
+    world.edit_params(lambda raw: raw["exams"].update(i1={"judge": "exact"}))
+    shutil.copy(world.data / "metrics/exams/i2.json", world.data / "metrics/exams/i1.json")
+    with pytest.raises(BadInput, match=r"comparisons.json has no i1_minus_r0"):
+        world.report()
+
+
 def test_a_training_budget_that_was_not_examined_is_refused(world: World) -> None:
     world.edit_params(lambda raw: raw["report"].update(training_budget_tokens=9))
     with pytest.raises(BadInput, match=r"no budget 9; choose from \[0, 8, 16\]"):
@@ -503,14 +264,6 @@ def test_a_training_budget_that_was_not_examined_is_refused(world: World) -> Non
 def test_metrics_of_other_budgets_are_refused(world: World) -> None:
     world.edit_params(lambda raw: raw["exam"].update(budgets_tokens=[0, 8]))
     with pytest.raises(BadInput, match="budgets"):
-        world.report()
-
-
-def test_exams_on_different_problems_are_not_paired(world: World) -> None:
-    path = world.data / "exams/i2/grades.parquet"
-    rows = tables.read(path, tables.GRADES).to_pylist()
-    tables.write(path, tables.GRADES, [row for row in rows if row["problem_id"] != "p1"])
-    with pytest.raises(BadInput, match="exams r0 and i2 asked different problems"):
         world.report()
 
 
@@ -573,7 +326,7 @@ def test_the_browser_notices_errors_and_requests(browser: Browser, tmp_path: Pat
 
 
 def test_a_browser_shows_the_page_without_error_or_request(
-    browser: Browser, written: tuple[World, str, dict[str, Any]], tmp_path: Path
+    browser: Browser, written: tuple[World, str], tmp_path: Path
 ) -> None:
     world = written[0]
     dom, console, asked = browser.open(world.arguments["page"], "--dump-dom")
@@ -586,7 +339,7 @@ def test_a_browser_shows_the_page_without_error_or_request(
 
 @pytest.mark.parametrize("width", [1280, 500])
 def test_figures_and_segments_are_drawn_within_the_width(
-    width: int, browser: Browser, written: tuple[World, str, dict[str, Any]], tmp_path: Path
+    width: int, browser: Browser, written: tuple[World, str], tmp_path: Path
 ) -> None:
     world, shot = written[0], tmp_path / "shot.png"
     browser.open(world.arguments["page"], f"--screenshot={shot}", f"--window-size={width},9000")

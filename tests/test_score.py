@@ -1,49 +1,79 @@
 """Cutting and judging: the answer is what stands behind the cue, and every token belongs to one segment."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import score
-from stages.contracts import params
+from stages.contracts import params, tables
 from stages.contracts.errors import BadInput
+from stages.contracts.recipe_params import CutpointSegments, FixedSegments, MarkerSegments, Segments
 from stages.contracts.render import Renderer
+from stages.engines.judging import EXACT, JUDGE_FILE, Wording, judge_scores, save_wording
+from stages.engines.policy import new_policy, save_policy
+from stages.pure.credit import group_normalized
 from stages.tasks.formats import load_format
+from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Request, judge
 from stages.verifiers.verdict import Verdict
 
-TASK = params.load(Path(__file__).parent.parent / "params.yaml").task
+ROOT = Path(__file__).parent.parent
+EVERYTHING = params.load(ROOT / "params.yaml")
+TASK = EVERYTHING.task
 FORM = load_format(TASK)
 RENDERER = Renderer(FORM.tokenizer([]))
 CUE, EOS = RENDERER.encode(FORM.cue)[0], RENDERER.eos_token
 PROBLEM = Problem("p", "train", 3, "<bos> 3 7 5 T36 :", "7 + 5 12 12 * 3 36", {"numbers": [3, 7, 5], "target": 36}, 0)
 GOOD, BAD = "7 + 5 12 12 * 3 36", "7 - 5 2 3 * 2 6"
+MARKER = MarkerSegments(cut="marker")
+WORDS = ["7", "+", "=", "<<", "<", "#"]
 
 
-def tokens_of(text: str) -> tuple[list[int], int]:
-    """A completion that ends, and how much of it is thinking."""
+def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
+    """A rollout that ends by itself."""
     tokens = [*RENDERER.encode(text), EOS]
-    return tokens, tokens.index(CUE) if CUE in tokens else len(tokens)
+    num_thinking = tokens.index(CUE) if CUE in tokens else len(tokens)
+    return {
+        "rollout_id": "r",
+        "problem_id": PROBLEM.problem_id,
+        "sample_index": 0,
+        "policy_id": "r0",
+        "prompt_tokens": RENDERER.encode(PROBLEM.prompt),
+        "completion_tokens": tokens,
+        "sampler_logprobs": [logprob] * len(tokens),
+        "num_thinking_tokens": num_thinking,
+        "forced_start": num_thinking,
+        "forced_end": num_thinking,
+        "finish_reason": "stop",
+        "seed": 0,
+        "temperature": 1.0,
+    }
+
+
+def cut_of(text: str) -> score.Cut:
+    return score.cut(rollout(text), MARKER, FORM, RENDERER)
 
 
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
     """Verdicts of the answer and of each thinking segment."""
-    parts = score.cut(*tokens_of(text), FORM, RENDERER)
+    parts = cut_of(text)
     requests = [Request(PROBLEM, parts.answer, is_attempt=False)]
     requests += [Request(PROBLEM, thought, is_attempt=True) for thought in parts.thoughts]
     answer, *attempts = judge(TASK, requests)
     return answer, attempts
 
 
-def rows_of(text: str) -> list[dict[str, Any]]:
-    tokens, num_thinking = tokens_of(text)
-    row = {"rollout_id": "r", "completion_tokens": tokens, "num_thinking_tokens": num_thinking}
-    cut = score.cut(tokens, num_thinking, FORM, RENDERER)
-    verdicts = iter([Verdict.INCORRECT] * len(cut.spans))
+def rows_of(text: str, how: Segments = MARKER, logprob: float = -0.5) -> list[dict[str, Any]]:
+    row = rollout(text, logprob)
+    cut = score.cut(row, how, FORM, RENDERER)
+    verdicts = iter([Verdict.INCORRECT] * sum(thought is not None for thought in cut.thoughts))
     return list(score._segment_rows(row, cut, verdicts, FORM))
 
 
@@ -54,9 +84,9 @@ def test_a_right_thought_does_not_make_a_wrong_answer_right() -> None:
 
 
 def test_an_answer_is_all_that_stands_behind_the_first_cue() -> None:
-    assert score.cut(*tokens_of(f"{BAD} << # {GOOD}"), FORM, RENDERER).answer == GOOD
-    assert score.cut(*tokens_of(f"# {BAD} # {GOOD}"), FORM, RENDERER).answer == f"{BAD} # {GOOD}"
-    assert score.cut(*tokens_of(BAD), FORM, RENDERER).answer == ""
+    assert cut_of(f"{BAD} << # {GOOD}").answer == GOOD
+    assert cut_of(f"# {BAD} # {GOOD}").answer == f"{BAD} # {GOOD}"
+    assert cut_of(BAD).answer == ""
 
 
 def test_segments_by_hand() -> None:
@@ -70,9 +100,19 @@ def test_segments_by_hand() -> None:
     ]
 
 
-@given(st.lists(st.sampled_from(["7", "+", "=", "<<", "<", "#"]), max_size=20))
-def test_segments_tile_the_completion(words: list[str]) -> None:
-    rows = rows_of(" ".join(words))
+@given(
+    st.lists(st.sampled_from(WORDS), max_size=20),
+    st.sampled_from(
+        [
+            MARKER,
+            FixedSegments(cut="fixed", num_tokens=3),
+            CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=2),
+        ]
+    ),
+    st.sampled_from([-0.5, -0.01]),
+)
+def test_segments_tile_the_completion(words: list[str], how: Segments, logprob: float) -> None:
+    rows = rows_of(" ".join(words), how, logprob)
     assert [row["segment_index"] for row in rows] == list(range(len(rows)))
     ends = [0, *(row["end_token"] for row in rows)]
     assert [row["start_token"] for row in rows] == ends[:-1]
@@ -80,7 +120,133 @@ def test_segments_tile_the_completion(words: list[str]) -> None:
     assert [row["kind"] for row in rows].count("answer") == ("#" in words)
 
 
+def test_fixed_segments_by_hand() -> None:
+    """Nothing is asked about what lies between two such cuts, even where an attempt does."""
+    rows = rows_of(f"{BAD} << {GOOD} = # {GOOD}", FixedSegments(cut="fixed", num_tokens=9))
+    columns = ("kind", "start_token", "end_token", "attempt_verdict", "self_verdict")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        ("other", 0, 9, None, None),
+        ("other", 9, 18, None, None),
+        ("answer", 18, 28, None, None),
+    ]
+
+
+def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
+    row = rollout(f"{BAD} <<")
+    row["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
+    how = CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=2)
+    assert score.cut(row, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
+
+
+@pytest.mark.parametrize(
+    "how", [FixedSegments(cut="fixed", num_tokens=4), CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=4)]
+)
+def test_a_stream_without_markers_is_one_segment_by_markers_and_several_by_other_cuts(how: Segments) -> None:
+    text = "7 + 5 12 7 + 5 12 7 + 5 12"
+    assert [row["kind"] for row in rows_of(f"{text} # {GOOD}")] == ["other", "answer"]
+    assert [row["kind"] for row in rows_of(f"{text} # {GOOD}", how)] == ["other", "other", "other", "answer"]
+
+
 def test_a_rollout_of_an_unknown_problem_is_refused() -> None:
     rows = [{"rollout_id": "i1/q/0", "problem_id": "q"}, {"rollout_id": "i1/p/0", "problem_id": "p"}]
     with pytest.raises(BadInput, match=r"rollouts, column problem_id: 1 row.*i1/q/0"):
         score.find_problems(rows, [PROBLEM])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A round of five rollouts: right and wrong, and one that never answers."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    raw["recipes"]["outcome"]["segments"] = {"cut": "fixed", "num_tokens": 4}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    texts = [f"{BAD} << # {GOOD}", f"{GOOD} = # {BAD}", f"# {GOOD}", f"{BAD} <<", f"# {BAD}"]
+    rows = [rollout(text) | {"rollout_id": f"r/{index}", "sample_index": index} for index, text in enumerate(texts)]
+    tables.write(tmp_path / "rollouts.parquet", tables.ROLLOUTS, rows)
+    tables.write(tmp_path / "problems.parquet", tables.PROBLEMS, [problem_row("countdown", PROBLEM)])
+    (tmp_path / "exact").mkdir()
+    (tmp_path / "exact" / JUDGE_FILE).write_text(json.dumps({"kind": EXACT}))
+    model = new_policy(EVERYTHING.inits["r0"].model, RENDERER, FORM.token_values, seed=1)
+    save_policy(model, RENDERER, tmp_path / "g1")
+    save_wording(Wording(FORM.cue, *FORM.judge_words), tmp_path / "g1")
+    return tmp_path
+
+
+def scored(folder: Path, judge: str, round_id: str = "i1") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Scores and segments as the stage writes them."""
+    scores, segments = folder / "scores.parquet", folder / "segments.parquet"
+    rollouts, tokenizer = folder / "rollouts.parquet", folder / "g1" / "tokenizer.json"
+    score.main(
+        round_id,
+        folder / "problems.parquet",
+        folder / judge,
+        tokenizer,
+        rollouts,
+        scores,
+        segments,
+        folder / "params.yaml",
+    )
+    return tables.read(scores, tables.SCORES).to_pylist(), tables.read(segments, tables.SEGMENTS).to_pylist()
+
+
+def test_the_exact_judge_gives_the_reward_of_the_verdict(folder: Path) -> None:
+    scores, segments = scored(folder, "exact")
+    assert [(row["verdict"], row["reward"], row["judge_score"]) for row in scores] == [
+        ("correct", 1, None),
+        ("incorrect", 0, None),
+        ("correct", 1, None),
+        ("unparsable", 0, None),
+        ("incorrect", 0, None),
+    ]
+    assert [(row["kind"], row["attempt_verdict"]) for row in segments] == [
+        ("attempt", "incorrect"),
+        ("answer", None),
+        ("attempt", "correct"),
+        ("answer", None),
+        ("answer", None),
+        ("attempt", "incorrect"),
+        ("other", "unparsable"),
+        ("answer", None),
+    ]
+
+
+def test_the_recipe_says_how_a_round_is_cut(folder: Path) -> None:
+    _, segments = scored(folder, "exact", round_id="o1")
+    first = [row for row in segments if row["rollout_id"] == "r/0"]
+    assert [(row["kind"], row["end_token"]) for row in first] == [
+        ("other", 4),
+        ("other", 8),
+        ("other", 9),
+        ("answer", 19),
+    ]
+    assert {row["attempt_verdict"] for row in segments} == {None}
+
+
+def test_a_generative_judge_decides_the_reward_and_the_verdict_stays_exact(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    exact, _ = scored(folder, "exact")
+    scores, _ = scored(folder, "g1")
+    assert [row["verdict"] for row in scores] == [row["verdict"] for row in exact]
+    found = judge_scores(folder / "g1", [PROBLEM.prompt] * 5, [GOOD, BAD, GOOD, "", BAD])
+    assert [row["judge_score"] for row in scores] == pytest.approx(found, abs=1e-7)
+    assert scores[0]["judge_score"] == scores[2]["judge_score"]  # the thinking before it means nothing
+    assert [row["reward"] for row in scores] == [float(value >= 0.5) for value in found]
+
+
+def test_decisions_teach_nothing_where_a_judge_finds_all_answers_alike_and_scores_would() -> None:
+    """Why the score is no reward: normalised by the group's deviation, a hair of difference is as good as a victory."""
+    scores = np.array([0.010, 0.011, 0.012, 0.013])
+    group = np.zeros(4, dtype=int)
+
+    def advantages(rewards: np.ndarray) -> np.ndarray:
+        return group_normalized(rewards, group, normalize_by_std=True, std_epsilon=1e-4)
+
+    assert np.abs(advantages(scores)).max() > 1
+    assert not advantages((scores >= 0.5).astype(float)).any()
+
+
+def test_what_is_no_judge_is_refused_before_anything_is_written(folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"judge\.json is missing"):
+        scored(folder, "nobody")
+    assert not (folder / "scores.parquet").exists()

@@ -1,126 +1,163 @@
-"""Imitation: what each token weighs, which batches are drawn, and that packing changes nothing."""
+"""An initial policy: what each token of a demonstration weighs, and what training starts from."""
 
+import hashlib
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
-import torch
+import yaml
+from safetensors.torch import load_file
 
-from stages import sft
+from stages import demonstrate, prepare, sft
 from stages.contracts import params
+from stages.contracts.errors import BadInput
+from stages.contracts.init_params import LossWeights
+from stages.contracts.publish import read_json
 from stages.contracts.render import Renderer
-from stages.engines.trainer import Trainer
-from stages.sft import Example
+from stages.engines.judging import is_exact
+from stages.engines.policy import WEIGHTS_FILE
 from stages.tasks.formats import load_format
-from tests.tiny import tiny_llama
+from stages.tasks.text_format import TextFormat
+from tests.conftest import PROFILES, ROOT
 
-EVERYTHING = params.load(Path(__file__).parent.parent / "params.yaml")
-SETTINGS = EVERYTHING.inits["r0"].sft
-WEIGHTS = params.LossWeights(attempt=0.5, verdict=4.0, answer=2.0)
-
-
-def settings(**changes: object) -> params.Sft:
-    return SETTINGS.model_copy(update=changes)
-
-
-def examples(lengths: tuple[int, ...] = (7, 3, 12, 5, 9, 4)) -> list[Example]:
-    """Random tokens; weights that add up exactly."""
-    rng = np.random.default_rng(0)
-    return [Example(rng.integers(1, 23, n).tolist(), rng.choice([0.0, 0.5, 2.0, 4.0], n).tolist()) for n in lengths]
+EVERYTHING = params.load(ROOT / "params.yaml")
+WEIGHTS = LossWeights(attempt=0.5, verdict=4.0, answer=2.0)
+FORM = load_format(EVERYTHING.task)
 
 
 def test_each_token_weighs_what_it_is() -> None:
-    form = load_format(EVERYTHING.task)
-    renderer = Renderer(form.tokenizer([]))
+    renderer = Renderer(FORM.tokenizer([]))
     prompt, text = "<bos> 3 5 7 T36 :", "3 + 5 8 << 7 + 5 12 = # 7 + 5"
-    [example] = sft.render(form, renderer, [prompt], [text], WEIGHTS)
+    [example] = sft.render(FORM, renderer, [prompt], [text], WEIGHTS)
     assert example.tokens == [*renderer.encode(f"{prompt} {text}"), renderer.eos_token]
     attempts = [0.5] * 4 + [4.0] + [0.5] * 4 + [4.0]
-    assert example.weights == [0.0] * 6 + attempts + [2.0] * 5  # cue, three words, end of text
+    assert example.weights == [0.0] * 6 + attempts + [0.5] + [2.0] * 4  # cue; three words, end of text
 
 
-def test_every_example_is_seen_once_an_epoch() -> None:
-    lengths = np.random.default_rng(0).integers(1, 30, 200).tolist()
-    steps = sft.batches(lengths, batch_tokens=100, epochs=2, seed=3)
-    seen = [row for step in steps for row in step]
-    assert sorted(seen[:200]) == sorted(seen[200:]) == list(range(200))
-    assert seen[:200] != seen[200:]
-    assert sft.batches(lengths, 100, 2, 3) == steps
-    assert sft.batches(lengths, 100, 2, 4) != steps
-    assert all(steps)
-    sizes = [sum(lengths[row] for row in step) for step in steps]
-    assert max(sizes) <= 100 + 30
-    assert np.mean(sizes) > 80
+def test_an_attempt_without_a_verdict_weighs_as_one() -> None:
+    renderer = Renderer(FORM.tokenizer([]))
+    [example] = sft.render(FORM, renderer, ["<bos> 3 5 T8 :"], ["3 + 5 8 | # 5 + 3 8"], WEIGHTS)
+    assert example.weights == [0.0] * 5 + [0.5] * 6 + [2.0] * 5
 
 
-def test_the_learning_rate_by_hand() -> None:
-    shape = settings(warmup_frac=0.2, final_learning_rate_frac=0.1)
-    found = [sft.learning_rate_scale(step, 10, shape) for step in (0, 1, 2, 6, 10)]
-    assert found == pytest.approx([0.5, 1.0, 1.0, 0.55, 0.1])
+def workplace(folder: Path) -> dict[str, Any]:
+    """Problems and few demonstrations of the tiny profile in `folder`; the content of its params.yaml."""
+    content = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+    content["inits"]["r0"]["demonstrations"]["num_demos"] = 120
+    content["inits"]["r0"]["sft"]["epochs"] = 1
+    save(content, folder)
+    prepare.main(folder / "problems.parquet", folder / "exact", folder / "params.yaml")
+    demonstrate.main("r0", folder / "problems.parquet", folder / "demos.parquet", folder / "params.yaml")
+    return content
 
 
-def loss_and_gradient(row_tokens: int, batch: list[Example]) -> tuple[float, list[np.ndarray]]:
-    model = tiny_llama(dtype=torch.float64)
-    loss = sft.batch_loss(SimpleNamespace(model=model), batch, settings(row_tokens=row_tokens))
-    loss.backward()
-    return loss.item(), [parameter.grad.numpy() for parameter in model.parameters()]
+def save(content: dict[str, Any], folder: Path) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
 
 
-def alone(batch: list[Example]) -> float:
-    """The weighted mean by a pass an example."""
-    model = tiny_llama(dtype=torch.float64)
-    total = 0.0
-    for example in batch:
-        with torch.no_grad():
-            logprobs = model(input_ids=torch.tensor([example.tokens]), use_cache=False).logits[0].log_softmax(-1)
-        targets = zip(range(len(example.tokens) - 1), example.tokens[1:], example.weights[1:], strict=True)
-        total -= sum(weight * logprobs[at, token].item() for at, token, weight in targets)
-    return total / sum(sum(example.weights) for example in batch)
+def train(folder: Path, name: str) -> Path:
+    sft.main(
+        init="r0",
+        problems=folder / "problems.parquet",
+        demos=folder / "demos.parquet",
+        policy=folder / name,
+        metrics=folder / f"{name}.json",
+        params_file=folder / "params.yaml",
+        scratch_root=folder / "scratch",
+    )
+    return folder / name
 
 
-@pytest.mark.parametrize("row_tokens", [1, 12, 20, 64])
-def test_packing_changes_nothing(row_tokens: int) -> None:
-    batch = [e._replace(weights=[0.0, *e.weights[1:]]) for e in examples()]
-    loss, gradient = loss_and_gradient(row_tokens, batch)
-    assert loss == pytest.approx(alone(batch), abs=1e-12)
-    other_loss, other_gradient = loss_and_gradient(40, batch[::-1])
-    assert loss == pytest.approx(other_loss, abs=1e-12)
-    for one, other in zip(gradient, other_gradient, strict=True):
-        assert one == pytest.approx(other, abs=1e-12)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A folder with a policy `r0` in it, trained a little from random weights; its params."""
+    folder = tmp_path_factory.mktemp("sft")
+    content = workplace(folder)
+    train(folder, "r0")
+    return folder, content
 
 
-def test_no_example_is_asked_to_predict_the_first_token_of_the_next() -> None:
-    """A prompt weighs nothing, so an example's first token, seen from the one packed before it, has no weight."""
-    batch = [e._replace(weights=[0.0, *e.weights[1:]]) for e in examples((4, 4))]
-    together, _ = loss_and_gradient(8, batch)
-    apart, _ = loss_and_gradient(4, batch)
-    assert together == pytest.approx(apart, abs=1e-12)
+@pytest.fixture
+def started(trained: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
+    """The same with an init that starts from that policy, and hardly learns."""
+    folder, content = trained
+    content = yaml.safe_load(yaml.safe_dump(content))
+    digest = hashlib.sha256((folder / "r0" / WEIGHTS_FILE).read_bytes()).hexdigest()
+    content["inits"]["r0"]["model"] = {"checkpoint": str(folder / "r0"), "sha256": digest}
+    content["inits"]["r0"]["sft"]["optimizer"]["learning_rate"] = 1e-6
+    save(content, folder)
+    return folder, content
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sft.CHECKPOINT_SECONDS, "-1")
-    shape = settings(batch_tokens=10, row_tokens=16, epochs=2)
+def test_prepare_names_the_judge_that_needs_no_training(trained: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = trained
+    assert [path.name for path in (folder / "exact").iterdir()] == ["judge.json"]
+    assert is_exact(folder / "exact")
 
-    def trained(folder: Path, interrupt_after: int | None = None) -> Trainer:
-        folder.mkdir(exist_ok=True)
-        trainer = Trainer(tiny_llama(), shape.optimizer)
-        if interrupt_after is not None:
-            step = trainer.step
 
-            def interrupted(*arguments: object) -> object:
-                if trainer.num_steps == interrupt_after:
-                    raise KeyboardInterrupt
-                return step(*arguments)
+def test_training_from_a_checkpoint_moves_its_weights_a_little(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = started
+    before = {path.name: path.read_bytes() for path in (folder / "r0").iterdir()}
+    policy = train(folder, "r1")
+    old, new = load_file(folder / "r0" / WEIGHTS_FILE), load_file(policy / WEIGHTS_FILE)
+    assert old.keys() == new.keys()
+    moved = max(float((old[name] - new[name]).abs().max()) for name in old)
+    num_steps = read_json(folder / "r1.json")["num_steps"]
+    assert 0 < moved < 2e-6 * num_steps
+    assert before == {path.name: path.read_bytes() for path in (folder / "r0").iterdir()}
+    assert (policy / "tokenizer.json").read_bytes() == before["tokenizer.json"]
 
-            monkeypatch.setattr(trainer, "step", interrupted)
-        sft.train(trainer, examples(), shape, 1, folder)
-        return trainer
 
-    whole = trained(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "killed", interrupt_after=3)
-    resumed = trained(tmp_path / "killed")
-    assert resumed.history == whole.history
-    for one, other in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
-        assert torch.equal(one, other)
+def test_training_from_a_checkpoint_gives_the_same_bytes_again(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = started
+    one, two = (train(folder, name) / WEIGHTS_FILE for name in ("again", "and_again"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_checkpoint_that_lacks_the_tasks_words_is_refused(
+    started: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, _ = started
+    settings = params.load(folder / "params.yaml").inits["r0"]
+    assert sft.load_renderer(settings, FORM, ["<bos> 3 5 T36 : 99"]).token("#")
+    with pytest.raises(BadInput, match=r"2 word\(s\) .* first '!'; start from"):
+        sft.load_renderer(settings, FORM, ["<bos> 3 5 T136 :", "3 * 5 15 ! # 5"])
+    with pytest.raises(BadInput, match=r"6 word\(s\)"):
+        sft.load_renderer(settings, TextFormat(300), ["<bos>What is six times seven"])
+
+
+def test_words_come_back_through_a_tokenizer_of_bytes_as_well() -> None:
+    form = TextFormat(300)
+    renderer = Renderer(form.tokenizer(["What is 6 times 7?"]))
+    assert not sft.lost_words(renderer, [*form.segment_ends, "<bos>What", "überhaupt", "7?"])
+
+
+@pytest.mark.parametrize("is_checkpoint", [True, False])
+def test_a_policy_too_short_for_its_exam_is_refused(
+    started: tuple[Path, dict[str, Any]], trained: tuple[Path, dict[str, Any]], is_checkpoint: bool
+) -> None:
+    """The longest prompt of the tiny profile has 6 tokens: bos, three numbers, target, colon."""
+    folder, content = started
+    if not is_checkpoint:
+        content["inits"]["r0"]["model"] = trained[1]["inits"]["r0"]["model"]
+    content["exam"]["budgets_tokens"] = [0, 27, 113]  # 6 + 113 + 1 + 9 = 129 of 128
+    save(content, folder)
+    with pytest.raises(BadInput, match="init r0: a policy of 128 positions cannot hold the 129 tokens"):
+        train(folder, "short")
+    assert not (folder / "short").exists()
+
+
+def test_the_longest_completion_is_that_of_exam_or_rounds() -> None:
+    """The default: 144 + 1 + 13 in the exam, 72 + 1 + 13 in a round."""
+    assert sft.longest_completion(EVERYTHING, "r0") == 158
+    rollout = {
+        name: recipe.model_copy(update={"rollout": recipe.rollout.model_copy(update={"budget_tokens": 200})})
+        for name, recipe in EVERYTHING.recipes.items()
+    }
+    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0") == 214
+    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0") == 158
+
+
+def test_a_policy_without_a_limit_of_positions_is_taken() -> None:
+    sft.need_positions("r0", None, 10**6)
+    sft.need_positions("r0", 10, 10)

@@ -1,38 +1,44 @@
-"""One update, by hand and by loops: which token gets which advantage, and that batching changes nothing.
+"""One update: which token gets which advantage, what becomes of each, and real updates of a tiny policy.
 
 What holds:
  1. advantages follow the recipe's objective, segment by segment
  2. every token is trained, forced or left out for a reason, and the sums match
- 3. the loss and its gradient are those of a plain loop, however the minibatch is cut, padded or ordered
- 4. forced tokens are context, never targets
+ 3. a whole update runs under every objective, goes on after a kill to the same bytes, and refuses what it cannot use
 """
 
-import math
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from pydantic import ValidationError
 
 from stages import update
-from stages.contracts import params
-from stages.contracts.progress import Progress
+from stages.contracts import params, recipe_params, tables
+from stages.contracts.errors import BadInput
+from stages.contracts.init_params import ModelShape
+from stages.contracts.publish import write_json
+from stages.contracts.render import Renderer
+from stages.engines.policy import load_policy, new_policy, save_policy
+from stages.engines.policy_loss import Example
+from stages.engines.trainer import Trainer
 from stages.pure.accounting import Status
-from stages.update import Example
-from tests.tiny import tiny_llama
+from stages.tasks.formats import load_format
 
-RECIPE = params.load(Path(__file__).parent.parent / "params.yaml").recipes["information"]
-VOCABULARY, PAD = 23, 0
+PROFILE = Path(__file__).parent / "profiles" / "tiny.yaml"
+RECIPE = params.load(PROFILE).recipes["information"]
 NAN = float("nan")
 
 
-def recipe(**changes: Any) -> params.Recipe:
-    """The repository's recipe at temperature 0.8, with changes to its update."""
-    rollout = RECIPE.rollout.model_copy(update={"temperature": 0.8})
-    return RECIPE.model_copy(update={"rollout": rollout, "update": RECIPE.update.model_copy(update=changes)})
+def recipe(**changes: Any) -> recipe_params.Recipe:
+    """The tiny recipe with changes to its update, checked as if they stood in params.yaml."""
+    changed = recipe_params.Update.model_validate({**RECIPE.update.model_dump(), **changes})
+    return RECIPE.model_copy(update={"update": changed})
 
 
 # 1. and 2. Two problems, five rollouts: one cut off, one whose verifier failed.
@@ -43,31 +49,55 @@ SAMPLED = {
     "prompt_tokens": [[1, 2]] * 5,
     "completion_tokens": [[5] * 6, [6] * 5, [7] * 4, [8] * 3, [9] * 3],
     "sampler_logprobs": [[-1.0] * 6, [-1.0] * 5, [-1.0] * 4, [-1.0] * 3, [-1.0] * 3],
+    "num_thinking_tokens": [4, 3, 4, 2, 2],
     "forced_start": [6, 3, 4, 3, 3],
     "forced_end": [6, 4, 4, 3, 3],
     "finish_reason": ["stop", "forced", "length", "stop", "stop"],
 }
 REWARDS = np.array([1.0, 0.0, NAN, 1.0, 1.0])
-SEGMENTS = [  # rollout_id, segment_index, kind, start_token, end_token, progress
-    ("a0", 0, "attempt", 0, 2, 0.25),
-    ("a0", 1, "attempt", 2, 4, 0.5),
-    ("a0", 2, "answer", 4, 6, None),
-    ("a1", 0, "attempt", 0, 3, -0.75),
-    ("a1", 1, "answer", 3, 5, None),
-    ("a2", 0, "other", 0, 4, 0.0),
-    ("b0", 0, "attempt", 0, 2, 0.5),
-    ("b0", 1, "answer", 2, 3, None),
-    ("b1", 0, "attempt", 0, 2, 0.25),
-    ("b1", 1, "answer", 2, 3, None),
+SEGMENTS = [  # rollout_id, segment_index, kind, start_token, end_token, attempt_verdict, self_verdict, progress
+    ("a0", 0, "attempt", 0, 2, "incorrect", True, 0.25),
+    ("a0", 1, "attempt", 2, 4, "correct", True, 0.5),
+    ("a0", 2, "answer", 4, 6, None, None, None),
+    ("a1", 0, "attempt", 0, 3, "correct", False, -0.75),
+    ("a1", 1, "answer", 3, 5, None, None, None),
+    ("a2", 0, "other", 0, 4, None, None, 0.0),
+    ("b0", 0, "attempt", 0, 2, "timeout", True, 0.5),
+    ("b0", 1, "answer", 2, 3, None, None, None),
+    ("b1", 0, "attempt", 0, 2, "unparsable", False, 0.25),
+    ("b1", 1, "answer", 2, 3, None, None, None),
 ]
-NAMES = ("rollout_id", "segment_index", "kind", "start_token", "end_token", "progress")
+NAMES = (
+    *("rollout_id", "segment_index", "kind", "start_token", "end_token"),
+    *("attempt_verdict", "self_verdict", "progress"),
+)
 CUT = {name: [row[i] for row in SEGMENTS] for i, name in enumerate(NAMES)}
 GAINED = {name: [row[NAMES.index(name)] for row in SEGMENTS if row[2] != "answer"] for name in NAMES}
+KNOWN = update.known_segments(SAMPLED, CUT, GAINED, "progress")
+PLAIN = {"alpha": 1.0, "normalize_by_std": False, "credit_baseline": "none"}
+
+
+def token_parts(rewards: np.ndarray = REWARDS, **changes: Any) -> update.TokenParts:
+    return update.token_parts(SAMPLED, rewards, KNOWN, recipe(**PLAIN, **changes))
 
 
 def advantages(objective: str, **changes: Any) -> list[list[float]]:
-    settings = recipe(objective=objective, alpha=1.0, normalize_by_std=False, credit_baseline="none", **changes).update
-    return [values.tolist() for values in update.token_advantages(SAMPLED, REWARDS, CUT, GAINED, settings)]
+    parts = token_parts(objective=objective, **changes)
+    return [(a + b).tolist() for a, b in zip(parts.outcome, parts.credit, strict=True)]
+
+
+def assembled(rewards: np.ndarray = REWARDS, **changes: Any) -> tuple[list[Example], list[dict[str, Any]]]:
+    settings = recipe(**PLAIN, **changes).update
+    return update.assemble(SAMPLED, rewards, token_parts(rewards, **changes), settings)
+
+
+def test_verdicts_become_grades() -> None:
+    expected = [0, 1, NAN, 1, NAN, NAN, NAN, NAN, 0, NAN]
+    assert KNOWN.attempt_grade == pytest.approx(expected, nan_ok=True)
+    assert KNOWN.verdict_grade == pytest.approx([0, 1, NAN, 0, NAN, NAN, NAN, NAN, 1, NAN], nan_ok=True)
+    assert KNOWN.is_attempt.tolist() == [True, True, False, True, False, False, True, False, True, False]
+    assert KNOWN.gain[[0, 1, 3, 5]].tolist() == [0.25, 0.5, -0.75, 0.0]
+    assert np.isnan(KNOWN.gain[[2, 4, 7, 9]]).all()
 
 
 def test_outcome_gives_every_token_of_a_rollout_the_same() -> None:
@@ -84,26 +114,108 @@ def test_information_adds_to_each_segment_its_own_progress() -> None:
     assert found[3:] == [[0.5, 0.5, 0.0], [0.25, 0.25, 0.0]]
 
 
+def test_information_to_go_adds_what_is_to_come() -> None:
+    assert advantages("information", credit="to_go")[0] == [1.25, 1.25, 1.0, 1.0, 0.5, 0.5]
+    discounted = advantages("information", credit="discounted", credit_discount=0.5)
+    assert discounted[0] == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+
+
+def test_regret_discounts_progress_by_the_tokens_before_it() -> None:
+    found = advantages("regret", credit="to_go", credit_discount=0.5)
+    first, second = 0.25 / 4, 0.5 / 16
+    assert found[0] == [0.5 + first + second] * 2 + [0.5 + second] * 2 + [0.5] * 2
+
+
+def test_process_adds_grades_to_come() -> None:
+    found = advantages("process", credit="to_go")
+    assert found[0] == [0.5 + 2] * 2 + [0.5 + 2] * 2 + [0.5] * 2  # a miss called right; a hit called right
+    assert found[1] == [-0.5 + 1] * 3 + [-0.5] * 2  # a hit called wrong
+    assert found[3:] == [[0.0] * 3, [1.0, 1.0, 0.0]]  # no grade; a miss called wrong
+
+
+def test_self_correction_pays_for_the_step_from_first_attempt_to_answer() -> None:
+    found = advantages("self_correction", correction_stage=2)
+    assert found[0] == [0.5] * 2 + [1.5] * 4
+    assert found[1] == [-0.5] * 3 + [-1.5] * 2
+    assert found[3:] == [[0.0] * 3, [0.0, 0.0, 1.0]]  # an unknown first verdict: no bonus
+    assert all(anchored.any() for anchored in token_parts(objective="self_correction", correction_stage=2).is_anchored)
+
+
+def test_self_correction_begins_by_holding_the_first_attempt() -> None:
+    stage = {"objective": "self_correction", "correction_stage": 1, "kl_coefficient": 0.1}
+    found = advantages(**stage)
+    assert found[0] == [0.0] * 2 + [0.5] * 4
+    assert found[1] == [0.0] * 3 + [-0.5] * 2
+    anchored = token_parts(**stage).is_anchored
+    assert anchored[0].tolist() == [True] * 2 + [False] * 4
+    assert anchored[1].tolist() == [True] * 3 + [False] * 2
+    assert anchored[2].tolist() == [True] * 4  # without an attempt all of it is the first
+
+
+def test_offline_weighs_the_correct_rollouts_of_most_progress() -> None:
+    half = advantages("offline", keep_frac=0.5)
+    assert half[0] == [1.0] * 6
+    assert half[1] == [0.0] * 5
+    assert half[3:] == [[1.0] * 3, [0.0] * 3]
+    assert advantages("offline", keep_frac=1.0)[3:] == [[1.0] * 3, [1.0] * 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"objective": "regret", "credit": "discounted", "credit_discount": 0.9}, "discounts tokens"),
+        ({"objective": "self_correction", "correction_stage": 1}, "needs kl_coefficient"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        recipe(**changes)
+
+
+def test_a_length_penalty_comes_before_the_groups_mean() -> None:
+    """Of budget 27: rewards 1 - 4/27 and 0 - 3/27; of equal answers of equal length none is better."""
+    found = advantages("outcome", length_penalty=1.0)
+    assert found[0] == pytest.approx([(1 - 4 / 27 + 3 / 27) / 2] * 6, abs=1e-12)
+    assert found[3:] == [[0.0] * 3, [0.0] * 3]
+
+
+def test_the_groups_std_divides_credit_where_asked() -> None:
+    plain = token_parts(objective="information").credit
+    divided = token_parts(objective="information", normalize_credit_by_std=True).credit
+    spread = np.std([0.25, 0.5, -0.75, 0.0]) + RECIPE.update.std_epsilon
+    assert divided[0] == pytest.approx(plain[0] / spread, abs=1e-12)
+
+
 def test_a_group_with_one_outcome_is_left_out_by_outcome_and_used_by_information() -> None:
     for objective, expected in (("outcome", Status.FILTERED_ZERO_ADVANTAGE), ("information", Status.TRAINED)):
-        values = [np.array(value) for value in advantages(objective)]
-        _, rows = update.assemble(SAMPLED, REWARDS, values, mask_truncated=False)
+        _, rows = assembled(objective=objective)
         assert [row["status"] for row in rows[3:]] == [expected] * 2
+    _, rows = assembled(objective="information", filter_groups="one_outcome")
+    assert [row["status"] for row in rows] == [Status.TRAINED, Status.TRAINED, Status.ERRORED] + [
+        Status.FILTERED_GROUP
+    ] * 2
 
 
+@pytest.mark.parametrize("term", ["kl_coefficient", "entropy_coefficient"])
+def test_a_rollout_without_advantage_is_kept_where_the_loss_has_another_term(term: str) -> None:
+    _, rows = assembled(objective="outcome", **{term: 0.1})
+    assert [row["status"] for row in rows[3:]] == [Status.TRAINED] * 2
+
+
+@pytest.mark.parametrize("filter_groups", [None, "one_outcome"])
 @pytest.mark.parametrize("mask_truncated", [True, False])
-@pytest.mark.parametrize("objective", ["outcome", "information"])
-def test_every_token_is_accounted_for(objective: str, mask_truncated: bool) -> None:
+@pytest.mark.parametrize("objective", ["outcome", "information", "process"])
+def test_every_token_is_accounted_for(objective: str, mask_truncated: bool, filter_groups: str | None) -> None:
     rewards = np.array([1.0, 0.0, 0.0, 1.0, NAN])
-    settings = recipe(objective=objective).update
-    values = update.token_advantages(SAMPLED, rewards, CUT, GAINED, settings)
-    examples, rows = update.assemble(SAMPLED, rewards, values, mask_truncated)
+    changes = {"objective": objective, "mask_truncated": mask_truncated, "filter_groups": filter_groups}
+    examples, rows = assembled(rewards, **changes)
     for row, tokens in zip(rows, SAMPLED["completion_tokens"], strict=True):
         parts = ("num_trained_tokens", "num_forced_tokens", "num_untrained_tokens")
         assert sum(row[part] for part in parts) == len(tokens)
         assert (row["num_trained_tokens"] > 0) == (row["status"] == Status.TRAINED)
     assert rows[1]["num_forced_tokens"] == 1
     assert rows[2]["status"] == (Status.TRUNCATED if mask_truncated else Status.TRAINED)
+    assert (rows[3]["status"] == Status.FILTERED_GROUP) == (filter_groups is not None)
     assert rows[4]["status"] == Status.ERRORED
     record = {"loss": 0.0, "grad_norm": 0.0, "clip_frac": 0.0, "kl_nats": 0.0, "entropy_nats": 0.0}
     metrics = update.summary(rows, [{**record, "max_logprob_difference_nats": 0.0}])
@@ -112,11 +224,21 @@ def test_every_token_is_accounted_for(objective: str, mask_truncated: bool) -> N
 
 
 def test_the_ids_trained_are_the_ids_sampled() -> None:
-    values = [np.array(value) for value in advantages("information")]
-    examples, rows = update.assemble(SAMPLED, REWARDS, values, mask_truncated=False)
+    examples, rows = assembled(objective="information")
     trained = [index for index, row in enumerate(rows) if row["status"] == Status.TRAINED]
     assert [example.completion_tokens for example in examples] == [SAMPLED["completion_tokens"][i] for i in trained]
     assert examples[1].is_target.tolist() == [True, True, True, False, True]
+    assert examples[1].is_anchored.tolist() == [True, True, True, False, True]
+
+
+def test_what_was_learnt_from_by_hand() -> None:
+    _, rows = assembled(objective="information")
+    found = update.composition(CUT, KNOWN, token_parts(objective="information"), rows)
+    first = [1 / 3] * 2 + [0.5] * 2 + [0.0] * 2
+    second = [0.6] * 3 + [0.0]  # its forced token is not trained
+    third = [1.0, 1.0, 0.0] * 2
+    assert found["mean_credit_frac"] == pytest.approx(np.mean([*first, *second, *third]), abs=1e-12)
+    assert found["verdicts"] == {"false_positive_frac": 0.5, "false_negative_frac": 0.5}
 
 
 def test_every_example_is_seen_once_an_epoch() -> None:
@@ -130,106 +252,190 @@ def test_every_example_is_seen_once_an_epoch() -> None:
     assert len(update.minibatches(2, settings, seed=5)) == 6  # fewer examples than minibatches: no empty step
 
 
-# 3. and 4. The loss, on a real decoder in float64.
+# 3. Whole updates, from tables on disk to the next policy.
+
+ATTEMPT, MISS, CUE, ANSWER = "3 + 5 8", "<<", "#", "7 + 5 12"
 
 
-def batch() -> list[Example]:
-    """Rollouts of uneven lengths around the model's own log-probabilities, so that ratios fall on either side."""
-    model, rng = tiny_llama(VOCABULARY, dtype=torch.float64), np.random.default_rng(2)
-    examples = []
-    for prompt_length, length in ((2, 9), (4, 3), (3, 6), (2, 1), (5, 8)):
-        tokens = rng.integers(1, VOCABULARY, prompt_length + length)
-        with torch.no_grad():
-            logits = model(input_ids=torch.from_numpy(tokens)[None], use_cache=False).logits[0] / 0.8
-        own = logits.log_softmax(-1).numpy()[np.arange(prompt_length - 1, len(tokens) - 1), tokens[prompt_length:]]
-        logprobs = (own + 0.3 * rng.standard_normal(length)).astype(np.float32).astype(np.float64)
-        values = rng.integers(-128, 129, length) / 64  # exact in float32, as tables store it
-        is_target = np.arange(length) != length // 2 if length > 1 else np.ones(1, dtype=bool)
-        prompt, completion = tokens[:prompt_length].tolist(), tokens[prompt_length:].tolist()
-        examples.append(Example(prompt, completion, logprobs, values, is_target))
-    return examples
+@dataclass(frozen=True)
+class World:
+    """A round on disk, ready to be updated on."""
+
+    folder: Path
+
+    def run(self, **changes: Any) -> dict[str, Any]:
+        """Update under the tiny recipe with changes; the metrics."""
+        everything = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
+        everything["recipes"]["information"]["update"].update(
+            {"epochs": 2, "minibatches_per_epoch": 2, "row_tokens": None, **changes}
+        )
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(everything), encoding="utf-8")
+        paths = {name: self.folder / f"{name}.parquet" for name in ("rollouts", "scores", "segments", "gains")}
+        update.main(
+            round_id="i1",
+            policy=self.folder / "policy",
+            reference=self.folder / "reference",
+            **paths,
+            validation=self.folder / "validation.json",
+            next_policy=self.folder / "next",
+            ledger=self.folder / "ledger.parquet",
+            metrics=self.folder / "metrics.json",
+            steps=self.folder / "steps.json",
+            params_file=self.folder / "params.yaml",
+            scratch_root=self.folder / "scratch",
+        )
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def weights(self) -> bytes:
+        return (self.folder / "next" / "model.safetensors").read_bytes()
+
+    def rewrite(self, table: tables.Table, **columns: Any) -> None:
+        """Give every row of a table other values."""
+        path = self.folder / f"{table.name}.parquet"
+        tables.write(path, table, [{**row, **columns} for row in tables.read(path, table).to_pylist()])
 
 
-def loss_and_gradient(examples: Sequence[Example], micro_batch_tokens: int) -> tuple[float, list[np.ndarray], dict]:
-    """Through the same code an update runs."""
-    model = tiny_llama(VOCABULARY, dtype=torch.float64)
-    watched: dict[str, float] = {}
-    settings = recipe(micro_batch_tokens=micro_batch_tokens, clip_low=0.2, clip_high=0.28)
-    total = 0.0
-    with Progress("update", total=1, unit="rollout") as progress:
-        for loss in update.losses(SimpleNamespace(model=model), examples, settings, PAD, watched, progress):
-            loss.backward()
-            total += loss.item()
-    return total, [parameter.grad.numpy() for parameter in model.parameters()], watched
+def round_rows(renderer: Renderer) -> dict[str, list[dict[str, Any]]]:
+    """Four problems of three rollouts with one to three attempts each; rewards and gains drawn at random."""
+    rng = np.random.default_rng(0)
+    rows: dict[str, list[dict[str, Any]]] = {"rollouts": [], "scores": [], "segments": [], "gains": []}
+    attempt, cue = renderer.encode(f"{ATTEMPT} {MISS}"), len(renderer.encode(CUE))
+    answer = [*renderer.encode(f"{CUE} {ANSWER}"), renderer.eos_token]
+    for index in range(12):
+        rollout_id, num_attempts = f"i1/p{index // 3}/{index % 3}", 1 + index % 3
+        thinking = attempt * num_attempts
+        completion, end = [*thinking, *answer], len(thinking)
+        is_forced, reward = index % 4 == 0, float(rng.random() < 0.5)
+        rollout = {"rollout_id": rollout_id, "problem_id": f"p{index // 3}", "sample_index": index % 3}
+        rollout |= {"policy_id": "r0", "prompt_tokens": renderer.encode("<bos> 3 5 7 T36 :"), "seed": index}
+        rollout |= {
+            "completion_tokens": completion,
+            "sampler_logprobs": rng.normal(-5.35, 0.2, len(completion)).tolist(),
+        }
+        rollout |= {"num_thinking_tokens": end, "forced_start": end, "forced_end": end + cue * is_forced}
+        rollout |= {"finish_reason": "forced" if is_forced else "stop", "temperature": 1.0}
+        rows["rollouts"].append(rollout)
+        score = {"rollout_id": rollout_id, "verdict": "correct" if reward else "incorrect", "answer": ANSWER}
+        rows["scores"].append({**score, "reward": reward, "judge_score": None})
+        for j in range(num_attempts + 1):
+            is_answer, verdict = j == num_attempts, "correct" if rng.random() < 0.5 else "incorrect"
+            start, stop = len(attempt) * j, len(completion) if is_answer else len(attempt) * (j + 1)
+            segment = {"rollout_id": rollout_id, "segment_index": j, "kind": "answer" if is_answer else "attempt"}
+            segment |= {"start_token": start, "end_token": stop}
+            segment |= {"attempt_verdict": None if is_answer else verdict, "self_verdict": None if is_answer else False}
+            rows["segments"].append(segment)
+            if not is_answer:
+                gain = dict.fromkeys(tables.GAINS.schema.names) | {"progress": rng.normal(0, 0.2)}
+                gain |= {"rollout_id": rollout_id, "segment_index": j, "estimator": "set_likelihood"}
+                gain |= {"num_judged_before": 1, "num_judged_after": 1, "is_interpolated": False}
+                rows["gains"].append({**gain, "info_gain_nats": rng.normal(0, 1)})
+    return rows
 
 
-def by_loops(examples: Sequence[Example]) -> tuple[float, list[np.ndarray], dict]:
-    """The same by a pass a rollout, a loop over its tokens, and the gradient over logits written out."""
-    model = tiny_llama(VOCABULARY, dtype=torch.float64)
-    num_targets = sum(example.is_target.sum() for example in examples)
-    total, num_clipped, ratios = 0.0, 0, 0.0
-    for example in examples:
-        tokens = [*example.prompt_tokens, *example.completion_tokens]
-        logits = model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
-        upstream = np.zeros(logits.shape)
-        for index in np.flatnonzero(example.is_target):
-            at = len(example.prompt_tokens) + index - 1
-            odds = np.exp(logits[at].detach().numpy() / 0.8)
-            probabilities, target = odds / odds.sum(), tokens[at + 1]
-            advantage = example.advantages[index]
-            ratio = math.exp(math.log(probabilities[target]) - example.sampler_logprobs[index])
-            bound = min(max(ratio, 0.8), 1.28)
-            is_clipped = bound * advantage < ratio * advantage
-            total -= min(ratio * advantage, bound * advantage)
-            num_clipped, ratios = num_clipped + is_clipped, ratios + ratio
-            if not is_clipped:
-                upstream[at] = -ratio * advantage * (np.eye(VOCABULARY)[target] - probabilities) / 0.8 / num_targets
-        logits.backward(torch.from_numpy(upstream))
-    gradients = [parameter.grad.numpy() for parameter in model.parameters()]
-    return total / num_targets, gradients, {"clip_frac": num_clipped / num_targets, "mean_ratio": ratios / num_targets}
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    form = load_format(params.load(PROFILE).task)
+    renderer = Renderer(form.tokenizer([]))
+    shape = ModelShape(hidden_size=32, intermediate_size=24, num_layers=1, num_heads=1, max_positions=64)
+    for name, seed in (("policy", 1), ("reference", 2)):
+        save_policy(new_policy(shape, renderer, form.token_values, seed), renderer, tmp_path / name)
+    for name, rows in round_rows(renderer).items():
+        tables.write(tmp_path / f"{name}.parquet", tables.TABLES[name], rows)
+    write_json(tmp_path / "validation.json", {"success": True})
+    return World(tmp_path)
 
 
-def assert_equal(left: Sequence[np.ndarray], right: Sequence[np.ndarray], tolerance: float) -> None:
-    for one, other in zip(left, right, strict=True):
-        assert one == pytest.approx(other, abs=tolerance)
-
-
-def test_the_loss_and_its_gradient_are_those_of_a_loop() -> None:
-    loss, gradient, watched = loss_and_gradient(batch(), micro_batch_tokens=30)
-    expected_loss, expected_gradient, expected_watched = by_loops(batch())
-    assert loss == pytest.approx(expected_loss, abs=1e-10)
-    assert_equal(gradient, expected_gradient, 1e-10)
-    for name, value in expected_watched.items():
-        assert watched[name] == pytest.approx(value, abs=1e-10)
-    assert 0.1 < watched["clip_frac"] < 0.9
-
-
-CHANGES: dict[str, Callable[[list[Example]], list[Example]]] = {
-    "as_it_is": lambda examples: examples,
-    "reversed": lambda examples: examples[::-1],
-    "shuffled": lambda examples: [examples[i] for i in (2, 0, 4, 3, 1)],
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "outcome": {"objective": "outcome"},
+    "penalized": {"objective": "outcome", "length_penalty": 0.5, "filter_groups": "one_outcome"},
+    "information": {"objective": "information", "gain": "info_gain_nats", "normalize_credit_by_std": True},
+    "to_go": {"objective": "information", "credit": "to_go", "entropy_coefficient": 0.01},
+    "regret": {"objective": "regret", "credit": "to_go", "credit_discount": 0.98, "loss": "cispo"},
+    "process": {"objective": "process", "credit": "to_go", "loss": "gspo"},
+    "correction_1": {"objective": "self_correction", "correction_stage": 1, "kl_coefficient": 0.5},
+    "correction_2": {"objective": "self_correction", "correction_stage": 2, "alpha": 10.0, "loss": "dr_grpo"},
+    "offline": {"objective": "offline", "keep_frac": 0.5},
 }
 
 
-@pytest.mark.parametrize("micro_batch_tokens", [1, 22, 26, 10_000])
-@pytest.mark.parametrize("change", CHANGES)
-def test_split_padding_and_order_change_nothing(change: str, micro_batch_tokens: int) -> None:
-    loss, gradient, watched = loss_and_gradient(batch(), 10_000)
-    again_loss, again_gradient, again_watched = loss_and_gradient(CHANGES[change](batch()), micro_batch_tokens)
-    assert again_loss == pytest.approx(loss, abs=1e-12)
-    assert_equal(again_gradient, gradient, 1e-12)
-    assert again_watched == pytest.approx(watched, abs=1e-12)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_update_runs_under_every_objective(name: str, world: World) -> None:
+    metrics = world.run(**OBJECTIVES[name])
+    assert sum(metrics["tokens"].values()) == sum(
+        len(tokens) for tokens in tables.read(world.folder / "rollouts.parquet", tables.ROLLOUTS)["completion_tokens"]
+    )
+    assert metrics["tokens"]["trained"] > 0
+    assert metrics["num_steps"] == 4
+    assert metrics["mean_grad_norm"] > 0
+    assert metrics["verdicts"]["false_positive_frac"] == 0
+    assert metrics["verdicts"]["false_negative_frac"] == 1
+    has_credit = name not in ("outcome", "penalized", "correction_1", "offline")
+    assert (metrics["mean_credit_frac"] > 0) == has_credit
+    before, after = (load_policy(world.folder / part).state_dict() for part in ("policy", "next"))
+    assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
-def test_forced_tokens_are_context_and_never_targets() -> None:
-    _, gradient, _ = loss_and_gradient(batch(), 100)
-    wild = [e._replace(advantages=np.where(e.is_target, e.advantages, 9.0)) for e in batch()]
-    wild = [e._replace(sampler_logprobs=np.where(e.is_target, e.sampler_logprobs, 0.0)) for e in wild]
-    _, same_gradient, _ = loss_and_gradient(wild, 100)
-    assert_equal(same_gradient, gradient, 0.0)
-    first = batch()[0]
-    at = int(np.flatnonzero(~first.is_target)[0])
-    tokens = [*first.completion_tokens]
-    tokens[at] = tokens[at] % (VOCABULARY - 1) + 1
-    _, other_gradient, _ = loss_and_gradient([first._replace(completion_tokens=tokens), *batch()[1:]], 100)
-    assert max(np.abs(a - b).max() for a, b in zip(gradient, other_gradient, strict=True)) > 1e-6
+def test_the_first_attempt_is_held_near_the_reference(world: World) -> None:
+    start = {"objective": "self_correction", "correction_stage": 1, "epochs": 12}
+    far, near = (world.run(**start, kl_coefficient=weight)["mean_reference_kl_nats"] for weight in (1e-6, 10.0))
+    assert near < far
+
+
+def test_what_the_correction_does_is_reported(world: World) -> None:
+    metrics = world.run(importance_correction={"kind": "truncate", "cap": 1.2})
+    assert 0.5 < metrics["mean_importance"] < 2
+    assert 0 < metrics["mean_importance_ess_frac"] < 1
+    assert 0 < metrics["mean_importance_clipped_frac"] < 1
+    assert "mean_reference_kl_nats" not in metrics
+
+
+def test_a_killed_update_goes_on_to_the_same_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With terms that are fixed before the first step: they must be those of the parent after the kill, too."""
+    terms = {"kl_coefficient": 0.1, "importance_correction": {"kind": "mask", "cap": 1.5}}
+    whole = world.run(**terms), world.weights
+    step: Callable[..., dict[str, float]] = Trainer.step
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda self, *rest: step(self, *rest) if self.num_steps < 3 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.run(**terms)
+    steps_taken = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda self, *rest: steps_taken.append(0) or step(self, *rest))
+        again = world.run(**terms), world.weights
+    assert len(steps_taken) == 1
+    assert again == whole
+
+
+def test_the_reference_is_read_only_where_the_loss_needs_it(world: World) -> None:
+    (world.folder / "reference" / "model.safetensors").unlink()
+    world.run()
+    with pytest.raises(BadInput, match="reference"):
+        world.run(kl_coefficient=0.1)
+
+
+@pytest.mark.parametrize("name", ["process", "correction_1", "correction_2"])
+def test_an_objective_that_grades_attempts_needs_some(name: str, world: World) -> None:
+    world.rewrite(tables.SEGMENTS, attempt_verdict=None, self_verdict=None)
+    with pytest.raises(BadInput, match=r"recipe information: objective \w+ grades attempts, and none of 36 segment"):
+        world.run(**OBJECTIVES[name])
+    assert not (world.folder / "next").exists()
+
+
+def test_segments_without_verdicts_are_credited_for_information(world: World) -> None:
+    world.rewrite(tables.SEGMENTS, attempt_verdict=None, self_verdict=None)
+    metrics = world.run(objective="information")
+    assert metrics["mean_credit_frac"] > 0
+    assert metrics["verdicts"] == {"false_positive_frac": None, "false_negative_frac": None}
+
+
+def test_a_round_with_nothing_to_learn_from_is_refused(world: World) -> None:
+    world.rewrite(tables.SCORES, reward=1.0, verdict="correct")
+    with pytest.raises(BadInput, match=r"no rollout of 12 has anything to learn from .*'filtered_group': 12"):
+        world.run(filter_groups="one_outcome")
+
+
+def test_nothing_trains_on_what_was_not_validated(world: World) -> None:
+    write_json(world.folder / "validation.json", {"success": False})
+    with pytest.raises(BadInput, match="validate@i1"):
+        world.run()

@@ -3,9 +3,11 @@
 import copy
 import html
 import json
+import math
 import random
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -20,7 +22,7 @@ import pytest
 import yaml
 
 from stages import validate
-from stages.contracts import params, tables
+from stages.contracts import params, recipe_params, tables
 from stages.contracts.checks import Premises, check_frames
 from stages.contracts.errors import BadInput
 from stages.contracts.render import Renderer
@@ -36,21 +38,36 @@ ROUND = "i1"
 NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
 NUM_PROBLEMS, GROUP_SIZE, NUM_PROBES = 3, 5, 4
 MAX_THINKING_TOKENS = 36
+SAMPLING = {"num_probes": NUM_PROBES, "answer_tokens": 13, "temperature": 1.0}
+ESTIMATORS: dict[str, dict[str, Any]] = {
+    "set_likelihood": {"micro_batch_tokens": 64},
+    "answer_likelihood": {"micro_batch_tokens": 64},
+    "forced_answer": SAMPLING,
+    "answer_entropy": {**SAMPLING, "gate_by_success": True},
+    "critic": {
+        "num_folds": 2,
+        "num_epochs": 1,
+        "hidden_size": 4,
+        "td_lambda": 1.0,
+        "learning_rate": 0.1,
+        "micro_batch_tokens": 64,
+    },
+}
+THINNED = {**SAMPLING, "boundary_frac": 0.5, "adaptive": {"max_probes": 2 * NUM_PROBES, "max_stderr": 0.1}}
 
 Rows = dict[str, list[dict[str, Any]]]
 Corruption = Callable[[Rows], str]
 
 
-def settings_file(folder: Path, estimator: str) -> Path:
+def settings_file(folder: Path, estimator: str, **changes: Any) -> Path:
     """The repository's params.yaml with a tiny round and few problems."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     raw["task"]["tiers"] = [{"num_numbers": n, "num_train": 8, "num_heldout": 2} for n in (3, 4)]
-    raw["rounds"] = {ROUND: {"parent": "r0", "recipe": "information", "seed": 1}}
-    raw["exams"] = ["r0"]
+    raw["rounds"] = {ROUND: {"parent": "r0", "reference": "r0", "recipe": "information", "judge": "exact", "seed": 1}}
+    raw["exams"] = {"r0": {"judge": "exact"}}
     recipe = raw["recipes"]["information"]
     recipe["rollout"] |= {"num_problems": NUM_PROBLEMS, "group_size": GROUP_SIZE, "difficulties": [3]}
-    if estimator == "forced_answer":
-        recipe["probe"] = {"estimator": estimator, "num_probes": NUM_PROBES, "answer_tokens": 13, "temperature": 1.0}
+    recipe["probe"] = {"estimator": estimator, **ESTIMATORS[estimator], **changes}
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return path
@@ -116,7 +133,15 @@ def add_judged_rows(
     rollout_id, tokens, num_thinking = (rollout[k] for k in ("rollout_id", "completion_tokens", "num_thinking_tokens"))
     verdict = rng.choice([Verdict.CORRECT, Verdict.INCORRECT])
     answer = renderer.decode(tokens[num_thinking + 1 :])
-    rows["scores"].append({"rollout_id": rollout_id, "verdict": verdict, "reward": verdict.reward, "answer": answer})
+    rows["scores"].append(
+        {
+            "rollout_id": rollout_id,
+            "verdict": verdict,
+            "reward": verdict.reward,
+            "judge_score": None,
+            "answer": answer,
+        }
+    )
     cuts = marker_boundaries(tokens[:num_thinking], [renderer.encode(end) for end in form.segment_ends])
     spans = [(a, b, "attempt") for a, b in pairwise(cuts)]
     spans += [(num_thinking, len(tokens), "answer")] if num_thinking < len(tokens) else []
@@ -135,47 +160,86 @@ def add_judged_rows(
 
 
 def add_probed_rows(
-    rows: Rows, rollout: Mapping[str, Any], solutions: list[str], probe: params.Probe, rng: random.Random
+    rows: Rows, rollout: Mapping[str, Any], solutions: list[str], probe: recipe_params.Probe, rng: random.Random
 ) -> None:
-    """What probe and infogain say of a rollout, once it is cut."""
+    """What probe and infogain say of a rollout, once it is cut. A thinned recipe probes every other boundary."""
     cut = [row for row in rows["segments"] if row["rollout_id"] == rollout["rollout_id"] and row["kind"] != "answer"]
     positions = [0, *(row["end_token"] for row in cut)]
-    is_set = probe.estimator == "set_likelihood"
-    answers = solutions if is_set else ["1 + 1 2"] * NUM_PROBES
-    probes = []
-    for index, position in enumerate(positions):
-        logprobs = [float(np.float32(-rng.uniform(1, 9) - len(solutions))) for _ in answers]
-        probes.append(
-            {
-                "rollout_id": rollout["rollout_id"],
-                "boundary_index": index,
-                "position": position,
-                "estimator": probe.estimator,
-                "num_probes": len(answers),
-                "answers": answers,
-                "answer_logprobs": logprobs,
-                "gold_logprob_nats": float(np.log(np.exp(logprobs).sum())) if is_set else None,
-            }
-        )
-    rows["probes"] += probes
-    sampled = [rng.randrange(NUM_PROBES + 1) / NUM_PROBES for _ in probes]
-    success = [float(np.exp(p["answer_logprobs"]).sum()) for p in probes] if is_set else sampled
-    rows["gains"] += [gain_row(probes[j], success[j], success[j + 1], is_set) for j in range(len(cut))]
+    last = len(positions) - 1
+    is_thinned = getattr(probe, "boundary_frac", None) is not None
+    probed = [j for j in range(len(positions)) if not is_thinned or j in (0, last) or j % 2 == 0]
+    made = {j: probe_row(rollout["rollout_id"], j, positions[j], probe, solutions, rng) for j in probed}
+    rows["probes"] += made.values()
+    success = [success_of(made[j], rng) for j in probed]
+    curve = np.interp(range(len(positions)), probed, success)
+    for a, b in pairwise(probed):
+        rows["gains"] += [gain_row(probe, made, (a, b), j, curve) for j in range(a, b)]
 
 
-def gain_row(probe: Mapping[str, Any], before: float, after: float, is_set: bool) -> dict[str, Any]:
-    """The segment after a probe, between two successes."""
+def probe_row(
+    rollout_id: str, index: int, position: int, probe: recipe_params.Probe, solutions: list[str], rng: random.Random
+) -> dict[str, Any]:
+    """A boundary as its estimator leaves it. Sampled answers are of three kinds; one differs in white space alone."""
+    known = {"set_likelihood": solutions, "answer_likelihood": solutions[:1], "critic": []}
+    sampled = [rng.choice(["1 + 1 2", "2 + 1 3", "2  + 1 3 ", "3 + 1 4"]) for _ in range(NUM_PROBES)]
+    answers = known.get(probe.estimator, sampled)
+    logprobs = [float(np.float32(-rng.uniform(1, 9) - len(solutions))) for _ in answers]
+    is_known = bool(known.get(probe.estimator))
     return {
-        "rollout_id": probe["rollout_id"],
-        "segment_index": probe["boundary_index"],
-        "num_judged_before": probe["num_probes"],
-        "num_judged_after": probe["num_probes"],
+        "rollout_id": rollout_id,
+        "boundary_index": index,
+        "position": position,
+        "estimator": probe.estimator,
+        "num_probes": len(answers),
+        "answers": answers,
+        "answer_logprobs": logprobs,
+        "gold_logprob_nats": float(np.log(np.exp(logprobs).sum())) if is_known else None,
+        "value": float(np.float32(rng.random())) if probe.estimator == "critic" else None,
+    }
+
+
+def success_of(probe: Mapping[str, Any], rng: random.Random) -> float:
+    if probe["value"] is not None:
+        return float(probe["value"])
+    if probe["gold_logprob_nats"] is not None:
+        return float(np.exp(probe["answer_logprobs"]).sum())
+    return rng.randrange(NUM_PROBES + 1) / NUM_PROBES
+
+
+def entropy_of(probe: Mapping[str, Any]) -> float:
+    shares = [n / NUM_PROBES for n in Counter(" ".join(text.split()) for text in probe["answers"]).values()]
+    return sum(-p * math.log(p) for p in shares) + (len(shares) - 1) / (2 * NUM_PROBES)
+
+
+def gain_row(
+    probe: recipe_params.Probe,
+    made: Mapping[int, Mapping[str, Any]],
+    stretch: tuple[int, int],
+    j: int,
+    curve: np.ndarray,
+) -> dict[str, Any]:
+    """The segment from boundary j on, between two boundaries probed."""
+    a, b = stretch
+    before, after = float(curve[j]), float(curve[j + 1])
+    is_sampled = probe.estimator in ("forced_answer", "answer_entropy")
+    nats = None
+    if probe.estimator in ("set_likelihood", "answer_likelihood"):
+        nats = math.log(after / before)
+    if isinstance(probe, recipe_params.AnswerEntropy):
+        nats = (entropy_of(made[a]) - entropy_of(made[b])) * (after if probe.gate_by_success else 1)
+    noise = sum(curve[end] * (1 - curve[end]) / NUM_PROBES for end in stretch)
+    return {
+        "rollout_id": made[a]["rollout_id"],
+        "segment_index": j,
+        "num_judged_before": made[j]["num_probes"] if j in made else 0,
+        "num_judged_after": made[j + 1]["num_probes"] if j + 1 in made else 0,
         "success_before": before,
         "success_after": after,
         "progress": after - before,
-        "info_gain_nats": np.log(after / before) if is_set else None,
-        "stderr": 0.0 if is_set else np.sqrt((before * (1 - before) + after * (1 - after)) / NUM_PROBES),
-        "estimator": probe["estimator"],
+        "info_gain_nats": nats,
+        "stderr": math.sqrt(noise) / (b - a) if is_sampled else 0.0,
+        "is_interpolated": not (j in made and j + 1 in made),
+        "estimator": probe.estimator,
     }
 
 
@@ -274,6 +338,125 @@ def test_sampled_probes_pass_and_failed_verifiers_are_legitimate(tmp_path: Path,
             row |= {f"num_judged_{side}": 0, f"success_{side}": None, "progress": None, "stderr": None}
     write_unchecked(tmp_path, rows)
     assert run(tmp_path, workplace / "r0", params_file)["success"] is True
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_passes(estimator: str, tmp_path: Path, workplace: Path) -> None:
+    params_file = settings_file(tmp_path, estimator)
+    rows = sound_rows(params.load(params_file), Renderer.of_policy(workplace / "r0"))
+    for name in NAMES:
+        tables.write(tmp_path / f"{name}.parquet", tables.TABLES[name], rows[name])
+    assert run(tmp_path, workplace / "r0", params_file)["success"] is True
+
+
+def thinned(folder: Path, workplace: Path) -> tuple[Path, Rows]:
+    """A round whose recipe probes a share of the boundaries; its first rollout has one between two others."""
+    params_file = settings_file(folder, "forced_answer", **THINNED)
+    rows = sound_rows(params.load(params_file), Renderer.of_policy(workplace / "r0"))
+    assert any(row["is_interpolated"] for row in rows["gains"])
+    return params_file, rows
+
+
+def test_a_share_of_the_boundaries_is_enough_where_the_recipe_says_so(tmp_path: Path, workplace: Path) -> None:
+    params_file, rows = thinned(tmp_path, workplace)
+    write_unchecked(tmp_path, rows)
+    assert run(tmp_path, workplace / "r0", params_file)["success"] is True
+    settings_file(tmp_path, "forced_answer")
+    with pytest.raises(BadInput, match="column num_missing_boundaries"):
+        run(tmp_path, workplace / "r0", params_file)
+
+
+def interpolated(rows: Rows) -> dict[str, Any]:
+    return next(row for row in rows["gains"] if row["is_interpolated"] and row["segment_index"] == 0)
+
+
+def judge_what_was_not_probed(rows: Rows) -> None:
+    interpolated(rows)["num_judged_after"] = 1
+
+
+def bend_the_line(rows: Rows) -> None:
+    interpolated(rows)["success_after"] += 0.01
+
+
+def forget_the_width(rows: Rows) -> None:
+    for row in rows["gains"]:
+        row["stderr"] *= 2 if row["is_interpolated"] else 1
+
+
+def lose_the_last_boundary(rows: Rows) -> None:
+    rollout_id = interpolated(rows)["rollout_id"]
+    own = [row for row in rows["probes"] if row["rollout_id"] == rollout_id]
+    rows["probes"].remove(own[-1])
+
+
+def probe_past_the_end(rows: Rows) -> None:
+    rows["probes"].append({**rows["probes"][-1], "boundary_index": 99})
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "column"),
+    [
+        (judge_what_was_not_probed, "is_judged_after"),
+        (bend_the_line, "success_after_residual"),
+        (forget_the_width, "stderr_residual"),
+        (lose_the_last_boundary, "num_missing_boundaries"),
+        (probe_past_the_end, "position_gap_tokens"),
+    ],
+)
+def test_a_wrong_interpolation_is_refused(
+    corrupt: Callable[[Rows], None], column: str, tmp_path: Path, workplace: Path
+) -> None:
+    params_file, rows = thinned(tmp_path, workplace)
+    corrupt(rows)
+    write_unchecked(tmp_path, rows)
+    with pytest.raises(BadInput, match=f"column {column}:"):
+        run(tmp_path, workplace / "r0", params_file)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "table", "column", "value", "found"),
+    [
+        ("critic", "probes", "value", None, "probes, column is_value_due"),
+        ("critic", "probes", "value", 1.5, "probes, column value"),
+        ("critic", "probes", "num_probes", 1, "probes, column num_probes"),
+        ("critic", "gains", "success_before", 0.5, "gains, column success_before_residual"),
+        ("critic", "gains", "info_gain_nats", 0.5, "gains, column info_gain_nats_residual"),
+        ("answer_likelihood", "probes", "gold_logprob_nats", None, "probes, column gold_logprob_residual"),
+        ("answer_likelihood", "probes", "num_probes", 2, "probes, column num_probes"),
+        ("answer_entropy", "probes", "gold_logprob_nats", -1.0, "probes, column gold_logprob_residual"),
+        ("answer_entropy", "gains", "info_gain_nats", 0.7, "gains, column info_gain_nats_residual"),
+        ("answer_entropy", "gains", "info_gain_nats", None, "gains, column info_gain_nats_residual"),
+    ],
+)
+def test_each_estimator_is_held_to_its_own_rules(
+    estimator: str, table: str, column: str, value: float | None, found: str, tmp_path: Path, workplace: Path
+) -> None:
+    params_file = settings_file(tmp_path, estimator)
+    rows = sound_rows(params.load(params_file), Renderer.of_policy(workplace / "r0"))
+    put(table, column, value)(rows)
+    write_unchecked(tmp_path, rows)
+    with pytest.raises(BadInput, match=f"table {found}:"):
+        run(tmp_path, workplace / "r0", params_file)
+
+
+@pytest.mark.parametrize(("score", "reward", "is_sound"), [(0.8, 1.0, True), (0.8, 0.0, False), (None, 1.0, False)])
+def test_a_judges_rewards_are_its_decisions(
+    score: float | None, reward: float, is_sound: bool, workplace: Path, sound: Rows
+) -> None:
+    rows = [{**row, "judge_score": 0.2, "reward": 0.0} for row in sound["scores"]]
+    rows[0] |= {"judge_score": score, "reward": reward}
+    data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
+    data["scores"] = pa.Table.from_pylist(rows, schema=tables.SCORES.schema)
+    residual = check_frames(data, premises(workplace, decision=0.5))["scores"]["reward_residual"]
+    assert (residual == 0).tolist() == [is_sound, *[True] * (len(rows) - 1)]
+
+
+def test_a_score_that_no_judge_gave_is_refused(tmp_path: Path, workplace: Path, sound: Rows) -> None:
+    rows = copy.deepcopy(sound)
+    offender = put("scores", "judge_score", 0.5)(rows)
+    message = refused(tmp_path, workplace, rows)
+    assert "table scores, column reward_residual: 1 of" in message
+    assert offender in message
 
 
 def test_a_round_without_thinking_passes(tmp_path: Path, workplace: Path) -> None:
@@ -583,6 +766,10 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("judged answers below 0", put("gains", "num_judged_before", -1), "gains", "is_judged_before", 1),
     ("success after of other probes", put("gains", "success_after", 0.99), "gains", "success_after_residual", 1),
     ("negative standard error", put("gains", "stderr", -0.1), "gains", "stderr", 1),
+    ("interpolation that was none", put("gains", "is_interpolated", True), "gains", "is_interpolation_told", 1),
+    ("value past certainty", put("probes", "value", 1.5), "probes", "value", 1),
+    ("value of no critic", put("probes", "value", 0.5), "probes", "is_value_due", 1),
+    ("judge's score past certainty", put("scores", "judge_score", 1.5), "scores", "judge_score", 1),
 ]
 
 
@@ -752,14 +939,19 @@ def watched() -> Iterator[list[str]]:
         _watching.pop()
 
 
+def premises(workplace: Path, decision: float | None) -> Premises:
+    """What the sound round is held against."""
+    settings, renderer = params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0")
+    rewards = {verdict.value: verdict.reward for verdict in Verdict}
+    cue_tokens = renderer.encode(load_format(settings.task).cue)
+    return Premises(ROUND, renderer, cue_tokens, rewards, decision, settings.recipes["information"].probe)
+
+
 @pytest.fixture(scope="module")
 def frames(sound: Rows, workplace: Path) -> dict[str, pd.DataFrame]:
     """Check frames of the sound round."""
-    renderer = Renderer.of_policy(workplace / "r0")
-    cue = load_format(params.load(workplace / "params.yaml").task).cue
-    premises = Premises(ROUND, renderer, renderer.encode(cue), {v.value: v.reward for v in Verdict})
     data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
-    return check_frames(data, premises)
+    return check_frames(data, premises(workplace, decision=None))
 
 
 @pytest.mark.parametrize("name", NAMES)

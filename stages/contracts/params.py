@@ -3,148 +3,19 @@
 Class defaults do not exist on purpose: what a run used is what the file says.
 """
 
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from stages.contracts.errors import BadInput
-from stages.contracts.task_params import (
-    Count,
-    CountdownDemonstrations,
-    Demonstrations,
-    Fraction,
-    Name,
-    Positive,
-    Section,
-    Seed,
-    TaskParams,
-)
+from stages.contracts.init_params import Init, Judge, ModelShape
+from stages.contracts.recipe_params import ESTIMATORS, AnswerEntropy, ForcedAnswer, Recipe, Round
+from stages.contracts.task_params import ENUMERABLE_TASKS, STRATEGIES, Count, Name, Positive, Section, Seed, TaskParams
 
-HEAD_SIZE_STEP = 32
-
-
-class ModelShape(Section):
-    """A Llama-architecture decoder trained from random weights."""
-
-    hidden_size: Count
-    intermediate_size: Count
-    num_layers: Count
-    num_heads: Count
-    max_positions: Count
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> "ModelShape":
-        if self.hidden_size % (self.num_heads * HEAD_SIZE_STEP):
-            raise ValueError(
-                f"hidden_size {self.hidden_size} over num_heads {self.num_heads} must be a multiple of "
-                f"{HEAD_SIZE_STEP}, which vLLM's attention needs"
-            )
-        return self
-
-
-class LossWeights(Section):
-    """Weight of a token's loss in SFT, by what the token is."""
-
-    attempt: Annotated[float, Field(ge=0)]
-    verdict: Annotated[float, Field(ge=0)]
-    answer: Annotated[float, Field(ge=0)]
-
-
-class AdamW(Section):
-    """One optimizer's settings; gradients are clipped to `max_grad_norm`."""
-
-    learning_rate: Positive
-    betas: tuple[Fraction, Fraction] = Field(strict=False)
-    weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: Positive
-
-
-class Sft(Section):
-    """Supervised fine-tuning: cosine decay after a linear warm-up."""
-
-    epochs: Count
-    batch_tokens: Count
-    row_tokens: Count
-    warmup_frac: Fraction
-    final_learning_rate_frac: Fraction
-    loss_weights: LossWeights
-    optimizer: AdamW
-
-
-class Init(Section):
-    """An initial policy: what it is shown, what it is, how it is trained."""
-
-    seed: Seed
-    demonstrations: Demonstrations
-    model: ModelShape
-    sft: Sft
-
-
-class Rollout(Section):
-    """Sampling of one round. Thinking is cut at `budget_tokens` and the answer forced, never scored unfinished."""
-
-    num_problems: Count
-    difficulties: Annotated[list[int], Field(min_length=1)]
-    group_size: Annotated[int, Field(ge=2)]
-    budget_tokens: Count
-    answer_tokens: Count
-    temperature: Positive
-    shard_rollouts: Count
-
-
-class SetLikelihood(Section):
-    """Success at a boundary = probability of the whole set of correct answers, exactly."""
-
-    estimator: Literal["set_likelihood"]
-    micro_batch_tokens: Count
-
-
-class ForcedAnswer(Section):
-    """Success at a boundary = share of correct answers among `num_probes` sampled ones."""
-
-    estimator: Literal["forced_answer"]
-    num_probes: Annotated[int, Field(ge=2)]
-    answer_tokens: Count
-    temperature: Positive
-
-
-Probe = Annotated[SetLikelihood | ForcedAnswer, Field(discriminator="estimator")]
-
-
-class Update(Section):
-    """One round's policy update: PPO clip on per-token advantages."""
-
-    objective: Literal["outcome", "information"]
-    alpha: Annotated[float, Field(ge=0)]
-    credit: Literal["myopic"]
-    credit_baseline: Literal["none", "group_mean"]
-    normalize_by_std: bool
-    std_epsilon: Positive
-    mask_truncated: bool
-    clip_low: Fraction
-    clip_high: Positive
-    epochs: Count
-    minibatches_per_epoch: Count
-    micro_batch_tokens: Count
-    optimizer: AdamW
-
-
-class Recipe(Section):
-    """How one round samples, probes and learns."""
-
-    rollout: Rollout
-    probe: Probe
-    update: Update
-
-
-class Round(Section):
-    """One pass of the loop: the policy it starts from, the recipe, and the seed of its draws."""
-
-    parent: Name
-    recipe: Name
-    seed: Seed
+EXACT = "exact"
 
 
 class Exam(Section):
@@ -156,12 +27,20 @@ class Exam(Section):
     answer_tokens: Count
     temperature: Positive
     shard_rollouts: Count
+    num_seen: Annotated[int, Field(ge=0)]
+    """Problems of the train split asked beside the held-out ones, of each difficulty, to measure memorisation."""
 
     @model_validator(mode="after")
     def _budgets_rise(self) -> "Exam":
         if sorted(set(self.budgets_tokens)) != self.budgets_tokens:
             raise ValueError(f"budgets_tokens must rise strictly, not {self.budgets_tokens}")
         return self
+
+
+class ExamEntry(Section):
+    """An exam that one policy sits. `judge` chooses among its samples in best-of-n: `exact`, or a judge of `judges`."""
+
+    judge: Name
 
 
 class Evaluate(Section):
@@ -185,9 +64,10 @@ class Params(Section):
     task: TaskParams
     inits: Annotated[dict[Name, Init], Field(min_length=1)]
     recipes: dict[Name, Recipe]
+    judges: dict[Name, Judge]
     rounds: dict[Name, Round]
     exam: Exam
-    exams: Annotated[list[Name], Field(min_length=1)]
+    exams: Annotated[dict[Name, ExamEntry], Field(min_length=1)]
     evaluate: Evaluate
     report: Report
 
@@ -196,31 +76,60 @@ class Params(Section):
         both = sorted(set(self.inits) & set(self.rounds))
         if both:
             raise ValueError(f"{both[0]} is the name of an init and of a round; rename one")
-        policies = [*self.inits, *self.rounds]
+        if EXACT in self.judges:
+            raise ValueError(f"judges.{EXACT}: this name stands for the task's own verifier; rename the judge")
+        policies, judges = [*self.inits, *self.rounds], [EXACT, *self.judges]
         for name, entry in self.rounds.items():
-            if entry.recipe not in self.recipes:
-                raise ValueError(
-                    f"rounds.{name}.recipe: no recipe named {entry.recipe}; choose from {sorted(self.recipes)}"
-                )
-            if entry.parent not in policies:
-                raise ValueError(f"rounds.{name}.parent: no policy named {entry.parent}; choose from {policies}")
-            self.ancestors(name)
-        for name in self.exams:
-            if name not in policies:
-                raise ValueError(f"exams: no policy named {name}; choose from {policies}")
+            _known(f"rounds.{name}.recipe", entry.recipe, sorted(self.recipes), "recipe")
+            _known(f"rounds.{name}.parent", entry.parent, policies, "policy")
+            _known(f"rounds.{name}.reference", entry.reference, policies, "policy")
+            _known(f"rounds.{name}.judge", entry.judge, judges, "judge")
+        for name, judge in self.judges.items():
+            _known(f"judges.{name}.base", judge.base, policies, "policy")
+            _known(f"judges.{name}.round", judge.round, list(self.rounds), "round")
+        for name, exam in self.exams.items():
+            _known("exams", name, policies, "policy")
+            _known(f"exams.{name}.judge", exam.judge, judges, "judge")
+        self._need_no_circle()
         return self
+
+    def _need_no_circle(self) -> None:
+        needs = {name: [entry.parent, entry.reference, entry.judge] for name, entry in self.rounds.items()}
+        needs |= {name: [judge.base, judge.round] for name, judge in self.judges.items()}
+        for name in self.rounds:
+            self.ancestors(name)
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            raise ValueError(f"rounds and judges need each other: {' -> '.join(error.args[1])}") from None
 
     @model_validator(mode="after")
     def _difficulties_exist(self) -> "Params":
         known = self.task.difficulties
         asked = {f"recipes.{name}.rollout.difficulties": r.rollout.difficulties for name, r in self.recipes.items()}
         for name, init in self.inits.items():
-            if isinstance(init.demonstrations, CountdownDemonstrations):
+            if init.demonstrations.difficulty_weights:
                 asked[f"inits.{name}.demonstrations.difficulty_weights"] = list(init.demonstrations.difficulty_weights)
         for where, difficulties in asked.items():
             missing = sorted(set(difficulties) - set(known))
             if missing:
                 raise ValueError(f"{where}: task.tiers has no difficulty {missing[0]}; choose from {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_fit(self) -> "Params":
+        rooms = {"exam": (self.exam.answer_tokens, self.task.difficulties)}
+        for name, recipe in self.recipes.items():
+            rooms[f"recipes.{name}.rollout"] = (recipe.rollout.answer_tokens, recipe.rollout.difficulties)
+            if isinstance(recipe.probe, ForcedAnswer | AnswerEntropy):
+                rooms[f"recipes.{name}.probe"] = (recipe.probe.answer_tokens, recipe.rollout.difficulties)
+        for where, (room, difficulties) in rooms.items():
+            needed = max(map(self.task.shortest_answer_tokens, difficulties))
+            if room < needed:
+                raise ValueError(
+                    f"{where}.answer_tokens: {room} cannot hold an answer to difficulty {max(difficulties)}, which "
+                    f"takes {needed}; raise it, or leave that difficulty out"
+                )
         return self
 
     @model_validator(mode="after")
@@ -230,7 +139,7 @@ class Params(Section):
             raise ValueError(f"report.training_budget_tokens: the exam has no budget {budget}; choose from {asked}")
         longest = self.exam.budgets_tokens[-1] + self.exam.answer_tokens
         for name, init in self.inits.items():
-            if longest >= init.model.max_positions:
+            if isinstance(init.model, ModelShape) and longest >= init.model.max_positions:
                 raise ValueError(
                     f"inits.{name}.model.max_positions: {init.model.max_positions} positions hold no prompt beside the "
                     f"exam's longest budget and answer ({longest} tokens)"
@@ -239,18 +148,20 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _task_serves(self) -> "Params":
-        strategy = {"countdown": "revise", "reasoning_gym": "direct"}[self.task.name]
         for name, init in self.inits.items():
-            if init.demonstrations.strategy != strategy:
+            strategy, known = init.demonstrations.strategy, STRATEGIES[self.task.name]
+            if strategy not in known:
                 raise ValueError(
-                    f"inits.{name}.demonstrations.strategy: task {self.task.name} has no demonstrations of "
-                    f"{init.demonstrations.strategy}; choose from ['{strategy}']"
+                    f"inits.{name}.demonstrations.strategy: task {self.task.name} has no demonstrations of {strategy}; "
+                    f"choose from {known}"
                 )
         for name, recipe in self.recipes.items():
-            if self.task.name == "reasoning_gym" and recipe.probe.estimator == "set_likelihood":
+            estimator = recipe.probe.estimator
+            if estimator == "set_likelihood" and self.task.name not in ENUMERABLE_TASKS:
+                others = [other for other in ESTIMATORS if other != "set_likelihood"]
                 raise ValueError(
-                    f"recipes.{name}.probe.estimator: task reasoning_gym cannot enumerate its correct answers, "
-                    "which set_likelihood needs; choose from ['forced_answer']"
+                    f"recipes.{name}.probe.estimator: task {self.task.name} cannot enumerate its correct answers, "
+                    f"which set_likelihood needs; choose from {others}"
                 )
         return self
 
@@ -267,6 +178,11 @@ class Params(Section):
                 raise ValueError(f"rounds.{policy}.parent: circular: {' -> '.join([*line, parent])}")
             line.append(parent)
         return line
+
+
+def _known(where: str, name: str, choices: list[str], kind: str) -> None:
+    if name not in choices:
+        raise ValueError(f"{where}: no {kind} named {name}; choose from {choices}")
 
 
 class _OnceLoader(yaml.SafeLoader):

@@ -81,7 +81,10 @@ SCORES = _table(
     ["rollout_id"],
     _column("rollout_id", TEXT, "rollout judged"),
     _column("verdict", TEXT, "correct, incorrect, unparsable, timeout or error"),
-    _column("reward", FLOAT, "1 correct, 0 not; null where the verifier failed", nullable=True),
+    _column(
+        "reward", FLOAT, "what the round learns from: 1 correct, 0 not; null where the verifier failed", nullable=True
+    ),
+    _column("judge_score", FLOAT, "what the round's judge gives; null where `exact` judges", nullable=True),
     _column("answer", TEXT, "text judged: what follows the cue, nothing before it"),
 )
 SEGMENTS = _table(
@@ -90,7 +93,7 @@ SEGMENTS = _table(
     ["rollout_id", "segment_index"],
     _column("rollout_id", TEXT, "rollout cut"),
     _column("segment_index", INT, "0-based position in the rollout"),
-    _column("kind", TEXT, "`attempt`, `other` (cut short by the budget) or `answer`"),
+    _column("kind", TEXT, "`attempt`, `answer`, or `other` (cut short, or cut where no attempt ends)"),
     _column("start_token", INT, "first completion token of the segment"),
     _column("end_token", INT, "one past its last completion token"),
     _column("attempt_verdict", TEXT, "what the verifier says of the attempt inside", nullable=True),
@@ -98,16 +101,22 @@ SEGMENTS = _table(
 )
 PROBES = _table(
     "probes",
-    "one boundary of a rollout: the start of each thinking segment and the end of the last",
+    "one probed boundary of a rollout: the start of a thinking segment, or the end of the last",
     ["rollout_id", "boundary_index"],
     _column("rollout_id", TEXT, "rollout probed"),
     _column("boundary_index", INT, "0-based position; boundary j stands before segment j"),
     _column("position", INT, "completion tokens before the boundary"),
-    _column("estimator", TEXT, "`set_likelihood` or `forced_answer`"),
-    _column("num_probes", INT, "answers tried: the whole solution set, or the number sampled"),
+    _column("estimator", TEXT, "how success is estimated; the recipe's `probe.estimator`"),
+    _column("num_probes", INT, "answers tried: the solution set, the known answer, or those sampled; 0 for a critic"),
     _column("answers", pa.list_(TEXT), "answers tried"),
     _column("answer_logprobs", pa.list_(FLOAT), "log-probability of each answer after prefix and cue, nats"),
-    _column("gold_logprob_nats", FLOAT, "log-probability of the whole solution set; null when sampled", nullable=True),
+    _column(
+        "gold_logprob_nats",
+        FLOAT,
+        "log-probability that one of `answers` is given; null unless all are correct",
+        nullable=True,
+    ),
+    _column("value", FLOAT, "success a critic expects; null for other estimators", nullable=True),
 )
 GAINS = _table(
     "gains",
@@ -120,8 +129,13 @@ GAINS = _table(
     _column("success_before", FLOAT, "success if forced to answer before the segment", nullable=True),
     _column("success_after", FLOAT, "success if forced to answer after it", nullable=True),
     _column("progress", FLOAT, "success_after - success_before", nullable=True),
-    _column("info_gain_nats", FLOAT, "log(success_after / success_before); null when sampled", nullable=True),
+    _column(
+        "info_gain_nats", FLOAT, "nats told about the answer; null where the estimator measures none", nullable=True
+    ),
     _column("stderr", FLOAT, "standard error of progress; 0 for exact estimators", nullable=True),
+    _column(
+        "is_interpolated", FLAG, "whether a boundary of the segment was not probed, but lies between two that were"
+    ),
     _column("estimator", TEXT, "estimator of the probes"),
 )
 LEDGER = _table(
@@ -130,7 +144,7 @@ LEDGER = _table(
     ["rollout_id"],
     _column("rollout_id", TEXT, "rollout accounted for"),
     _column("problem_id", TEXT, "its problem"),
-    _column("status", TEXT, "trained, filtered_zero_advantage, truncated or errored"),
+    _column("status", TEXT, "trained, filtered_group, filtered_zero_advantage, truncated or errored"),
     _column("num_trained_tokens", INT, "sampled tokens whose log-probability was trained"),
     _column("num_forced_tokens", INT, "cue tokens put there by the sampler, never trained"),
     _column("num_untrained_tokens", INT, "sampled tokens left out, for the reason in `status`"),
@@ -141,7 +155,7 @@ THOUGHTS = _table(
     "one long sample of an exam",
     ["problem_id", "sample_index"],
     _column("policy_id", TEXT, "policy examined"),
-    _column("problem_id", TEXT, "held-out problem"),
+    _column("problem_id", TEXT, "problem asked"),
     _column("sample_index", INT, "0-based sample of the problem"),
     _column("thinking_tokens", pa.list_(INT), "token ids between prompt and answer cue"),
 )
@@ -150,7 +164,7 @@ ANSWERS = _table(
     "one (problem, sample, budget) of an exam",
     ["problem_id", "sample_index", "budget_tokens"],
     _column("policy_id", TEXT, "policy examined"),
-    _column("problem_id", TEXT, "held-out problem"),
+    _column("problem_id", TEXT, "problem asked"),
     _column("sample_index", INT, "0-based sample of the problem"),
     _column("budget_tokens", INT, "thinking tokens allowed"),
     _column("used_tokens", INT, "thinking tokens used"),
@@ -161,7 +175,8 @@ GRADES = _table(
     "grades",
     "one (problem, sample, budget) of an exam, judged",
     ["problem_id", "sample_index", "budget_tokens"],
-    _column("problem_id", TEXT, "held-out problem"),
+    _column("problem_id", TEXT, "problem asked"),
+    _column("split", TEXT, "`heldout`, or `train` for those asked to measure memorisation"),
     _column("difficulty", INT, "structural tier of the problem"),
     _column("sample_index", INT, "0-based sample of the problem"),
     _column("budget_tokens", INT, "thinking tokens allowed"),
@@ -169,10 +184,15 @@ GRADES = _table(
     _column("is_forced", FLAG, "whether the answer was forced at the budget"),
     _column("verdict", TEXT, "correct, incorrect, unparsable, timeout or error"),
     _column("reward", FLOAT, "1 correct, 0 not; null where the verifier failed", nullable=True),
+    _column("answer", TEXT, "text after the cue"),
+    _column("judge_score", FLOAT, "what the exam's judge gives the answer; null where `exact` judges", nullable=True),
     _column("num_segments", INT, "whole thinking segments within the budget"),
     _column("num_repeats", INT, "of these, attempts that repeat an earlier one word for word"),
     _column("num_hits", INT, "of these, attempts the verifier accepts"),
-    _column("num_false_verdicts", INT, "of these, attempts whose own verdict contradicts the verifier"),
+    _column("num_judged_hits", INT, "of these hits, those with a verdict of the policy's own"),
+    _column("num_judged_misses", INT, "of the other attempts, those with a verdict of the policy's own"),
+    _column("num_false_negatives", INT, "hits that the policy itself calls wrong"),
+    _column("num_false_positives", INT, "misses that the policy itself calls correct"),
 )
 
 TABLES: Mapping[str, Table] = {

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
@@ -47,6 +48,10 @@ class CountdownTask(Section):
         """What `difficulty` a problem may have."""
         return [tier.num_numbers for tier in self.tiers]
 
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens of an answer, end of text included: four for each step that joins two numbers."""
+        return 4 * (difficulty - 1) + 1
+
 
 class ReasoningGymTier(Section):
     """One difficulty of a reasoning-gym family: its own configuration keys, as that family names them."""
@@ -71,29 +76,107 @@ class ReasoningGymTask(Section):
         """What `difficulty` a problem may have."""
         return [tier.difficulty for tier in self.tiers]
 
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens any answer needs, end of text included; what its texts need is known to their tokenizer only."""
+        del difficulty
+        return 2
 
-TaskParams = Annotated[CountdownTask | ReasoningGymTask, Field(discriminator="name")]
+
+class ModularTier(Section):
+    """One difficulty of modular multiplication: how many factors a problem gives."""
+
+    num_factors: Annotated[int, Field(ge=2, le=6)]
+    num_train: Count
+    num_heldout: Count
 
 
-class CountdownDemonstrations(Section):
-    """Strategy `revise`: attempts with a verdict each, then the answer. See `stages.tasks.countdown`."""
+class ModularTask(Section):
+    """Problems of `stages.tasks.modular`, the negative control. A problem's difficulty is its `num_factors`."""
 
-    strategy: Literal["revise"]
+    name: Literal["modular"]
+    seed: Seed
+    modulus: Annotated[int, Field(ge=5, le=97)]
+    tiers: Annotated[list[ModularTier], Field(min_length=1)]
+
+    @property
+    def difficulties(self) -> list[int]:
+        """What `difficulty` a problem may have."""
+        return [tier.num_factors for tier in self.tiers]
+
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens of an answer, end of text included: one residue."""
+        del difficulty
+        return 2
+
+
+TaskParams = Annotated[CountdownTask | ModularTask | ReasoningGymTask, Field(discriminator="name")]
+
+
+class Demonstration(Section):
+    """What all strategies have in common. Without `difficulty_weights` every problem is equally likely."""
+
     num_demos: Count
-    difficulty_weights: dict[int, Positive]
+    difficulty_weights: dict[int, Positive] | None = None
+
+
+class DirectDemonstrations(Demonstration):
+    """Strategy `direct`: the reference answer at once, the "what" baseline."""
+
+    strategy: Literal["direct"]
+
+
+class SearchShape(Demonstration):
+    """What the strategies that attempt before they answer have in common. See `stages.tasks.strategies`."""
+
     immediate_answer_frac: Fraction
+    """Demonstrations without any attempt, so that success at the first boundary measures knowledge."""
     planned_hit_frac: Fraction
+    """Demonstrations whose last attempt hits, after up to `max_planned_attempts` that miss."""
     max_planned_attempts: Count
     max_attempts: Count
     give_up_fracs: Annotated[list[Fraction], Field(min_length=1)]
+    """Chances of one to stop after an attempt that missed; each demonstration draws one of them."""
+    wrong_answer_frac: Fraction
+    """Of the demonstrations whose attempts all missed: share that answers with the nearest of them, which is wrong."""
+
+
+class ReviseDemonstrations(SearchShape):
+    """Strategy `revise`: attempt, verify, attempt anew."""
+
+    strategy: Literal["revise"]
     candidates_per_attempt: Annotated[list[Count], Field(min_length=1)]
 
 
-class DirectDemonstrations(Section):
-    """Strategy `direct`: the reference answer at once."""
+class ParallelDemonstrations(SearchShape):
+    """Strategy `parallel`: several attempts in a row without a verdict, then the choice of the best.
 
-    strategy: Literal["direct"]
-    num_demos: Count
+    No attempt is known to hit, so the row ends by `give_up_fracs` alone, and a planned hit stands anywhere in it.
+    """
+
+    strategy: Literal["parallel"]
+    candidates_per_attempt: Annotated[list[Count], Field(min_length=1)]
 
 
-Demonstrations = Annotated[CountdownDemonstrations | DirectDemonstrations, Field(discriminator="strategy")]
+class SearchDemonstrations(SearchShape):
+    """Strategy `search`: heuristic-guided backtracking, no attempt twice.
+
+    The continuations of one first step are tried, those first that look nearest to the target, at most `max_siblings`,
+    before another first step is taken.
+    """
+
+    strategy: Literal["search"]
+    max_siblings: Count
+    max_blur: NotNegative
+    """Of a distance as the search sees it: uniform from 0 to this is added."""
+
+
+Demonstrations = Annotated[
+    DirectDemonstrations | ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations,
+    Field(discriminator="strategy"),
+]
+STRATEGIES = {
+    "countdown": ["direct", "revise", "parallel", "search"],
+    "modular": ["direct", "revise"],
+    "reasoning_gym": ["direct"],
+}
+ENUMERABLE_TASKS = ("countdown", "modular")

@@ -1,15 +1,21 @@
-"""Log-probabilities of many answers at many boundaries of a trace, in one forward pass a row."""
+"""Log-probabilities of many answers at many boundaries of a trace; each trace is read once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
+
+KEYS_PER_TOKEN = 1024
+"""A mask holds at most so many entries for each of `micro_batch_tokens`, or as many as one probe needs."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class ProbedTrace:
     """A trace and the answers to try at its boundaries.
 
     `prefix_tokens` is prompt and thinking; `boundaries` are positions in it; `answers` are token lists, each cue
-    and answer and end of text, of which the first `num_cue_tokens` are given, not predicted.
+    and answer and end of text, of which the first `num_cue_tokens`, one or more, are given, not predicted.
     """
 
     prefix_tokens: list[int]
@@ -27,8 +33,16 @@ class ProbedTrace:
 
     @property
     def num_tokens(self) -> int:
-        """Length of the packed row."""
+        """How many tokens go through the model: the prefix once, and every probe."""
         return len(self.prefix_tokens) + len(self.boundaries) * sum(map(len, self.answers))
+
+
+class _Probe(NamedTuple):
+    """One answer behind one boundary; `place` is (boundary index, answer index)."""
+
+    place: tuple[int, int]
+    boundary: int
+    tokens: list[int]
 
 
 def answer_logprobs(
@@ -40,58 +54,97 @@ def answer_logprobs(
 ) -> list[np.ndarray]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
+    The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes follow in chunks, last
+    boundary first; a probe sees the prefix up to its boundary and itself, so that it gets what a pass of its own over
+    [prefix up to the boundary, probe] would give it (method: Quiet-STaR, arXiv 2403.09629, section 4.2, many
+    continuations of one text in one pass). A chunk's mask is a rectangle, probe tokens by prefix and probe tokens, and
+    bounded: memory grows with the prefix, not with its square. CPU and GPU take the same path.
+
     Returns:
         One array [boundary, answer] for each trace, in order.
     """
-    results: dict[int, np.ndarray] = {}
+    results = [np.zeros((len(trace.boundaries), len(trace.answers))) for trace in traces]
     with torch.no_grad():
         for rows in micro_batches([trace.num_tokens for trace in traces], micro_batch_tokens):
             batch = [traces[row] for row in rows]
-            for row, values in zip(rows, _forward(model, batch, pad_token), strict=True):
-                results[row] = values
+            prefixes = pad([trace.prefix_tokens for trace in batch], pad_token)
+            cache = model.base_model(input_ids=prefixes.to(model.device), use_cache=True).past_key_values
+            max_tokens = chunk_tokens(len(batch), prefixes.shape[1], micro_batch_tokens * KEYS_PER_TOKEN)
+            for chunk in _chunks(batch, max_tokens):
+                hidden, tokens = _forward(model, cache, chunk, pad_token)
+                for row, trace, probes, states, ids in zip(rows, batch, chunk, hidden, tokens, strict=True):
+                    for probe, value in zip(probes, _sums(model, states, ids, probes, trace), strict=True):
+                        results[row][probe.place] = value
+            for row in rows:
                 on_row(traces[row].num_tokens)
-    return [results[row] for row in range(len(traces))]
+    return results
 
 
-def _forward(model: PreTrainedModel, batch: Sequence[ProbedTrace], pad_token: int) -> Iterator[np.ndarray]:
-    tokens = pad([_packed_tokens(trace) for trace in batch], pad_token)
-    width = tokens.shape[1]
-    positions = torch.zeros(len(batch), width, dtype=torch.long)
-    mask = torch.eye(width, dtype=torch.bool).repeat(len(batch), 1, 1, 1)
-    for row, trace in enumerate(batch):
-        spans = len(trace.prefix_tokens), *_probe_spans(trace)
-        positions[row, : trace.num_tokens] = torch.from_numpy(probe_positions(*spans))
-        mask[row, 0, : trace.num_tokens, : trace.num_tokens] = torch.from_numpy(probe_mask(*spans))
+def chunk_tokens(num_rows: int, prefix_tokens: int, max_entries: int) -> int:
+    """The most probe tokens T a row may add at once: num_rows · T · (prefix_tokens + T) ≤ max_entries."""
+    return (isqrt(prefix_tokens**2 + 4 * max_entries // num_rows) - prefix_tokens) // 2
+
+
+def _chunks(batch: Sequence[ProbedTrace], max_tokens: int) -> Iterator[list[list[_Probe]]]:
+    """Each row's probes in pieces of at most `max_tokens`, or of one probe; a row that has none left gives none."""
+    pieces = [_pieces(trace, max_tokens) for trace in batch]
+    for chunk in zip_longest(*pieces, fillvalue=None):
+        yield [probes or [] for probes in chunk]
+
+
+def _pieces(trace: ProbedTrace, max_tokens: int) -> list[list[_Probe]]:
+    """Probes from the last boundary to the first, so that a chunk's mask need be no wider than its own boundaries."""
+    pieces: list[list[_Probe]] = []
+    num_tokens = 0
+    for index in sorted(range(len(trace.boundaries)), key=lambda index: -trace.boundaries[index]):
+        for column, tokens in enumerate(trace.answers):
+            if not pieces or num_tokens + len(tokens) > max_tokens:
+                pieces.append([])
+                num_tokens = 0
+            pieces[-1].append(_Probe((index, column), trace.boundaries[index], tokens))
+            num_tokens += len(tokens)
+    return pieces
+
+
+def _forward(
+    model: PreTrainedModel, cache: Cache, chunk: Sequence[Sequence[_Probe]], pad_token: int
+) -> tuple[Tensor, Tensor]:
+    """Last hidden states and ids of a chunk's tokens, [row, token]. The cache is cut to what chunks before it need."""
+    prefix_length = max(probe.boundary for probes in chunk for probe in probes)
+    cache.crop(prefix_length - cache.get_seq_length())
+    tokens = pad([[token for probe in probes for token in probe.tokens] for probes in chunk], pad_token)
+    num_rows, width = tokens.shape
+    positions = torch.zeros(num_rows, width, dtype=torch.long)
+    mask = torch.zeros(num_rows, 1, width, prefix_length + width, dtype=torch.bool)
+    mask[..., 0] = True  # what every probe sees, and padding too: attention to nothing is not a number
+    for row, probes in enumerate(chunk):
+        spans = [probe.boundary for probe in probes], [len(probe.tokens) for probe in probes]
+        num_tokens = sum(spans[1])
+        positions[row, :num_tokens] = torch.from_numpy(probe_positions(*spans))
+        mask[row, 0, :num_tokens, : prefix_length + num_tokens] = torch.from_numpy(probe_mask(prefix_length, *spans))
     hidden = model.base_model(
         input_ids=tokens.to(model.device),
         attention_mask=mask.to(model.device),
         position_ids=positions.to(model.device),
-        use_cache=False,
+        past_key_values=cache,
+        use_cache=True,
     ).last_hidden_state
-    for row, trace in enumerate(batch):
-        yield _sum_by_answer(model, hidden[row], tokens[row], trace)
+    cache.crop(-width)
+    return hidden, tokens
 
 
-def _sum_by_answer(model: PreTrainedModel, hidden: Tensor, tokens: Tensor, trace: ProbedTrace) -> np.ndarray:
-    """Sum the log-probabilities of the predicted tokens of each probe."""
-    _, lengths = _probe_spans(trace)
+def _sums(
+    model: PreTrainedModel, hidden: Tensor, tokens: Tensor, probes: Sequence[_Probe], trace: ProbedTrace
+) -> list[float]:
+    """Log-probability of each probe's predicted tokens, nats; one row of a chunk."""
+    if not probes:
+        return []
+    lengths = [len(probe.tokens) for probe in probes]
     owner = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
     offset = torch.from_numpy(np.concatenate([np.arange(n) for n in lengths]))
     is_predicted = offset >= trace.num_cue_tokens
-    at = torch.arange(len(trace.prefix_tokens), trace.num_tokens)[is_predicted]
+    at = torch.arange(len(owner))[is_predicted]
     logits = model.get_output_embeddings()(hidden[at - 1]).cpu()
-    values = token_logprobs(logits, tokens[at])
     sums = torch.zeros(len(lengths), dtype=torch.float64)
-    sums.index_add_(0, owner[is_predicted], values.double())
-    return sums.reshape(len(trace.boundaries), len(trace.answers)).numpy()
-
-
-def _packed_tokens(trace: ProbedTrace) -> list[int]:
-    probes = [token for _ in trace.boundaries for answer in trace.answers for token in answer]
-    return [*trace.prefix_tokens, *probes]
-
-
-def _probe_spans(trace: ProbedTrace) -> tuple[list[int], list[int]]:
-    """Boundary and length of each probe, boundaries outermost."""
-    boundaries = [boundary for boundary in trace.boundaries for _ in trace.answers]
-    return boundaries, [len(answer) for _ in trace.boundaries for answer in trace.answers]
+    sums.index_add_(0, owner[is_predicted], token_logprobs(logits, tokens[at]).double())
+    return sums.tolist()

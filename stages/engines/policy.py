@@ -1,25 +1,28 @@
 """A policy folder (Hugging Face layout, safetensors) to a torch model and back."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from stages.contracts.errors import BadInput
-from stages.contracts.params import ModelShape
-from stages.contracts.render import Renderer
+from stages.contracts.init_params import Checkpoint, ModelShape
+from stages.contracts.render import TOKENIZER_FILE, Renderer
 from stages.engines.device import device
 
 INIT_STD = 0.02
 FOURIER_PERIODS = 20
 FOURIER_SCALE = 0.05
 WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
 
 
 def load_policy(folder: Path) -> PreTrainedModel:
@@ -28,9 +31,55 @@ def load_policy(folder: Path) -> PreTrainedModel:
     Raises:
         BadInput: the folder is missing or its files are corrupt.
     """
-    disable_progress_bar()
     if not (folder / WEIGHTS_FILE).is_file():
         raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
+    return _open(folder, f"policy {folder} is corrupt", "delete it and run `dvc repro`")
+
+
+def checkpoint_renderer(start: Checkpoint) -> Renderer:
+    """The tokenizer of an existing policy to start from, which is first seen to be the one that params.yaml means.
+
+    Raises:
+        BadInput: a file is missing, the weights are others, or the tokenizer is corrupt.
+    """
+    folder = Path(start.checkpoint)
+    missing = [name for name in (WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise BadInput(f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's folder")
+    with (folder / WEIGHTS_FILE).open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != start.sha256:
+        raise BadInput(
+            f"checkpoint {folder}: the sha256 of {WEIGHTS_FILE} is {found}, not {start.sha256}; these are other "
+            "weights: fetch the right ones, or mend model.sha256 in params.yaml"
+        )
+    try:
+        return Renderer(Tokenizer.from_file(str(folder / TOKENIZER_FILE)))
+    except BadInput as error:
+        raise BadInput(f"checkpoint {folder}: {error}") from None
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise BadInput(f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew") from None
+
+
+def load_checkpoint(start: Checkpoint, renderer: Renderer) -> PreTrainedModel:
+    """The weights of an existing policy, in float32.
+
+    Raises:
+        BadInput: its files are corrupt, or its tokenizer has more tokens than its weights.
+    """
+    folder = Path(start.checkpoint)
+    model = _open(folder, f"checkpoint {folder} cannot be opened", "fetch it anew")
+    num_embeddings = model.get_input_embeddings().weight.shape[0]
+    if num_embeddings < renderer.vocabulary_size:
+        raise BadInput(
+            f"checkpoint {folder}: weights for {num_embeddings} tokens, but its tokenizer has "
+            f"{renderer.vocabulary_size}; the two are not of one policy"
+        )
+    return model
+
+
+def _open(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
+    disable_progress_bar()
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -38,14 +87,15 @@ def load_policy(folder: Path) -> PreTrainedModel:
             attn_implementation="sdpa",
             local_files_only=True,
             trust_remote_code=False,
+            use_safetensors=True,
             output_loading_info=True,
         )
     except Exception as error:  # safetensors and transformers raise many kinds for one cause
-        raise BadInput(f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`") from None
+        raise BadInput(f"{complaint} ({error}); {remedy}") from None
     assert isinstance(model, PreTrainedModel)
     if loaded["missing_keys"]:  # transformers would go on with random weights in their place
         missing = sorted(loaded["missing_keys"])
-        raise BadInput(f"policy {folder} is corrupt (no weights {missing}); delete it and run `dvc repro`")
+        raise BadInput(f"{complaint} (no weights {missing}); {remedy}")
     return model.to(device())
 
 
@@ -59,7 +109,7 @@ def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path) -> Non
     for volatile in ("_name_or_path", "transformers_version"):
         config.pop(volatile, None)
     config["architectures"] = [type(model).__name__]
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     renderer.save(folder)
 
 

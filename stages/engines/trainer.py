@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.contracts.params import AdamW
 from stages.contracts.publish import atomic
+from stages.contracts.recipe_params import AdamW
 
 CHECKPOINT = "checkpoint.safetensors"
 

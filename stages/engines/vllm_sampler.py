@@ -18,22 +18,29 @@ from vllm.outputs import CompletionOutput
 from vllm.sampling_params import RequestOutputKind
 
 MAX_NUM_SEQUENCES = 512
+CPU_BLOCK_TOKENS = 32  # the prefix cache shares whole blocks only; 128, the CPU's own choice, is more than most prompts
 
 
 class VllmSampler:
     """A policy folder behind vLLM, in the policy's own precision.
 
-    Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache is emptied
-    between calls, so a resumed run draws the same bits.
+    Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache serves within a
+    call and is emptied between calls, so a resumed run draws the same bits.
     """
 
     def __init__(self, policy: Path) -> None:
+        self.num_prompt_tokens = 0
+        """Prompt tokens of all requests so far."""
+        self.num_cached_prompt_tokens = 0
+        """Of these, those whose keys and values the prefix cache had."""
         self._model = LLM(
             model=str(policy),
             dtype="float32" if device() == "cpu" else "auto",
             enforce_eager=device() == "cpu",
             max_num_seqs=MAX_NUM_SEQUENCES,
             enable_chunked_prefill=device() != "cpu",  # a prompt cut in two breaks seeded sampling on the CPU
+            enable_prefix_caching=True,
+            block_size=CPU_BLOCK_TOKENS if device() == "cpu" else None,
             logprobs_mode="processed_logprobs",
             disable_log_stats=True,
             trust_remote_code=False,
@@ -56,6 +63,8 @@ class VllmSampler:
                 if output.finished:
                     completion = _completion(output.outputs[0])
                     completions[int(output.request_id)] = completion
+                    self.num_prompt_tokens += len(output.prompt_token_ids)
+                    self.num_cached_prompt_tokens += output.num_cached_tokens
                     on_tokens(len(completion.tokens))
         return [completions[index] for index in range(len(requests))]
 

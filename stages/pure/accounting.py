@@ -1,9 +1,13 @@
-"""What becomes of each rollout in an update: exactly one status, so that token counts add up."""
+"""What becomes of each rollout in an update: one status, so that token counts add up. And rates to watch beside it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+IsRollout = Bool[np.ndarray, " rollout"]
 
 
 class Status(StrEnum):
@@ -14,28 +18,49 @@ class Status(StrEnum):
     """Its verifier failed: there is no reward to learn from."""
     TRUNCATED = "truncated"
     """It never ended, and the recipe masks such rollouts."""
+    FILTERED_GROUP = "filtered_group"
+    """All rewards of its group are equal, and the recipe leaves such groups out."""
     FILTERED_ZERO_ADVANTAGE = "filtered_zero_advantage"
-    """Every token's advantage is zero, so is its gradient."""
+    """Every token's advantage is zero and the loss has no other term, so its gradient is zero."""
+
+
+class VerdictRates(NamedTuple):
+    """How often the policy's own verdicts are false; None where none of that kind could be."""
+
+    false_positive_frac: float | None
+    false_negative_frac: float | None
 
 
 def statuses(
-    rewards: Float[np.ndarray, " rollout"],
-    is_truncated: Bool[np.ndarray, " rollout"],
-    largest_advantage: Float[np.ndarray, " rollout"],
-    mask_truncated: bool,
+    is_errored: IsRollout, is_truncated: IsRollout, is_filtered_group: IsRollout, is_without_gradient: IsRollout
 ) -> list[Status]:
-    """The first status that applies, in the order errored, truncated, filtered, trained.
+    """The first status that applies, in the order of the arguments; `trained` where none does."""
+    conditions = [is_errored, is_truncated, is_filtered_group, is_without_gradient]
+    assert len({len(condition) for condition in conditions}) == 1
+    reasons = (Status.ERRORED, Status.TRUNCATED, Status.FILTERED_GROUP, Status.FILTERED_ZERO_ADVANTAGE)
+    rows = zip(*conditions, strict=True)
+    return [next((s for s, holds in zip(reasons, row, strict=True) if holds), Status.TRAINED) for row in rows]
 
-    `rewards` is NaN where the verifier failed; `largest_advantage` is the largest |A| over a rollout's tokens.
+
+def credit_share(outcome: Sequence[np.ndarray], credit: Sequence[np.ndarray]) -> float:
+    """Mean over tokens of |credit| / (|outcome| + |credit|): how much of the advantage the segments' credit makes.
+
+    0 is the final reward alone. A token with neither counts 0; without tokens it is 0.
     """
-    chosen = []
-    for reward, truncated, advantage in zip(rewards, is_truncated, largest_advantage, strict=True):
-        if np.isnan(reward):
-            chosen.append(Status.ERRORED)
-        elif truncated and mask_truncated:
-            chosen.append(Status.TRUNCATED)
-        elif advantage == 0:
-            chosen.append(Status.FILTERED_ZERO_ADVANTAGE)
-        else:
-            chosen.append(Status.TRAINED)
-    return chosen
+    sparse, dense = (np.abs(np.concatenate([np.zeros(0), *parts])) for parts in (outcome, credit))
+    shares = np.divide(dense, sparse + dense, out=np.zeros(len(dense)), where=dense > 0)
+    return float(shares.mean()) if len(shares) else 0.0
+
+
+def verdict_rates(claims: Float[np.ndarray, " attempt"], truths: Float[np.ndarray, " attempt"]) -> VerdictRates:
+    """Share of wrong attempts that the policy calls correct, and of correct ones that it calls wrong.
+
+    1 for correct, 0 for wrong; attempts without a claim or a truth (NaN) are left out.
+    """
+    judged = ~np.isnan(claims) & ~np.isnan(truths)
+    is_claimed, is_hit = claims[judged] == 1, truths[judged] == 1
+
+    def frac(of: np.ndarray, among: np.ndarray) -> float | None:
+        return float(of[among].mean()) if among.any() else None
+
+    return VerdictRates(frac(is_claimed, ~is_hit), frac(~is_claimed, is_hit))

@@ -1,16 +1,21 @@
 """What each segment told: success at boundaries, progress over segments, information gain, standard errors."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 
 Success = Float[np.ndarray, " boundary"]
 PerSegment = Float[np.ndarray, " segment"]
+Counts = Int[np.ndarray, " distinct"]
 
 
 def set_success(logprobs: Float[np.ndarray, " answer"]) -> float:
     """J = ∑_{y correct} π(y | x, z_1..j): the exact success of an answer forced at temperature 1.
 
-    The sum of probabilities of disjoint events; rounding may carry it a hair past 1, where it is held.
+    The sum of probabilities of disjoint events; rounding may carry it a hair past 1, where it is held. Of one known
+    answer among several correct ones it is a lower bound.
     """
     return float(min(1.0, np.exp(logprobs).sum()))
 
@@ -30,9 +35,11 @@ def progress(success: Success) -> PerSegment:
 
 
 def information_gain(logprobs: Float[np.ndarray, " boundary"]) -> PerSegment:
-    """Log J_j − log J_{j−1} in nats, from log J: what a segment told about the set of correct answers.
+    """Log J_j − log J_{j−1} in nats, from log J: what a segment told about the correct answers.
 
-    Positive where the set became likelier. Infinite only where a log-probability is.
+    Of the whole set; or of the one known answer, as in Quiet-STaR (arXiv 2403.09629, section 4.4), summed over its
+    tokens. IGPO (arXiv 2510.14967) takes the difference of exp(mean log-probability of a token) instead. Positive where
+    the answers became likelier. Infinite only where a log-probability is.
     """
     return np.diff(logprobs)
 
@@ -47,3 +54,90 @@ def progress_stderr(success: Success, num_probes: Int[np.ndarray, " boundary"]) 
         success * (1 - success), num_probes, out=np.full(len(success), np.nan), where=np.asarray(num_probes) > 0
     )
     return np.sqrt(variance[1:] + variance[:-1])
+
+
+def interpolated_success(success: Success, boundary_index: Int[np.ndarray, " boundary"]) -> Float[np.ndarray, " every"]:
+    """J at every boundary 0 … k from those probed: linear in the boundary index between two neighbours.
+
+    Args:
+        success: at the boundaries probed; NaN is carried to the boundaries on either side of it, not bridged.
+        boundary_index: rises strictly from 0, the last is k. With one entry there is nothing between.
+    """
+    return np.interp(np.arange(boundary_index[-1] + 1), boundary_index, success)
+
+
+def spread_evenly(
+    per_stretch: Float[np.ndarray, " stretch"], boundary_index: Int[np.ndarray, " boundary"]
+) -> PerSegment:
+    """What holds from one probed boundary to the next, in equal parts to the segments between them.
+
+    Between probed a < b linear interpolation gives each segment Δ = (J_b − J_a) / (b − a), so the standard error of
+    J_b − J_a is spread just so: sqrt(Var J_a + Var J_b) / (b − a). That is the noise of sampling alone; how far the
+    true curve is from the line, no sample says. Errors of one stretch are wholly correlated: they add up to the whole.
+    """
+    width = np.diff(boundary_index)
+    return np.repeat(per_stretch / width, width)
+
+
+def answer_counts(answers: Sequence[str]) -> Counts:
+    """How often each distinct answer was given, falling; answers that differ in white space alone are one."""
+    tally = Counter(" ".join(answer.split()) for answer in answers)
+    return np.array(sorted(tally.values(), reverse=True), dtype=np.int64)
+
+
+def widest_stderr(counts: Counts) -> float:
+    """The greatest standard error that success can have, whichever of the answers are the correct ones.
+
+    max over sets S of distinct answers of sqrt(p_S (1 − p_S) / K), p_S = ∑_{c in S} n_c / K, K = ∑ n_c. A verifier that
+    judges equal answers equally makes success one of the p_S, so the plug-in error of success is at most this, and is
+    this where an answer of more than half the draws is correct or all others are. 0 where all agree, which at small K
+    is the estimate's own blindness, as in `progress_stderr`; NaN without answers.
+    """
+    num_answers = int(counts.sum())
+    if num_answers == 0:
+        return float("nan")
+    reachable = 1  # bit s is set where some set of answers was drawn s times
+    for count in counts.tolist():
+        reachable |= reachable << count
+    widest = max(s * (num_answers - s) for s in range(num_answers + 1) if reachable >> s & 1)
+    return float(np.sqrt(widest / num_answers**3))
+
+
+def answer_entropy(counts: Counts) -> float:
+    """H = −∑ p log p + (m − 1) / 2K in nats: entropy of the answers drawn, by Miller and Madow (Miller 1955).
+
+    p = n / K over the m distinct answers of K draws. The plug-in sum alone is too low by about (m* − 1) / 2K, m* the
+    number of answers possible (Paninski 2003, Neural Computation 15, section 4); the m seen stand for m*, so what stays
+    is too low where many answers have yet to be seen. 0 where all agree; NaN without answers.
+    """
+    num_answers = counts.sum()
+    if num_answers == 0:
+        return float("nan")
+    share = counts[counts > 0] / num_answers
+    return float(-(share * np.log(share)).sum() + (len(share) - 1) / (2 * num_answers))
+
+
+def entropy_fall(entropy: Success) -> PerSegment:
+    """H_{j−1} − H_j in nats: how much surer of its answer a segment made the policy, right or wrong."""
+    return -np.diff(entropy)
+
+
+def lambda_returns(
+    values: Float[np.ndarray, "rollout boundary"],
+    rewards: Float[np.ndarray, " rollout"],
+    num_boundaries: Int[np.ndarray, " rollout"],
+    td_lambda: float,
+) -> Float[np.ndarray, "rollout boundary"]:
+    """TD(λ) targets for the value of each boundary: G_j = (1 − λ) V_{j+1} + λ G_{j+1}, and G_k = r at the last.
+
+    The reward comes after the answer that follows boundary k; nothing before it is rewarded and nothing is discounted
+    (Sutton and Barto 2018, eq. 12.18 in its recursive form, γ = 1). λ = 1 gives r everywhere, λ = 0 the next value.
+
+    Returns:
+        Targets; past a rollout's `num_boundaries` (padding) they are its reward and mean nothing.
+    """
+    targets = np.repeat(rewards[:, None].astype(np.float64), values.shape[1], axis=1)
+    for column in range(values.shape[1] - 2, -1, -1):
+        mixed = (1 - td_lambda) * values[:, column + 1] + td_lambda * targets[:, column + 1]
+        targets[:, column] = np.where(column < num_boundaries - 1, mixed, rewards)
+    return targets

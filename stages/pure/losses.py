@@ -1,19 +1,48 @@
-"""Token losses: arrays in, sums and counts out, so that any split into micro-batches adds up to the same value."""
+"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same value.
 
-from typing import NamedTuple
+A loss is −∑ w_t · objective_t / denominator over the target tokens of a minibatch: `surrogate` gives each token's
+objective, `aggregation` the weights and the denominator, both known before the first micro-batch.
+"""
 
+from typing import Literal, NamedTuple, assert_never
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+Aggregated = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 
-class PpoTerms(NamedTuple):
-    """Sums over the masked tokens of one micro-batch; divide by the minibatch's token count."""
 
-    loss: Float[Tensor, ""]
-    clipped: Float[Tensor, ""]
-    ratio: Float[Tensor, ""]
-    kl_nats: Float[Tensor, ""]
+class Surrogate(NamedTuple):
+    """What is maximised at each token, the ratio behind it (a constant to the gradient), and where it is clipped.
+
+    `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask, as the objective is.
+    """
+
+    objective: Float[Tensor, "*batch token"]
+    ratio: Float[Tensor, "*batch token"]
+    is_clipped: Bool[Tensor, "*batch token"]
+
+
+class Aggregation(NamedTuple):
+    """Weight of a sequence's target tokens, and what the weighted sum over the minibatch is divided by."""
+
+    weights: Float[np.ndarray, " sequence"]
+    denominator: int
+
+
+class Importance(NamedTuple):
+    """Weight of each token after the cap, and raw figures from before it.
+
+    `ess_frac` is the effective sample size (∑ w)² / ∑ w² (Kong 1992) over the number of tokens: 1 when all weights are
+    equal, 1/n when one token has all the weight.
+    """
+
+    weights: Float[np.ndarray, " token"]
+    mean: float
+    ess_frac: float
+    clipped_frac: float
 
 
 def token_logprobs(
@@ -36,33 +65,189 @@ def weighted_nll(logprobs: Float[Tensor, "*batch token"], weights: Float[Tensor,
     return -(logprobs * weights).sum()
 
 
-def ppo_clip(
+def masked_difference(
+    left: Float[Tensor, "*batch token"], right: Float[Tensor, "*batch token"], mask: Bool[Tensor, "*batch token"]
+) -> Float[Tensor, "*batch token"]:
+    """`left` − `right` where `mask`, else 0 in value and gradient, whatever stands there (−inf and NaN too)."""
+    zero = torch.zeros_like(left)
+    return torch.where(mask, left, zero) - torch.where(mask, right, zero)
+
+
+def k3(log_ratio: Float[Tensor, "*batch token"]) -> Float[Tensor, "*batch token"]:
+    """exp(d) − 1 − d of d = log p − log q at draws from q: an unbiased, never negative estimate of KL(q ‖ p), in nats.
+
+    The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer) is watched with
+    d = trainer − sampler. d = 0 gives 0; d = −inf (p gives the token nothing) gives inf.
+    """
+    return log_ratio.exp() - 1 - log_ratio
+
+
+def reference_kl(
     trainer_logprobs: Float[Tensor, "*batch token"],
-    sampler_logprobs: Float[Tensor, "*batch token"],
-    advantages: Float[Tensor, "*batch token"],
+    behaviour_logprobs: Float[Tensor, "*batch token"],
+    reference_logprobs: Float[Tensor, "*batch token"],
     mask: Bool[Tensor, "*batch token"],
+) -> Float[Tensor, "*batch token"]:
+    """ρ · k3(reference − trainer), ρ = trainer over behaviour: KL(trainer ‖ reference) at draws from behaviour, nats.
+
+    GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer, but its gradient
+    there is that of KL(reference ‖ trainer), since the draws' own dependence is left out. With the ratio, which the
+    gradient goes through, value and gradient are unbiased, after the first step too (DeepSeek-V3.2, arXiv 2512.02556;
+    TRL's `use_bias_correction_kl`, its default; verl has the k3 alone). ρ is the token's own for every loss.
+
+    0 outside `mask`, in value and gradient.
+    """
+    ratio = masked_difference(trainer_logprobs, behaviour_logprobs, mask).exp()
+    return ratio * k3(masked_difference(reference_logprobs, trainer_logprobs, mask))
+
+
+def clipped(
+    log_ratio: Float[Tensor, "*batch token"],
+    advantages: Float[Tensor, "*batch token"],
     clip_low: float,
     clip_high: float,
-) -> PpoTerms:
-    """−∑ min(ρ A, clip(ρ, 1 − clip_low, 1 + clip_high) A) over masked tokens, ρ = exp(trainer − sampler).
+) -> Surrogate:
+    """min(ρ A, clip(ρ, 1 − clip_low, 1 + clip_high) A), ρ = exp(log_ratio).
 
     PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) with a bound of its own on either side
-    (DAPO, arXiv 2503.14476, eq. 10) and an advantage per token. `kl_nats` is the k3 estimate ρ − 1 − log ρ of
-    KL(sampler ‖ trainer) from sampler draws (Schulman 2020), to watch, not to train on.
-
-    With trainer = sampler the gradient is the plain policy gradient and nothing is clipped.
+    (DAPO, arXiv 2503.14476, eq. 10; equal bounds are GRPO's) and an advantage per token. With ρ = 1 everywhere the
+    gradient is the plain policy gradient and nothing is clipped.
     """
-    log_ratio = torch.where(mask, trainer_logprobs - sampler_logprobs, torch.zeros_like(trainer_logprobs))
     ratio = log_ratio.exp()
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
-    weight = mask.to(ratio.dtype)
     objective = torch.minimum(ratio * advantages, bounded * advantages)
-    is_clipped = (bounded * advantages < ratio * advantages) & mask
-    with torch.no_grad():
-        kl = ratio - 1 - log_ratio
-    return PpoTerms(
-        loss=-(objective * weight).sum(),
-        clipped=is_clipped.to(ratio.dtype).sum(),
-        ratio=(ratio.detach() * weight).sum(),
-        kl_nats=(kl * weight).sum(),
-    )
+    return Surrogate(objective, ratio.detach(), bounded * advantages < ratio * advantages)
+
+
+def sequence_mean(
+    values: Float[Tensor, "*batch token"], mask: Bool[Tensor, "*batch token"], sequence: Int[Tensor, "*batch token"]
+) -> Float[Tensor, "*batch token"]:
+    """At every token the mean of `values` over the masked tokens of its sequence; 0 for a sequence without any."""
+    size = int(sequence.max()) + 1 if sequence.numel() else 0
+    owner = sequence[mask]
+    sums = values.new_zeros(size).index_add(0, owner, values[mask])
+    counts = values.new_zeros(size).index_add(0, owner, torch.ones_like(values[mask]))
+    return (sums / counts.clamp(min=1))[sequence]
+
+
+def sequence_clipped(
+    log_ratio: Float[Tensor, "*batch token"],
+    advantages: Float[Tensor, "*batch token"],
+    mask: Bool[Tensor, "*batch token"],
+    sequence: Int[Tensor, "*batch token"],
+    clip_low: float,
+    clip_high: float,
+) -> Surrogate:
+    """PPO's surrogate with one ratio for a sequence: s = exp(mean of its log ratios), clipped as a whole.
+
+    GSPO (arXiv 2507.18071), in its per-token form (section "GSPO-token"): s_t = sg[s] · π_t / sg[π_t], sg stopping the
+    gradient. Where a sequence's advantages are all equal, value and gradient are those of plain GSPO, s A. Where they
+    differ, plain GSPO would differentiate s alone and give each token the sequence's mean advantage, undoing credit
+    by segment; here each token's gradient is s A_t ∇log π_t. The mean, not the sum, of the log ratios is what makes
+    one pair of bounds (3e-4 and 4e-4 in the paper) fit sequences of any length.
+    """
+    shared = sequence_mean(log_ratio.detach(), mask, sequence)
+    return clipped(shared + (log_ratio - log_ratio.detach()), advantages, clip_low, clip_high)
+
+
+def clipped_weight(
+    trainer_logprobs: Float[Tensor, "*batch token"],
+    log_ratio: Float[Tensor, "*batch token"],
+    advantages: Float[Tensor, "*batch token"],
+    clip_low: float,
+    clip_high: float,
+) -> Surrogate:
+    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no token's gradient is dropped, its weight is bounded.
+
+    CISPO (MiniMax-M1, arXiv 2506.13585, eq. 4 and 5). The paper sets no lower bound: clip_low 1. TRL's `epsilon_high`
+    is the bound itself, 1 + clip_high here. Its value is no objective to compare between steps: only the gradient is
+    meant. `is_clipped` is wherever the weight was bounded.
+    """
+    ratio = log_ratio.detach().exp()
+    bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
+    return Surrogate(bounded * advantages * trainer_logprobs, ratio, bounded != ratio)
+
+
+def likelihood(
+    trainer_logprobs: Float[Tensor, "*batch token"],
+    log_ratio: Float[Tensor, "*batch token"],
+    advantages: Float[Tensor, "*batch token"],
+) -> Surrogate:
+    """A log π: weighted maximum likelihood, the advantages its weights; no ratio enters, nothing is clipped."""
+    nowhere = torch.zeros_like(log_ratio, dtype=torch.bool)
+    return Surrogate(advantages * trainer_logprobs, log_ratio.detach().exp(), nowhere)
+
+
+def surrogate(
+    kind: Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "likelihood"],
+    trainer_logprobs: Float[Tensor, "*batch token"],
+    behaviour_logprobs: Float[Tensor, "*batch token"],
+    advantages: Float[Tensor, "*batch token"],
+    mask: Bool[Tensor, "*batch token"],
+    sequence: Int[Tensor, "*batch token"],
+    clip_low: float,
+    clip_high: float,
+) -> Surrogate:
+    """Each token's objective by the loss's name; 0 outside `mask`, in value and gradient.
+
+    `sequence` is the index of the sequence a token belongs to (any index outside the mask); its tokens may lie in a
+    padded row or between others in a packed one.
+    """
+    nothing = torch.zeros_like(trainer_logprobs)
+    log_ratio = masked_difference(trainer_logprobs, behaviour_logprobs, mask)
+    gains = torch.where(mask, advantages, nothing)
+    match kind:
+        case "grpo" | "dr_grpo" | "dapo":
+            found = clipped(log_ratio, gains, clip_low, clip_high)
+        case "gspo":
+            found = sequence_clipped(log_ratio, gains, mask, sequence, clip_low, clip_high)
+        case "cispo":
+            found = clipped_weight(torch.where(mask, trainer_logprobs, nothing), log_ratio, gains, clip_low, clip_high)
+        case "likelihood":
+            found = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, gains)
+        case _:
+            assert_never(kind)
+    return found._replace(ratio=torch.where(mask, found.ratio, nothing))
+
+
+def aggregation(kind: Aggregated, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int) -> Aggregation:
+    """How a minibatch's token objectives become one number, from its sequences' counts of target tokens.
+
+    `grpo` (arXiv 2402.03300, eq. 3) and `gspo` (arXiv 2507.18071): mean over each sequence's tokens, then over
+    sequences. `dapo` (arXiv 2503.14476, eq. 8) and `cispo` (arXiv 2506.13585, eq. 4): mean over all tokens. `dr_grpo`
+    (arXiv 2503.20783, section 3.2): sum over sequences × `budget_tokens`, a constant, so that no length is favoured.
+    verl takes the batch's longest padded length for that constant unless told; TRL, as here, the budget.
+
+    A sequence without a target token adds nothing and counts in the number of sequences, as in TRL. Without any
+    token the sum is 0 and the denominator at least 1.
+    """
+    ones = np.ones(len(num_targets))
+    match kind:
+        case "grpo" | "gspo":
+            return Aggregation(ones / np.maximum(num_targets, 1), max(1, len(num_targets)))
+        case "dapo" | "cispo":
+            return Aggregation(ones, max(1, int(num_targets.sum())))
+        case "dr_grpo":
+            return Aggregation(ones, max(1, len(num_targets) * budget_tokens))
+        case _:
+            assert_never(kind)
+
+
+def importance(log_ratio: Float[np.ndarray, " token"], kind: Literal["truncate", "mask"], cap: float) -> Importance:
+    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded, and how they were before.
+
+    `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient RL framework secretly
+    brings you off-policy RL training"). `mask`: w where 1/cap ≤ w ≤ cap, else 0 (IcePop, Ling team 2025). TRL's
+    `token_mask` has no lower bound unless given one. A dropped token still counts in the loss's denominator.
+
+    `mean` is 1 in expectation when the sampler drew what its log-probabilities say: another value beyond noise tells of
+    a mismatch, such as a sampler that drew from the top p. No token gives mean and ess_frac 1, clipped_frac 0.
+    """
+    raw = np.exp(log_ratio)
+    if not len(raw):
+        return Importance(raw, 1.0, 1.0, 0.0)
+    is_outside = raw > cap if kind == "truncate" else (raw > cap) | (raw < 1 / cap)
+    bounded = np.minimum(raw, cap) if kind == "truncate" else np.where(is_outside, 0.0, raw)
+    scaled = np.exp(log_ratio - log_ratio.max())
+    ess_frac = float(scaled.sum() ** 2 / (scaled**2).sum() / len(raw))
+    return Importance(bounded, float(raw.mean()), ess_frac, float(is_outside.mean()))

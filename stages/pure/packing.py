@@ -48,6 +48,17 @@ def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
     return rows
 
 
+def lay_out(lengths: Sequence[int], max_tokens: int, row_tokens: int | None) -> list[list[list[int]]]:
+    """Micro-batches of rows of items: a row for each item, or with `row_tokens` items end to end as `pack` lays them.
+
+    Returns:
+        Item indices, a list a row, a list of rows a micro-batch of at most `max_tokens` with padding (`micro_batches`).
+    """
+    rows = [[item] for item in range(len(lengths))] if row_tokens is None else pack(lengths, row_tokens)
+    row_lengths = [sum(lengths[item] for item in row) for row in rows]
+    return [[rows[row] for row in group] for group in micro_batches(row_lengths, max_tokens)]
+
+
 def pack_mask(lengths: Sequence[int], width: int) -> Bool[np.ndarray, "token token"]:
     """Who may look at whom in a row of items laid end to end, then padding: causal within an item, blind beyond it.
 
@@ -77,32 +88,28 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "row token"]:
     return torch.from_numpy(padded)
 
 
-def probe_positions(
-    prefix_length: int, boundaries: Sequence[int], probe_lengths: Sequence[int]
-) -> Int[np.ndarray, " token"]:
-    """Position ids of the row [prefix, probe_1 … probe_n], probe i standing after `boundaries[i]` prefix tokens.
+def probe_positions(boundaries: Sequence[int], probe_lengths: Sequence[int]) -> Int[np.ndarray, " probe_token"]:
+    """Position ids of the probes [probe_1 … probe_n], probe i standing after `boundaries[i]` prefix tokens.
 
-    Each probe's ids go on from its own boundary, as if the rest of the prefix were not there.
+    Each probe's ids go on from its own boundary, as if the rest of the prefix and the other probes were not there.
     """
-    spans = [np.arange(prefix_length)]
-    spans += [np.arange(b, b + n) for b, n in zip(boundaries, probe_lengths, strict=True)]
-    return np.concatenate(spans)
+    if not boundaries:
+        return np.zeros(0, dtype=np.int64)
+    return np.concatenate([np.arange(b, b + n) for b, n in zip(boundaries, probe_lengths, strict=True)])
 
 
 def probe_mask(
     prefix_length: int, boundaries: Sequence[int], probe_lengths: Sequence[int]
-) -> Bool[np.ndarray, "token token"]:
-    """Who may look at whom in the row [prefix, probe_1 … probe_n]; True where query (row) sees key (column).
+) -> Bool[np.ndarray, "probe_token key"]:
+    """Who may look at whom behind a prefix; True where query, a token of [probe_1 … probe_n], sees key.
 
-    The prefix is causal. Probe i sees the first `boundaries[i]` prefix tokens and itself, causally: so one forward
-    pass over the row equals one pass for each [prefix up to boundary i, probe_i].
+    Keys are [prefix, probe_1 … probe_n]. Probe i sees the first `boundaries[i]` prefix tokens and itself, causally: so
+    one forward pass over all probes equals one for each [prefix up to boundary i, probe_i]. The prefix needs no mask.
     """
     assert len(boundaries) == len(probe_lengths)
     assert all(0 < b <= prefix_length for b in boundaries), "a probe needs at least one prefix token"
-    owner = np.concatenate([np.full(prefix_length, -1), np.repeat(np.arange(len(probe_lengths)), probe_lengths)])
+    owner = np.repeat(np.arange(len(probe_lengths)), probe_lengths)
     index = np.arange(len(owner))
-    causal = index[None, :] <= index[:, None]
-    same = owner[:, None] == owner[None, :]
-    limit = np.concatenate([np.zeros(prefix_length, dtype=int), np.repeat(boundaries, probe_lengths)])
-    sees_prefix = (owner[:, None] >= 0) & (index[None, :] < limit[:, None])
-    return (same & causal) | sees_prefix
+    is_itself = (owner[:, None] == owner[None, :]) & (index[None, :] <= index[:, None])
+    limit = np.repeat(np.asarray(boundaries, dtype=np.int64), probe_lengths)
+    return np.concatenate([np.arange(prefix_length)[None, :] < limit[:, None], is_itself], axis=1)

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from stages.contracts.task_params import CountdownTask, TaskParams
+from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
 from stages.tasks.arithmetic import OPERATORS
 from stages.tasks.task import Format
 
 HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE = "=", "<", "<<", ">", ">>"
+UNJUDGED = "|"
+MISS = "!="
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
 
@@ -16,6 +18,8 @@ def load_format(params: TaskParams) -> Format:
     """The text format of the task that params.yaml names."""
     if isinstance(params, CountdownTask):
         return CountdownFormat(params)
+    if isinstance(params, ModularTask):
+        return ModularFormat(params)
     from stages.tasks.text_format import TextFormat
 
     return TextFormat(params.vocabulary_size)
@@ -29,12 +33,13 @@ class CountdownFormat:
     answer      # 7 + 5 12 12 * 3 36 <eos>
 
     The verdict says where the attempt's result lies: `=` on target, `<` a little below, `<<` far below, `>` and `>>`
-    above. A signed distance is learnt where a plain yes or no is not.
+    above. A signed distance is learnt where a plain yes or no is not. `|` closes an attempt without a verdict.
     """
 
     cue = "#"
-    segment_ends: Sequence[str] = (HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE)
-    self_verdicts: Mapping[str, bool] = {mark: mark == HIT for mark in segment_ends}
+    segment_ends: Sequence[str] = (HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE, UNJUDGED)
+    self_verdicts: Mapping[str, bool] = {mark: mark == HIT for mark in segment_ends if mark != UNJUDGED}
+    judge_words = (HIT, BELOW)
 
     def __init__(self, params: CountdownTask) -> None:
         numbers = range(params.max_result + 1)
@@ -46,9 +51,37 @@ class CountdownFormat:
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """A fixed vocabulary; `texts` is not needed."""
         del texts
-        words = [*SPECIAL, ":", self.cue, *OPERATORS, *self.segment_ends, *self.token_values]
-        vocabulary = {word: index for index, word in enumerate(words)}
-        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        tokenizer.add_special_tokens(SPECIAL)
-        return tokenizer
+        return _word_tokenizer([":", self.cue, *OPERATORS, *self.segment_ends, *self.token_values])
+
+
+class ModularFormat:
+    """One token a word, one word a residue.
+
+    prompt      <bos> 3 * 5 * 7 mod 23 :
+    segment     11 !=                       an attempt, then the policy's own verdict on it, right or wrong
+    answer      # 13 <eos>
+
+    The verdict does not say how far off an attempt lies, which would tell of the answer.
+    """
+
+    cue = "#"
+    segment_ends: Sequence[str] = (HIT, MISS)
+    self_verdicts: Mapping[str, bool] = {HIT: True, MISS: False}
+    judge_words = (HIT, MISS)
+
+    def __init__(self, params: ModularTask) -> None:
+        self.token_values: Mapping[str, float] = {str(n): float(n) for n in range(params.modulus + 1)}
+
+    def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
+        """A fixed vocabulary; `texts` is not needed."""
+        del texts
+        return _word_tokenizer([":", self.cue, "*", "mod", *self.segment_ends, *self.token_values])
+
+
+def _word_tokenizer(words: Sequence[str]) -> Tokenizer:
+    """One token for each word between spaces, in this order behind the special ones."""
+    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(SPECIAL)
+    return tokenizer

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from stages.contracts.errors import BadInput
 from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
 from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, pack, unpack
+from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Demonstration, Problem
 from stages.tasks.text_format import SPECIAL, TextFormat
 
@@ -60,17 +61,10 @@ class ReasoningGym:
     def demonstrations(
         self, problems: Sequence[Problem], settings: DirectDemonstrations, seed: int
     ) -> Iterator[Demonstration]:
-        """Reference answers at once, in a drawn order; no problem comes again before every other has come."""
+        """Reference answers at once, in a drawn order."""
         rng = random.Random(f"{seed}/demonstrations")
-        for start in range(0, settings.num_demos, len(problems)):
-            for problem in rng.sample(problems, min(len(problems), settings.num_demos - start)):
-                yield Demonstration(
-                    problem_id=problem.problem_id,
-                    strategy=settings.strategy,
-                    text=TextFormat.cue + problem.answer,
-                    is_correct=True,
-                    num_segments=0,
-                )
+        for problem in draw_problems(problems, settings, rng):
+            yield direct_demonstration(problem, TextFormat.cue)
 
     def solutions(self, problem: Problem) -> list[str]:
         """Never: a family has no list of correct answers."""

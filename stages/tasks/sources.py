@@ -1,6 +1,6 @@
 """Task sources by name."""
 
-from stages.contracts.task_params import CountdownTask, TaskParams
+from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
 from stages.tasks.task import Source
 
 
@@ -10,6 +10,10 @@ def load_source(params: TaskParams) -> Source:
         from stages.tasks.countdown import Countdown
 
         return Countdown(params)
+    if isinstance(params, ModularTask):
+        from stages.tasks.modular import Modular
+
+        return Modular(params)
     from stages.tasks.reasoning_gym import ReasoningGym
 
     return ReasoningGym(params)

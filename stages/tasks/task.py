@@ -39,13 +39,15 @@ class Format(Protocol):
     """How a task's text is written: thinking segments, then `cue`, then the answer.
 
     A segment ends after any of `segment_ends`. `self_verdicts` says what a policy claims of its own attempt when it
-    closes a segment with that marker; empty where the text makes no claim. `token_values` gives the numbers that
-    words stand for, so that their embeddings start out ordered; empty where words are opaque.
+    closes a segment with that marker; empty where the text makes no claim. `judge_words` are what a generative judge
+    says behind an answer that is right, and behind one that is wrong. `token_values` gives the numbers that words
+    stand for, so that their embeddings start out ordered; empty where words are opaque.
     """
 
     cue: str
     segment_ends: Sequence[str]
     self_verdicts: Mapping[str, bool]
+    judge_words: tuple[str, str]
     token_values: Mapping[str, float]
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
@@ -76,3 +78,8 @@ class Source(Protocol):
 def closing_marker(text: str, segment_ends: Sequence[str]) -> str | None:
     """The marker a segment's text ends with; of several the longest, of none None."""
     return max((marker for marker in segment_ends if text.endswith(marker)), key=len, default=None)
+
+
+def without_marker(text: str, segment_ends: Sequence[str]) -> str:
+    """A segment's text without the marker that closes it."""
+    return text.removesuffix(closing_marker(text, segment_ends) or "")

@@ -24,6 +24,7 @@ class TextFormat:
     cue = "<answer>"
     segment_ends: Sequence[str] = ("\n\n",)
     self_verdicts: Mapping[str, bool] = {}
+    judge_words = (" yes", " no")
     token_values: Mapping[str, float] = {}
 
     def __init__(self, vocabulary_size: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.tasks.arithmetic import OPERATORS, WORDS_PER_STEP, Step, apply
+from stages.tasks.task import without_marker
 from stages.verifiers.verdict import Verdict
 
 MAX_DIGITS = 4
@@ -26,8 +27,7 @@ class ExpressionVerifier:
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
         """Judge the steps before the segment's verdict marker."""
-        *steps, last = segment.split() or [""]
-        return self.verify(metadata, " ".join(steps if last in self.segment_ends else [*steps, last]))
+        return self.verify(metadata, without_marker(segment, self.segment_ends))
 
 
 def parse_steps(text: str) -> list[Step] | None:
@@ -38,7 +38,7 @@ def parse_steps(text: str) -> list[Step] | None:
     steps = []
     for start in range(0, len(words), WORDS_PER_STEP):
         left, operator, right, result = words[start : start + WORDS_PER_STEP]
-        if operator not in OPERATORS or not all(map(_is_number, (left, right, result))):
+        if operator not in OPERATORS or not all(map(is_number, (left, right, result))):
             return None
         steps.append(Step(int(left), operator, int(right), int(result)))
     return steps
@@ -62,5 +62,6 @@ def verify(numbers: Sequence[int], target: int, text: str) -> Verdict:
     return Verdict.CORRECT if is_solved else Verdict.INCORRECT
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a word is a natural number in ASCII digits, and a short one."""
     return word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stages.contracts.task_params import CountdownTask, TaskParams
+from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
 from stages.verifiers.verdict import Verdict
 
 
@@ -26,6 +26,11 @@ def load_verifier(params: TaskParams) -> Verifier:
         from stages.verifiers.expression import ExpressionVerifier
 
         return ExpressionVerifier(CountdownFormat.segment_ends)
+    if isinstance(params, ModularTask):
+        from stages.tasks.formats import ModularFormat
+        from stages.verifiers.modular import ModularVerifier
+
+        return ModularVerifier(ModularFormat.segment_ends)
     from stages.verifiers.reasoning_gym import ReasoningGymVerifier
 
     return ReasoningGymVerifier(params)

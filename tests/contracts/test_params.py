@@ -16,16 +16,18 @@ ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "tests" / "profiles").glob("*.yaml"))]
 Raw = dict[str, Any]
 ABSENT = object()
+ROUND = {"parent": "r0", "reference": "r0", "recipe": "information", "judge": "exact", "seed": 1}
+SAMPLED = {"num_probes": 4, "answer_tokens": 13, "temperature": 1.0}
 
 
 def raw() -> Raw:
     """The repository's params.yaml with rounds of its own."""
     content = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))
     content["rounds"] = {
-        "i1": {"parent": "r0", "recipe": "information", "seed": 1},
-        "i2": {"parent": "i1", "recipe": "information", "seed": 2},
+        "i1": dict(ROUND),
+        "i2": {**ROUND, "parent": "i1", "seed": 2},
     }
-    content["exams"] = ["r0", "i2"]
+    content["exams"] = {"r0": {"judge": "exact"}, "i2": {"judge": "exact"}}
     return content
 
 
@@ -39,6 +41,10 @@ def text_task(content: Raw) -> None:
     for recipe in content["recipes"].values():
         recipe["rollout"]["difficulties"] = [1]
         recipe["probe"] = {"estimator": "forced_answer", "num_probes": 4, "answer_tokens": 8, "temperature": 1.0}
+
+
+SFT = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))["inits"]["r0"]["sft"]
+JUDGE = {"base": "r0", "round": "i1", "seed": 1, "sft": SFT}
 
 
 def put(key: str, value: object) -> Callable[[Raw], None]:
@@ -93,11 +99,11 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
     ("flag_for_count", [put("exam.num_samples", True)], ["exam.num_samples", "valid integer", "True"]),
     ("number_for_flag", [put("recipes.information.update.mask_truncated", 1)], ["mask_truncated", "valid boolean"]),
     ("list_for_section", [put("exam", [])], ["exam", "valid dictionary"]),
-    ("nothing_for_list", [put("exams", [])], ["exams", "at least 1"]),
+    ("nothing_to_examine", [put("exams", {})], ["exams", "at least 1"]),
     ("objective", [put("recipes.information.update.objective", "info")], ["update.objective", "'information'", "info"]),
     ("estimator", [put("recipes.information.probe.estimator", "x")], ["probe", "'set_likelihood'", "'forced_answer'"]),
     ("task", [put("task.name", "chess")], ["task", "'countdown'", "'reasoning_gym'", "chess"]),
-    ("name", [put("rounds.i 3", {"parent": "r0", "recipe": "information", "seed": 1})], ["rounds.i 3", "pattern"]),
+    ("name", [put("rounds.i 3", ROUND)], ["rounds.i 3", "pattern"]),
     ("heads_that_do_not_fit", [put("inits.r0.model.num_heads", 3)], ["inits.r0.model", "num_heads 3", "multiple of"]),
     ("budgets_that_fall", [put("exam.budgets_tokens", [0, 8, 8])], ["exam", "budgets_tokens", "[0, 8, 8]"]),
     ("missing_parent", [put("rounds.i2.parent", "i9")], ["rounds.i2.parent", "i9", "'r0', 'i1', 'i2'"]),
@@ -107,22 +113,77 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
         "circle_further_up",
         [
             put("rounds.i2.parent", "i3"),
-            put("rounds.i3", {"parent": "i2", "recipe": "information", "seed": 3}),
+            put("rounds.i3", {**ROUND, "parent": "i2"}),
             put("rounds.i1.parent", "i2"),
         ],
         ["rounds.i1.parent", "circular", "i1 -> i2 -> i3 -> i2"],
     ),
     ("unknown_recipe", [put("rounds.i2.recipe", "info")], ["rounds.i2.recipe", "info", "'information'"]),
-    ("unknown_exam", [put("exams", ["r0", "i7"])], ["exams", "i7", "'r0', 'i1', 'i2'"]),
+    ("unknown_exam", [put("exams.i7", {"judge": "exact"})], ["exams", "i7", "'r0', 'i1', 'i2'"]),
     (
         "two_of_one_name",
-        [put("rounds.r0", {"parent": "i1", "recipe": "information", "seed": 1})],
+        [put("rounds.r0", {**ROUND, "parent": "i1"})],
         ["r0", "init", "round", "rename"],
     ),
     (
         "strategy_of_another_task",
-        [put("inits.r0.demonstrations", {"strategy": "direct", "num_demos": 4})],
-        ["inits.r0.demonstrations.strategy", "direct", "countdown", "'revise'"],
+        [
+            text_task,
+            put("inits.r0.demonstrations", {**raw()["inits"]["r0"]["demonstrations"], "difficulty_weights": {1: 1.0}}),
+        ],
+        ["inits.r0.demonstrations.strategy", "revise", "reasoning_gym", "['direct']"],
+    ),
+    ("strategy", [put("inits.r0.demonstrations.strategy", "guess")], ["demonstrations", "guess", "'search'"]),
+    ("way_to_cut", [put("recipes.information.segments.cut", "line")], ["segments", "'cutpoint'", "line"]),
+    ("credit", [put("recipes.information.update.credit", "td")], ["update.credit", "'to_go'", "td"]),
+    ("loss", [put("recipes.information.update.loss", "ppo")], ["update.loss", "'gspo'", "ppo"]),
+    (
+        "credit_without_its_discount",
+        [put("recipes.information.update.credit", "discounted")],
+        ["recipes.information.update", "discounted needs credit_discount"],
+    ),
+    (
+        "key_without_a_use",
+        [put("recipes.information.update.keep_frac", 0.5)],
+        ["recipes.information.update", "objective information", "has no use for keep_frac"],
+    ),
+    (
+        "gain_that_is_not_measured",
+        [
+            put("recipes.information.update.gain", "info_gain_nats"),
+            put("recipes.information.probe", {"estimator": "forced_answer", **SAMPLED}),
+        ],
+        ["recipes.information", "info_gain_nats", "forced_answer", "'answer_likelihood'"],
+    ),
+    (
+        "fewer_probes_at_most_than_at_first",
+        [
+            put(
+                "recipes.information.probe",
+                {"estimator": "forced_answer", **SAMPLED, "adaptive": {"max_probes": 3, "max_stderr": 0.1}},
+            )
+        ],
+        ["recipes.information.probe", "max_probes 3", "num_probes 4"],
+    ),
+    (
+        "answer_without_room",
+        [put("recipes.information.rollout.answer_tokens", 8)],
+        ["recipes.information.rollout.answer_tokens", "8", "difficulty 3", "takes 9"],
+    ),
+    ("unknown_reference", [put("rounds.i2.reference", "i9")], ["rounds.i2.reference", "i9", "'r0', 'i1', 'i2'"]),
+    ("unknown_judge", [put("rounds.i2.judge", "g1")], ["rounds.i2.judge", "g1", "['exact']"]),
+    ("judge_of_an_exam", [put("exams.r0.judge", "g1")], ["exams.r0.judge", "g1", "['exact']"]),
+    ("judge_named_exact", [put("judges.exact", JUDGE)], ["judges.exact", "rename"]),
+    ("judge_without_a_round", [put("judges.g1", {**JUDGE, "round": "i9"})], ["judges.g1.round", "i9", "'i1', 'i2'"]),
+    (
+        "judge_of_its_own_round",
+        [put("judges.g1", JUDGE), put("rounds.i1.judge", "g1")],
+        ["rounds and judges need each other", "g1", "i1"],
+    ),
+    (
+        "checkpoint_without_a_digest",
+        [put("inits.r0.model", {"checkpoint": "data/bases/b", "sha256": "12"})],
+        ["inits.r0.model", "sha256", "12"],
     ),
     (
         "solutions_that_cannot_be_listed",

@@ -1,4 +1,4 @@
-"""Many probes in one forward pass give what a forward pass each would."""
+"""A trace read once with many probes gives what a forward pass each would, in bounded memory."""
 
 import math
 from collections.abc import Sequence
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from stages.engines import likelihood
+from stages.engines.likelihood import ProbedTrace, answer_logprobs, chunk_tokens
 from tests.tiny import tiny_llama
 
 VOCABULARY = 23
@@ -40,6 +43,20 @@ def traces() -> list[ProbedTrace]:
     ]
 
 
+@st.composite
+def random_traces(draw: st.DrawFn) -> list[ProbedTrace]:
+    """Any shapes: boundaries in any order and twice, answers of different lengths, rows of one probe and of many."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows = []
+    for _ in range(draw(st.integers(1, 4))):
+        prefix = draw(st.integers(1, 40))
+        boundaries = draw(st.lists(st.integers(1, prefix), min_size=1, max_size=6))
+        lengths = draw(st.lists(st.integers(2, 9), min_size=1, max_size=3))
+        answers = [rng.integers(1, VOCABULARY, n).tolist() for n in lengths]
+        rows.append(ProbedTrace(rng.integers(1, VOCABULARY, prefix).tolist(), boundaries, answers, 1))
+    return rows
+
+
 def one_by_one(model: PreTrainedModel, trace: ProbedTrace) -> np.ndarray:
     """Log π of each answer at each boundary, by a plain pass over prefix and answer alone."""
     values = np.zeros((len(trace.boundaries), len(trace.answers)))
@@ -65,6 +82,48 @@ def test_one_pass_equals_a_pass_each(model: PreTrainedModel, micro_batch_tokens:
         assert values.shape == (len(trace.boundaries), len(trace.answers))
         assert values == pytest.approx(expected, abs=TOLERANCE_NATS)
         assert np.ptp(expected) > 100 * TOLERANCE_NATS or expected.size == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_traces(), st.sampled_from([1, 100, 1000]), st.sampled_from([1, 40, 1024]))
+def test_any_shapes_in_any_chunks_equal_a_pass_each(rows: list[ProbedTrace], micro: int, keys: int) -> None:
+    model = tiny_llama(VOCABULARY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likelihood, "KEYS_PER_TOKEN", keys)
+        found = packed(model, rows, micro)
+    for trace, values in zip(rows, found, strict=True):
+        assert values == pytest.approx(one_by_one(model, trace), abs=TOLERANCE_NATS)
+
+
+@given(st.integers(1, 500), st.integers(1, 20_000), st.integers(1, 2**24))
+def test_a_chunk_fills_its_mask_and_no_more(num_rows: int, prefix_tokens: int, max_entries: int) -> None:
+    width = chunk_tokens(num_rows, prefix_tokens, max_entries)
+    assert num_rows * width * (prefix_tokens + width) <= max_entries
+    assert num_rows * (width + 1) * (prefix_tokens + width + 1) > max_entries - num_rows
+
+
+def test_no_mask_is_larger_than_promised(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace of 2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of 3,600."""
+    rng = np.random.default_rng(0)
+    prefix = rng.integers(1, VOCABULARY, 2000).tolist()
+    boundaries = sorted(rng.integers(1, 2000, 100).tolist())
+    trace = ProbedTrace(prefix, boundaries, [rng.integers(1, VOCABULARY, 16).tolist()], 1)
+    entries, widths = [], []
+    build = likelihood.probe_mask
+
+    def watch(prefix_length: int, *spans: Sequence[int]) -> np.ndarray:
+        mask = build(prefix_length, *spans)
+        entries.append(mask.size)
+        widths.append(prefix_length)
+        return mask
+
+    monkeypatch.setattr(likelihood, "probe_mask", watch)
+    monkeypatch.setattr(likelihood, "KEYS_PER_TOKEN", 64)
+    [found] = packed(tiny_llama(VOCABULARY), [trace], 4096)
+    assert max(entries) <= 64 * 4096
+    assert len(entries) > 10
+    assert widths == sorted(widths, reverse=True), "a chunk reads no more of the prefix than its boundaries"
+    assert found.shape == (100, 1)
 
 
 def test_the_order_of_rows_means_nothing(model: PreTrainedModel) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from stages.contracts.params import AdamW
+from stages.contracts.recipe_params import AdamW
 from stages.engines.trainer import CHECKPOINT, Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
 from tests.tiny import tiny_llama

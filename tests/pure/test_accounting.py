@@ -1,4 +1,4 @@
-"""Every rollout gets exactly one status, so counts add up."""
+"""Every rollout gets exactly one status, so counts add up; shares and rates by hand."""
 
 from collections import Counter
 
@@ -7,48 +7,67 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.accounting import Status, statuses
+from stages.pure.accounting import Status, VerdictRates, credit_share, statuses, verdict_rates
 
-ROLLOUTS = st.lists(
-    st.tuples(st.sampled_from([0.0, 1.0, np.nan]), st.booleans(), st.sampled_from([0.0, 1e-12, 2.5])), max_size=20
-)
+REASONS = st.lists(st.tuples(*[st.booleans()] * 4), max_size=20)
 NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("reward", "is_truncated", "largest", "mask_truncated", "expected"),
+    ("reasons", "expected"),
     [
-        (1.0, False, 0.4, True, Status.TRAINED),
-        (0.0, False, 0.4, True, Status.TRAINED),
-        (0.0, False, 0.0, True, Status.FILTERED_ZERO_ADVANTAGE),
-        (0.0, True, 0.4, True, Status.TRUNCATED),
-        (0.0, True, 0.4, False, Status.TRAINED),
-        (0.0, True, 0.0, True, Status.TRUNCATED),
-        (0.0, True, 0.0, False, Status.FILTERED_ZERO_ADVANTAGE),
-        (NAN, False, NAN, True, Status.ERRORED),
-        (NAN, True, 0.0, True, Status.ERRORED),  # a failed verifier comes before all else
+        ((False, False, False, False), Status.TRAINED),
+        ((False, False, False, True), Status.FILTERED_ZERO_ADVANTAGE),
+        ((False, False, True, True), Status.FILTERED_GROUP),
+        ((False, True, True, True), Status.TRUNCATED),
+        ((True, True, True, True), Status.ERRORED),  # a failed verifier comes before all else
+        ((True, False, False, False), Status.ERRORED),
+        ((False, True, False, False), Status.TRUNCATED),
+        ((False, False, True, False), Status.FILTERED_GROUP),
     ],
 )
-def test_the_first_reason_that_applies(
-    reward: float, is_truncated: bool, largest: float, mask_truncated: bool, expected: Status
-) -> None:
-    found = statuses(np.array([reward]), np.array([is_truncated]), np.array([largest]), mask_truncated)
-    assert found == [expected]
+def test_the_first_reason_that_applies(reasons: tuple[bool, ...], expected: Status) -> None:
+    assert statuses(*(np.array([reason]) for reason in reasons)) == [expected]
 
 
-@given(ROLLOUTS, st.booleans())
-def test_one_status_a_rollout_and_the_sums_match(
-    rollouts: list[tuple[float, bool, float]], mask_truncated: bool
-) -> None:
-    rewards, truncated, largest = (np.array([row[i] for row in rollouts], dtype=kind) for i, kind in enumerate("d?d"))
-    found = statuses(rewards, truncated, largest, mask_truncated)
-    counts = Counter(found)
+@given(REASONS)
+def test_one_status_a_rollout_and_the_sums_match(rollouts: list[tuple[bool, ...]]) -> None:
+    columns = np.array(rollouts, dtype=bool).reshape(-1, 4).T
+    counts = Counter(statuses(*columns))
     assert sum(counts[status] for status in Status) == len(rollouts)
-    assert counts[Status.ERRORED] == np.isnan(rewards).sum()
-    assert counts[Status.TRUNCATED] == (mask_truncated & truncated & ~np.isnan(rewards)).sum()
-    assert counts[Status.TRAINED] == (~np.isnan(rewards) & ~(mask_truncated & truncated) & (largest > 0)).sum()
+    assert counts[Status.ERRORED] == columns[0].sum()
+    assert counts[Status.TRUNCATED] == (columns[1] & ~columns[0]).sum()
+    assert counts[Status.TRAINED] == (~columns.any(axis=0)).sum()
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises((ValueError, TypeError)):
-        statuses(np.ones(2), np.zeros(1, dtype=bool), np.ones(2), True)
+    flags = np.zeros(2, dtype=bool)
+    with pytest.raises(AssertionError):
+        statuses(flags, flags[:1], flags, flags)
+
+
+def test_credit_share_by_hand() -> None:
+    outcome = [np.array([1.0, -0.5, 0.0]), np.array([0.0])]
+    credit = [np.array([0.0, 0.5, -2.0]), np.array([0.0])]
+    assert credit_share(outcome, credit) == pytest.approx((0 + 0.5 + 1 + 0) / 4, abs=1e-12)
+    assert credit_share([], []) == 0.0
+
+
+def test_verdict_rates_by_hand() -> None:
+    claims = np.array([1.0, 1.0, 0.0, 0.0, 0.0, NAN, 1.0])
+    truths = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, NAN])
+    assert verdict_rates(claims, truths) == VerdictRates(1 / 3, 1 / 2)
+
+
+def test_there_is_no_rate_of_what_there_is_none_of() -> None:
+    assert verdict_rates(np.array([1.0]), np.array([1.0])) == VerdictRates(None, 0.0)
+    assert verdict_rates(np.array([1.0]), np.array([0.0])) == VerdictRates(1.0, None)
+    assert verdict_rates(np.array([NAN]), np.array([NAN])) == VerdictRates(None, None)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
+def test_a_policy_that_contradicts_itself_everywhere_swaps_its_rates(pairs: list[tuple[bool, bool]]) -> None:
+    claims, truths = (np.array([pair[i] for pair in pairs], dtype=float) for i in range(2))
+    rates, turned = verdict_rates(claims, truths), verdict_rates(1 - claims, truths)
+    for rate, other in zip(rates, turned, strict=True):
+        assert (rate is None and other is None) or rate + other == pytest.approx(1, abs=1e-12)

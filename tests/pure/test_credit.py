@@ -6,8 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.credit import group_mean, group_normalized, myopic, segment_advantages
-from stages.pure.losses import ppo_clip, token_logprobs
+from stages.pure.credit import (
+    group_mean,
+    group_normalized,
+    group_scaled,
+    is_one_outcome,
+    length_penalized,
+    spread,
+    to_come,
+    token_discounted,
+)
 
 BINARY_GROUPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0])), min_size=1, max_size=24)
 SEGMENTS = st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 1)), min_size=1, max_size=24)
@@ -66,48 +74,136 @@ def test_the_order_of_rollouts_means_nothing(pairs: list[tuple[int, float]], ran
     assert shuffled == pytest.approx(group_normalized(rewards, groups, True, 1e-4)[order], abs=1e-12)
 
 
-def test_myopic_by_hand() -> None:
-    progress = np.array([0.4, 0.0, -0.1, np.nan, 0.9])
-    groups = np.array([0, 0, 0, 0, 1])
-    assert myopic(progress, groups, "none").tolist() == [0.4, 0.0, -0.1, 0.0, 0.9]
-    assert myopic(progress, groups, "group_mean") == pytest.approx([0.3, -0.1, -0.2, 0.0, 0.0], abs=1e-12)
+def test_group_scaled_by_hand() -> None:
+    values, groups = np.array([0.4, 0.0, -0.1, np.nan, 0.9]), np.array([0, 0, 0, 0, 1])
+    assert group_scaled(values, groups, "none", False, 0.5)[[0, 1, 2, 4]].tolist() == [0.4, 0.0, -0.1, 0.9]
+    centred = group_scaled(values, groups, "group_mean", False, 0.5)
+    assert centred[[0, 1, 2, 4]] == pytest.approx([0.3, -0.1, -0.2, 0.0], abs=1e-12)
+    divided = group_scaled(values, groups, "group_mean", True, 0.5)
+    std = (0.14 / 3) ** 0.5  # of (.3, -.1, -.2) about 0
+    assert divided[[0, 1, 2, 4]] == pytest.approx(np.array([0.3, -0.1, -0.2, 0.0]) / (std + 0.5), abs=1e-12)
+    assert divided[4] == 0
+    only_divided = group_scaled(values, groups, "none", True, 0.5)
+    assert only_divided[[0, 1, 2, 4]] == pytest.approx([0.4 / (std + 0.5), 0, -0.1 / (std + 0.5), 1.8], abs=1e-12)
+    assert np.isnan([centred[3], divided[3], only_divided[3]]).all()
     with pytest.raises(AssertionError):
-        myopic(progress, groups, "mean")
+        group_scaled(values, groups, "mean", False, 0.5)
+
+
+@given(SEGMENTS)
+def test_scaled_by_its_std_a_group_has_std_one(pairs: list[tuple[int, float]]) -> None:
+    values, groups = columns(pairs)
+    scaled = group_scaled(values, groups, "group_mean", True, 1e-12)
+    for group in np.unique(groups):
+        if values[groups == group].std() > 1e-3:
+            assert scaled[groups == group].std() == pytest.approx(1, abs=1e-6)
+
+
+def test_one_outcome_by_hand() -> None:
+    rewards = np.array([1.0, 1.0, 0.0, 0.0, 1.0, np.nan, np.nan, 0.25, 0.5, 0.0, np.nan])
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 4, 4, 5, 5])
+    expected = [True, True, True, True, True, True, True, False, False, True, True]
+    assert is_one_outcome(rewards, groups).tolist() == expected
+    assert is_one_outcome(np.array([]), np.array([], dtype=int)).shape == (0,)
+
+
+@given(BINARY_GROUPS)
+def test_one_outcome_is_where_the_outcome_teaches_nothing(pairs: list[tuple[int, float]]) -> None:
+    rewards, groups = columns(pairs)
+    silent = np.abs(group_normalized(rewards, groups, True, 1e-4)) < 1e-9
+    assert (is_one_outcome(rewards, groups) == silent).all()
+
+
+def test_length_penalty_by_hand() -> None:
+    rewards, thinking = np.array([1.0, 1.0, 0.0, np.nan]), np.array([0, 36, 72, 10])
+    found = length_penalized(rewards, thinking, budget_tokens=72, penalty=0.25)
+    assert found[:3].tolist() == [1.0, 0.875, -0.25]
+    assert np.isnan(found[3])
+
+
+def test_of_equal_answers_the_shorter_stream_wins() -> None:
+    paid = length_penalized(np.ones(3), np.array([9, 18, 36]), 72, 0.1)
+    advantages = group_normalized(paid, np.zeros(3, dtype=int), True, 1e-4)
+    assert advantages[0] > advantages[1] > advantages[2]
+
+
+GAINS = np.array([0.5, -0.25, 0.125, np.nan, 1.0, np.nan])  # two rollouts; the last of each is its answer
+ROLLOUTS = np.array([0, 0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("discount", "expected"),
+    [
+        (0.0, [0.5, -0.25, 0.125, 1.0]),
+        (1.0, [0.375, -0.125, 0.125, 1.0]),
+        (0.5, [0.5 - 0.125 + 0.03125, -0.25 + 0.0625, 0.125, 1.0]),
+    ],
+)
+def test_gains_to_come_by_hand(discount: float, expected: list[float]) -> None:
+    found = to_come(GAINS, ROLLOUTS, discount)
+    assert found[[0, 1, 2, 4]].tolist() == expected
+    assert np.isnan(found[[3, 5]]).all()
+
+
+def test_a_lost_gain_adds_nothing_to_others() -> None:
+    found = to_come(np.array([0.5, np.nan, 0.25]), np.zeros(3, dtype=int), 1.0)
+    assert found[[0, 2]].tolist() == [0.75, 0.25]
+    assert np.isnan(found[1])
+
+
+def test_no_segments_have_no_credit() -> None:
+    nothing = np.zeros(0, dtype=int)
+    assert to_come(np.zeros(0), nothing, 1.0).shape == (0,)
+    assert token_discounted(np.zeros(0), nothing, 0.9).shape == (0,)
+    assert [tokens.tolist() for tokens in spread(np.zeros(0), nothing, [], [], [2, 0])] == [[0, 0], []]
+
+
+def test_segments_out_of_order_are_refused() -> None:
+    with pytest.raises(AssertionError):
+        to_come(np.ones(3), np.array([0, 1, 0]), 1.0)
 
 
 @given(SEGMENTS)
 def test_credit_is_never_clipped(pairs: list[tuple[int, float]]) -> None:
-    progress, groups = columns(pairs)
-    assert (myopic(progress, groups, "none") == progress).all()
+    gains, rollouts = columns(sorted(pairs))
+    assert (to_come(gains, rollouts, 0.0) == gains).all()
+    assert (to_come(-gains, rollouts, 0.7) == -to_come(gains, rollouts, 0.7)).all()
+
+
+@given(SEGMENTS)
+def test_to_go_is_the_last_success_less_the_one_before(pairs: list[tuple[int, float]]) -> None:
+    gains, rollouts = columns(sorted(pairs, key=lambda pair: pair[0]))
+    found = to_come(gains, rollouts, 1.0)
+    for rollout in np.unique(rollouts):
+        success = np.concatenate([[0.5], 0.5 + np.cumsum(gains[rollouts == rollout])])
+        assert found[rollouts == rollout] == pytest.approx(success[-1] - success[:-1], abs=1e-12)
+
+
+def test_discounted_by_tokens_by_hand() -> None:
+    found = token_discounted(np.array([0.5, -0.25, np.nan]), np.array([2, 3, 9]), 0.5)
+    assert found[:2].tolist() == [0.125, -0.03125]
+    assert np.isnan(found[2])
+
+
+def test_sooner_is_worth_more_by_tokens_and_the_same_without_discount() -> None:
+    early, late = (token_discounted(np.array([0.4]), np.array([t]), 0.9)[0] for t in (5, 50))
+    assert early > late > 0
+    assert token_discounted(np.array([0.4]), np.array([50]), 1.0).tolist() == [0.4]
+
+
+def test_spread_by_hand() -> None:
+    found = spread(np.array([0.5, -1.0, 2.0]), np.array([0, 0, 2]), [0, 2, 1], [2, 3, 1], [4, 2, 1])
+    assert [tokens.tolist() for tokens in found] == [[0.5, 0.5, -1.0, 0.0], [0.0, 0.0], [0.0]]
+    flags = spread(np.array([True]), np.array([0]), [1], [2], [3])
+    assert flags[0].tolist() == [False, True, False]
 
 
 @given(SEGMENTS)
 def test_a_useless_segment_is_charged_what_its_group_gains_on_average(pairs: list[tuple[int, float]]) -> None:
     progress, groups = columns([*pairs, (0, 0.0)])
-    credit = myopic(progress, groups, "group_mean")
+    credit = group_scaled(progress, groups, "group_mean", False, 1e-4)
     assert credit[-1] == pytest.approx(-progress[groups == 0].mean(), abs=1e-12)
     assert np.bincount(groups, weights=credit) == pytest.approx(np.zeros(groups.max() + 1), abs=1e-9)
-
-
-def test_segment_advantages_by_hand() -> None:
-    found = segment_advantages(
-        outcome=np.array([1.0, -1.0, np.nan]),
-        credit=np.array([0.3, -0.2, 0.1, 0.4, 0.5]),
-        rollout_of_segment=np.array([0, 0, 1, 1, 2]),
-        is_answer=np.array([False, True, False, True, False]),
-        alpha=0.5,
-    )
-    assert found[:4] == pytest.approx([0.8, 0.5, -0.4, -0.5], abs=1e-12)
-    assert np.isnan(found[4])
-
-
-def test_a_group_with_one_outcome_teaches_by_progress_alone() -> None:
-    rewards, groups, rollouts = np.ones(2), np.zeros(2, dtype=int), np.array([0, 0, 1, 1])
-    outcome = group_normalized(rewards, groups, True, 1e-4)
-    credit = myopic(np.array([0.1, 0.5, 0.0, 0.6]), groups[rollouts], "group_mean")
-    is_answer = np.zeros(4, dtype=bool)
-    assert (segment_advantages(outcome, np.zeros(4), rollouts, is_answer, 1.0) == 0).all()
-    assert segment_advantages(outcome, credit, rollouts, is_answer, 1.0) == pytest.approx([-0.2, 0.2, -0.3, 0.3])
 
 
 # The algebra: with J_0 a constant of the problem and J_k = r, summing progress over a trace changes nothing.
@@ -128,14 +224,13 @@ def progress_of_each_segment() -> np.ndarray:
 
 
 def policy_gradient(advantages_of_segments: np.ndarray) -> np.ndarray:
-    """Gradient of PPO's loss over the weights of a bigram model, in float64, at the sampling policy."""
+    """Gradient of mean A log π over the weights of a bigram policy, in float64."""
     generator = torch.Generator().manual_seed(3)
     weights = torch.randn(5, 5, generator=generator, dtype=torch.float64, requires_grad=True)
     tokens = torch.randint(5, (len(REWARDS), NUM_SEGMENTS * SEGMENT_TOKENS + 1), generator=generator)
-    logprobs = token_logprobs(weights[tokens[:, :-1]], tokens[:, 1:])
+    logprobs = weights.log_softmax(-1)[tokens[:, :-1], tokens[:, 1:]]
     by_token = np.repeat(advantages_of_segments.reshape(len(REWARDS), NUM_SEGMENTS), SEGMENT_TOKENS, axis=1)
-    mask = torch.ones(logprobs.shape, dtype=torch.bool)
-    ppo_clip(logprobs, logprobs.detach(), torch.from_numpy(by_token), mask, 0.2, 0.28).loss.backward()
+    (torch.from_numpy(by_token) * logprobs).mean().backward()
     return weights.grad.numpy().ravel()
 
 
@@ -162,13 +257,19 @@ def test_without_normalization_the_sum_only_scales_outcome() -> None:
     assert policy_gradient(scalar) == pytest.approx((1 + ALPHA) * policy_gradient(outcome), abs=1e-12)
 
 
+@pytest.mark.parametrize("discount", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("baseline", ["none", "group_mean"])
-def test_progress_by_segment_points_elsewhere(baseline: str) -> None:
+def test_progress_by_segment_points_elsewhere(baseline: str, discount: float) -> None:
+    """To go as well: what is to come depends on where in the stream it is counted from."""
     outcome, _ = outcome_and_scalar(normalize_by_std=True)
-    credit = myopic(progress_of_each_segment().ravel(), GROUPS[ROLLOUT_OF_SEGMENT], baseline)
-    is_answer = np.zeros(len(credit), dtype=bool)
-    per_rollout = group_normalized(REWARDS, GROUPS, True, 0.0)
-    dense = segment_advantages(per_rollout, credit, ROLLOUT_OF_SEGMENT, is_answer, 1.0)
-    assert cosine(policy_gradient(dense), policy_gradient(outcome)) < 0.99
-    none = segment_advantages(per_rollout, np.zeros(len(credit)), ROLLOUT_OF_SEGMENT, is_answer, 1.0)
-    assert policy_gradient(none) == pytest.approx(policy_gradient(outcome), abs=1e-12)
+    gains = to_come(progress_of_each_segment().ravel(), ROLLOUT_OF_SEGMENT, discount)
+    credit = group_scaled(gains, GROUPS[ROLLOUT_OF_SEGMENT], baseline, False, 0.0)
+    assert cosine(policy_gradient(outcome + credit), policy_gradient(outcome)) < 0.99
+
+
+def test_summed_with_a_discount_a_trace_is_no_longer_its_outcome() -> None:
+    outcome, _ = outcome_and_scalar(normalize_by_std=True)
+    ends = np.tile(SEGMENT_TOKENS * np.arange(1, NUM_SEGMENTS + 1), len(REWARDS))
+    area = token_discounted(progress_of_each_segment().ravel(), ends, 0.9).reshape(len(REWARDS), NUM_SEGMENTS).sum(1)
+    dense = group_normalized(REWARDS + ALPHA * area, GROUPS, True, 0.0)[ROLLOUT_OF_SEGMENT]
+    assert cosine(policy_gradient(dense), policy_gradient(outcome)) < 0.9999

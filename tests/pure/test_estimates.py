@@ -1,23 +1,19 @@
-"""Intervals that cover, regret by hand, and what is missing stays missing."""
+"""Intervals that cover the truth as often as they say, for means, ratios, differences, and repeated experiments."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stages.pure.estimates import bootstrap, normalized_regret, problem_means
+from stages.pure.estimates import Estimate, bootstrap, bootstrap_of_means, bootstrap_seeds, student_quantile
 
 FRACTIONS = st.floats(0, 1)
-
-
-def test_problem_means_by_hand() -> None:
-    values = np.array([1.0, 0.0, np.nan, 1.0, np.nan])
-    found = problem_means(values, np.array([0, 0, 0, 2, 3]), 4)
-    assert found[[0, 2]].tolist() == [0.5, 1.0]
-    assert np.isnan(found[[1, 3]]).all()
+SHARES = st.integers(0, 8).map(lambda count: count / 8)
 
 
 def test_bootstrap_of_equal_problems_is_a_point() -> None:
@@ -38,13 +34,76 @@ def test_bootstrap_leaves_problems_without_a_value_out() -> None:
         bootstrap(np.array([np.nan]), 200, 0.9, 3)
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(7)
-    truth, num_trials = 0.3, 300
-    drawn = rng.binomial(4, truth, size=(num_trials, 50)) / 4
-    intervals = [bootstrap(values, 200, 0.9, trial) for trial, values in enumerate(drawn)]
-    covered = np.mean([low <= truth <= high for _, low, high in intervals])
-    assert 0.84 <= covered <= 0.94
+def covered_frac(interval: Callable[[int], Estimate], truth: float, num_trials: int = 400) -> float:
+    found = [interval(trial) for trial in range(num_trials)]
+    return float(np.mean([low - 1e-12 <= truth <= high + 1e-12 for _, low, high in found]))
+
+
+def exam(rng: np.random.Generator, success: float, num_problems: int, num_samples: int) -> np.ndarray:
+    """Shares of right answers, problems as different in difficulty as Beta(2p, 2(1 - p)) makes them."""
+    chances = rng.beta(2 * success, 2 * (1 - success), size=num_problems)
+    return rng.binomial(num_samples, chances) / num_samples
+
+
+@pytest.mark.parametrize(("success", "num_samples"), [(0.05, 4), (0.3, 2), (0.9, 2)])
+def test_intervals_cover_the_truth_as_often_as_they_say(success: float, num_samples: int) -> None:
+    def interval(trial: int) -> Estimate:
+        values = exam(np.random.default_rng([7, trial]), success, 100, num_samples)
+        return bootstrap(values, 300, 0.95, 1)
+
+    assert 0.92 <= covered_frac(interval, success) <= 0.98  # 400 trials: a standard error of 0.011
+
+
+def test_few_problems_are_covered_too() -> None:
+    """Of ten normal problems, where the exact interval is known, a percentile bootstrap covers 90%."""
+    draws = np.random.default_rng(3).normal(size=(400, 10))
+    resampled = draws[:, np.random.default_rng(4).integers(10, size=(300, 10))].mean(axis=2)
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=1)
+    assert np.mean((low <= 0) & (high >= 0)) < 0.92
+    assert covered_frac(lambda trial: bootstrap(draws[trial], 300, 0.95, 1), 0.0) > 0.92
+
+
+def test_a_ratio_is_covered() -> None:
+    """False verdicts per judged attempt: problems differ in how many attempts they have."""
+
+    def interval(trial: int) -> Estimate:
+        rng = np.random.default_rng([8, trial])
+        judged = rng.poisson(5, size=100)
+        counts = np.stack([rng.binomial(judged, 0.1), judged], axis=1).astype(float)
+        return bootstrap_of_means([counts], lambda means: means[..., 0] / means[..., 1], 300, 0.95, 1)
+
+    assert 0.92 <= covered_frac(interval, 0.1) <= 0.98
+
+
+def test_an_unpaired_difference_is_covered() -> None:
+    def interval(trial: int) -> Estimate:
+        rng = np.random.default_rng([9, trial])
+        samples = [exam(rng, success, size, 2)[:, None] for success, size in ((0.5, 20), (0.4, 200))]
+        return bootstrap_of_means(samples, lambda means: means[..., 0] - means[..., 1], 300, 0.95, 1)
+
+    assert 0.92 <= covered_frac(interval, 0.1) <= 0.98
+
+
+def repeated(rng: np.random.Generator, num_seeds: int, shared: np.ndarray, effect: float) -> np.ndarray:
+    """Success of each seed's policy on shared problems: seeds differ by 0.05, answers are noise on top."""
+    chances = np.clip(shared + effect + 0.05 * rng.normal(size=(num_seeds, 1)), 0, 1)
+    return rng.binomial(2, chances) / 2
+
+
+def test_seeds_are_covered_where_problems_alone_are_not() -> None:
+    """Means of three seeds, no true difference: an interval over problems alone takes a lucky seed for an effect."""
+
+    def experiments(trial: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([10, trial])
+        shared = rng.uniform(0.2, 0.8, size=200)
+        return repeated(rng, 3, shared, 0.0), repeated(rng, 3, shared, 0.0)
+
+    def of_problems(trial: int) -> Estimate:
+        earlier, later = experiments(trial)
+        return bootstrap(later.mean(axis=0) - earlier.mean(axis=0), 200, 0.95, 1)
+
+    assert covered_frac(of_problems, 0.0) < 0.75
+    assert covered_frac(lambda trial: bootstrap_seeds(*experiments(trial), 200, 0.95, 1), 0.0) >= 0.92
 
 
 def test_a_wider_interval_is_asked_for_and_given() -> None:
@@ -66,33 +125,78 @@ def test_pairing_cancels_what_problems_have_in_common() -> None:
 @given(arrays(np.float64, st.integers(1, 12), elements=FRACTIONS), st.integers(0, 99))
 def test_the_mean_lies_within_its_values(values: np.ndarray, seed: int) -> None:
     found = bootstrap(values, 100, 0.95, seed)
-    assert found.mean == values.mean()
+    assert found.mean == pytest.approx(values.mean(), abs=1e-12)
     assert values.min() - 1e-12 <= found.low <= found.high <= values.max() + 1e-12
 
 
-@pytest.mark.parametrize(
-    ("success", "budgets", "expected"),
-    [
-        ([1.0, 1.0, 1.0], [0, 10, 40], 0.0),
-        ([0.0, 0.0, 0.0], [0, 10, 40], 1.0),
-        ([0.0, 0.5, 1.0], [0, 20, 40], 0.5),
-        ([0.0, 1.0, 1.0], [0, 10, 40], 0.125),
-        ([0.0, 0.0, 1.0], [5, 25, 45], 0.75),
-        ([0.3], [16], 0.7),
-    ],
-)
-def test_normalized_regret_by_hand(success: list[float], budgets: list[int], expected: float) -> None:
-    assert normalized_regret(np.array(success), np.array(budgets)) == pytest.approx(expected, abs=1e-12)
+def test_columns_side_by_side_are_a_paired_comparison() -> None:
+    pairs = np.random.default_rng(2).random((40, 2))
+    found = bootstrap_of_means([pairs], lambda means: means[..., 1] - means[..., 0], 300, 0.9, 4)
+    assert found == pytest.approx(bootstrap(pairs[:, 1] - pairs[:, 0], 300, 0.9, 4), abs=1e-12)
 
 
-def test_normalized_regret_of_many_problems() -> None:
-    found = normalized_regret(np.array([[0.0, 1.0], [1.0, 1.0], [np.nan, 1.0]]), np.array([0, 8]))
-    assert found[:2].tolist() == [0.5, 0.0]
-    assert math.isnan(found[2])
+def test_unknown_entries_are_left_out_of_their_column_alone() -> None:
+    columns = np.array([[1.0, 0.5], [np.nan, 0.5], [0.0, 0.5]])
+    assert bootstrap_of_means([columns], lambda means: means.sum(axis=-1), 200, 0.9, 1).mean == 1.0
+    with pytest.raises(ValueError, match="no problem has a value"):
+        bootstrap_of_means([np.full((3, 1), np.nan)], lambda means: means[..., 0], 200, 0.9, 1)
 
 
-@given(arrays(np.float64, (2, 4), elements=FRACTIONS))
-def test_normalized_regret_is_a_fraction_and_falls_with_success(pair: np.ndarray) -> None:
-    worse, better = normalized_regret(np.sort(pair, axis=0), np.array([0, 3, 9, 30]))
-    assert -1e-12 <= better <= worse + 1e-12
-    assert worse <= 1 + 1e-12
+def test_resamples_without_a_value_are_left_out() -> None:
+    """Of three problems one was judged: the resamples without it have no ratio, the others all have the same."""
+    counts = np.array([[1.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = bootstrap_of_means([counts], lambda means: means[..., 0] / means[..., 1], 200, 0.9, 1)
+    assert found == (0.25, 0.25, 0.25)
+
+
+def test_an_infinite_statistic_stays_infinite() -> None:
+    def tokens(means: np.ndarray) -> np.ndarray:
+        return np.where(means[..., 0] >= 0.5, 10.0, np.inf)
+
+    found = bootstrap_of_means([np.array([[0.0], [0.0], [1.0], [1.0], [0.0]])], tokens, 300, 0.9, 1)
+    assert found == (math.inf, 10.0, math.inf)
+
+
+def test_intervals_lean_towards_the_long_tail() -> None:
+    """One success in fifty: resampling says 0 to 3, the truth may well be higher."""
+    values = np.zeros(50)
+    values[0] = 1
+    found = bootstrap(values, 2000, 0.95, 1)
+    assert found.high - found.mean > found.mean - found.low
+    assert found.high >= 0.08
+
+
+@given(arrays(np.float64, (3, 6), elements=SHARES), arrays(np.float64, (2, 6), elements=SHARES))
+def test_the_difference_of_repeated_experiments(earlier: np.ndarray, later: np.ndarray) -> None:
+    found = bootstrap_seeds(earlier, later, 100, 0.95, 0)
+    assert found.mean == pytest.approx(later.mean() - earlier.mean(), abs=1e-12)
+    assert -1 <= found.low <= found.high <= 1
+    turned = bootstrap_seeds(later, later, 100, 0.95, 0)
+    assert turned.low <= 0 <= turned.high
+
+
+def test_rounding_keeps_what_json_can_hold() -> None:
+    found = Estimate(-0.00001, math.inf, 0.123456).rounded()
+    assert found == {"mean": 0.0, "low": None, "high": 0.1235}
+    assert str(found["mean"]) == "0.0"
+    assert Estimate(math.nan, 0.0, 1.0).rounded()["mean"] is None
+
+
+def test_repeated_experiments_by_hand() -> None:
+    """Equal problems, two seeds each 1/4 apart: differences of two means of two draws."""
+    earlier, later = np.array([[0.25], [0.5]]) @ np.ones((1, 4)), np.array([[0.75], [1.0]]) @ np.ones((1, 4))
+    assert bootstrap_seeds(earlier, later, 400, 0.95, 1) == (0.5, 0.25, 0.75)
+    assert bootstrap_seeds(earlier[:1], later[:1], 400, 0.95, 1) == (0.5, 0.5, 0.5)
+    hidden = np.where(np.arange(4) == 2, np.nan, later)
+    assert bootstrap_seeds(earlier, hidden, 400, 0.95, 1).mean == 0.5
+    with pytest.raises(ValueError, match="no problem has a value under every seed"):
+        bootstrap_seeds(earlier, np.full((1, 4), np.nan), 400, 0.95, 1)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 9, 30, 400])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_student_quantile_is_scipys(degrees: int, confidence: float) -> None:
+    probability = (1 + confidence) / 2
+    expected = float(scipy.stats.t.ppf(probability, degrees))
+    assert student_quantile(probability, degrees) == pytest.approx(expected, rel=0.012 if degrees == 3 else 0.005)

@@ -1,6 +1,8 @@
 """Progress telescopes, is never clipped, and knows its own noise."""
 
 import math
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,7 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stages.pure.information import information_gain, progress, progress_stderr, sampled_success, set_success
+from stages.pure.information import (
+    answer_counts,
+    answer_entropy,
+    entropy_fall,
+    information_gain,
+    interpolated_success,
+    lambda_returns,
+    progress,
+    progress_stderr,
+    sampled_success,
+    set_success,
+    spread_evenly,
+    widest_stderr,
+)
 
 CURVES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
 TWO_POINTS = arrays(np.float64, 2, elements=st.floats(1e-6, 1))
@@ -117,3 +132,137 @@ def test_information_gain_and_progress_have_one_sign(success: np.ndarray) -> Non
     assert gained * made >= 0
     if abs(made) > 1e-9:
         assert np.sign(gained) == np.sign(made)
+
+
+def test_interpolation_by_hand() -> None:
+    success, index = np.array([0.2, 0.8, 0.5]), np.array([0, 3, 4])
+    assert interpolated_success(success, index) == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.5])
+    assert spread_evenly(np.array([0.6, -0.3]), index) == pytest.approx([0.2, 0.2, 0.2, -0.3])
+    assert interpolated_success(np.array([0.7]), np.array([0])).tolist() == [0.7]
+    assert spread_evenly(np.array([]), np.array([0])).shape == (0,)
+
+
+def test_an_unknown_success_is_carried_to_its_neighbours_and_no_further() -> None:
+    found = interpolated_success(np.array([0.2, np.nan, 0.6, 0.8]), np.array([0, 2, 4, 6]))
+    assert np.isnan(found).tolist() == [False, True, True, True, False, False, False]
+    assert found[[0, 4, 5, 6]] == pytest.approx([0.2, 0.6, 0.7, 0.8])
+
+
+@st.composite
+def probed_curves(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Success at some boundaries, and which ones."""
+    gaps = draw(st.lists(st.integers(1, 5), max_size=6))
+    success = draw(arrays(np.float64, len(gaps) + 1, elements=st.floats(0, 1)))
+    return success, np.cumsum([0, *gaps])
+
+
+@given(probed_curves())
+def test_interpolated_progress_telescopes_and_is_spread_evenly(
+    curve: tuple[np.ndarray, np.ndarray],
+) -> None:
+    success, index = curve
+    every = interpolated_success(success, index)
+    assert len(every) == index[-1] + 1
+    assert every[index] == pytest.approx(success, abs=1e-15)
+    assert progress(every).sum() == pytest.approx(success[-1] - success[0], abs=1e-12)
+    assert progress(every) == pytest.approx(spread_evenly(progress(success), index), abs=1e-12)
+
+
+def test_interpolated_stderr_agrees_with_simulation() -> None:
+    """Between boundaries 0 and 3 of 8 answers each: a third of the error of the whole stretch, in every segment."""
+    rng = np.random.default_rng(0)
+    truth, index = np.array([0.3, 0.7, 0.6]), np.array([0, 3, 4])
+    drawn = rng.binomial(8, truth, size=(20_000, 3)) / 8
+    simulated = np.std([progress(interpolated_success(row, index)) for row in drawn], axis=0)
+    stated = spread_evenly(progress_stderr(truth, np.array([8, 8, 8])), index)
+    assert simulated == pytest.approx(stated, rel=0.03)
+
+
+def test_answers_are_counted_without_their_white_space() -> None:
+    assert answer_counts(["3 + 4", " 3  +\t4\n", "7", "3+4"]).tolist() == [2, 1, 1]
+    assert answer_counts([]).shape == (0,)
+
+
+def test_entropy_by_hand() -> None:
+    """Three answers of four: plug-in 1.5 ln 2, and 2 / 8 for the three seen."""
+    assert answer_entropy(np.array([2, 1, 1])) == pytest.approx(1.5 * math.log(2) + 0.25)
+    assert answer_entropy(np.array([5])) == 0
+    assert answer_entropy(np.array([2, 0])) == 0
+    assert math.isnan(answer_entropy(np.array([], dtype=np.int64)))
+    assert entropy_fall(np.array([1.5, 0.5, 0.75])) == pytest.approx([1.0, -0.25])
+
+
+def test_the_correction_takes_most_of_the_plug_in_bias() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(16, [0.25] * 4, size=5000)
+    corrected = np.mean([answer_entropy(row) for row in drawn])
+    plug_in = np.mean([answer_entropy(row) - (np.count_nonzero(row) - 1) / 32 for row in drawn])
+    assert plug_in - math.log(4) == pytest.approx(-3 / 32, abs=0.015)
+    assert abs(corrected - math.log(4)) < 0.015
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
+def test_entropy_is_not_negative_and_knows_no_order(counts: list[int]) -> None:
+    found = answer_entropy(np.array(counts))
+    assert found >= 0
+    assert found == pytest.approx(answer_entropy(np.array(counts[::-1])), abs=1e-12)
+
+
+def test_certainty_of_a_wrong_answer_has_information_but_no_progress() -> None:
+    """Why the entropy's fall is gated by success: from four answers at odds to one, and that one wrong."""
+    entropy = np.array([answer_entropy(np.array([1, 1, 1, 1])), answer_entropy(np.array([4]))])
+    success = np.array([0.0, 0.0])
+    assert entropy_fall(entropy)[0] > 1
+    assert (entropy_fall(entropy) * success[1:]).tolist() == [0.0]
+    assert progress(success).tolist() == [0.0]
+
+
+def every_stderr(counts: Sequence[int]) -> list[float]:
+    """Standard error of success for each choice of the correct answers."""
+    num_answers = sum(counts)
+    shares = [sum(c for c, right in zip(counts, choice, strict=True) if right) / num_answers
+              for choice in product([False, True], repeat=len(counts))]  # fmt: skip
+    return [math.sqrt(p * (1 - p) / num_answers) for p in shares]
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
+def test_the_widest_error_is_that_of_the_worst_choice_of_correct_answers(counts: list[int]) -> None:
+    assert widest_stderr(np.array(counts)) == pytest.approx(max(every_stderr(counts)), abs=1e-12)
+
+
+def test_the_widest_error_by_hand() -> None:
+    assert widest_stderr(np.array([3, 1])) == pytest.approx(math.sqrt(0.75 * 0.25 / 4))
+    assert widest_stderr(np.array([1, 1, 1, 1])) == pytest.approx(math.sqrt(0.25 / 4))  # two of the four may be right
+    assert widest_stderr(np.array([4])) == 0
+    assert math.isnan(widest_stderr(np.array([], dtype=np.int64)))
+
+
+def adaptive_success(rng: np.random.Generator, success: float, num_rollouts: int) -> np.ndarray:
+    """Four answers, right or wrong, and four more where they do not agree."""
+    first, more = (rng.binomial(4, success, num_rollouts) for _ in range(2))
+    is_certain = np.isin(first, [0, 4])
+    return np.where(is_certain, first / 4, (first + more) / 8)
+
+
+def test_stopping_at_agreement_pulls_success_outwards_but_pays_no_useless_segment() -> None:
+    """At J = .1 the mean estimate is .067; between two boundaries of the same J it cancels."""
+    rng = np.random.default_rng(0)
+    before, after = (adaptive_success(rng, 0.1, 200_000) for _ in range(2))
+    assert before.mean() == pytest.approx(0.0672, abs=0.002)
+    assert abs((after - before).mean()) < 0.002
+
+
+def test_lambda_returns_by_hand() -> None:
+    values = np.array([[0.1, 0.4, 0.6], [0.3, 0.9, 0.0]])
+    found = lambda_returns(values, np.array([1.0, 0.0]), np.array([3, 2]), td_lambda=0.5)
+    assert found[0] == pytest.approx([0.5 * 0.4 + 0.5 * 0.8, 0.5 * 0.6 + 0.5 * 1.0, 1.0])
+    assert found[1, :2] == pytest.approx([0.5 * 0.9 + 0.5 * 0.0, 0.0])
+
+
+@given(CURVES, st.floats(0, 1))
+def test_lambda_returns_go_from_the_next_value_to_the_reward(values: np.ndarray, reward: float) -> None:
+    rewards, num = np.array([reward]), np.array([len(values)])
+    one_step = lambda_returns(values[None], rewards, num, td_lambda=0.0)[0]
+    whole = lambda_returns(values[None], rewards, num, td_lambda=1.0)[0]
+    assert one_step.tolist() == [*values[1:], reward]
+    assert whole == pytest.approx(np.full(len(values), reward))

@@ -6,7 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.packing import micro_batches, pack, pack_mask, pack_positions, pad, probe_mask, probe_positions
+from stages.pure.packing import (
+    lay_out,
+    micro_batches,
+    pack,
+    pack_mask,
+    pack_positions,
+    pad,
+    probe_mask,
+    probe_positions,
+)
 from tests.tiny import tiny_llama
 
 LENGTHS = st.lists(st.integers(1, 20), max_size=25)
@@ -43,6 +52,24 @@ def test_pack_holds_every_item_once_within_the_bound(lengths: list[int], row_tok
     for row in rows:
         assert sum(lengths[item] for item in row) <= row_tokens or len(row) == 1
         assert row == sorted(row)
+
+
+def test_lay_out_by_hand() -> None:
+    assert lay_out([3, 5, 2, 4], 10, row_tokens=None) == [[[1], [3]], [[0], [2]]]
+    assert lay_out([3, 5, 2, 4], 10, row_tokens=6) == [[[0, 2], [1]], [[3]]]
+    assert lay_out([], 10, row_tokens=6) == []
+
+
+@given(LENGTHS, st.integers(1, 60), st.one_of(st.none(), st.integers(1, 40)))
+def test_lay_out_holds_every_item_once_within_both_bounds(
+    lengths: list[int], max_tokens: int, row_tokens: int | None
+) -> None:
+    groups = lay_out(lengths, max_tokens, row_tokens)
+    assert sorted(item for group in groups for row in group for item in row) == list(range(len(lengths)))
+    for group in groups:
+        widths = [sum(lengths[item] for item in row) for row in group]
+        assert len(group) * max(widths) <= max_tokens or len(group) == 1
+        assert all(len(row) == 1 or sum(lengths[item] for item in row) <= (row_tokens or 0) for row in group)
 
 
 def test_pack_mask_and_positions_by_hand() -> None:
@@ -90,15 +117,14 @@ def test_pad_by_hand() -> None:
 def test_probe_mask_and_positions_by_hand() -> None:
     prefix_length, boundaries, probe_lengths = 3, [2, 3], [2, 1]
     expected = [
-        [1, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0],
         [1, 1, 0, 1, 0, 0],  # the first probe stands after two tokens of the prefix
         [1, 1, 0, 1, 1, 0],
         [1, 1, 1, 0, 0, 1],  # the second after all three; it sees nothing of the first
     ]
     assert probe_mask(prefix_length, boundaries, probe_lengths).astype(int).tolist() == expected
-    assert probe_positions(prefix_length, boundaries, probe_lengths).tolist() == [0, 1, 2, 2, 3, 3]
+    assert probe_positions(boundaries, probe_lengths).tolist() == [2, 3, 3]
+    assert probe_mask(prefix_length, [], []).shape == (0, prefix_length)
+    assert probe_positions([], []).shape == (0,)
 
 
 @pytest.mark.parametrize("boundary", [0, 4])
@@ -111,7 +137,6 @@ def test_a_probe_outside_the_prefix_is_refused(boundary: int) -> None:
 def test_a_probe_sees_its_prefix_and_itself_and_stands_right_behind(prefix_length: int, data: st.DataObject) -> None:
     probes = st.tuples(st.integers(1, prefix_length), st.integers(1, 4))
     boundaries, lengths = zip(*data.draw(st.lists(probes, min_size=1, max_size=4)), strict=True)
-    mask, positions = (build(prefix_length, boundaries, lengths) for build in (probe_mask, probe_positions))
-    expected = [*range(prefix_length), *(b + i for b, n in zip(boundaries, lengths, strict=True) for i in range(n))]
-    assert positions.tolist() == expected
+    mask, positions = probe_mask(prefix_length, boundaries, lengths), probe_positions(boundaries, lengths)
+    assert positions.tolist() == [b + i for b, n in zip(boundaries, lengths, strict=True) for i in range(n)]
     assert (mask.sum(axis=1) == positions + 1).all()  # so many tokens before it, and itself

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,17 @@ from hypothesis import strategies as st
 
 from stages.contracts.errors import BadInput
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import CountdownDemonstrations, CountdownTask, CountdownTier
+from stages.contracts.task_params import (
+    CountdownTask,
+    CountdownTier,
+    Demonstrations,
+    DirectDemonstrations,
+    ParallelDemonstrations,
+    ReviseDemonstrations,
+    SearchDemonstrations,
+)
 from stages.tasks.countdown import Countdown, derivations
-from stages.tasks.formats import load_format
+from stages.tasks.formats import UNJUDGED, load_format
 from stages.tasks.task import Demonstration, Problem, closing_marker
 from stages.verifiers.registry import load_verifier
 from stages.verifiers.verdict import Verdict
@@ -27,17 +36,22 @@ PARAMS = CountdownTask(
         CountdownTier(num_numbers=4, num_train=20, num_heldout=5),
     ],
 )
-DEMONSTRATIONS = CountdownDemonstrations(
-    strategy="revise",
-    num_demos=150,
-    difficulty_weights={3: 0.9, 4: 0.1},
-    immediate_answer_frac=0.2,
-    planned_hit_frac=0.3,
-    max_planned_attempts=6,
-    max_attempts=8,
-    give_up_fracs=[0.05, 0.3],
-    candidates_per_attempt=[1, 1, 2],
-)
+SHAPE: dict[str, Any] = {
+    "num_demos": 150,
+    "difficulty_weights": {3: 0.9, 4: 0.1},
+    "immediate_answer_frac": 0.2,
+    "planned_hit_frac": 0.3,
+    "max_planned_attempts": 6,
+    "max_attempts": 8,
+    "give_up_fracs": [0.05, 0.3],
+    "wrong_answer_frac": 0.5,
+}
+STRATEGIES: dict[str, Demonstrations] = {
+    "direct": DirectDemonstrations(strategy="direct", num_demos=150),
+    "revise": ReviseDemonstrations(strategy="revise", candidates_per_attempt=[1, 1, 2], **SHAPE),
+    "parallel": ParallelDemonstrations(strategy="parallel", candidates_per_attempt=[1, 1, 2], **SHAPE),
+    "search": SearchDemonstrations(strategy="search", max_siblings=3, max_blur=10.0, **SHAPE),
+}
 FORMAT = load_format(PARAMS)
 VERIFIER = load_verifier(PARAMS)
 QUICK = settings(derandomize=True, deadline=None, max_examples=40, database=None)
@@ -53,9 +67,9 @@ def problems(source: Countdown) -> list[Problem]:
     return list(source.problems())
 
 
-@pytest.fixture(scope="module")
-def demonstrations(source: Countdown, problems: list[Problem]) -> list[Demonstration]:
-    return list(source.demonstrations(train(problems), DEMONSTRATIONS, seed=1))
+@pytest.fixture(scope="module", params=STRATEGIES)
+def demonstrations(source: Countdown, problems: list[Problem], request: pytest.FixtureRequest) -> list[Demonstration]:
+    return list(source.demonstrations(train(problems), STRATEGIES[request.param], seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +140,10 @@ def test_no_heldout_problem_has_a_twin_in_train(problems: list[Problem]) -> None
 def test_problems_and_demonstrations_follow_from_the_seed(problems: list[Problem]) -> None:
     again = Countdown(PARAMS)
     assert list(again.problems()) == problems
-    one, two, other = (list(again.demonstrations(train(problems), DEMONSTRATIONS, seed)) for seed in (1, 1, 2))
-    assert one == two
-    assert one != other
+    for shape in STRATEGIES.values():
+        one, two, other = (list(again.demonstrations(train(problems), shape, seed)) for seed in (1, 1, 2))
+        assert one == two
+        assert one != other
 
 
 def test_every_solution_is_correct_and_the_reference_is_among_them(source: Countdown, problems: list[Problem]) -> None:
@@ -143,19 +158,22 @@ def test_a_target_is_never_one_of_the_numbers(problems: list[Problem]) -> None:
     assert not any(p.metadata["target"] in p.metadata["numbers"] for p in problems)
 
 
-def test_every_demonstration_ends_in_a_correct_answer(
+def test_every_demonstration_ends_in_the_answer_it_says_it_does(
     problems: list[Problem], demonstrations: list[Demonstration]
 ) -> None:
     by_id = {p.problem_id: p for p in train(problems)}
-    assert len(demonstrations) == DEMONSTRATIONS.num_demos
+    assert len(demonstrations) == 150
     for demonstration in demonstrations:
         thinking, cue, answer = demonstration.text.rpartition(FORMAT.cue)
         assert cue == FORMAT.cue
-        assert VERIFIER.verify(by_id[demonstration.problem_id].metadata, answer) is Verdict.CORRECT
+        verdict = VERIFIER.verify(by_id[demonstration.problem_id].metadata, answer)
+        assert verdict is (Verdict.CORRECT if demonstration.is_correct else Verdict.INCORRECT)
         assert len(segments(thinking)) == demonstration.num_segments
+    shown = {d.is_correct for d in demonstrations}
+    assert shown == ({True} if demonstrations[0].strategy == "direct" else {True, False})
 
 
-def test_every_attempt_of_a_demonstration_carries_the_true_verdict(
+def test_every_attempt_of_a_demonstration_carries_the_true_verdict_or_none(
     problems: list[Problem], demonstrations: list[Demonstration]
 ) -> None:
     by_id = {p.problem_id: p for p in problems}
@@ -165,12 +183,52 @@ def test_every_attempt_of_a_demonstration_carries_the_true_verdict(
         for segment in segments(demonstration.text.rpartition(FORMAT.cue)[0]):
             mark = closing_marker(segment, FORMAT.segment_ends)
             marks[mark] += 1
+            if mark == UNJUDGED:
+                continue
             verdict = VERIFIER.verify_attempt(problem.metadata, segment)
             assert FORMAT.self_verdicts[mark] == (verdict is Verdict.CORRECT)
             distance = int(segment.split()[-2]) - problem.metadata["target"]
             assert (distance > 0) == (mark in (">", ">>"))
             assert (abs(distance) > 8) == (mark in ("<<", ">>"))
-    assert set(marks) == set(FORMAT.segment_ends)
+    strategy = demonstrations[0].strategy
+    assert set(marks) == {"direct": set(), "parallel": {UNJUDGED}}.get(strategy, set(FORMAT.self_verdicts))
+
+
+def test_a_marker_without_a_verdict_cuts_and_claims_nothing() -> None:
+    assert {*FORMAT.segment_ends} == {*FORMAT.self_verdicts, UNJUDGED}
+    metadata = {"numbers": [3, 5, 7], "target": 36}
+    assert VERIFIER.verify_attempt(metadata, "7 + 5 12 12 * 3 36 |") is Verdict.CORRECT
+
+
+def test_parallel_answers_with_one_of_its_attempts_where_one_hits(source: Countdown, problems: list[Problem]) -> None:
+    by_id = {p.problem_id: p for p in problems}
+    num_hits = 0
+    for demonstration in source.demonstrations(train(problems), STRATEGIES["parallel"], seed=1):
+        thinking, _, answer = demonstration.text.rpartition(f"{FORMAT.cue} ")
+        attempts = [segment.removesuffix(" |") for segment in segments(thinking)]
+        metadata = by_id[demonstration.problem_id].metadata
+        if Verdict.CORRECT in [VERIFIER.verify(metadata, attempt) for attempt in attempts]:
+            num_hits += 1
+            assert demonstration.is_correct
+            assert answer in attempts
+    assert num_hits > 20
+
+
+def test_search_never_writes_an_attempt_twice_and_finishes_with_a_first_step_before_the_next(
+    source: Countdown, problems: list[Problem]
+) -> None:
+    for demonstration in source.demonstrations(train(problems), STRATEGIES["search"], seed=1):
+        attempts = [segment.split()[:-1] for segment in segments(demonstration.text.rpartition(FORMAT.cue)[0])]
+        assert len({tuple(attempt) for attempt in attempts}) == len(attempts)
+        runs = [list(group) for _, group in itertools.groupby(attempts, key=lambda attempt: attempt[:4])]
+        assert all(len(run) <= 3 for run in runs)
+        assert len({tuple(run[0][:4]) for run in runs}) == len(runs)
+
+
+def test_direct_answers_with_the_reference_at_once(source: Countdown, problems: list[Problem]) -> None:
+    by_id = {p.problem_id: p for p in problems}
+    for demonstration in source.demonstrations(train(problems), STRATEGIES["direct"], seed=1):
+        assert demonstration.text == f"# {by_id[demonstration.problem_id].answer}"
 
 
 def test_every_word_is_one_token_and_comes_back(
@@ -194,7 +252,7 @@ def test_every_result_and_target_up_to_the_largest_has_a_token(renderer: Rendere
 def test_more_problems_than_there_are_is_bad_input() -> None:
     tier = CountdownTier(num_numbers=2, num_train=40, num_heldout=1)
     small = PARAMS.model_copy(update={"max_number": 3, "tiers": [tier]})
-    with pytest.raises(BadInput, match="no more distinct problems with 2 numbers"):
+    with pytest.raises(BadInput, match="no more distinct problems with 2 numbers up to 3; still missing"):
         list(Countdown(small).problems())
 
 

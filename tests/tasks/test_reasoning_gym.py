@@ -111,6 +111,21 @@ def test_no_demonstration_comes_again_before_every_other_has_come() -> None:
     assert len({d.problem_id for d in one[:15]}) == 15
 
 
+def test_demonstrations_come_by_weight_of_their_difficulty() -> None:
+    tiers = [
+        ReasoningGymTier(difficulty=level, num_train=20, num_heldout=1, config={"min_terms": 2, "max_terms": 2 + level})
+        for level in (0, 1)
+    ]
+    source = ReasoningGym(task("chain_sum").model_copy(update={"tiers": tiers}))
+    problems = [p for p in source.problems() if p.split == "train"]
+    level_of = {p.problem_id: p.difficulty for p in problems}
+    settings = DirectDemonstrations(strategy="direct", num_demos=600, difficulty_weights={0: 1.0, 1: 3.0})
+    shown = list(source.demonstrations(problems, settings, 1))
+    assert Counter(level_of[d.problem_id] for d in shown)[1] / 600 == pytest.approx(0.75, abs=0.05)
+    only = settings.model_copy(update={"difficulty_weights": {1: 1.0}})
+    assert {level_of[d.problem_id] for d in source.demonstrations(problems, only, 1)} == {1}
+
+
 def test_partial_credit_does_not_count() -> None:
     params = task("basic_arithmetic")
     problem = next(ReasoningGym(params).problems())

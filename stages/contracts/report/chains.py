@@ -54,6 +54,17 @@ def recipe_names(settings: Params, chain: list[str]) -> list[str]:
     return list(dict.fromkeys(settings.rounds[name].recipe for name in chain))
 
 
+def replicates(settings: Params) -> list[list[str]]:
+    """The examined policies, together where they differ in seeds only: equal inits, then equal recipes and judges."""
+    found: dict[str, list[str]] = {}
+    for policy in settings.exams:
+        *line, init = settings.ancestors(policy)
+        start = settings.inits[init].model_dump_json(exclude={"seed"})
+        taken = [(settings.rounds[name].recipe, settings.rounds[name].judge) for name in line]
+        found.setdefault(f"{start} {taken}", []).append(policy)
+    return [*found.values()]
+
+
 def branch(settings: Params, policy: str) -> Branch:
     """The line from a policy down to where it ends or forks, and the branches from there."""
     line = [policy]

@@ -17,6 +17,14 @@ Metrics = Mapping[str, Mapping[str, Any]]
 SMALLEST_SHARE = 0.02  # of a round's thinking rollouts: fewer have an interval too rough to draw
 
 
+PAIR_LEVELS = {
+    "failure_low": "fails least",
+    "failure_middle": "fails between",
+    "failure_high": "fails most",
+}
+CURRICULUM = "curriculum"  # what stands beside the levels in an exam's metrics
+
+
 class Point(NamedTuple):
     """A mean over problems at one boundary or segment, its interval, and how many rollouts got that far."""
 
@@ -80,7 +88,13 @@ MEASURES = (
     Measure(("forced_frac",), "Made to answer at the budget", "share of rollouts", True),
     Measure(("unended_frac",), "Answers that never ended", "share of rollouts", True),
     Measure(("repeat_frac",), "Attempts repeated word for word", "share of segments", True),
-    Measure(("false_verdict_frac",), "False self-verdicts", "share of segments", True),
+    Measure(
+        ("false_positive_frac", "false_negative_frac"),
+        "False self-verdicts: misses called right solid, hits called wrong dashed",
+        "share of misses, of hits",
+        True,
+    ),
+    Measure(("judge_agreement_frac",), "Judge and verifier agree", "share of rollouts", True),
     Measure(("kl_nats",), "KL from the sampling policy", "mean per token, nats", False),
     Measure(("max_logprob_difference_nats",), "Largest sampler-trainer difference", "log-probability, nats", False),
     Measure(("noise_frac",), "Noise in progress (0 where exact)", "share of its variance", True),
@@ -89,7 +103,7 @@ MEASURES = (
 
 def levels(metrics: Metrics) -> dict[str, str]:
     """The levels of the exams, all first and then by difficulty, each with its title."""
-    names = {name for metric in metrics.values() for name in metric} - {"all"}
+    names = {name for metric in metrics.values() for name in metric} - {"all", CURRICULUM}
     numbers = sorted(int(name.removeprefix("difficulty_")) for name in names)
     return {"all": "all problems"} | {f"difficulty_{n}": f"difficulty {n}" for n in numbers}
 
@@ -111,6 +125,28 @@ def budget_panels(settings: Params, metrics: Metrics) -> list[Panel]:
             curve = [metric[level]["success"][f"budget_{budget}"] for budget in budgets]
             lines.append(_interval_line(styles[policy], budgets, curve))
         found.append(Panel(title.capitalize(), figures.draw(f"budget-{level}", axes, lines)))
+    return found
+
+
+def skill_panels(settings: Params, metrics: Metrics) -> list[Panel]:
+    """What several samples are worth at the training budget, and success by how much was thought, a line a policy."""
+    styles, at = looks(settings), f"budget_{settings.report.training_budget_tokens}"
+    ks = [int(name.removeprefix("k_")) for name in next(iter(metrics.values()))["all"]["pass_at_k"][at]]
+    samples = Axes("samples k", "success", True, sorted(ks))
+    several = [
+        line
+        for policy, metric in metrics.items()
+        for line in (
+            _samples_line(styles[policy], metric["all"]["pass_at_k"][at]),
+            _samples_line(styles[policy], metric["all"]["maj_at_k"][at], is_dashed=True),
+        )
+    ]
+    chosen = [_samples_line(styles[policy], metric["all"]["best_of_n"][at]) for policy, metric in metrics.items()]
+    thought = [_segments_line(styles[policy], metric["all"]) for policy, metric in metrics.items()]
+    found = _panel("segments", "Success by length of thought", Axes("whole segments", "success", True), thought)
+    if max(ks) > 1:
+        found += _panel("samples", "One of k right solid, majority of k dashed", samples, several)
+        found += _panel("chosen", "Best of k by the exam's judge", samples, chosen)
     return found
 
 
@@ -181,6 +217,17 @@ def _points_line(look: Look, points: Sequence[Point]) -> Line:
 
 def _counts_line(look: Look, points: Sequence[Point]) -> Line:
     return Line(look, [point.segment_index for point in points], [point.num_rollouts for point in points])
+
+
+def _samples_line(look: Look, choices: Mapping[str, Mapping[str, float] | None], is_dashed: bool = False) -> Line:
+    known = {int(name.removeprefix("k_")): value["mean"] for name, value in choices.items() if value}
+    return Line(look, sorted(known), [known[k] for k in sorted(known)], is_dashed=is_dashed)
+
+
+def _segments_line(look: Look, metric: Mapping[str, Any]) -> Line:
+    by_number = {int(name.removeprefix("segments_")): v for name, v in metric["success_by_num_segments"].items()}
+    enough = [n for n in sorted(by_number) if by_number[n]["num_problems"] >= SMALLEST_SHARE * metric["num_problems"]]
+    return _interval_line(look, enough, [by_number[number] for number in enough])
 
 
 def _interval_line(look: Look, xs: Sequence[float], curve: Sequence[Mapping[str, float]]) -> Line:

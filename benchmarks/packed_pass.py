@@ -1,0 +1,199 @@
+"""Answers at every boundary from one reading of a trace, against a pass of its own for each: seconds and memory.
+
+Reads   nothing: a random decoder of the default's shape, random traces whose boundaries stand `segment_tokens` apart.
+Writes  two tables on stdout; with --out the figures as JSON.
+Method  `packed` is `stages.engines.likelihood.answer_logprobs`. `separate` gives every [prefix up to boundary, answer]
+        a row of its own, batched to the same number of tokens, rows of like length together: generous, for one at a
+        time would be slower yet. The two take turns, so that a slow moment of the machine hits both; the first turn is
+        dropped, the rest are medians of processor seconds, which other jobs on the machine disturb least. Memory is
+        the rise of a fresh process's peak (VmHWM) over that of the loaded model, for one long trace.
+Claim   at 4 boundaries and more packed is faster, and its memory does not hold a square of the trace.
+
+Example: python -m benchmarks.packed_pass --repeats 5
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from stages.contracts.errors import command
+from stages.contracts.publish import write_json
+from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from stages.engines.trainer import use_threads
+from stages.pure.losses import token_logprobs
+from stages.pure.packing import micro_batches, pad
+
+NUM_BOUNDARIES = (2, 4, 8, 16, 32, 64)
+VOCABULARY, PROMPT_TOKENS, ANSWER_TOKENS, NUM_ANSWERS, PAD = 230, 9, 8, 2, 0
+MEBIBYTE = 2**20
+
+
+class Timing(NamedTuple):
+    """Medians of processor seconds for the same traces, and the largest difference of a log-probability, nats."""
+
+    num_boundaries: int
+    packed_seconds: float
+    separate_seconds: float
+    max_difference_nats: float
+
+
+class Peak(NamedTuple):
+    """Rise of peak memory while one trace is probed, beside what a boolean square of its tokens would take."""
+
+    prefix_tokens: int
+    num_boundaries: int
+    seconds: float
+    rise_mib: float
+    square_mib: float
+
+
+def main(
+    repeats: int = 5,
+    trace_tokens: int = 20_000,
+    segment_tokens: int = 9,
+    micro_batch_tokens: int = 16_384,
+    long_prefix_tokens: int = 16_000,
+    long_num_boundaries: int = 200,
+    only_memory: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Time `repeats` turns on `trace_tokens` of traces for each number of boundaries, then probe one long trace."""
+    use_threads()
+    model = decoder()
+    if only_memory:
+        print(json.dumps(probe_long(model, long_prefix_tokens, long_num_boundaries, micro_batch_tokens)._asdict()))
+        return
+    timings = [
+        take_turns(model, traces(trace_tokens, count, segment_tokens), micro_batch_tokens, repeats)
+        for count in NUM_BOUNDARIES
+    ]
+    peak = in_fresh_process(long_prefix_tokens, long_num_boundaries, micro_batch_tokens)
+    print(table(timings, peak))
+    if out is not None:
+        write_json(out, {"timings": [timing._asdict() for timing in timings], "peak": peak._asdict()})
+
+
+def decoder() -> PreTrainedModel:
+    """A Llama-architecture decoder of the default's shape, weights random."""
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        attn_implementation="sdpa",
+    )
+    torch.manual_seed(0)
+    return LlamaForCausalLM(config).eval()
+
+
+def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[ProbedTrace]:
+    """As many traces as make up `trace_tokens` with their probes; boundaries evenly apart from the prompt's end on."""
+    rng = np.random.default_rng(num_boundaries)
+    boundaries = [PROMPT_TOKENS + index * segment_tokens for index in range(num_boundaries)]
+    own_tokens = boundaries[-1] + num_boundaries * NUM_ANSWERS * ANSWER_TOKENS
+    return [
+        ProbedTrace(
+            rng.integers(1, VOCABULARY, boundaries[-1]).tolist(),
+            boundaries,
+            [rng.integers(1, VOCABULARY, ANSWER_TOKENS).tolist() for _ in range(NUM_ANSWERS)],
+            num_cue_tokens=1,
+        )
+        for _ in range(max(1, trace_tokens // own_tokens))
+    ]
+
+
+def separate(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int) -> list[np.ndarray]:
+    """The same log-probabilities, each from a row of its own."""
+    places = [
+        (row, j, a) for row, t in enumerate(rows) for j, a in product(range(len(t.boundaries)), range(NUM_ANSWERS))
+    ]
+    prompts = [[*rows[row].prefix_tokens[: rows[row].boundaries[j]], *rows[row].answers[a]] for row, j, a in places]
+    results = [np.zeros((len(trace.boundaries), NUM_ANSWERS)) for trace in rows]
+    predicted = ANSWER_TOKENS - 1
+    with torch.no_grad():
+        for batch in micro_batches([len(prompt) for prompt in prompts], micro_batch_tokens):
+            tokens = pad([prompts[index] for index in batch], PAD)
+            hidden = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            ends = torch.tensor([len(prompts[index]) for index in batch])
+            at = ends[:, None] - predicted + torch.arange(predicted)
+            line = torch.arange(len(batch))[:, None]
+            values = token_logprobs(model.get_output_embeddings()(hidden[line, at - 1]), tokens[line, at])
+            for index, value in zip(batch, values.double().sum(-1).tolist(), strict=True):
+                row, j, a = places[index]
+                results[row][j, a] = value
+    return results
+
+
+def take_turns(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int, repeats: int) -> Timing:
+    """Time both in turn on the same traces."""
+    ways = {
+        "packed": lambda: answer_logprobs(model, rows, micro_batch_tokens, PAD, lambda _: None),
+        "separate": lambda: separate(model, rows, micro_batch_tokens),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[np.ndarray]] = {}
+    for _ in range(repeats + 1):
+        for name, way in ways.items():
+            begin = time.process_time()
+            found[name] = way()
+            seconds[name].append(time.process_time() - begin)
+    packed, apart = (median(seconds[name][1:]) for name in ways)
+    difference = max(np.abs(a - b).max() for a, b in zip(found["packed"], found["separate"], strict=True))
+    return Timing(len(rows[0].boundaries), packed, apart, float(difference))
+
+
+def probe_long(model: PreTrainedModel, prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int) -> Peak:
+    """Probe one long trace in this process, which has done nothing else before."""
+    [trace] = traces(1, num_boundaries, (prefix_tokens - PROMPT_TOKENS) // (num_boundaries - 1))
+    before = peak_mib()
+    begin = time.perf_counter()
+    answer_logprobs(model, [trace], micro_batch_tokens, PAD, lambda _: None)
+    seconds = time.perf_counter() - begin
+    rise = peak_mib() - before
+    return Peak(len(trace.prefix_tokens), num_boundaries, seconds, rise, trace.num_tokens**2 / MEBIBYTE)
+
+
+def peak_mib() -> float:
+    """This program's peak of resident memory. getrusage would count the process it was forked from as well."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024 / MEBIBYTE
+
+
+def in_fresh_process(prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int) -> Peak:
+    """`probe_long` in an interpreter of its own: a process's peak never falls."""
+    program = [sys.executable, "-m", "benchmarks.packed_pass", "--only-memory"]
+    program += ["--long-prefix-tokens", str(prefix_tokens), "--long-num-boundaries", str(num_boundaries)]
+    program += ["--micro-batch-tokens", str(micro_batch_tokens)]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    return Peak(**json.loads(done.stdout))
+
+
+def table(timings: Sequence[Timing], peak: Peak) -> str:
+    """Both tables."""
+    lines = [f"{'boundaries':>10}{'packed s':>10}{'separate s':>12}{'ratio':>8}{'max difference, nats':>22}"]
+    lines += [
+        f"{t.num_boundaries:10}{t.packed_seconds:10.2f}{t.separate_seconds:12.2f}"
+        f"{t.separate_seconds / t.packed_seconds:8.2f}{t.max_difference_nats:22.1e}"
+        for t in timings
+    ]
+    lines.append(
+        f"\n{peak.prefix_tokens:,} tokens, {peak.num_boundaries} boundaries: {peak.rise_mib:,.0f} MiB and "
+        f"{peak.seconds:.1f} s; a boolean square of the trace and its probes alone is {peak.square_mib:,.0f} MiB"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    command(main)

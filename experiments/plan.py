@@ -1,0 +1,107 @@
+"""A comparison as chains: each one arm, one initial policy, one seed, and a params.yaml of its own.
+
+A profile names what the arms differ by; all else is the repository's params.yaml. See `experiments/objectives.yaml`.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import yaml
+from pydantic import Field, ValidationError
+
+from stages.contracts.errors import BadInput
+from stages.contracts.params import EXACT, Params
+from stages.contracts.task_params import Count, Name, Section, Seed
+
+INIT = "r0"
+
+
+class Profile(Section):
+    """What is compared."""
+
+    everywhere: dict[str, Any]
+    """Laid over params.yaml, section by section, for every chain."""
+    recipe: Name
+    """The recipe of params.yaml that every arm starts from."""
+    arms: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+    """What each arm lays over that recipe."""
+    init_seeds: Annotated[list[Seed], Field(min_length=1)]
+    round_seeds: Annotated[list[Seed], Field(min_length=1)]
+    num_rounds: Count
+    rounds_between_exams: Count
+
+
+class Chain(NamedTuple):
+    """One line of rounds from one initial policy."""
+
+    arm: str
+    init_seed: int
+    round_seed: int
+    params: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Folder and label."""
+        return f"{self.arm}-init{self.init_seed}-seed{self.round_seed}"
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile.
+
+    Raises:
+        BadInput: it is missing or breaks its model.
+    """
+    try:
+        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BadInput(f"no profile {path}; choose from {sorted(map(str, path.parent.glob('*.yaml')))}") from None
+    except (yaml.YAMLError, ValidationError) as error:
+        raise BadInput(f"{path} is not a profile: {error}") from None
+
+
+def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
+    """Every chain, the arms innermost, so that a half-done experiment compares all arms on the seeds it has.
+
+    Raises:
+        BadInput: an arm's params.yaml would not be valid; names the arm and the keys.
+    """
+    for round_seed in profile.round_seeds:
+        for init_seed in profile.init_seeds:
+            for arm in profile.arms:
+                chain = Chain(arm, init_seed, round_seed, _params(profile, base, arm, init_seed, round_seed))
+                try:
+                    Params.model_validate(chain.params)
+                except ValidationError as error:
+                    raise BadInput(f"arm {arm}: {error}") from None
+                yield chain
+
+
+def overlay(below: Any, above: Any) -> Any:
+    """`above` laid over `below`: mappings key by key, all else replaced. None takes a key away."""
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return copy.deepcopy(above)
+    merged = {**below, **{key: overlay(below.get(key), value) for key, value in above.items()}}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _params(profile: Profile, base: Mapping[str, Any], arm: str, init_seed: int, round_seed: int) -> dict[str, Any]:
+    content = overlay(base, profile.everywhere)
+    content["inits"] = {INIT: {**content["inits"][INIT], "seed": init_seed}}
+    content["recipes"] = {arm: overlay(content["recipes"][profile.recipe], profile.arms[arm])}
+    content["judges"] = {}
+    names = [f"c{number}" for number in range(1, profile.num_rounds + 1)]
+    content["rounds"] = {
+        name: {
+            "parent": parent,
+            "reference": INIT,
+            "recipe": arm,
+            "judge": EXACT,
+            "seed": 1000 * init_seed + 100 * round_seed + number,
+        }
+        for number, (parent, name) in enumerate(zip([INIT, *names], names, strict=False), start=1)
+    }
+    examined = [INIT, *names[profile.rounds_between_exams - 1 :: profile.rounds_between_exams]]
+    content["exams"] = {name: {"judge": EXACT} for name in examined}
+    return dict(content)

@@ -1,0 +1,125 @@
+"""Run a command whose stages find their libraries loaded: `python -m flows.warm dvc repro`.
+
+A server imports vLLM, torch and the rest once, in the background, and forks for every stage of the command that comes
+after. A fork is a process of its own: it dies with the stage that asked for it, leaves nothing behind, and computes what
+a fresh process would. Stages that come before the imports are done run by themselves.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+SOCKET = "KNOWHOW_WARM"
+LIBRARIES = ("stages.engines.vllm_sampler", "stages.engines.policy", "great_expectations")
+BACKLOG = 16
+
+
+def main(command: list[str]) -> int:
+    """Run the command beside a warm server; its exit code."""
+    with tempfile.TemporaryDirectory(prefix="knowhow-") as folder:
+        path = Path(folder) / "warm"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.warm", "--serve", str(path)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            start_new_session=True,
+        )
+        try:
+            return subprocess.run(command, env={**os.environ, SOCKET: str(path)}, check=False).returncode
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        finally:
+            server.kill()
+            server.wait()
+
+
+def serve(path: Path) -> None:
+    """Import, then fork for each caller until whoever started this server is gone."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        beside = path.with_suffix(".new")
+        listener.bind(str(beside))
+        listener.listen(BACKLOG)
+        beside.rename(path)
+        while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            caller, _ = listener.accept()
+            with caller:
+                if os.fork() == 0:
+                    listener.close()
+                    _answer(caller)
+
+
+def _answer(caller: socket.socket) -> None:
+    """In the fork: become the caller's process, run its module, tell the exit code."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    header, streams, _, _ = socket.recv_fds(caller, 8, 3)
+    order = json.loads(_receive(caller, int.from_bytes(header, "big")))
+    for stream, received in enumerate(streams):
+        os.dup2(received, stream)
+        os.close(received)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    sys.argv = [order["module"], *order["arguments"]]
+    threading.Thread(target=_die_with, args=(caller,), daemon=True).start()
+    code = _run(order["module"])
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        caller.sendall(bytes([code]))
+    os.killpg(0, signal.SIGKILL)
+
+
+def _receive(caller: socket.socket, size: int) -> bytes:
+    message = b""
+    while len(message) < size and (part := caller.recv(size - len(message))):
+        message += part
+    return message
+
+
+def _run(module: str) -> int:
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        if isinstance(error.code, int | None):
+            return error.code or 0
+        print(error.code, file=sys.stderr)
+        return 1
+    except BaseException:  # as the interpreter would
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _die_with(caller: socket.socket) -> None:
+    """End the fork and its children when the caller is gone."""
+    with suppress(OSError):
+        caller.recv(1)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        serve(Path(sys.argv[2]))
+    elif len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        raise SystemExit(0 if len(sys.argv) > 1 else 2)
+    else:
+        raise SystemExit(main(sys.argv[1:]))

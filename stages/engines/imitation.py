@@ -1,0 +1,106 @@
+"""Training by imitation: weighted next-token loss on given texts, resumable to the same bytes.
+
+Batches are drawn without replacement by seed; the learning rate warms up, then falls by a cosine. A checkpoint every
+few seconds makes a killed run go on where it stopped.
+"""
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from stages.contracts.init_params import Sft
+from stages.contracts.progress import Progress
+from stages.engines.trainer import Trainer
+from stages.pure.losses import token_logprobs, weighted_nll
+from stages.pure.packing import pack, pack_mask, pack_positions
+
+CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
+
+
+class Example(NamedTuple):
+    """Tokens of a text to imitate, and the loss weight of each as a target; what is only read weighs nothing."""
+
+    tokens: list[int]
+    weights: list[float]
+
+
+def batches(lengths: Sequence[int], batch_tokens: int, epochs: int, seed: int) -> list[list[int]]:
+    """Row indices of each step: every row once an epoch, in an order drawn from `seed`."""
+    steps: list[list[int]] = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+        ends = np.cumsum(np.array(lengths)[order])
+        cuts = np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens))
+        steps += [part.tolist() for part in np.split(order, cuts)]
+    return [step for step in steps if step]
+
+
+def learning_rate_scale(step: int, num_steps: int, settings: Sft) -> float:
+    """Linear warm-up, then a cosine down to `final_learning_rate_frac`."""
+    warmup = max(1, round(settings.warmup_frac * num_steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, num_steps - warmup)
+    floor = settings.final_learning_rate_frac
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def train(
+    stage: str, trainer: Trainer, examples: Sequence[Example], settings: Sft, seed: int, unfinished: Path
+) -> None:
+    """Take all steps that are left, keeping a checkpoint in `unfinished`."""
+    lengths = [len(example.tokens) for example in examples]
+    steps = batches(lengths, settings.batch_tokens, settings.epochs, seed)
+    trainer.resume(unfinished)
+    done = sum(lengths[row] for rows in steps[: trainer.num_steps] for row in rows)
+    period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
+    saved = time.monotonic()
+    with Progress(stage, settings.epochs * sum(lengths), unit="tok", done=done) as progress:
+        for rows in steps[trainer.num_steps :]:
+            loss = batch_loss(trainer, [examples[row] for row in rows], settings)
+            trainer.step([loss], learning_rate_scale(trainer.num_steps, len(steps), settings))
+            num_tokens = sum(lengths[row] for row in rows)
+            progress.add(num_tokens)
+            progress.tokens(num_tokens)
+            if time.monotonic() - saved > period:
+                trainer.save(unfinished)
+                saved = time.monotonic()
+
+
+def batch_loss(trainer: Trainer, batch: Sequence[Example], settings: Sft) -> torch.Tensor:
+    """Weighted mean next-token loss of one batch, nats; its examples are packed end to end into rows."""
+    device = trainer.model.device
+    lengths = [len(example.tokens) for example in batch]
+    rows = pack(lengths, settings.row_tokens)
+    width = max(settings.row_tokens, *lengths)
+    tokens = torch.zeros(len(rows), width, dtype=torch.long)
+    weights = torch.zeros(len(rows), width)
+    for row, items in enumerate(rows):
+        laid = [token for item in items for token in batch[item].tokens]
+        tokens[row, : len(laid)] = torch.tensor(laid)
+        weights[row, : len(laid)] = torch.tensor([weight for item in items for weight in batch[item].weights])
+    spans = [[lengths[item] for item in items] for items in rows]
+    mask = np.stack([pack_mask(span, width) for span in spans])
+    positions = np.stack([pack_positions(span, width) for span in spans])
+    logits = trainer.model(
+        input_ids=tokens.to(device),
+        attention_mask=torch.from_numpy(mask).unsqueeze(1).to(device),
+        position_ids=torch.from_numpy(positions).to(device),
+        use_cache=False,
+    ).logits
+    loss = weighted_nll(token_logprobs(logits[:, :-1], tokens[:, 1:].to(device)), weights[:, 1:].to(device))
+    return loss / weights.sum()
+
+
+def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The loss curve in about 100 points, each the mean of the steps around it, and where it ended."""
+    losses = [record["loss"] for record in history]
+    points = np.array_split(losses, min(100, len(losses)))
+    curve = [round(float(point.mean()), 6) for point in points]
+    return {"num_steps": len(losses), "final_loss": curve[-1], "loss_curve": curve}

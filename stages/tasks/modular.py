@@ -1,0 +1,76 @@
+"""Modular multiplication, the negative control: a * b * c mod m, where an attempt tells nothing that is not known.
+
+To verify an attempt is to work out the product, and who can do that needs no attempt; so a policy that cannot must show
+no progress in any estimate. A prime modulus is the purest: under another one divisors give part of the product away.
+See `stages.tasks.formats.ModularFormat` for how it is written.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from stages.contracts.task_params import DirectDemonstrations, ModularTask, ReviseDemonstrations
+from stages.tasks.formats import HIT, MISS, ModularFormat
+from stages.tasks.splits import fill_splits, split_of
+from stages.tasks.strategies import Candidates, direct_demonstration, draw_problems, draw_trace
+from stages.tasks.task import Demonstration, Problem
+
+SMALLEST_FACTOR = 2
+
+
+class Modular:
+    """The source of modular products; see `stages.tasks.task.Source`."""
+
+    def __init__(self, params: ModularTask) -> None:
+        self.params = params
+
+    def problems(self) -> Iterator[Problem]:
+        """Random problems per tier, each canonical problem (sorted factors) at most once."""
+        for tier in self.params.tiers:
+            rng = random.Random(f"{self.params.seed}/{tier.num_factors}")
+            draws = (self._draw(rng, tier.num_factors, draw) for draw in count())
+            kind = f"with {tier.num_factors} factors below {self.params.modulus}"
+            yield from fill_splits(draws, tier.num_train, tier.num_heldout, kind)
+
+    def demonstrations(
+        self, problems: Sequence[Problem], settings: DirectDemonstrations | ReviseDemonstrations, seed: int
+    ) -> Iterator[Demonstration]:
+        """The reference answer at once, or residues tried, each with its true verdict, then an answer."""
+        rng = random.Random(f"{seed}/demonstrations")
+        for problem in draw_problems(problems, settings, rng):
+            if isinstance(settings, DirectDemonstrations):
+                yield direct_demonstration(problem, f"{ModularFormat.cue} ")
+            else:
+                yield self._demonstrate(problem, settings, rng)
+
+    def solutions(self, problem: Problem) -> list[str]:
+        """The one residue."""
+        return [problem.answer]
+
+    def _draw(self, rng: random.Random, num_factors: int, draw: int) -> Problem:
+        modulus = self.params.modulus
+        factors = [rng.randrange(SMALLEST_FACTOR, modulus) for _ in range(num_factors)]
+        canonical = f"{'*'.join(map(str, sorted(factors)))}%{modulus}"
+        return Problem(
+            problem_id=f"modular:{canonical}",
+            split=split_of(canonical),
+            difficulty=num_factors,
+            prompt=f"<bos> {' * '.join(map(str, factors))} mod {modulus} :",
+            answer=str(math.prod(factors) % modulus),
+            metadata={"factors": factors, "modulus": modulus},
+            seed=draw,
+        )
+
+    def _demonstrate(self, problem: Problem, settings: ReviseDemonstrations, rng: random.Random) -> Demonstration:
+        residues = range(self.params.modulus)
+        is_miss = [residue != int(problem.answer) for residue in residues]
+        trace = draw_trace(Candidates(is_miss, residues), settings, rng)
+        words = [f"{residue} {MISS if is_miss[residue] else HIT}" for residue in trace.attempts]
+        return Demonstration(
+            problem_id=problem.problem_id,
+            strategy=settings.strategy,
+            text=" ".join([*words, ModularFormat.cue, str(trace.answer)]),
+            is_correct=not is_miss[trace.answer],
+            num_segments=len(trace.attempts),
+        )

@@ -1,0 +1,114 @@
+"""From probes to gains, estimator by estimator, each by hand."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.infogain import gain_rows
+
+Row = dict[str, Any]
+Rows = list[Row]
+
+
+def boundary(
+    index: int, estimator: str, answers: Sequence[str] = (), logprobs: Sequence[float] = (), **more: Any
+) -> Row:
+    return {
+        "rollout_id": "r",
+        "boundary_index": index,
+        "estimator": estimator,
+        "num_probes": len(answers),
+        "answers": list(answers),
+        "answer_logprobs": list(logprobs),
+        "gold_logprob_nats": float(np.logaddexp.reduce(logprobs)) if len(logprobs) else None,
+        "value": None,
+        **more,
+    }
+
+
+def gains(rows: Rows, rewards: Mapping[int, Sequence[float]] | None = None, gates_by_success: bool = False) -> Rows:
+    judged = {("r", index): np.array(values) for index, values in (rewards or {}).items()}
+    return list(gain_rows("r", rows, judged, gates_by_success))
+
+
+def column(rows: Rows, name: str) -> list[Any]:
+    return [row[name] for row in rows]
+
+
+@pytest.mark.parametrize("estimator", ["set_likelihood", "answer_likelihood"])
+def test_known_answers_give_probability_and_nats(estimator: str) -> None:
+    log_success = [math.log(0.1), math.log(0.4), math.log(0.2)]
+    found = gains([boundary(j, estimator, ["7"], [value]) for j, value in enumerate(log_success)])
+    assert column(found, "progress") == pytest.approx([0.3, -0.2])
+    assert column(found, "info_gain_nats") == pytest.approx([math.log(4), math.log(0.5)])
+    assert column(found, "stderr") == [0, 0]
+    assert column(found, "num_judged_after") == [1, 1]
+    assert column(found, "is_interpolated") == [False, False]
+
+
+def sampled(
+    index: int, estimator: str = "forced_answer", answers: Sequence[str] = ("1", "2", "2", "3")
+) -> dict[str, Any]:
+    return boundary(index, estimator, answers)
+
+
+def test_forced_answers_give_a_share_and_its_error() -> None:
+    found = gains([sampled(0), sampled(1)], {0: [0, 0, 1, 0], 1: [1, 1, 0, np.nan]})
+    [row] = found
+    assert (row["success_before"], row["success_after"]) == pytest.approx((1 / 4, 2 / 3))
+    assert (row["num_judged_before"], row["num_judged_after"]) == (4, 3)
+    assert row["stderr"] == pytest.approx(math.sqrt(0.25 * 0.75 / 4 + 2 / 9 / 3))
+    assert row["info_gain_nats"] is None
+
+
+def test_boundaries_between_two_probed_ones_lie_on_the_line() -> None:
+    found = gains([sampled(0), sampled(3), sampled(4)], {0: [0, 0, 0, 1], 3: [1, 1, 1, 1], 4: [1, 1, 0, 0]})
+    assert column(found, "success_after") == pytest.approx([0.5, 0.75, 1.0, 0.5])
+    assert column(found, "progress") == pytest.approx([0.25, 0.25, 0.25, -0.5])
+    assert sum(column(found, "progress")) == pytest.approx(0.5 - 0.25, abs=1e-15)
+    assert column(found, "num_judged_before") == [4, 0, 0, 4]
+    assert column(found, "num_judged_after") == [0, 0, 4, 4]
+    assert column(found, "is_interpolated") == [True, True, True, False]
+    whole = math.sqrt(0.25 * 0.75 / 4)
+    assert column(found, "stderr") == pytest.approx([whole / 3] * 3 + [math.sqrt(0.25 / 4)])
+
+
+def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
+    found = gains([sampled(0), sampled(1), sampled(2)], {0: [1, 1, 1, 1], 1: [np.nan] * 4, 2: [0, 0, 0, 0]})
+    assert column(found, "progress") == [None, None]
+    assert column(found, "stderr") == [None, None]
+    assert column(found, "is_interpolated") == [False, False]
+    assert column(found, "num_judged_after") == [0, 4]
+
+
+def test_entropy_falls_by_hand_and_is_gated() -> None:
+    """From four answers at odds to one: 2 ln 2 + 3/8 of information, which counts as far as that one is right."""
+    rows = [sampled(0, "answer_entropy", ["1", "2", "3", "4"]), sampled(1, "answer_entropy", ["9 ", "9", " 9", "9"])]
+    fall = 2 * math.log(2) + 3 / 8
+    for share in (0.0, 1.0):
+        rewards = {0: [0, 0, 0, 0], 1: [share] * 4}
+        [plain], [gated] = gains(rows, rewards), gains(rows, rewards, gates_by_success=True)
+        assert plain["info_gain_nats"] == pytest.approx(fall)
+        assert gated["info_gain_nats"] == pytest.approx(fall * share)
+        assert gated["progress"] == plain["progress"] == share
+
+
+def test_a_critics_values_are_success() -> None:
+    found = gains([boundary(j, "critic", value=value) for j, value in enumerate([0.25, 0.75, 0.5])])
+    assert column(found, "progress") == pytest.approx([0.5, -0.25])
+    assert column(found, "stderr") == [0, 0]
+    assert column(found, "num_judged_after") == [0, 0]
+    assert column(found, "info_gain_nats") == [None, None]
+
+
+def test_a_rollout_without_thinking_has_no_gains() -> None:
+    assert gains([sampled(0)], {0: [1, 0, 0, 0]}) == []
+    assert gains([boundary(0, "critic", value=0.5)]) == []
+
+
+def test_a_loss_is_not_clipped() -> None:
+    [row] = gains([sampled(0), sampled(1)], {0: [1, 1, 1, 1], 1: [0, 0, 0, 0]})
+    assert row["progress"] == -1

@@ -1,0 +1,271 @@
+"""A folder as the graph leaves it: exams, rounds and metrics small enough to compute by hand."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from stages import compare, evaluate, report
+from stages.contracts import params, tables
+from stages.contracts.render import Renderer
+from tests.conftest import ROOT
+
+HOSTILE = '<script>alert("x")</script>'
+WORDS = ["<pad>", "<bos>", "<eos>", "#", "=", "<", "one", "two", HOSTILE]
+BUDGETS = [0, 8, 16]
+
+# Reward of each held-out problem at each budget: its first sample, its second.
+REWARDS = {
+    "r0": {"p0": ([0, 0, 1], [0, 0, 1]), "p1": ([0, 1, 1], [0, 0, 1]), "p2": ([0, 0, 0],) * 2, "p3": ([0, 0, 1],) * 2},
+    "i2": {"p0": ([0, 1, 1],) * 2, "p1": ([1, 1, 1],) * 2, "p2": ([0, 1, 1],) * 2, "p3": ([0, 0, 0],) * 2},
+    "o1": {"p0": ([0, 0, 1],) * 2, "p1": ([0, 0, 1],) * 2, "p2": ([0, 0, None], [0, 0, 0]), "p3": ([0, 0, 0],) * 2},
+}
+DIFFICULTY = {"p0": 3, "p1": 3, "p2": 10, "p3": 10}
+
+
+class World:
+    """A folder with everything the report reads, and where it writes."""
+
+    def __init__(self, root: Path) -> None:
+        self.data, self.out, self.params = root / "data", root / "out", root / "params.yaml"
+
+    @property
+    def arguments(self) -> dict[str, Path]:
+        """The stage's arguments."""
+        data = self.data
+        return {
+            "problems": data / "problems.parquet",
+            "metrics_dir": data / "metrics",
+            "rounds_dir": data / "rounds",
+            "policies_dir": data / "policies",
+            "comparisons": data / "report" / "comparisons.json",
+            "page": self.out / "report.html",
+            "params_file": self.params,
+        }
+
+    def report(self) -> str:
+        """Run the stage; its page."""
+        report.main(**self.arguments)
+        return (self.out / "report.html").read_text()
+
+    def compare(self) -> dict[str, Any]:
+        """Run the stage before; its comparisons."""
+        comparisons = self.arguments["comparisons"]
+        compare.main(self.data / "exams", comparisons, self.params)
+        found: dict[str, Any] = json.loads(comparisons.read_text())
+        return found
+
+    def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Change params.yaml in place."""
+        raw = yaml.safe_load(self.params.read_text())
+        edit(raw)
+        self.params.write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def round_entry(parent: str, recipe: str, seed: int) -> dict[str, Any]:
+    return {"parent": parent, "reference": "r0", "recipe": recipe, "judge": "exact", "seed": seed}
+
+
+def write_params(path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["inits"] = {"r0": raw["inits"]["r0"]}
+    raw["rounds"] = {
+        "i1": round_entry("r0", "information", 1),
+        "i2": round_entry("i1", "information", 2),
+        "o1": round_entry("r0", "outcome", 1),
+    }
+    raw["exam"]["budgets_tokens"] = BUDGETS
+    raw["exams"] = {policy: {"judge": "exact"} for policy in ("r0", "i2", "o1")}
+    raw["evaluate"]["num_resamples"] = 200
+    raw["report"] = {"num_rollouts": 2, "training_budget_tokens": 8}
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def tokenizer() -> Renderer:
+    made = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<pad>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return Renderer(made)
+
+
+def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
+    """Grades as given, and their metrics. Each answer is that of two attempts, one called wrong and one right."""
+    rows = [
+        {
+            "problem_id": problem,
+            "split": "heldout",
+            "difficulty": DIFFICULTY[problem],
+            "sample_index": sample,
+            "budget_tokens": budget,
+            "used_tokens": budget,
+            "is_forced": True,
+            "verdict": {1: "correct", 0: "incorrect", None: "error"}[reward],
+            "reward": reward,
+            "answer": f"answer {reward}",
+            "judge_score": None,
+            "num_segments": 2,
+            "num_repeats": 0,
+            "num_hits": 1,
+            "num_judged_hits": 1,
+            "num_judged_misses": 1,
+            "num_false_negatives": 0,
+            "num_false_positives": sample,
+        }
+        for problem, samples in rewards.items()
+        for sample, curve in enumerate(samples)
+        for budget, reward in zip(BUDGETS, curve, strict=True)
+    ]
+    path = world.data / "exams" / policy / "grades.parquet"
+    tables.write(path, tables.GRADES, rows)
+    settings = params.load(world.params)
+    intervals, training_budget = evaluate.Intervals(settings.evaluate), settings.report.training_budget_tokens
+    levels = evaluate.by_level(tables.read(path, tables.GRADES).to_pandas())
+    metrics = {level: evaluate.grade(part, training_budget, intervals) for level, part in levels}
+    curriculum = evaluate.next_training(metrics)
+    write_json(world.data / "metrics/exams" / f"{policy}.json", {**metrics, "curriculum": curriculum})
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def thought(text: str, progress: float | None, verdict: str | None, claim: bool | None) -> dict[str, Any]:
+    return {"text": text, "progress": progress, "verdict": verdict, "claim": claim}
+
+
+# Two rollouts of each of two problems: thoughts, reward, how it finished.
+ROLLOUTS = {
+    ("q0", 0): (
+        [thought(f"{HOSTILE} =", 0.5, "correct", True), thought("two <", -0.25, "incorrect", False)],
+        1.0,
+        "stop",
+    ),
+    ("q0", 1): ([thought("one <", 0.25, "incorrect", True), thought("one <", 0.0, "incorrect", False)], 0.0, "forced"),
+    ("q1", 0): ([thought("two =", None, "timeout", True)], None, "stop"),
+    ("q1", 1): ([], 1.0, "length"),
+}
+# The same as a text task tells it: nothing claimed of an attempt, nothing known of progress.
+SILENT = {
+    key: ([thought(t["text"], None, None, None) for t in thoughts], reward, finish)
+    for key, (thoughts, reward, finish) in ROLLOUTS.items()
+}
+
+
+def write_round(
+    world: World, name: str, parent: str, contents: dict[tuple[str, int], Any], lost_tokens: int = 0
+) -> None:
+    renderer = tokenizer()
+    rows: dict[str, list[dict[str, Any]]] = {"rollouts": [], "scores": [], "segments": [], "gains": []}
+    for (problem, sample), (thoughts, reward, finish) in contents.items():
+        rollout_id = f"{name}/{problem}/{sample}"
+        thinking = [renderer.encode(t["text"]) for t in thoughts]
+        answer = renderer.encode("# one <eos>")
+        tokens = [token for part in [*thinking, answer] for token in part]
+        cue = len(tokens) - len(answer)
+        rows["rollouts"].append(
+            {
+                "rollout_id": rollout_id,
+                "problem_id": problem,
+                "sample_index": sample,
+                "policy_id": parent,
+                "prompt_tokens": [1],
+                "completion_tokens": tokens,
+                "sampler_logprobs": [0.0] * len(tokens),
+                "num_thinking_tokens": cue,
+                "forced_start": cue,
+                "forced_end": cue + (finish == "forced"),
+                "finish_reason": finish,
+                "seed": 0,
+                "temperature": 1.0,
+            }
+        )
+        verdict = {1.0: "correct", 0.0: "incorrect", None: "error"}[reward]
+        rows["scores"].append(
+            {"rollout_id": rollout_id, "verdict": verdict, "reward": reward, "judge_score": None, "answer": "one"}
+        )
+        start = 0
+        for index, (t, part) in enumerate(zip(thoughts, thinking, strict=True)):
+            known = t["progress"] is not None
+            rows["segments"].append(
+                segment(rollout_id, index, "attempt", start, start + len(part), t["verdict"], t["claim"])
+            )
+            rows["gains"].append(
+                {
+                    "rollout_id": rollout_id,
+                    "segment_index": index,
+                    "num_judged_before": 4,
+                    "num_judged_after": 4,
+                    "success_before": 0.25 if known else None,
+                    "success_after": 0.25 + t["progress"] if known else None,
+                    "progress": t["progress"],
+                    "info_gain_nats": None,
+                    "stderr": 0.1 if known else None,
+                    "is_interpolated": False,
+                    "estimator": "forced_answer",
+                }
+            )
+            start += len(part)
+        rows["segments"].append(segment(rollout_id, len(thoughts), "answer", start, len(tokens), None, None))
+    for table, content in rows.items():
+        tables.write(world.data / "rounds" / name / f"{table}.parquet", tables.TABLES[table], content)
+    num_tokens = sum(len(row["completion_tokens"]) for row in rows["rollouts"])
+    accounted = {
+        "trained": num_tokens - 1 - lost_tokens,
+        "filtered_zero_advantage": 0,
+        "truncated": 0,
+        "errored": 0,
+        "forced": 1,
+    }
+    metrics = {
+        "tokens": accounted,
+        "entropy_nats": {"first": 0.4, "last": 0.3},
+        "max_logprob_difference_nats": 1e-5,
+        "mean_kl_nats": 0.01,
+    }
+    write_json(world.data / "metrics/updates" / f"{name}.json", metrics)
+
+
+def segment(
+    rollout_id: str, index: int, kind: str, start: int, end: int, verdict: str | None, claim: bool | None
+) -> dict[str, Any]:
+    return {
+        "rollout_id": rollout_id,
+        "segment_index": index,
+        "kind": kind,
+        "start_token": start,
+        "end_token": end,
+        "attempt_verdict": verdict,
+        "self_verdict": claim,
+    }
+
+
+def problem(name: str, split: str) -> dict[str, Any]:
+    return {
+        "problem_id": name,
+        "task": "countdown",
+        "split": split,
+        "difficulty": DIFFICULTY.get(name, 3),
+        "prompt": f"{name} {HOSTILE} & co",
+        "answer": f"<img src=x onerror=alert({name})>",
+        "metadata": "{}",
+        "seed": 0,
+    }
+
+
+def make_world(root: Path) -> World:
+    world = World(root)
+    root.mkdir(parents=True, exist_ok=True)
+    write_params(world.params)
+    rows = [problem(name, "heldout") for name in DIFFICULTY] + [problem(name, "train") for name in ("q0", "q1")]
+    tables.write(world.data / "problems.parquet", tables.PROBLEMS, rows)
+    for policy, rewards in REWARDS.items():
+        write_exam(world, policy, rewards)
+    world.compare()
+    for name, parent in (("i1", "r0"), ("i2", "i1"), ("o1", "r0")):
+        write_round(world, name, parent, ROLLOUTS)
+        tokenizer().save(world.data / "policies" / parent)
+    write_json(world.data / "metrics/sft/r0.json", {"num_steps": 40, "final_loss": 1.0, "loss_curve": [4.0, 2.0, 1.0]})
+    return world

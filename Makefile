@@ -16,7 +16,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" \
 	XDG_DATA_HOME="$(CURDIR)/.venv/var/share" DVC_SITE_CACHE_DIR="$(CURDIR)/.venv/var/dvc"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment iteration flow plan test check format docs benchmark clean
+.PHONY: help environment iteration flow plan test check format docs experiment parity benchmark clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,11 +37,11 @@ endif
 
 iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by `dvc repro`
 	@$(RUN) $(BIN)/python -m stages.contracts.params
-	@$(RUN) $(BIN)/dvc repro
+	@$(RUN) $(BIN)/python -m flows.warm dvc repro
 	@echo "Report: data/report/report.html"
 
 flow: $(INSTALLED) ## The same graph as a Prefect flow, with its own server on loopback
-	@$(RUN) $(BIN)/knowhow train
+	@$(RUN) $(BIN)/python -m flows.warm knowhow train
 
 plan: $(INSTALLED) ## Which stages would run, and why
 	@$(RUN) $(BIN)/knowhow plan
@@ -60,6 +60,14 @@ format: $(INSTALLED) ## Format the code, mend what lint can mend
 
 docs: $(INSTALLED) ## Write docs/tables.md anew from the schemas
 	@$(RUN) $(BIN)/python docs/generate.py
+
+experiment: $(INSTALLED) ## Compare objectives over seeds; hours, resumable: run again to go on
+	@$(RUN) $(BIN)/python -m experiments.run --profile experiments/objectives.yaml --folder data/experiments/objectives
+	@$(RUN) $(BIN)/python -m experiments.results --profile experiments/objectives.yaml \
+		--folder data/experiments/objectives --json docs/results/objectives.json --figures docs/results
+
+parity: $(INSTALLED) ## Value and gradient of every loss against TRL, in float64
+	@$(RUN) $(BIN)/python -m benchmarks.trl_parity --folder .venv/var/trl
 
 benchmark: $(INSTALLED) ## Seconds by phase and round; rollout against bare vLLM
 	@$(RUN) $(BIN)/python -m benchmarks.round_seconds

@@ -1,8 +1,8 @@
 """Run a command whose stages find their libraries loaded: `python -m flows.warm dvc repro`.
 
 A server imports vLLM, torch and the rest once, in the background, and forks for every stage of the command that comes
-after. A fork is a process of its own: it dies with the stage that asked for it, leaves nothing behind, and computes what
-a fresh process would. Stages that come before the imports are done run by themselves.
+after. A fork is a process of its own: it dies with the stage that asked for it, leaves nothing behind, and computes
+what a fresh process would. Stages that come before the imports are done run by themselves.
 """
 
 import importlib
@@ -75,8 +75,7 @@ def _answer(caller: socket.socket) -> None:
         os.dup2(received, stream)
         os.close(received)
     os.chdir(order["cwd"])
-    os.environ.clear()
-    os.environ.update(order["env"])
+    os.environ.update(order["env"])  # on top of what the libraries were imported under
     sys.argv = [order["module"], *order["arguments"]]
     threading.Thread(target=_die_with, args=(caller,), daemon=True).start()
     code = _run(order["module"])

@@ -31,6 +31,7 @@ from stages.contracts.facts import RunFacts
 from stages.contracts.recipe_params import AnswerEntropy
 from stages.contracts.task_params import TaskParams
 from stages.pure import information
+from stages.pure.agreement import answer_counts
 from stages.tasks.rows import read_problems
 from stages.verifiers.isolated import Request, judge
 
@@ -144,7 +145,7 @@ def estimate(boundaries: Sequence[Row]) -> Estimate:
     stderr = information.progress_stderr(success, num_judged)
     if estimator == "forced_answer":
         return Estimate(success, num_judged, stderr, None)
-    entropy = [information.answer_entropy(information.answer_counts(row["answers"])) for row in boundaries]
+    entropy = [information.answer_entropy(answer_counts(row["answers"])) for row in boundaries]
     return Estimate(success, num_judged, stderr, information.entropy_fall(np.array(entropy)))
 
 

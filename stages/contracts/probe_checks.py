@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from stages.contracts.frames import BOUNDARY, SEGMENT, UNKNOWN, ids, lengths_of, ragged, residual, scalars
 from stages.contracts.recipe_params import AnswerEntropy, AnswerLikelihood, Critic, ForcedAnswer, Probe, SetLikelihood
 
+_SIDES = (("before", 0), ("after", 1))
+
 
 def is_thinned(probe: Probe) -> bool:
     """Whether boundaries between the first and the last may go without a probe."""
@@ -72,8 +74,7 @@ def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, probes: pa.Table,
         due = found["success_due"]
         frame[f"success_{side}_residual"] = residual(frame[f"success_{side}"], gains[f"success_{side}"], due)
     before, after = at["before"], at["after"]
-    is_probed = (before["is_probed"] == True) & (after["is_probed"] == True)  # noqa: E712 (NaN is not probed)
-    frame["is_interpolation_told"] = frame["is_interpolated"] == ~is_probed
+    frame["is_interpolation_told"] = frame["is_interpolated"] == ~(before["is_probed"] & after["is_probed"])
     left, right = before["left"], after["right"]
     variance = [_at(grid, frame["rollout_id"], place)["variance"] for place in (left, right)]
     frame["stderr_residual"] = residual(
@@ -83,9 +84,6 @@ def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, probes: pa.Table,
     if isinstance(probe, AnswerEntropy) and probe.gate_by_success:
         info_gain = info_gain * frame["success_after"]
     frame["info_gain_nats_residual"] = residual(frame["info_gain_nats"], gains["info_gain_nats"], info_gain)
-
-
-_SIDES = (("before", 0), ("after", 1))
 
 
 def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe) -> pd.DataFrame:
@@ -104,7 +102,7 @@ def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe) -> pd.Da
     told = scalars(probes)[[*BOUNDARY, "num_probes", "value"]]
     told["log_success"], told["entropy"] = _log_success(probes, probe), _entropy(probes["answers"])
     grid = grid.merge(told.assign(is_probed=True), on=BOUNDARY, how="left")
-    is_probed = grid["is_probed"].notna()
+    is_probed = grid["is_probed"] = grid["is_probed"].notna()
     grid["num_probes"] = grid["num_probes"].fillna(0)
     place = grid["boundary_index"].where(is_probed).groupby(grid["rollout_id"])
     grid["left"], grid["right"] = place.ffill(), place.bfill()

@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 from stages.contracts.errors import BadInput
 from stages.contracts.recipe_params import AdamW, Critic
 from stages.engines.trainer import Trainer
-from stages.pure.information import lambda_returns
 from stages.pure.packing import micro_batches, pad
+from stages.pure.returns import lambda_returns
 from stages.pure.seeds import derive_seed
 
 BETAS = (0.9, 0.999)

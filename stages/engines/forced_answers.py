@@ -8,7 +8,7 @@ import numpy as np
 
 from stages.contracts.recipe_params import AdaptiveProbes
 from stages.engines.sampler import Request, Sampler
-from stages.pure.information import answer_counts, widest_stderr
+from stages.pure.agreement import answer_counts, widest_stderr
 from stages.pure.seeds import derive_seed
 
 

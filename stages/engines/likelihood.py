@@ -58,7 +58,8 @@ def answer_logprobs(
     boundary first; a probe sees the prefix up to its boundary and itself, so that it gets what a pass of its own over
     [prefix up to the boundary, probe] would give it (method: Quiet-STaR, arXiv 2403.09629, section 4.2, many
     continuations of one text in one pass). A chunk's mask is a rectangle, probe tokens by prefix and probe tokens, and
-    bounded: memory grows with the prefix, not with its square. CPU and GPU take the same path.
+    bounded: memory grows with the prefix, not with its square. CPU and GPU take this same path, masks and all; torch's
+    flex_attention is not used.
 
     Returns:
         One array [boundary, answer] for each trace, in order.

@@ -1,8 +1,5 @@
 """What each segment told: success at boundaries, progress over segments, information gain, standard errors."""
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -79,30 +76,6 @@ def spread_evenly(
     return np.repeat(per_stretch / width, width)
 
 
-def answer_counts(answers: Sequence[str]) -> Counts:
-    """How often each distinct answer was given, falling; answers that differ in white space alone are one."""
-    tally = Counter(" ".join(answer.split()) for answer in answers)
-    return np.array(sorted(tally.values(), reverse=True), dtype=np.int64)
-
-
-def widest_stderr(counts: Counts) -> float:
-    """The greatest standard error that success can have, whichever of the answers are the correct ones.
-
-    max over sets S of distinct answers of sqrt(p_S (1 − p_S) / K), p_S = ∑_{c in S} n_c / K, K = ∑ n_c. A verifier that
-    judges equal answers equally makes success one of the p_S, so the plug-in error of success is at most this, and is
-    this where an answer of more than half the draws is correct or all others are. 0 where all agree, which at small K
-    is the estimate's own blindness, as in `progress_stderr`; NaN without answers.
-    """
-    num_answers = int(counts.sum())
-    if num_answers == 0:
-        return float("nan")
-    reachable = 1  # bit s is set where some set of answers was drawn s times
-    for count in counts.tolist():
-        reachable |= reachable << count
-    widest = max(s * (num_answers - s) for s in range(num_answers + 1) if reachable >> s & 1)
-    return float(np.sqrt(widest / num_answers**3))
-
-
 def answer_entropy(counts: Counts) -> float:
     """H = −∑ p log p + (m − 1) / 2K in nats: entropy of the answers drawn, by Miller and Madow (Miller 1955).
 
@@ -120,24 +93,3 @@ def answer_entropy(counts: Counts) -> float:
 def entropy_fall(entropy: Success) -> PerSegment:
     """H_{j−1} − H_j in nats: how much surer of its answer a segment made the policy, right or wrong."""
     return -np.diff(entropy)
-
-
-def lambda_returns(
-    values: Float[np.ndarray, "rollout boundary"],
-    rewards: Float[np.ndarray, " rollout"],
-    num_boundaries: Int[np.ndarray, " rollout"],
-    td_lambda: float,
-) -> Float[np.ndarray, "rollout boundary"]:
-    """TD(λ) targets for the value of each boundary: G_j = (1 − λ) V_{j+1} + λ G_{j+1}, and G_k = r at the last.
-
-    The reward comes after the answer that follows boundary k; nothing before it is rewarded and nothing is discounted
-    (Sutton and Barto 2018, eq. 12.18 in its recursive form, γ = 1). λ = 1 gives r everywhere, λ = 0 the next value.
-
-    Returns:
-        Targets; past a rollout's `num_boundaries` (padding) they are its reward and mean nothing.
-    """
-    targets = np.repeat(rewards[:, None].astype(np.float64), values.shape[1], axis=1)
-    for column in range(values.shape[1] - 2, -1, -1):
-        mixed = (1 - td_lambda) * values[:, column + 1] + td_lambda * targets[:, column + 1]
-        targets[:, column] = np.where(column < num_boundaries - 1, mixed, rewards)
-    return targets

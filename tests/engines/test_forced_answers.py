@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stages.contracts.recipe_params import AdaptiveProbes
 from stages.engines.forced_answers import Asking, Place, sample_answers
 from stages.engines.sampler import Completion, Request
-from stages.pure.information import answer_counts, widest_stderr
+from stages.pure.agreement import answer_counts, widest_stderr
 
 CUE, TRUTH = 50, 42
 ADAPTIVE = AdaptiveProbes(max_probes=10, max_stderr=0.2)

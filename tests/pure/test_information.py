@@ -1,8 +1,6 @@
 """Progress telescopes, is never clipped, and knows its own noise."""
 
 import math
-from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import pytest
@@ -11,18 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from stages.pure.information import (
-    answer_counts,
     answer_entropy,
     entropy_fall,
     information_gain,
     interpolated_success,
-    lambda_returns,
     progress,
     progress_stderr,
     sampled_success,
     set_success,
     spread_evenly,
-    widest_stderr,
 )
 
 CURVES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
@@ -178,11 +173,6 @@ def test_interpolated_stderr_agrees_with_simulation() -> None:
     assert simulated == pytest.approx(stated, rel=0.03)
 
 
-def test_answers_are_counted_without_their_white_space() -> None:
-    assert answer_counts(["3 + 4", " 3  +\t4\n", "7", "3+4"]).tolist() == [2, 1, 1]
-    assert answer_counts([]).shape == (0,)
-
-
 def test_entropy_by_hand() -> None:
     """Three answers of four: plug-in 1.5 ln 2, and 2 / 8 for the three seen."""
     assert answer_entropy(np.array([2, 1, 1])) == pytest.approx(1.5 * math.log(2) + 0.25)
@@ -217,26 +207,6 @@ def test_certainty_of_a_wrong_answer_has_information_but_no_progress() -> None:
     assert progress(success).tolist() == [0.0]
 
 
-def every_stderr(counts: Sequence[int]) -> list[float]:
-    """Standard error of success for each choice of the correct answers."""
-    num_answers = sum(counts)
-    shares = [sum(c for c, right in zip(counts, choice, strict=True) if right) / num_answers
-              for choice in product([False, True], repeat=len(counts))]  # fmt: skip
-    return [math.sqrt(p * (1 - p) / num_answers) for p in shares]
-
-
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
-def test_the_widest_error_is_that_of_the_worst_choice_of_correct_answers(counts: list[int]) -> None:
-    assert widest_stderr(np.array(counts)) == pytest.approx(max(every_stderr(counts)), abs=1e-12)
-
-
-def test_the_widest_error_by_hand() -> None:
-    assert widest_stderr(np.array([3, 1])) == pytest.approx(math.sqrt(0.75 * 0.25 / 4))
-    assert widest_stderr(np.array([1, 1, 1, 1])) == pytest.approx(math.sqrt(0.25 / 4))  # two of the four may be right
-    assert widest_stderr(np.array([4])) == 0
-    assert math.isnan(widest_stderr(np.array([], dtype=np.int64)))
-
-
 def adaptive_success(rng: np.random.Generator, success: float, num_rollouts: int) -> np.ndarray:
     """Four answers, right or wrong, and four more where they do not agree."""
     first, more = (rng.binomial(4, success, num_rollouts) for _ in range(2))
@@ -250,19 +220,3 @@ def test_stopping_at_agreement_pulls_success_outwards_but_pays_no_useless_segmen
     before, after = (adaptive_success(rng, 0.1, 200_000) for _ in range(2))
     assert before.mean() == pytest.approx(0.0672, abs=0.002)
     assert abs((after - before).mean()) < 0.002
-
-
-def test_lambda_returns_by_hand() -> None:
-    values = np.array([[0.1, 0.4, 0.6], [0.3, 0.9, 0.0]])
-    found = lambda_returns(values, np.array([1.0, 0.0]), np.array([3, 2]), td_lambda=0.5)
-    assert found[0] == pytest.approx([0.5 * 0.4 + 0.5 * 0.8, 0.5 * 0.6 + 0.5 * 1.0, 1.0])
-    assert found[1, :2] == pytest.approx([0.5 * 0.9 + 0.5 * 0.0, 0.0])
-
-
-@given(CURVES, st.floats(0, 1))
-def test_lambda_returns_go_from_the_next_value_to_the_reward(values: np.ndarray, reward: float) -> None:
-    rewards, num = np.array([reward]), np.array([len(values)])
-    one_step = lambda_returns(values[None], rewards, num, td_lambda=0.0)[0]
-    whole = lambda_returns(values[None], rewards, num, td_lambda=1.0)[0]
-    assert one_step.tolist() == [*values[1:], reward]
-    assert whole == pytest.approx(np.full(len(values), reward))

@@ -1,0 +1,74 @@
+"""Stages run by forks of a warm server: same results, same errors, and nothing that outlives its caller."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, succeed
+
+# The command begins while the server still imports; only what comes after the socket is there is forked.
+WAIT = 'while [ ! -e "$KNOWHOW_WARM" ]; do sleep 0.2; done; '
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("warm") / "clone"
+    ignored = shutil.ignore_patterns(".venv", ".git", ".dvc", "data", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    shutil.copy(ROOT / "tests/profiles/tiny.yaml", folder / "params.yaml")
+    return folder
+
+
+def warm(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell script beside a warm server, from the moment it is warm."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-m", "flows.warm", "sh", "-c", WAIT + script]
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+
+
+def prepare(folder: str) -> str:
+    return f"python -m stages.prepare --problems {folder}/problems.parquet --exact-judge {folder}/exact"
+
+
+def test_a_fork_computes_what_a_process_does(clone: Path) -> None:
+    succeed(prepare("cold").split(), clone)
+    done = warm(prepare("warm"), clone)
+    assert done.returncode == 0, done.stderr
+    assert (clone / "warm/problems.parquet").read_bytes() == (clone / "cold/problems.parquet").read_bytes()
+    assert "prepare: " in done.stderr  # the stage writes to the caller's own streams
+
+
+def test_errors_and_exit_codes_come_through(clone: Path) -> None:
+    script = "python -m stages.sft --init r0 --problems none.parquet --demos d --policy p --metrics m.json; echo $?; "
+    done = warm(f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?; exit 7", clone)
+    assert done.stdout.split() == ["2", "2"]
+    assert "error: table demos: d is missing" in done.stderr
+    assert done.returncode == 7
+
+
+def test_a_fork_dies_with_its_caller_and_the_server_with_its_command(clone: Path) -> None:
+    pipe = clone / "never.yaml"
+    os.mkfifo(pipe)  # a stage that reads it waits for ever
+    script = f"""
+    {prepare("late")} --params-file {pipe} & stage=$!
+    sleep 2; echo children $(ps -o pid= --ppid $(pgrep -f -- "--serve $KNOWHOW_WARM") | wc -l)
+    kill -9 $stage; sleep 1
+    echo children $(ps -o pid= --ppid $(pgrep -f -- "--serve $KNOWHOW_WARM") | wc -l)
+    echo "$KNOWHOW_WARM"
+    """
+    done = warm(script, clone)
+    *counts, socket = done.stdout.splitlines()
+    assert counts == ["children 1", "children 0"], done
+    assert not Path(socket).exists()
+    assert not subprocess.run(["pgrep", "-f", "--", f"--serve {socket}"], capture_output=True, check=False).stdout
+
+
+def test_without_a_server_a_stage_runs_by_itself(clone: Path) -> None:
+    succeed(prepare("alone").split(), clone, KNOWHOW_WARM=str(clone / "nobody"))
+    assert (clone / "alone/problems.parquet").is_file()

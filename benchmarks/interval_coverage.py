@@ -97,8 +97,8 @@ def cover(case: Case, num_trials: int, num_resamples: int) -> Coverage:
         is_held["percentile"].append(low - 1e-12 <= case.truth <= high + 1e-12)
         is_held["ours"].append(ours.low - 1e-12 <= case.truth <= ours.high + 1e-12)
         widths.append(ours.high - ours.low)
-    fracs = [float(np.mean(held)) for held in is_held.values()]
-    return Coverage(case.name, *fracs, float(np.mean(widths)), case.is_claimed)
+    percentile, ours_frac = (float(np.mean(held)) for held in is_held.values())
+    return Coverage(case.name, percentile, ours_frac, float(np.mean(widths)), case.is_claimed)
 
 
 def _ours(case: Case, samples: Sequence[np.ndarray], num_resamples: int, seed: int) -> Estimate:

@@ -165,7 +165,7 @@ def by_us(settings: Update, examples: Sequence[Example]) -> Measured:
     loss = PolicyLoss(settings, TEMPERATURE, BUDGET_TOKENS, policy(2) if settings.kl_coefficient else None)
     total = 0.0
     for share in loss.minibatch(model, loss.prepare(policy(1), examples), {}, lambda num_tokens: None):
-        share.backward()  # type: ignore[no-untyped-call]
+        share.backward()
         total += share.item()
     return Measured(total, flat_gradient(model))
 

@@ -3,7 +3,7 @@
 What two chains have in common (problems, initial policies) is computed once: DVC's run-cache knows it. A chain that was
 interrupted goes on where it stopped; run the same command again. All chains run the commit the experiment began with.
 
-Example: python -m experiments.run --profile experiments/objectives.yaml --folder data/experiments/objectives --num-jobs 2
+Example: python -m experiments.run --profile experiments/objectives.yaml --folder data/experiments/objectives
 """
 
 import os

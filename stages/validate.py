@@ -133,9 +133,19 @@ def suite_parameters(settings: params.Params, round_id: str, renderer: Renderer,
         "max_completion_tokens": rollout.budget_tokens + num_cue_tokens + rollout.answer_tokens,
         "max_token": renderer.vocabulary_size - 1,
         "verdicts": [verdict.value for verdict in Verdict],
+        **segment_bounds(recipe.segments),
         "estimators": [recipe.probe.estimator],
         "min_num_probes": min_num_probes,
         "max_num_probes": max_num_probes,
+    }
+
+
+def segment_bounds(segments: recipe_params.Segments) -> dict[str, Any]:
+    """Which kinds of segment a cut gives, and how long one of thinking may be; None where there is no bound."""
+    is_marked = isinstance(segments, recipe_params.MarkerSegments)
+    return {
+        "segment_kinds": ["attempt", "other", "answer"] if is_marked else ["other", "answer"],
+        "max_segment_tokens": segments.num_tokens if isinstance(segments, recipe_params.FixedSegments) else None,
     }
 
 

@@ -2,13 +2,14 @@
 
 What holds, in the order of the tests:
  1. a finished checkout is up to date, and running it again executes nothing
- 2. the Prefect flow in another checkout leaves an equal dvc.lock and equal bytes
+ 2. the Prefect flow in another checkout, its stages forked from a warm server, leaves an equal dvc.lock and equal bytes
  3. sampler and trainer agree on log-probabilities; every token is accounted for
  4. sampled probes agree with the exact ones within sampling error
  5. a stage killed at random moments, then run again, ends with the same bytes
  6. DVC's experiments, metrics, plots and graph serve
  7. a reasoning-gym family goes through the same contracts as text
- 8. bad parameters stop a run before anything is written
+ 8. every way to cut, estimate, credit, judge and train goes through, and its rows are what it says
+ 9. bad parameters stop a run before anything is written
 """
 
 import contextlib
@@ -32,6 +33,7 @@ import yaml
 from tests.conftest import run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
+WARM = [sys.executable, "-m", "flows.warm"]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -56,7 +58,7 @@ def test_a_second_run_executes_nothing(finished: Path) -> None:
 
 def test_the_flow_leaves_the_same_lock_and_the_same_bytes(finished: Path, checkout: Callable[[str], Path]) -> None:
     other = checkout("tiny")
-    succeed([sys.executable, "-m", "flows.cli", "train"], other)
+    succeed([*WARM, sys.executable, "-m", "flows.cli", "train"], other)
     assert lock(other) == lock(finished)
     assert digests(other) == digests(finished)
     assert "up to date" in succeed(["dvc", "status"], other)
@@ -95,7 +97,9 @@ def test_sampled_probes_agree_with_exact_ones(finished: Path, tmp_path: Path) ->
     probes, gains = tmp_path / "probes.parquet", tmp_path / "gains.parquet"
     shared = ["--problems", "data/problems.parquet", "--rollouts", f"{of_round}/rollouts.parquet"]
     shared += ["--probes", str(probes), "--params-file", str(changed)]
-    probe = ["--round-id", "i1", "--policy", "data/policies/r0", "--segments", f"{of_round}/segments.parquet"]
+    shared += ["--round-id", "i1"]
+    probe = ["--policy", "data/policies/r0"]
+    probe += [word for name in ("scores", "segments") for word in (f"--{name}", f"{of_round}/{name}.parquet")]
     succeed([sys.executable, "-m", "stages.probe", *probe, *shared], finished)
     succeed([sys.executable, "-m", "stages.infogain", *shared, "--gains", str(gains)], finished)
     exact = pd.read_parquet(finished / of_round / "gains.parquet")["success_after"].to_numpy(float)
@@ -167,7 +171,7 @@ def test_experiments_metrics_plots_and_graph(finished: Path, tmp_path: Path) -> 
     shutil.copytree(finished, folder, symlinks=True)
     succeed(["git", "add", "--all"], folder)
     succeed(["git", "commit", "--quiet", "--message", "results"], folder)
-    ran = succeed(["dvc", "exp", "run", "--set-param", "recipes.information.update.alpha=0.5"], folder)
+    ran = succeed([*WARM, "dvc", "exp", "run", "--set-param", "recipes.information.update.alpha=0.5"], folder)
     assert "Running stage 'update@i1'" in ran
     assert "Running stage 'rollout@i1'" not in ran
     diff = json.loads(succeed(["dvc", "metrics", "diff", "--json"], folder).splitlines()[-1])
@@ -183,10 +187,33 @@ def test_experiments_metrics_plots_and_graph(finished: Path, tmp_path: Path) -> 
 
 def test_a_reasoning_gym_family_goes_through_as_text(checkout: Callable[[str], Path]) -> None:
     folder = checkout("reasoning_gym")
-    succeed(["dvc", "repro"], folder)
+    succeed([*WARM, "dvc", "repro"], folder)
     assert "up to date" in succeed(["dvc", "status"], folder)
     success = json.loads((folder / "data/metrics/exams/t1.json").read_text())["all"]["success"]
     assert all(0 <= estimate["mean"] <= 1 for estimate in success.values())
+
+
+def test_every_variant_goes_through(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("variants")
+    succeed([*WARM, "dvc", "repro"], folder)
+    assert "up to date" in succeed(["dvc", "status"], folder)
+    everything = yaml.safe_load((folder / "params.yaml").read_text())
+    for name, entry in everything["rounds"].items():
+        recipe = everything["recipes"][entry["recipe"]]
+        gains, segments, scores = (
+            pd.read_parquet(folder / f"data/rounds/{name}/{table}.parquet") for table in ("gains", "segments", "scores")
+        )
+        assert set(gains["estimator"]) == {recipe["probe"]["estimator"]}
+        assert gains["progress"].notna().all()
+        assert len(gains) == (segments["kind"] != "answer").sum() > 0
+        is_attempt_known = bool(segments["attempt_verdict"].notna().any())
+        assert is_attempt_known == (recipe["segments"]["cut"] == "marker")
+        assert scores["judge_score"].notna().all() == (entry["judge"] != "exact")
+        tokens = json.loads((folder / f"data/metrics/updates/{name}.json").read_text())["tokens"]
+        assert tokens["trained"] > 0
+    trained = {name: (folder / f"data/policies/{name}/model.safetensors").read_bytes() for name in everything["rounds"]}
+    assert len(set(trained.values())) == len(trained), "two objectives taught the same"
+    assert 0 <= json.loads((folder / "data/metrics/judges/g1.json").read_text())["heldout"]["accuracy"] <= 1
 
 
 @pytest.mark.parametrize(

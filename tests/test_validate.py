@@ -748,6 +748,13 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("segments numbered from 1", number_from_one("segments", "segment_index"), "segments", "index_gap", None),
     ("unknown kind", put("segments", "kind", "thought"), "segments", "kind", 1),
     ("empty segment", put("segments", "end_token", lambda row: row["start_token"]), "segments", "num_tokens", 1),
+    (
+        "empty thinking segment",
+        put("segments", "end_token", lambda row: row["start_token"]),
+        "segments",
+        "num_thinking_tokens",
+        1,
+    ),
     ("answer segment before the cue", put("segments", "kind", "answer"), "segments", "is_answer_at_cue", 1),
     ("unknown attempt verdict", put("segments", "attempt_verdict", "fine"), "segments", "attempt_verdict", 1),
     ("probe of an unknown rollout", rename("probes", "rollout_id", "i2/x/0"), "probes", "is_of_known_rollout", 1),
@@ -795,6 +802,16 @@ def test_a_corruption_is_refused(
     assert f"{count or size} of {size} rows" in line
     assert offender in line
     assert "dvc repro" in message
+
+
+def test_a_cut_bounds_its_segments() -> None:
+    marker = recipe_params.MarkerSegments(cut="marker")
+    fixed = recipe_params.FixedSegments(cut="fixed", num_tokens=6)
+    assert validate.segment_bounds(marker) == {
+        "segment_kinds": ["attempt", "other", "answer"],
+        "max_segment_tokens": None,
+    }
+    assert validate.segment_bounds(fixed) == {"segment_kinds": ["other", "answer"], "max_segment_tokens": 6}
 
 
 def test_every_expectation_has_its_corruption() -> None:

@@ -106,6 +106,7 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     frame["index_gap"] = frame["segment_index"] - position
     frame["num_tokens"] = frame["end_token"] - frame["start_token"]
+    frame["num_thinking_tokens"] = frame["num_tokens"].mask(is_answer)
     frame["start_gap_tokens"] = frame["start_token"] - own["end_token"].shift(fill_value=0)
     frame["tail_gap_tokens"] = (frame["rollout_id"].map(lengths) - frame["end_token"]).where(is_last)
     frame["is_answer_last"] = is_last | ~is_answer

@@ -8,13 +8,12 @@ Method  BCa intervals (Efron, JASA 1987; Davison and Hinkley, Bootstrap Methods 
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt16
+from scipy.special import ndtr, ndtri, stdtrit
 
-NORMAL = NormalDist()
 TIE = 1e-12  # numbers so near are equal up to rounding
 
 Statistic = Callable[[Float[np.ndarray, "*draw column"]], Float[np.ndarray, "*draw"]]
@@ -112,27 +111,6 @@ def bootstrap_seeds(
     return _interval(estimate, resampled, influences, confidence)
 
 
-def student_quantile(probability: float, degrees: float) -> float:
-    """Quantile of Student's t by its expansion about the normal's (Abramowitz and Stegun, 26.7.5).
-
-    Exact for 1 and 2 degrees of freedom, to which fewer than 3 are rounded down; from 3 on, where it is worst, within
-    0.2% for 95% intervals and 1.2% for 99% ones.
-    """
-    if degrees < 2:
-        return math.tan(math.pi * (probability - 0.5))
-    if degrees < 3:
-        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
-    z = NORMAL.inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return sum(term / degrees**power for power, term in enumerate(terms))
-
-
 def _column_means(sample: Float[np.ndarray, "problem column"]) -> Float[np.ndarray, " column"]:
     return _resampled(sample, np.ones((1, len(sample))))[0]
 
@@ -190,21 +168,21 @@ def _interval(
         return Estimate(estimate, math.nan, math.nan)
     used = [part for part in influences if len(part) > 1 and np.abs(part).max() > TIE]
     if not used:
-        return _ends(estimate, ordered, NORMAL.inv_cdf((1 + confidence) / 2), 0.0, 0.0)
+        return _ends(estimate, ordered, ndtri((1 + confidence) / 2), 0.0, 0.0)
     sizes = np.array([len(part) for part in used])
     spread = np.array([(part**2).sum() for part in used]) / sizes**2
     unbiased = spread * sizes / (sizes - 1)
     degrees = unbiased.sum() ** 2 / (unbiased**2 / (sizes - 1)).sum()
-    tail = student_quantile((1 + confidence) / 2, degrees) * math.sqrt(unbiased.sum() / spread.sum())
+    tail = stdtrit(degrees, (1 + confidence) / 2) * math.sqrt(unbiased.sum() / spread.sum())
     skew = sum((part**3).sum() / len(part) ** 3 for part in used) / (6 * spread.sum() ** 1.5)
     is_tie = np.isclose(ordered, estimate, rtol=0, atol=TIE)
     below = float(np.mean((ordered < estimate) & ~is_tie) + np.mean(is_tie) / 2)
-    bias = NORMAL.inv_cdf(min(max(below, 1 / len(ordered)), 1 - 1 / len(ordered)))
+    bias = ndtri(min(max(below, 1 / len(ordered)), 1 - 1 / len(ordered)))
     return _ends(estimate, ordered, tail, bias, skew)
 
 
 def _ends(estimate: float, ordered: Float[np.ndarray, " draw"], tail: float, bias: float, skew: float) -> Estimate:
     """The resamples at Φ(z0 + (z0 ∓ z) / (1 − a (z0 ∓ z))), rounded outwards, so that none is between two of them."""
     last = len(ordered) - 1
-    low, high = (NORMAL.cdf(bias + (bias + z) / max(TIE, 1 - skew * (bias + z))) for z in (-tail, tail))
+    low, high = (ndtr(bias + (bias + z) / max(TIE, 1 - skew * (bias + z))) for z in (-tail, tail))
     return Estimate(estimate, float(ordered[math.floor(low * last)]), float(ordered[math.ceil(high * last)]))

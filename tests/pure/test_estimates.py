@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stages.pure.estimates import Estimate, bootstrap, bootstrap_of_means, bootstrap_seeds, student_quantile
+from stages.pure.estimates import Estimate, bootstrap, bootstrap_of_means, bootstrap_seeds
 
 FRACTIONS = st.floats(0, 1)
 SHARES = st.integers(0, 8).map(lambda count: count / 8)
@@ -192,11 +191,3 @@ def test_repeated_experiments_by_hand() -> None:
     assert bootstrap_seeds(earlier, hidden, 400, 0.95, 1).mean == 0.5
     with pytest.raises(ValueError, match="no problem has a value under every seed"):
         bootstrap_seeds(earlier, np.full((1, 4), np.nan), 400, 0.95, 1)
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 9, 30, 400])
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-def test_student_quantile_is_scipys(degrees: int, confidence: float) -> None:
-    probability = (1 + confidence) / 2
-    expected = float(scipy.stats.t.ppf(probability, degrees))
-    assert student_quantile(probability, degrees) == pytest.approx(expected, rel=0.012 if degrees == 3 else 0.005)

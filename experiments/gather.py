@@ -72,8 +72,8 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     finished = [chain for chain in wanted if (chain.init_seed, chain.round_seed) not in unpaired]
     if not finished:
         raise BadInput(
-            f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} chains are missing; first "
-            f"{missing[0].name}); run `python -m experiments.run --profile {profile} --folder {folder}`"
+            f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} chains are missing; "
+            f"first {missing[0].name}); run `python -m experiments.run --profile {profile} --folder {folder}`"
         )
     settings = {chain.name: read_settings(chain, folder, profile, params_file) for chain in finished}
     curves = {chain.name: read_success(folder / chain.name, settings[chain.name]) for chain in finished}

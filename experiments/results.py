@@ -14,22 +14,22 @@ Example: python -m experiments.results --profile experiments/objectives.yaml --f
          --json docs/results/objectives.json --figures docs/results
 """
 
-import math
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from experiments import figures as drawing
 from experiments.gather import Arm, Experiment, gather
+from experiments.reach import LearningCurve, Reach, at_cost, reach
 from stages.contracts import params
 from stages.contracts.errors import command
 from stages.contracts.publish import atomic, write_json
-from stages.pure.estimates import NORMAL, Estimate, bootstrap_seeds, student_quantile
+from stages.pure.estimates import bootstrap_seeds
 from stages.pure.exam import normalized_regret
 
 COSTS = ("rollout_tokens", "compute_tokens")  # by which arms are matched
@@ -37,33 +37,6 @@ BEYOND = (2, 4)  # times the training budget at which extrapolation is measured
 
 Quantities = Mapping[str, Float[np.ndarray, "run problem"]]
 Json = dict[str, Any]
-
-
-class LearningCurve(NamedTuple):
-    """Success at one budget along training."""
-
-    success: Float[np.ndarray, "run exam problem"]
-    spent: Float[np.ndarray, "run exam"]
-
-
-class Reach(NamedTuple):
-    """Cost to get as far as the baseline does in the end."""
-
-    level: float
-    """The baseline's final success."""
-    ratio: Estimate
-    """Cost of the arm per cost of the baseline; infinite where the arm never gets there."""
-    never_frac: float
-    """Share of resamples in which the arm never gets there."""
-    undefined_frac: float
-    """Share of resamples without a ratio: the baseline ended no higher than it began."""
-
-    @property
-    def inverse(self) -> Estimate:
-        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572); 0 where it never arrives."""
-        with np.errstate(divide="ignore"):
-            mean, low, high = (1 / np.float64(value) for value in self.ratio)
-        return Estimate(float(mean), float(high), float(low))
 
 
 def main(profile: Path, folder: Path, json: Path, figures: Path, params_file: Path = Path("params.yaml")) -> None:
@@ -76,7 +49,10 @@ def main(profile: Path, folder: Path, json: Path, figures: Path, params_file: Pa
     arguments = ["--profile", profile, "--folder", folder, "--json", json, "--figures", figures]
     if params_file != Path("params.yaml"):
         arguments += ["--params-file", params_file]
-    found = {"command": shlex.join(["python", "-m", "experiments.results", *map(str, arguments)]), **compare(experiment)}
+    found = {
+        "command": shlex.join(["python", "-m", "experiments.results", *map(str, arguments)]),
+        **compare(experiment),
+    }
     write_json(json, found)
     for name, svg in drawing.draw(found).items():
         with atomic(figures / f"{profile.stem}-{name}.svg") as beside:
@@ -136,6 +112,7 @@ def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) 
 def contrast(baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) -> Json:
     """An arm minus the baseline: at the end, at equal cost, and its cost to get as far."""
     settings, trained = experiment.settings, budget_index(experiment.settings)
+    asked = settings.evaluate.num_resamples, settings.evaluate.confidence, settings.evaluate.seed
     before, after = (quantities(part.success[:, -1], settings) for part in (baseline, arm))
     found: Json = {
         "final": {level: estimates(after, mask, settings.evaluate, before) for level, mask in masks.items()},
@@ -155,11 +132,11 @@ def contrast(baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str
         }
         found["reach"][cost] = {}
         for level, mask in masks.items():
-            curves = (
-                LearningCurve(part.success[..., mask, trained], own)
-                for part, own in zip((baseline, arm), spent, strict=True)
+            ours, theirs = (
+                LearningCurve(part.success[:, :, mask, trained], own)
+                for part, own in zip((arm, baseline), spent[::-1], strict=True)
             )
-            found["reach"][cost][level] = told(reach(*curves, settings.evaluate))
+            found["reach"][cost][level] = told(reach(theirs, ours, *asked))
     return found
 
 
@@ -209,94 +186,6 @@ def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:
 def means(found: Float[np.ndarray, "run place"]) -> list[float | None]:
     """Mean over the runs that have a value, at each place; None where none has."""
     return [None if np.isnan(part).all() else round(float(np.nanmean(part)), 4) for part in found.T]
-
-
-def at_cost(
-    success: Float[np.ndarray, "run exam problem budget"], spent: Float[np.ndarray, "run exam"], cost: float
-) -> Float[np.ndarray, "run problem budget"]:
-    """Success of each run when it had spent `cost`: linear between the exams before and after.
-
-    Runs spend differently, so the weights of the exams are a run's own. Before the first exam it is the first one's,
-    behind the last the last one's.
-    """
-    hats = np.eye(success.shape[1])
-    weights = np.array([[np.interp(cost, own, hat) for hat in hats] for own in spent])
-    return np.einsum("re,re...->r...", weights, success)
-
-
-def cost_to_reach(
-    success: Float[np.ndarray, "draw exam"], spent: Float[np.ndarray, "draw exam"], level: Float[np.ndarray, " draw"]
-) -> Float[np.ndarray, " draw"]:
-    """Least cost at which success reaches `level`, linear between exams; infinite where it never does.
-
-    As `stages.pure.exam.tokens_to_reach`, where each draw has costs and a level of its own.
-    """
-    is_reached = success >= level[:, None]
-    end = is_reached.argmax(axis=1)
-    start = np.maximum(end - 1, 0)
-    rows = np.arange(len(success))
-    low, high = success[rows, start], success[rows, end]
-    share = np.divide(level - low, high - low, out=np.zeros(len(rows)), where=high > low)
-    cost = spent[rows, start] + share * (spent[rows, end] - spent[rows, start])
-    return np.where(is_reached.any(axis=1), cost, np.inf)
-
-
-def reach(baseline: LearningCurve, arm: LearningCurve, settings: params.Evaluate) -> Reach:
-    """Cost at which the arm's mean curve first reaches the baseline's final success, per cost of the baseline.
-
-    Both levels are resampled: runs of each arm by themselves, and problems, once for all runs and exams, which all
-    asked the same ones. The baseline's final success, and the cost at which its own curve first reaches that, are taken
-    anew in every resample. NaN ratios, where the baseline takes no cost to end where it began, are counted and left
-    out.
-    """
-    num_runs, _, num_problems = baseline.success.shape
-    counts = [
-        np.random.default_rng([settings.seed, place]).multinomial(size, np.full(size, 1 / size), settings.num_resamples)
-        for place, size in enumerate((num_runs, len(arm.success), num_problems))
-    ]
-    level, ratio, is_never = _ratios(baseline, arm, *(np.ones((1, part.shape[1])) for part in counts))
-    _, ratios, never = _ratios(baseline, arm, *counts)
-    least_runs = min(num_runs, len(arm.success))
-    estimate = widened(float(ratio[0]), ratios[~np.isnan(ratios)], least_runs, settings.confidence)
-    return Reach(float(level[0]), estimate, float(never.mean()), float(np.isnan(ratios).mean()))
-
-
-def _ratios(
-    baseline: LearningCurve,
-    arm: LearningCurve,
-    baseline_counts: Int[np.ndarray, "draw run"],
-    arm_counts: Int[np.ndarray, "draw another_run"],
-    problem_counts: Int[np.ndarray, "draw problem"],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Level, cost ratio, and whether the arm never gets there, when each row counts so many times."""
-    problems = problem_counts / problem_counts.sum(axis=1, keepdims=True)
-    curves = []
-    for curve, counts in ((baseline, baseline_counts), (arm, arm_counts)):
-        runs = counts / counts.sum(axis=1, keepdims=True)
-        by_exam = [((runs @ curve.success[:, place]) * problems).sum(axis=1) for place in range(curve.spent.shape[1])]
-        curves.append((np.stack(by_exam, axis=1), runs @ curve.spent))
-    level = curves[0][0][:, -1]
-    before, after = (cost_to_reach(*curve, level) for curve in curves)
-    ratio = np.divide(after, before, out=np.full(len(level), np.nan), where=before > 0)
-    return level, ratio, np.isinf(after)
-
-
-def widened(estimate: float, resampled: Float[np.ndarray, " draw"], num_runs: int, confidence: float) -> Estimate:
-    """Percentile interval at levels widened for few runs: Φ(∓ t sqrt(n / (n − 1))), t Student's with n − 1 degrees.
-
-    Hesterberg, arXiv 1411.5279 (expanded percentile interval). As if all spread came from runs, so it covers more
-    where some comes from problems. With one run only problems vary, and the levels are the plain ones. Infinite
-    resamples are the largest; without any resample the ends are unknown.
-    """
-    if not len(resampled):
-        return Estimate(estimate, math.nan, math.nan)
-    probability = (1 + confidence) / 2
-    tail = NORMAL.inv_cdf(probability)
-    if num_runs > 1:
-        tail = student_quantile(probability, num_runs - 1) * math.sqrt(num_runs / (num_runs - 1))
-    ordered, last = np.sort(resampled), len(resampled) - 1
-    low, high = math.floor(NORMAL.cdf(-tail) * last), math.ceil(NORMAL.cdf(tail) * last)
-    return Estimate(estimate, float(ordered[low]), float(ordered[high]))
 
 
 def told(found: Reach) -> Json:

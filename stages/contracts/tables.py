@@ -82,7 +82,10 @@ SCORES = _table(
     _column("rollout_id", TEXT, "rollout judged"),
     _column("verdict", TEXT, "correct, incorrect, unparsable, timeout or error"),
     _column(
-        "reward", FLOAT, "what the round learns from: 1 correct, 0 not; null where the verifier failed", nullable=True
+        "reward",
+        FLOAT,
+        "what the round learns from: 1 right, 0 not, as its judge says; null where `exact` judges and failed",
+        nullable=True,
     ),
     _column("judge_score", FLOAT, "what the round's judge gives; null where `exact` judges", nullable=True),
     _column("answer", TEXT, "text judged: what follows the cue, nothing before it"),

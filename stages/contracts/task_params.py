@@ -8,6 +8,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Bucket = Literal[0, 1]
+"""Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
@@ -41,6 +43,7 @@ class CountdownTask(Section):
     seed: Seed
     max_number: Annotated[int, Field(ge=2, le=99)]
     max_result: Annotated[int, Field(ge=10, le=999)]
+    heldout_bucket: Bucket
     tiers: Annotated[list[CountdownTier], Field(min_length=1)]
 
     @property
@@ -96,6 +99,7 @@ class ModularTask(Section):
     name: Literal["modular"]
     seed: Seed
     modulus: Annotated[int, Field(ge=5, le=97)]
+    heldout_bucket: Bucket
     tiers: Annotated[list[ModularTier], Field(min_length=1)]
 
     @property

@@ -61,10 +61,13 @@ class Countdown:
         if target in numbers:
             return None
         canonical = f"{'-'.join(map(str, numbers))}>{target}"
+        split = split_of(canonical, self.params.heldout_bucket)
+        if split is None:
+            return None
         shown = rng.sample(numbers, num_numbers)
         return Problem(
             problem_id=f"countdown:{canonical}",
-            split=split_of(canonical),
+            split=split,
             difficulty=num_numbers,
             prompt=f"<bos> {' '.join(map(str, shown))} T{target} :",
             answer=_text(derivation),

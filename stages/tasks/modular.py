@@ -48,13 +48,16 @@ class Modular:
         """The one residue."""
         return [problem.answer]
 
-    def _draw(self, rng: random.Random, num_factors: int, draw: int) -> Problem:
+    def _draw(self, rng: random.Random, num_factors: int, draw: int) -> Problem | None:
         modulus = self.params.modulus
         factors = [rng.randrange(SMALLEST_FACTOR, modulus) for _ in range(num_factors)]
         canonical = f"{'*'.join(map(str, sorted(factors)))}%{modulus}"
+        split = split_of(canonical, self.params.heldout_bucket)
+        if split is None:
+            return None
         return Problem(
             problem_id=f"modular:{canonical}",
-            split=split_of(canonical),
+            split=split,
             difficulty=num_factors,
             prompt=f"<bos> {' * '.join(map(str, factors))} mod {modulus} :",
             answer=str(math.prod(factors) % modulus),

@@ -7,13 +7,22 @@ from itertools import islice
 from stages.contracts.errors import BadInput
 from stages.tasks.task import Problem
 
-HELDOUT_BUCKETS = 10
+NUM_BUCKETS = 10
+NUM_RESERVED = 2
+"""Buckets never trained on: one to examine with, one to tune with before that."""
 DRAWS_PER_PROBLEM = 1000
 
 
-def split_of(canonical: str) -> str:
-    """The split of a problem by its canonical name alone, whatever else is drawn: a tenth of all is held out."""
-    return "heldout" if zlib.crc32(canonical.encode()) % HELDOUT_BUCKETS == 0 else "train"
+def split_of(canonical: str, heldout_bucket: int) -> str | None:
+    """The split of a problem by its canonical name alone, whatever else is drawn; None for a reserved tenth not asked.
+
+    A tenth of all problems is held out, another tenth kept out of everything, and which is which is `heldout_bucket`:
+    settings chosen on the one are examined on the other, and trained on the same rest.
+    """
+    bucket = zlib.crc32(canonical.encode()) % NUM_BUCKETS
+    if bucket >= NUM_RESERVED:
+        return "train"
+    return "heldout" if bucket == heldout_bucket else None
 
 
 def fill_splits(draws: Iterable[Problem | None], num_train: int, num_heldout: int, kind: str) -> Iterator[Problem]:

@@ -123,7 +123,7 @@ kind, out = sys.argv.pop(1), Path(sys.argv.pop(1))
 def main() -> None:
     out.with_name(f".{{out.name}}.{{os.getpid()}}.tmp").symlink_to("{DISK_FULL}")
     if kind == "table":
-        write(out, SCORES, [dict(rollout_id="a", verdict="correct", reward=1.0, answer="")])
+        write(out, SCORES, [dict(rollout_id="a", verdict="correct", reward=1.0, judge_score=None, answer="")])
     elif kind == "json":
         write_json(out, dict(a=1))
     else:

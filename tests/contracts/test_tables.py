@@ -127,13 +127,13 @@ BAD_ROWS: list[tuple[str, Table, list[Row], list[str]]] = [
     (
         "missing_column",
         SCORES,
-        [{"rollout_id": "a", "verdict": "correct", "answer": ""}],
+        [{"rollout_id": "a", "verdict": "correct", "judge_score": None, "answer": ""}],
         ["table scores", "row 0", "missing ['reward']"],
     ),
     (
         "unknown_column",
         SCORES,
-        [{"rollout_id": "a", "verdict": "correct", "answer": "", "reward": 1.0, "rewrd": 1.0}],
+        [{"rollout_id": "a", "verdict": "correct", "answer": "", "judge_score": None, "reward": 1.0, "rewrd": 1.0}],
         ["table scores", "row 0", "unknown ['rewrd']"],
     ),
 ]

@@ -30,6 +30,7 @@ TASK = CountdownTask.model_validate(
         "seed": 0,
         "max_number": 12,
         "max_result": 99,
+        "heldout_bucket": 0,
         "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
     }
 )

@@ -51,6 +51,7 @@ def test_markers_that_begin_alike_are_told_apart() -> None:
             "seed": 0,
             "max_number": 12,
             "max_result": 99,
+            "heldout_bucket": 0,
             "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
         }
     )

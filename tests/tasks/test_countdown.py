@@ -31,6 +31,7 @@ PARAMS = CountdownTask(
     seed=7,
     max_number=12,
     max_result=99,
+    heldout_bucket=0,
     tiers=[
         CountdownTier(num_numbers=3, num_train=80, num_heldout=20),
         CountdownTier(num_numbers=4, num_train=20, num_heldout=5),

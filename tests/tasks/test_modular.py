@@ -24,6 +24,7 @@ PARAMS = ModularTask(
     name="modular",
     seed=7,
     modulus=MODULUS,
+    heldout_bucket=0,
     tiers=[
         ModularTier(num_factors=2, num_train=60, num_heldout=6),
         ModularTier(num_factors=3, num_train=100, num_heldout=10),

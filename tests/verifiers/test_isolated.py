@@ -26,6 +26,7 @@ COUNTDOWN = CountdownTask(
     seed=1,
     max_number=12,
     max_result=99,
+    heldout_bucket=0,
     tiers=[CountdownTier(num_numbers=3, num_train=1, num_heldout=1)],
 )
 PROBLEM = Problem("countdown:3-5-7>36", "train", 3, "", "", {"numbers": [3, 5, 7], "target": 36}, 0)

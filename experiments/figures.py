@@ -1,0 +1,160 @@
+"""Figures of a comparison of arms, as SVG files that stand by themselves; equal numbers give equal bytes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
+
+from stages.contracts.report import figures as house
+from stages.contracts.report.chains import HUES, MARKERS, Look
+
+COLORS = {house.INK: "#1f2328", house.FAINT: "#d8dee4"}
+PANEL_INCHES = (3.9, 2.7)
+LEGEND_INCHES = 0.5
+DODGE = 0.11  # of the distance between two budgets: how far arms stand apart
+COST_LABELS = {
+    "rollout_tokens": "sampled tokens",
+    "compute_tokens": "forward passes of a token",
+}
+
+
+class Series(NamedTuple):
+    """One arm's points of a panel, each with its interval; NaN leaves a gap."""
+
+    arm: str
+    look: Look
+    xs: Sequence[float]
+    points: Sequence[Mapping[str, float | None]]
+
+
+class Panel(NamedTuple):
+    """What stands on one pair of axes. `ticks` are the names of x = 0, 1, 2 …; without them x is a quantity."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    ticks: Sequence[str] = ()
+    zero: bool = False
+    """Whether y is a difference."""
+
+
+def draw(found: Mapping[str, Any]) -> dict[str, str]:
+    """The figures of `experiments.results`, by name."""
+    return {
+        "learning": render("learning", [[*_learning(found, level)] for level in found["num_problems"]]),
+        "success": render("success", [[_success(found, level) for level in found["num_problems"]]]),
+        "differences": render("differences", [[*_differences(found, level)] for level in found["num_problems"]]),
+    }
+
+
+def render(name: str, rows: Sequence[Sequence[Panel]]) -> str:
+    """Rows of panels with one legend. Ids come from `name`, so that no two files of a page share them."""
+    width, height = PANEL_INCHES[0] * len(rows[0]), PANEL_INCHES[1] * len(rows) + LEGEND_INCHES
+    style = {key: COLORS.get(value, value) if isinstance(value, str) else value for key, value in house.STYLE.items()}
+    with rc_context({**style, "svg.hashsalt": name}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        grid = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+        for drawn, panels in zip(grid, rows, strict=True):
+            for axes, panel in zip(drawn, panels, strict=True):
+                _fill(axes, panel)
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        stream = StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", facecolor="white", metadata=nothing)
+    return stream.getvalue()
+
+
+def looks(arms: Sequence[str]) -> dict[str, Look]:
+    """A hue and a marker for each arm; the first, the baseline, is the first hue in every figure."""
+    return {arm: Look(HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms)}
+
+
+def _learning(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
+    for cost, label in COST_LABELS.items():
+        series = []
+        for arm, look in looks([*found["arms"]]).items():
+            curve = found["arms"][arm]["learning"][level]
+            series.append(Series(arm, look, [at[cost] for at in curve], [at["success"] for at in curve]))
+        yield Panel(_title(level), label, f"success at {found['training_budget_tokens']} tokens", series)
+
+
+def _success(found: Mapping[str, Any], level: str) -> Panel:
+    finals = {arm: found["arms"][arm]["final"][level] for arm in found["arms"]}
+    return Panel(_title(level), "thinking budget, tokens", "success at the end", *_by_budget(found, finals))
+
+
+def _differences(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
+    baseline = found["baseline"]
+    pairs = {arm: found["differences"][f"{arm}_minus_{baseline}"] for arm in found["arms"] if arm != baseline}
+    finals = {arm: pair["final"][level] for arm, pair in pairs.items()}
+    y_label = f"success less {baseline}'s"
+    yield Panel(
+        f"{_title(level)}: at the end", "thinking budget, tokens", y_label, *_by_budget(found, finals), zero=True
+    )
+    for cost, label in COST_LABELS.items():
+        matched = {arm: pair["matched"][cost][level] for arm, pair in pairs.items()}
+        title = f"{_title(level)}: at equal {label}"
+        yield Panel(title, "thinking budget, tokens", y_label, *_by_budget(found, matched), zero=True)
+
+
+def _by_budget(
+    found: Mapping[str, Any], estimates: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Series], Sequence[str]]:
+    """Arms beside each other at each budget, and the budgets' names."""
+    budgets, styles = found["budgets_tokens"], looks([*found["arms"]])
+    middle = (len(estimates) - 1) / 2
+    series = [
+        Series(
+            arm,
+            styles[arm],
+            [place + DODGE * (number - middle) for place in range(len(budgets))],
+            [own[f"budget_{budget}"] for budget in budgets],
+        )
+        for number, (arm, own) in enumerate(estimates.items())
+    ]
+    return series, [str(budget) for budget in budgets]
+
+
+def _fill(axes: Axes, panel: Panel) -> None:
+    for series in panel.series:
+        means, lows, highs = (
+            np.array([point[end] for point in series.points], dtype=float) for end in ("mean", "low", "high")
+        )
+        axes.errorbar(
+            series.xs,
+            means,
+            # An interval that is skewed against its mean may leave it out.
+            yerr=np.maximum(0, [means - lows, highs - means]),
+            color=series.look.color,
+            marker=series.look.marker,
+            linestyle="" if panel.zero else "-",
+            elinewidth=1.0,
+            label=series.arm,
+        )
+    axes.set_title(panel.title)
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%".replace("-", "−")))
+    if panel.ticks:
+        axes.set_xticks(range(len(panel.ticks)), panel.ticks)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}")
+        )
+    if panel.zero:
+        axes.axhline(0, color=COLORS[house.INK], linewidth=0.9)
+
+
+def _title(level: str) -> str:
+    return "All problems" if level == "all" else level.replace("_", " ").capitalize()

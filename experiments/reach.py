@@ -4,6 +4,7 @@ A learning curve is known at the exams only; between two exams it is taken as li
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,17 +80,33 @@ def reach(baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confi
     out.
     """
     num_runs, _, num_problems = baseline.success.shape
+    sizes = num_runs, len(arm.success), num_problems
+    rngs = (np.random.default_rng([seed, place]) for place in range(len(sizes)))
     counts = [
-        np.random.default_rng([seed, place])
-        .multinomial(size, np.full(size, 1 / size), size=num_resamples)
-        .astype(float)
-        for place, size in enumerate((num_runs, len(arm.success), num_problems))
+        rng.multinomial(size, np.full(size, 1 / size), size=num_resamples).astype(float)
+        for rng, size in zip(rngs, sizes, strict=True)
     ]
-    level, ratio, _ = _ratios(baseline, arm, *(np.ones((1, part.shape[1])) for part in counts))
+    level, ratio, _ = _ratios(baseline, arm, *(np.ones((1, size)) for size in sizes))
     _, ratios, is_never = _ratios(baseline, arm, *counts)
-    least_runs = min(num_runs, len(arm.success))
-    estimate = widened(float(ratio[0]), ratios[~np.isnan(ratios)], least_runs, confidence)
+    influences = [_influences(baseline, arm, sizes, place) for place in range(len(sizes))]
+    estimate = widened(float(ratio[0]), ratios[~np.isnan(ratios)], influences, confidence)
     return Reach(float(level[0]), estimate, float(is_never.mean()), float(np.isnan(ratios).mean()))
+
+
+def _influences(
+    baseline: LearningCurve, arm: LearningCurve, sizes: Sequence[int], place: int
+) -> Float[np.ndarray, " row"]:
+    """What each run of an arm, or each problem, does to ln ratio, by leaving it out; 0 where no ratio is left."""
+    size = sizes[place]
+    if size < 2:
+        return np.zeros(size)
+    counts = [np.ones((size, other)) for other in sizes]
+    counts[place] -= np.eye(size)
+    _, whole, _ = _ratios(baseline, arm, *(np.ones((1, other)) for other in sizes))
+    _, without, _ = _ratios(baseline, arm, *counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (size - 1) * (np.log(whole) - np.log(without))
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def _ratios(
@@ -112,19 +129,29 @@ def _ratios(
     return level, ratio, np.isinf(after)
 
 
-def widened(estimate: float, resampled: Float[np.ndarray, " draw"], num_runs: int, confidence: float) -> Estimate:
-    """Percentile interval at levels widened for few runs: Φ(∓ t sqrt(n / (n − 1))), t Student's with n − 1 degrees.
+def widened(
+    estimate: float,
+    resampled: Float[np.ndarray, " draw"],
+    influences: Sequence[Float[np.ndarray, " row"]],
+    confidence: float,
+) -> Estimate:
+    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s v_s (n_s − 1) / n_s)).
 
-    Hesterberg, arXiv 1411.5279 (expanded percentile interval). As if all spread came from runs, so it covers more
-    where some comes from problems. With one run only problems vary, and the levels are the plain ones. Infinite
-    resamples are the largest; without any resample the ends are unknown.
+    v_s is the variance that sample s of n_s rows adds, by its rows' influences; t is Student's quantile at Welch and
+    Satterthwaite's degrees of freedom: the expanded percentile interval (Hesterberg, arXiv 1411.5279) of several
+    samples, as in `stages.pure.estimates`. Levels are the plain ones where no row matters. Infinite resamples are the
+    largest; without any resample the ends are unknown.
     """
     if not len(resampled):
         return Estimate(estimate, math.nan, math.nan)
-    probability = (1 + confidence) / 2
-    tail = ndtri(probability)
-    if num_runs > 1:
-        tail = stdtrit(num_runs - 1, probability) * math.sqrt(num_runs / (num_runs - 1))
+    tail = ndtri((1 + confidence) / 2)
+    used = [part for part in influences if len(part) > 1 and np.abs(part).max() > TIE]
+    if used:
+        sizes = np.array([len(part) for part in used])
+        spread = np.array([(part**2).sum() for part in used]) / sizes**2
+        unbiased = spread * sizes / (sizes - 1)
+        degrees = unbiased.sum() ** 2 / (unbiased**2 / (sizes - 1)).sum()
+        tail = stdtrit(degrees, (1 + confidence) / 2) * math.sqrt(unbiased.sum() / spread.sum())
     ordered, last = np.sort(resampled), len(resampled) - 1
     low, high = math.floor(ndtr(-tail) * last), math.ceil(ndtr(tail) * last)
     return Estimate(estimate, float(ordered[low]), float(ordered[high]))

@@ -150,6 +150,7 @@ def read_round(folder: Path) -> RoundTables:
 def measure(data: RoundTables) -> dict[str, float | None]:
     """Means and shares over a round's rollouts; None where there is nothing to take them of."""
     rollouts, gains = data.rollouts, data.gains
+    measured = gains[~gains["is_interpolated"]]
     rewards = data.scores.set_index("rollout_id")["reward"].astype(float)
     num_outcomes = rewards.groupby(rollouts.set_index("rollout_id")["problem_id"]).nunique()
     thinking = data.segments[data.segments["kind"] != "answer"]
@@ -169,7 +170,7 @@ def measure(data: RoundTables) -> dict[str, float | None]:
         "false_positive_frac": _mean(is_claimed[~is_hit]),
         "false_negative_frac": _mean(~is_claimed[is_hit]),
         "judge_agreement_frac": _mean((judged["judge_score"] >= 0.5) == (judged["verdict"] == Verdict.CORRECT)),
-        "noise_frac": noise_frac(gains["progress"], gains["stderr"]),
+        "noise_frac": noise_frac(measured["progress"], measured["stderr"]),
     }
 
 

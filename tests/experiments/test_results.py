@@ -1,0 +1,204 @@
+"""A comparison whose every number is known: `information` is as far after two rounds as `outcome` after four."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from experiments import figures, results
+from experiments.gather import Arm, align
+from stages.contracts.errors import BadInput
+from tests.experiments.chains import PARAMS, make_folder
+
+PAIR = "information_minus_outcome"
+
+
+class Run:
+    """One run of the command on a folder of chains."""
+
+    def __init__(self, profile: Path, folder: Path) -> None:
+        self.profile, self.folder, self.out = profile, folder, folder.parent / "out"
+
+    def results(self) -> dict[str, Any]:
+        """What it writes."""
+        results.main(self.profile, self.folder, self.out / "toy.json", self.out, PARAMS)
+        found: dict[str, Any] = json.loads((self.out / "toy.json").read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(*make_folder(tmp_path_factory.mktemp("finished")))
+    run.results()
+    return run
+
+
+@pytest.fixture(scope="module")
+def found(finished: Run) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((finished.out / "toy.json").read_text())
+    return content
+
+
+@pytest.fixture
+def copied(finished: Run, tmp_path: Path) -> Run:
+    shutil.copytree(finished.folder, tmp_path / "chains")
+    return Run(finished.profile, tmp_path / "chains")
+
+
+def sure(value: float) -> dict[str, float]:
+    """Of runs and problems that all agree."""
+    return {"mean": value, "low": value, "high": value}
+
+
+def test_it_says_what_it_is_of(found: Mapping[str, Any], finished: Run) -> None:
+    assert found["command"].startswith(f"python -m experiments.results --profile {finished.profile} --folder")
+    assert found["commit"] == "0123abcd"
+    assert found["baseline"] == "outcome"
+    assert found["chains"]["outcome"] == ["outcome-init1-seed5", "outcome-init2-seed5"]
+    assert (found["num_runs"], found["missing"], found["num_unverified_problems"]) == (2, [], 0)
+    assert found["num_problems"] == {"all": 4, "difficulty_3": 2, "difficulty_10": 2}
+    assert found["exam_rounds"] == [0, 2, 4]
+    assert found["trained_difficulties"] == [3]
+
+
+def test_costs_count_probes_only_where_the_objective_learns_from_them(found: Mapping[str, Any]) -> None:
+    """A round samples 100 tokens, probes 250 and trains 50, which count three times."""
+    costs = {arm: own["costs"] for arm, own in found["arms"].items()}
+    assert costs["outcome"]["rollout_tokens"]["by_round"] == [[100.0] * 4] * 2
+    assert costs["outcome"]["probe_tokens"] == costs["information"]["probe_tokens"]
+    assert costs["outcome"]["compute_tokens"]["cumulative"] == [[250.0, 500, 750, 1000]] * 2
+    assert costs["information"]["compute_tokens"]["cumulative"] == [[500.0, 1000, 1500, 2000]] * 2
+    assert costs["outcome"]["seconds"]["by_round"] == [[12.0] * 4] * 2  # six steps of two seconds
+
+
+def test_the_end_by_hand(found: Mapping[str, Any]) -> None:
+    """Success at 0, 8 and 16 tokens: 0, 1/2, 1 of `outcome`, 0, 1, 1 of `information`."""
+    for level in found["num_problems"]:
+        end = {arm: own["final"][level] for arm, own in found["arms"].items()}
+        assert end["outcome"] == {
+            "budget_0": sure(0),
+            "budget_8": sure(0.5),
+            "budget_16": sure(1),
+            "normalized_regret": sure(0.5),
+            "gain_at_16": sure(0.5),
+        }
+        assert end["information"]["normalized_regret"] == sure(0.25)
+        less = found["differences"][PAIR]["final"][level]
+        assert (less["budget_8"], less["normalized_regret"]) == (sure(0.5), sure(-0.25))
+
+
+def test_at_equal_cost(found: Mapping[str, Any]) -> None:
+    """For as many tokens sampled, four rounds each; for as much compute, two rounds against four."""
+    matched = found["differences"][PAIR]["matched"]
+    assert (matched["rollout_tokens"]["cost"], matched["compute_tokens"]["cost"]) == (400, 1000)
+    assert matched["rollout_tokens"]["all"]["budget_8"] == sure(0.5)
+    assert matched["compute_tokens"]["all"]["budget_8"] == sure(0)
+
+
+def test_half_the_tokens_are_a_ratio_of_one_half(found: Mapping[str, Any]) -> None:
+    reach = found["differences"][PAIR]["reach"]
+    for level in found["num_problems"]:
+        assert reach["rollout_tokens"][level] == {
+            "level": 0.5,
+            "ratio": sure(0.5),
+            "inverse": sure(2.0),
+            "never_frac": 0,
+            "undefined_frac": 0,
+        }
+        assert reach["compute_tokens"][level]["ratio"] == sure(1.0)
+
+
+def test_learning_and_drift(found: Mapping[str, Any]) -> None:
+    course = found["arms"]["information"]["learning"]["all"]
+    assert [at["success"]["mean"] for at in course] == [0, 0.5, 1]
+    assert [at["rollout_tokens"] for at in course] == [0, 200, 400]
+    watched = found["arms"]["information"]["rounds"]
+    assert watched["last_entropy_nats"] == [0.5, 0.4, 0.3, 0.2]
+    assert watched["false_positive_frac"] == [None, 0.25, 0.25, 0.25]
+    assert watched["thinking_tokens"] == [2.5] * 4  # rollouts of 4, 4, 2 and 0 tokens
+    exams = found["arms"]["information"]["exams"]
+    assert exams["thinking_tokens"] == [16.0] * 3
+    assert exams["false_positive_frac"] == [0.5] * 3
+
+
+def test_runs_that_spend_differently_are_read_at_their_own_costs() -> None:
+    costs = {"rollout_tokens": np.array([[1.0, 2, 4], [3, 3, 3]])}
+    arm = Arm(np.zeros((2, 2, 1, 1)), costs, {}, {})
+    assert arm.spent("rollout_tokens", np.array([0, 2])).tolist() == [[0, 3], [0, 6]]
+
+
+def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
+    copied: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied.folder / "done/information-init1-seed5-evaluate").unlink()
+    found = copied.results()
+    assert found["missing"] == ["information-init1-seed5"]
+    assert found["chains"] == {"outcome": ["outcome-init2-seed5"], "information": ["information-init2-seed5"]}
+    told = capsys.readouterr().err
+    assert "1 chain(s) missing: information-init1-seed5" in told
+    assert "comparing 2 arms on 1 run(s) each" in told
+    (copied.folder / "done/outcome-init2-seed5-evaluate").unlink()
+    with pytest.raises(
+        BadInput, match=r"under no seeds are all arms finished \(2 of 4 .* first information-init1-seed5"
+    ):
+        copied.results()
+
+
+def test_a_chain_that_ran_with_something_else_is_refused(copied: Run) -> None:
+    path = copied.folder / "information-init2-seed5/params.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["recipes"]["information"]["update"]["alpha"] = 0.25
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    with pytest.raises(BadInput, match="information-init2-seed5/params.yaml is not what"):
+        copied.results()
+
+
+def test_facts_that_a_restored_step_has_not_are_asked_for(copied: Run) -> None:
+    (copied.folder / "outcome-init1-seed5/data/rounds/c3/probes.run.json").unlink()
+    with pytest.raises(BadInput, match=r"c3/probes.run.json is missing: .* `dvc repro --force --single-item`"):
+        copied.results()
+
+
+def exam(rewards: Mapping[str, list[float]]) -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples([(name, 3) for name in rewards], names=["problem_id", "difficulty"])
+    return pd.DataFrame([*rewards.values()], index, [0, 8])
+
+
+def test_a_problem_that_some_exam_could_not_verify_is_left_out_of_all() -> None:
+    known, unknown = exam({"p": [0, 1], "q": [0, 1]}), exam({"p": [0, 1], "q": [0, np.nan]})
+    success, difficulty, num_left_out = align({"a": [known, known], "b": [known, unknown]})
+    assert success["a"].tolist() == [[[0, 1]], [[0, 1]]]
+    assert (difficulty.tolist(), num_left_out) == ([3], 1)
+    with pytest.raises(BadInput, match="none was verified"):
+        align({"a": [exam({"p": [np.nan, 1]})]})
+
+
+def test_exams_on_other_problems_are_refused() -> None:
+    with pytest.raises(BadInput, match="b: its exams asked other problems"):
+        align({"a": [exam({"p": [0, 1]})], "b": [exam({"q": [0, 1]})]})
+
+
+def test_figures_are_whole_and_the_same_again(finished: Run, copied: Run) -> None:
+    before = {path.name: path.read_bytes() for path in finished.out.glob("*.svg")}
+    assert set(before) == {"toy-learning.svg", "toy-success.svg", "toy-differences.svg"}
+    copied.results()
+    assert {path.name: path.read_bytes() for path in copied.out.glob("*.svg")} == before
+    for content in before.values():
+        text = content.decode()
+        assert ElementTree.fromstring(text).tag.endswith("svg")
+        assert "information" in text
+        assert "date" not in text
+        assert "#010101" not in text  # the report's stand-ins for its own colours
+
+
+def test_an_interval_that_does_not_exist_leaves_a_gap() -> None:
+    series = figures.Series("arm", figures.looks(["arm"])["arm"], [0, 1], [sure(0.5), dict.fromkeys(sure(0), None)])
+    svg = figures.render("gap", [[figures.Panel("title", "x", "y", [series])]])
+    assert "nan" not in svg.lower()

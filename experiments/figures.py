@@ -17,10 +17,8 @@ COLORS = {house.INK: "#1f2328", house.FAINT: "#d8dee4"}
 PANEL_INCHES = (3.9, 2.7)
 LEGEND_INCHES = 0.5
 DODGE = 0.11  # of the distance between two budgets: how far arms stand apart
-COST_LABELS = {
-    "rollout_tokens": "sampled tokens",
-    "compute_tokens": "forward passes of a token",
-}
+COST_LABELS = {"rollout_tokens": "sampled tokens", "compute_tokens": "compute, forward passes of a token"}
+COST_NAMES = {"rollout_tokens": "tokens", "compute_tokens": "compute"}
 
 
 class Series(NamedTuple):
@@ -59,7 +57,7 @@ def render(name: str, rows: Sequence[Sequence[Panel]]) -> str:
     style = {key: COLORS.get(value, value) if isinstance(value, str) else value for key, value in house.STYLE.items()}
     with rc_context({**style, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
-        grid = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+        grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharey="row")
         for drawn, panels in zip(grid, rows, strict=True):
             for axes, panel in zip(drawn, panels, strict=True):
                 _fill(axes, panel)
@@ -98,9 +96,9 @@ def _differences(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
     yield Panel(
         f"{_title(level)}: at the end", "thinking budget, tokens", y_label, *_by_budget(found, finals), zero=True
     )
-    for cost, label in COST_LABELS.items():
+    for cost, name in COST_NAMES.items():
         matched = {arm: pair["matched"][cost][level] for arm, pair in pairs.items()}
-        title = f"{_title(level)}: at equal {label}"
+        title = f"{_title(level)}: at equal {name}"
         yield Panel(title, "thinking budget, tokens", y_label, *_by_budget(found, matched), zero=True)
 
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from flows import rounds
+
 if TYPE_CHECKING:
     from flows.graph import Node
     from flows.run import Children
@@ -44,6 +46,7 @@ app = typer.Typer(
     help="Train policies that learn how to answer: the stages of dvc.yaml, planned and run.",
     epilog="Run from the repository's root. `dvc repro` runs the same stages without this command.",
 )
+app.add_typer(rounds.app, name="round")
 PLAN_EXAMPLES = """\b
 Examples:
   knowhow plan                all stages

@@ -145,9 +145,7 @@ def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
     assert "1 chain(s) missing: information-init1-seed5" in told
     assert "comparing 2 arms on 1 run(s) each" in told
     (copied.folder / "done/outcome-init2-seed5-evaluate").unlink()
-    with pytest.raises(
-        BadInput, match=r"under no seeds are all arms finished \(2 of 4 .* first information-init1-seed5"
-    ):
+    with pytest.raises(BadInput, match=r"under no seeds .* \(2 of 4 .* first information-init1-seed5"):
         copied.results()
 
 
@@ -156,7 +154,7 @@ def test_a_chain_that_ran_with_something_else_is_refused(copied: Run) -> None:
     raw = yaml.safe_load(path.read_text())
     raw["recipes"]["information"]["update"]["alpha"] = 0.25
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    with pytest.raises(BadInput, match="information-init2-seed5/params.yaml is not what"):
+    with pytest.raises(BadInput, match=r"information-init2-seed5/params\.yaml is not what"):
         copied.results()
 
 

@@ -1,0 +1,89 @@
+"""Chains get checkouts of one commit, what is done is not done again, and a failure names its log."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments import run
+from experiments.plan import Chain, Profile, chains
+from stages.contracts.errors import BadInput, MachineFailure
+from tests.conftest import succeed
+from tests.experiments.chains import PARAMS, PROFILE
+
+CHAINS = list(chains(Profile.model_validate(PROFILE), yaml.safe_load(PARAMS.read_text())))
+
+
+@pytest.fixture(scope="module")
+def repository(checkout: Callable[[str], Path]) -> Path:
+    return checkout("tiny")
+
+
+@pytest.fixture
+def here(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repository as the one the command runs in, with the environment's programs."""
+    monkeypatch.setattr(run, "ROOT", repository)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return repository
+
+
+def head(repository: Path) -> str:
+    return succeed(["git", "rev-parse", "HEAD"], repository).strip()
+
+
+def test_an_experiment_stays_with_the_commit_it_began_with(here: Path, tmp_path: Path) -> None:
+    began = run.pin_commit(tmp_path / "chains")
+    assert began == head(here)
+    (here / "new.txt").write_text("new")
+    assert run.pin_commit(tmp_path / "chains") == began
+    with pytest.raises(BadInput, match=r"1 file\(s\) differ from HEAD"):
+        run.pin_commit(tmp_path / "others")
+    (here / "new.txt").unlink()
+
+
+def test_a_chain_gets_the_commit_its_params_and_no_results(here: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "chains" / CHAINS[0].name
+    run.check_out(clone, head(here), CHAINS[0])
+    assert head(clone) == head(here)
+    assert yaml.safe_load((clone / "params.yaml").read_text()) == CHAINS[0].params
+    assert not (clone / "dvc.lock").exists()
+    cache = succeed(["dvc", "cache", "dir"], clone).strip()
+    assert Path(cache) == here / run.CACHE
+    (clone / "data/kept.txt").write_text("unfinished work")
+    run.check_out(clone, head(here), CHAINS[0])
+    assert (clone / "data/kept.txt").is_file()
+
+
+def test_a_failure_names_the_chain_and_its_log(here: Path, tmp_path: Path) -> None:
+    core = min(os.sched_getaffinity(0))
+    with pytest.raises(MachineFailure, match=rf"{CHAINS[0].name} ended with \d+; see .*\.log, then run again"):
+        run.run_chain(CHAINS[0], tmp_path, head(here), "no_such_stage", core)
+    assert "no_such_stage" in (tmp_path / f"{CHAINS[0].name}.log").read_text()
+    assert not (tmp_path / "done").exists()
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / f"{CHAINS[0].name}-evaluate").touch()
+    run.run_chain(CHAINS[0], tmp_path, "no commit", "evaluate", 0)
+    assert not (tmp_path / CHAINS[0].name).exists()
+
+
+def test_nothing_begins_after_a_failure_and_what_runs_is_waited_for() -> None:
+    ended: list[str] = []
+    has_failed = threading.Event()
+
+    def work(chain: Chain) -> None:
+        if chain is CHAINS[0]:
+            has_failed.set()
+            raise MachineFailure("first")
+        has_failed.wait()
+        ended.append(chain.name)
+
+    with pytest.raises(MachineFailure, match="first"):
+        run.run_all(CHAINS, work, "chains", num_jobs=1)
+    assert len(ended) <= 1  # one may begin between the failure and its being seen

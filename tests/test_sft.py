@@ -148,14 +148,14 @@ def test_a_policy_too_short_for_its_exam_is_refused(
 
 
 def test_the_longest_completion_is_that_of_exam_or_rounds() -> None:
-    """The default: 144 + 1 + 13 in the exam, 72 + 1 + 13 in a round."""
-    assert sft.longest_completion(EVERYTHING, "r0") == 158
+    """The default: 288 + 1 + 13 in the exam, 72 + 1 + 13 in a round."""
+    assert sft.longest_completion(EVERYTHING, "r0") == 302
     rollout = {
-        name: recipe.model_copy(update={"rollout": recipe.rollout.model_copy(update={"budget_tokens": 200})})
+        name: recipe.model_copy(update={"rollout": recipe.rollout.model_copy(update={"budget_tokens": 300})})
         for name, recipe in EVERYTHING.recipes.items()
     }
-    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0") == 214
-    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0") == 158
+    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0") == 314
+    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0") == 302
 
 
 def test_a_policy_without_a_limit_of_positions_is_taken() -> None:

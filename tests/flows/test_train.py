@@ -264,7 +264,7 @@ def test_nothing_survives_and_the_next_run_completes(server: Server, tmp_path: P
         if number != signal.SIGKILL:
             errors = project.joinpath("stderr.txt").read_text()
             assert errors.splitlines()[-1].startswith("error: stopped before the end; finished stages are kept")
-        # A guard that has lost its flow notices within a moment; a sleeper in a session of its own is no child of the tree.
+        # A guard that has lost its flow takes a moment to notice; a sleeper in a session of its own is not in the tree.
         gone_by = time.monotonic() + 10
         while sleepers := [p for p in psutil.process_iter(["cmdline"]) if "86398.125" in (p.info["cmdline"] or [])]:
             assert time.monotonic() < gone_by, sleepers

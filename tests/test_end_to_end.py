@@ -9,7 +9,8 @@ What holds, in the order of the tests:
  6. DVC's experiments, metrics, plots and graph serve
  7. a reasoning-gym family goes through the same contracts as text
  8. every way to cut, estimate, credit, judge and train goes through, and its rows are what it says
- 9. bad parameters stop a run before anything is written
+ 9. where verifying is recomputing, nothing is reported to be gained
+10. bad parameters stop a run before anything is written
 """
 
 import contextlib
@@ -214,6 +215,18 @@ def test_every_variant_goes_through(checkout: Callable[[str], Path]) -> None:
     trained = {name: (folder / f"data/policies/{name}/model.safetensors").read_bytes() for name in everything["rounds"]}
     assert len(set(trained.values())) == len(trained), "two objectives taught the same"
     assert 0 <= json.loads((folder / "data/metrics/judges/g1.json").read_text())["heldout"]["accuracy"] <= 1
+
+
+def test_the_negative_control_gains_nothing(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("modular")
+    succeed([*WARM, "dvc", "repro"], folder)
+    compared = json.loads((folder / "data/report/comparisons.json").read_text())["i1_minus_r0"]["all"]
+    differences = {name: value for name, value in compared.items() if name.startswith("budget_")}
+    assert len(differences) == 3
+    assert all(value["low"] <= 0 <= value["high"] for value in differences.values()), differences
+    exam = json.loads((folder / "data/metrics/exams/i1.json").read_text())["all"]
+    longest = exam["success"]["budget_12"]
+    assert longest["low"] <= 2 / 23, "a policy that cannot multiply has found a way"  # chance is 1 in 23
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,12 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tm
     seed = random.SystemRandom().randrange(2**32)
     print(f"moments drawn from seed {seed}")
     rng = random.Random(seed)
-    num_kept = []
-    for _ in range(3):
-        wait = rng.uniform(0, longest_wait) if len(num_kept) != 1 else None
-        num_kept.append(kill(address, folder, wait, rng.uniform(0, 8)))
+    # The first falls in mid-work for certain; on a fast machine what is left to do may be over before a drawn wait is.
+    waits = (0.0, None, rng.uniform(0, longest_wait))
+    num_kept = [kill(address, folder, wait, rng.uniform(0, 8)) for wait in waits]
     succeed(["dvc", "repro", "--single-item", "--force", "--no-run-cache", address], folder)
     assert (folder / out).read_bytes() == expected
-    assert any(num_kept), "no kill fell in mid-work"
+    assert num_kept[0], "no kill fell in mid-work"
     assert lock(folder) == lock(finished)
     assert not list(folder.rglob("*.tmp")), "something half-written was left"
 

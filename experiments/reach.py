@@ -74,13 +74,13 @@ def cost_to_reach(
 def reach(baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confidence: float, seed: int) -> Reach:
     """Cost at which the arm's mean curve first reaches the baseline's final success, per cost of the baseline.
 
-    Both levels are resampled: runs of each arm by themselves, and problems, once for all runs and exams, which all
-    asked the same ones. The baseline's final success, and the cost at which its own curve first reaches that, are taken
-    anew in every resample. NaN ratios, where the baseline takes no cost to end where it began, are counted and left
-    out.
+    Run i of the arm and run i of the baseline are a pair: the same init and seeds. Both levels are resampled: pairs of
+    runs, and problems, once for all runs and exams, which all asked the same ones. The baseline's final success, and
+    the cost at which its own curve first reaches that, are taken anew in every resample. NaN ratios, where the baseline
+    takes no cost to end where it began, are counted and left out.
     """
     num_runs, _, num_problems = baseline.success.shape
-    sizes = num_runs, len(arm.success), num_problems
+    sizes = num_runs, num_problems
     rngs = (np.random.default_rng([seed, place]) for place in range(len(sizes)))
     counts = [
         rng.multinomial(size, np.full(size, 1 / size), size=num_resamples).astype(float)
@@ -96,7 +96,7 @@ def reach(baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confi
 def _influences(
     baseline: LearningCurve, arm: LearningCurve, sizes: Sequence[int], place: int
 ) -> Float[np.ndarray, " row"]:
-    """What each run of an arm, or each problem, does to ln ratio, by leaving it out; 0 where no ratio is left."""
+    """What each pair of runs, or each problem, does to ln ratio, by leaving it out; 0 where no ratio is left."""
     size = sizes[place]
     if size < 2:
         return np.zeros(size)
@@ -112,15 +112,14 @@ def _influences(
 def _ratios(
     baseline: LearningCurve,
     arm: LearningCurve,
-    baseline_counts: Float[np.ndarray, "draw run"],
-    arm_counts: Float[np.ndarray, "draw another_run"],
+    run_counts: Float[np.ndarray, "draw run"],
     problem_counts: Float[np.ndarray, "draw problem"],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Level, cost ratio, and whether the arm never gets there, when each row counts so many times."""
     problems = problem_counts / problem_counts.sum(axis=1, keepdims=True)
+    runs = run_counts / run_counts.sum(axis=1, keepdims=True)
     curves = []
-    for curve, counts in ((baseline, baseline_counts), (arm, arm_counts)):
-        runs = counts / counts.sum(axis=1, keepdims=True)
+    for curve in (baseline, arm):
         by_exam = [((runs @ curve.success[:, place]) * problems).sum(axis=1) for place in range(curve.spent.shape[1])]
         curves.append((np.stack(by_exam, axis=1), runs @ curve.spent))
     level = curves[0][0][:, -1]

@@ -3,12 +3,13 @@
 Reads   every finished chain of `experiments.run`: grades and metrics of its exams, metrics and run facts of its rounds.
 Writes  one JSON object, and figures drawn from it. The profile's first arm is the baseline. Null is what does not
         exist: a level never reached, a share of nothing.
-Method  The difference of two arms is the mean over problems of their difference, with intervals over runs and problems
-        (`stages.pure.estimates.bootstrap_seeds`); an arm alone is compared with a policy that never succeeds. A run is
-        one chain. Chains that share an init count as independent runs, and arms are not paired by init. `matched`
-        compares arms at the largest cost that every run of both reached, between exams linearly. `reach` is the cost
-        at which an arm's mean learning curve first reaches the baseline's final success, as a ratio to what the
-        baseline took. Costs begin behind the init, which all arms share; see `experiments.gather` for what they count.
+Method  Run i of every arm has the same init and the same seeds, so arms are compared in pairs: the difference of two
+        arms is the mean over problems of their difference within a run, with intervals over runs and problems
+        (`stages.pure.estimates.bootstrap_seeds`). An arm alone is compared with a policy that never succeeds. Runs that
+        share an init count as independent. `matched` compares arms at the largest cost that every run of both reached,
+        between exams linearly. `reach` is the cost at which an arm's mean learning curve first reaches the baseline's
+        final success, as a ratio to what the baseline took. Costs begin behind the init, which all arms share; see
+        `experiments.gather` for what they count.
 
 Example: python -m experiments.results --profile experiments/objectives.yaml --folder data/experiments/objectives \
          --json docs/results/objectives.json --figures docs/results
@@ -160,13 +161,11 @@ def budget_index(settings: params.Params) -> int:
 def estimates(
     later: Quantities, mask: np.ndarray, settings: params.Evaluate, earlier: Quantities | None = None
 ) -> dict[str, dict[str, float | None]]:
-    """Mean of each quantity, minus that of `earlier` where given, with intervals over runs and problems."""
+    """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over runs and problems."""
     asked = settings.num_resamples, settings.confidence, settings.seed
     nothing = np.zeros((1, int(mask.sum())))
-    return {
-        name: bootstrap_seeds(nothing if earlier is None else earlier[name][:, mask], found[:, mask], *asked).rounded()
-        for name, found in later.items()
-    }
+    gained = later if earlier is None else {name: found - earlier[name] for name, found in later.items()}
+    return {name: bootstrap_seeds(nothing, found[:, mask], *asked).rounded() for name, found in gained.items()}
 
 
 def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:

@@ -133,3 +133,28 @@ def test_the_two_level_interval_holds_the_truth() -> None:
             held[name] += found.low <= 0.5 <= found.high
     assert held["both"] / trials >= 0.93
     assert held["problems"] / trials <= 0.85
+
+
+def paired(rng: np.random.Generator, num_runs: int) -> tuple[LearningCurve, LearningCurve]:
+    """As `simulated`, at paces that differ between pairs more than within one: what an init brings, both arms have."""
+    paces = 0.05 * np.exp(0.6 * rng.normal(size=(num_runs, 1, 1)))
+    chances = (np.clip(EASE + factor * paces * np.arange(5)[:, None], 0, 1) for factor in (1, 2))
+    spent = np.tile(1000.0 * np.arange(5), (num_runs, 1))
+    baseline, arm = (LearningCurve(rng.binomial(4, chance) / 4, spent) for chance in chances)
+    return baseline, arm
+
+
+def test_what_both_arms_of_a_pair_share_is_no_doubt() -> None:
+    """Shuffled, the same runs leave the ratio open; in pairs the interval holds the truth and excludes 1."""
+    held, excluded, excluded_shuffled, trials = 0, 0, 0, 60
+    for trial in range(trials):
+        rng = np.random.default_rng([4, trial])
+        baseline, arm = paired(rng, 6)
+        found = reach(baseline, arm, 200, 0.95, trial).ratio
+        shuffled = reach(baseline, LearningCurve(arm.success[::-1], arm.spent), 200, 0.95, trial).ratio
+        held += found.low <= 0.5 <= found.high
+        excluded += found.high < 1
+        excluded_shuffled += shuffled.high < 1
+    assert held / trials >= 0.93
+    assert excluded / trials >= 0.9
+    assert excluded_shuffled < 0.75 * excluded

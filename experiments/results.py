@@ -104,6 +104,7 @@ def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) 
             for name, found in arm.costs.items()
         },
         "final": {level: estimates(final, mask, settings.evaluate) for level, mask in masks.items()},
+        "final_by_run": {level: final_by_run(arm, settings, mask) for level, mask in masks.items()},
         "learning": {level: learning(arm, experiment, mask) for level, mask in masks.items()},
         "rounds": {name: means(found) for name, found in arm.rounds.items()},
         "exams": {name: means(found) for name, found in arm.exams.items()},
@@ -166,6 +167,11 @@ def estimates(
     nothing = np.zeros((1, int(mask.sum())))
     gained = later if earlier is None else {name: found - earlier[name] for name, found in later.items()}
     return {name: bootstrap_seeds(nothing, found[:, mask], *asked).rounded() for name, found in gained.items()}
+
+
+def final_by_run(arm: Arm, settings: params.Params, mask: np.ndarray) -> list[float]:
+    """Success at the training budget in the end, of each run."""
+    return [round(float(run), 4) for run in arm.success[:, -1, mask, budget_index(settings)].mean(axis=1)]
 
 
 def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:

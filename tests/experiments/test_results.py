@@ -90,6 +90,8 @@ def test_the_end_by_hand(found: Mapping[str, Any]) -> None:
             "gain_at_16": sure(0.5),
         }
         assert end["information"]["normalized_regret"] == sure(0.25)
+        by_run = {arm: own["final_by_run"][level] for arm, own in found["arms"].items()}
+        assert by_run == {"outcome": [0.5, 0.5], "information": [1.0, 1.0]}
         less = found["differences"][PAIR]["final"][level]
         assert (less["budget_8"], less["normalized_regret"]) == (sure(0.5), sure(-0.25))
 

@@ -23,14 +23,14 @@ help: ## List the targets
 
 environment: $(INSTALLED) ## Make .venv and install the pinned packages; a re-run installs nothing
 
-$(INSTALLED): requirements/cpu.txt requirements/gpu.txt requirements/dev.txt pyproject.toml
+$(INSTALLED): requirements/cpu.txt requirements/gpu.txt requirements/lineage.txt requirements/dev.txt pyproject.toml
 	@test "$(KNOWHOW_DEVICE)" = cpu -o "$(KNOWHOW_DEVICE)" = cuda || { echo "KNOWHOW_DEVICE=$(KNOWHOW_DEVICE): choose from cpu, cuda" >&2; exit 2; }
 	@echo "Installing $(REQUIREMENTS) into .venv (once, some minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 ifeq ($(KNOWHOW_DEVICE),cpu)
 	@torch=$$(grep '^torch==' requirements/cpu.txt); $(PIP) "$$torch" 2>/dev/null || $(PIP) --index-url $(PYTORCH_CPU_INDEX) "$$torch"
 endif
-	@$(PIP) -r $(REQUIREMENTS) -r requirements/dev.txt
+	@$(PIP) -r $(REQUIREMENTS) -r requirements/lineage.txt -r requirements/dev.txt
 	@$(PIP) --no-build-isolation --editable .
 	@$(BIN)/python -m flows.plots_page .dvc/plots.html
 	@rm -f .venv/.installed-* && touch $@

@@ -19,7 +19,7 @@ def pinned(name: str) -> set[str]:
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.9", "3.12.0", "3.13.0"])
 def test_every_requirement_of_an_installed_package_is_pinned(python: str) -> None:
-    sets = pinned("cpu.txt") | pinned("dev.txt") | {"knowhow"}
+    sets = pinned("cpu.txt") | pinned("lineage.txt") | pinned("dev.txt") | {"knowhow"}
     environment = {"python_version": python.rpartition(".")[0], "python_full_version": python, "extra": ""}
     missing = {
         f"{need.name} (for {owner.name})"

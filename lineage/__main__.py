@@ -1,0 +1,5 @@
+"""`python -m lineage`: the audit without the `knowhow` command."""
+
+from lineage.cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""How a policy came to be: each policy before it, with the recipe, seeds, code, data and cost of the step between.
+
+What stands in git is known of every commit. Seconds stand in run facts beside the outputs, which git and DVC leave out:
+they are known on the machine that ran the step, and missing elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from lineage.errors import AuditError
+from lineage.graph import Graph, policy_file
+from lineage.lock import LOCK, Step, read_lock
+from lineage.tree import Objects, Tree, git
+
+ENVIRONMENT = "requirements/"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One policy, and what made it of the one before."""
+
+    policy: str
+    parent: str | None
+    """The policy it was trained from; None for an init."""
+    steps: Mapping[str, Step]
+    """The steps of its round, or of its init, by what they do."""
+    md5: str
+    """What dvc.lock names the policy by."""
+    commit: str | None
+    """The first commit whose dvc.lock has it; None where none has."""
+    recipe: Mapping[str, Any]
+    """The params its steps ran with, by dotted key."""
+    code: str
+    """Digest of the code its steps ran."""
+    environment: str
+    """Digest of the pinned packages."""
+    tokens: Mapping[str, int]
+    """Tokens of its update, by what became of them."""
+    seconds: Mapping[str, float]
+    """Seconds of each step, where they are known."""
+    exam: Mapping[str, Any] | None
+    """Metrics of its exam, by level; None where it sat none."""
+
+
+def ancestry(tree: Tree, policy: str, graph: Graph | None = None) -> list[Generation]:
+    """The policy and all before it, oldest first.
+
+    Raises:
+        AuditError: there is no such policy.
+    """
+    graph = graph or Graph.of(read_lock(tree))
+    makers = [step for step in graph.ancestors(graph.policy(policy)) if graph.policies.get(step.key) is step]
+    commits = first_commits(tree, [policy_file(step).md5 for step in makers])
+    environment = digest(tree.read(path) for path in tree.paths(ENVIRONMENT))
+    return [_generation(tree, graph, maker, commits, environment) for maker in makers]
+
+
+def first_commits(tree: Tree, md5s: Sequence[str]) -> dict[str, str]:
+    """The first commit whose dvc.lock has each digest, by digest."""
+    listed = git(tree.repository, "log", "--reverse", "--format=%H", tree.commit, "--", LOCK).split()
+    wanted, found = {md5: f"md5: {md5}\n".encode() for md5 in md5s}, {}
+    objects = Objects(tree.repository)
+    for commit in listed:
+        if not wanted:
+            break
+        try:
+            content = objects.read(commit, LOCK)
+        except FileNotFoundError:
+            continue
+        here = [md5 for md5, text in wanted.items() if text in content]
+        for md5 in here:
+            found[md5] = commit
+            del wanted[md5]
+    return found
+
+
+def parent_of(graph: Graph, maker: Step) -> str | None:
+    """The policy an update began from."""
+    given = maker.flags.get("policy") if maker.group == "update" else None
+    above = graph.maker(given) if given else None
+    return above.key if above else None
+
+
+def digest(parts: Any) -> str:
+    """sha256 of some bytes, one after the other."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
+
+
+def _generation(tree: Tree, graph: Graph, maker: Step, commits: Mapping[str, str], environment: str) -> Generation:
+    steps, file = graph.of_key(maker.key), policy_file(maker)
+    own = {name: step for name, step in steps.items() if name not in ("examine", "evaluate")}
+    code = {(dep.path, dep.md5) for step in own.values() for dep in step.code}
+    return Generation(
+        policy=maker.key,
+        parent=parent_of(graph, maker),
+        steps=steps,
+        md5=file.md5,
+        commit=commits.get(file.md5),
+        recipe={key: value for step in own.values() for key, value in step.params.items()},
+        code=digest(f"{path} {md5}\n".encode() for path, md5 in sorted(code)),
+        environment=environment,
+        tokens=_metrics(tree, maker, "metrics").get("tokens", {}),
+        seconds={name: seconds for name, step in steps.items() if (seconds := _seconds(tree, step)) is not None},
+        exam=_metrics(tree, steps["evaluate"], "metrics") if "evaluate" in steps else None,
+    )
+
+
+def _metrics(tree: Tree, step: Step, flag: str) -> Mapping[str, Any]:
+    file = step.written(flag)
+    try:
+        return json.loads(tree.read(file.path)) if file else {}
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise AuditError(f"{file.path if file else flag} is not JSON ({error}); `dvc repro` makes it anew") from None
+
+
+def _seconds(tree: Tree, step: Step) -> float | None:
+    """By the run facts beside the step's first output that has some."""
+    for out in step.outs if tree.root else ():
+        facts = PurePosixPath(out.path).with_suffix("").as_posix() + ".run.json"
+        try:
+            return round(float(json.loads(tree.read(facts))["seconds"]["total"]), 1)
+        except FileNotFoundError:
+            continue
+    return None

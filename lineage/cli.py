@@ -1,0 +1,223 @@
+"""`knowhow audit`: where a policy and its data came from.
+
+What a command needs is imported when it runs: an audit answers in seconds, and needs neither DVC nor torch.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lineage.audit import Audit, open_audit, split, split_remotes
+from lineage.errors import AuditError
+
+EXIT_FINDING = 1
+EXIT_BAD_INPUT = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help="Where a policy and its data came from: read from git, dvc.lock and the tables.",
+    epilog="Ends with 0 when all is well, 1 on a finding, 2 when the question cannot be answered.",
+)
+Policy = Annotated[str, typer.Argument(metavar="POLICY[@REVISION]", help="A policy, of the working tree or a commit.")]
+Repository = Annotated[Path, typer.Option("--repo", help="Checkout or bare clone to read.")]
+Cache = Annotated[str | None, typer.Option(help="DVC cache to read, where the configuration does not say.")]
+Remotes = Annotated[
+    list[str] | None, typer.Option("--remote", metavar="[NAME=]URL", help="DVC remote besides those configured.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page, too.")]
+HERE = Path(".")
+
+
+def main() -> None:
+    """Entry point of `python -m lineage`."""
+    app(prog_name="knowhow audit")
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit show i3\n  knowhow audit show i3@v1.0 --html i3.html")
+def show(
+    policy: Policy,
+    repository: Repository = HERE,
+    as_json: AsJson = False,
+    page: Page = None,
+) -> None:
+    """Every ancestor up to problems and base model, and what each step between took and gave."""
+    from lineage import show
+
+    with answering(policy, repository) as (audit, name):
+        found = show.show(audit, name)
+        if page:
+            page.write_text(show.page(found), encoding="utf-8")
+        told(found, as_json, show.text)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit rows i3\n  knowhow audit rows i3 --out rows.parquet")
+def rows(
+    policy: Policy,
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every row: .parquet, .csv or .jsonl by its ending.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Which problems, demonstrations and rollouts trained it, with what weight, and what was left out and why."""
+    from lineage import rows
+
+    with answering(policy, repository, cache, remotes) as (audit, name):
+        told(rows.rows(audit, name, out), as_json, rows.text)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit leaks i3\n  knowhow audit leaks i3 --json")
+def leaks(
+    policy: Policy,
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether any exam problem is in the training data of the policy or of an ancestor."""
+    from lineage import leaks
+
+    with answering(policy, repository, cache, remotes) as (audit, name):
+        told(leaks.leaks(audit, name), as_json, leaks.text)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit diff o3 i3\n  knowhow audit diff i3@v1.0 i3 --html changed.html")
+def diff(
+    before: Policy,
+    after: Policy,
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+    as_json: AsJson = False,
+    page: Page = None,
+) -> None:
+    """What two policies differ by: params, code, environment, data, rewards, exam."""
+    from lineage import diff
+
+    with (
+        answering(before, repository, cache, remotes) as (first, earlier),
+        answering(after, repository, cache, remotes) as (second, later),
+    ):
+        found = diff.diff(first, earlier, second, later)
+        if page:
+            page.write_text(diff.page(found), encoding="utf-8")
+        told(found, as_json, diff.text)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit verify i3\n  knowhow audit verify i3 --public-key release.pub")
+def verify(
+    policy: Policy,
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Whose signature its statement must bear; else none is asked.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every byte the policy came from anew, in git, working tree, cache and remotes; check its signature."""
+    from lineage import verify
+
+    with answering(policy, repository, cache, remotes) as (audit, name):
+        told(verify.verify(audit, name, public_key), as_json, verify.text)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit key release.key release.pub")
+def key(private_key: Path, public_key: Path) -> None:
+    """Make a pair of keys to sign with. The private one stays out of git."""
+    from lineage import signing
+
+    with answered():
+        signing.make_keys(private_key, public_key)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit sign i3 --key release.key")
+def sign(
+    policy: Policy,
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key; `knowhow audit key` makes one.")],
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+) -> None:
+    """Sign what the policy is and what it was made of, for `verify` to hold it to."""
+    from lineage import signing
+
+    with answering(policy, repository, cache, remotes) as (audit, name):
+        for path in signing.sign(audit, name, key):
+            print(path)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit rebuild i3\n  knowhow audit rebuild i3@v1.0 --folder rebuilt")
+def rebuild(
+    policy: Policy,
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+    folder: Annotated[Path | None, typer.Option(help="Where to build, kept; else a folder that goes.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the policy anew in a clean clone, and say how close it came and where it first differs."""
+    from lineage import rebuild
+
+    with answering(policy, repository, cache, remotes) as (audit, name):
+        told(rebuild.rebuild(audit, name, folder), as_json, rebuild.text)
+
+
+@app.command(epilog="\b\nExamples:\n  knowhow audit export i3 --folder exports")
+def export(
+    policy: Policy,
+    folder: Annotated[Path, typer.Option(help="Where to write them.")],
+    repository: Repository = HERE,
+    cache: Cache = None,
+    remotes: Remotes = None,
+) -> None:
+    """Write its lineage for other tools: OpenLineage, CycloneDX ML-BOM, Croissant, Hugging Face model card."""
+    from lineage import export
+
+    with answering(policy, repository, cache, remotes) as (audit, name):
+        for path in export.export(audit, name, folder):
+            print(path)
+
+
+@contextmanager
+def answering(
+    spec: str, repository: Path, cache: str | None = None, remotes: list[str] | None = None
+) -> Iterator[tuple[Audit, str]]:
+    """Open what a policy is asked of; a question that cannot be answered ends the program with 2."""
+    policy, revision = split(spec)
+    with answered():
+        audit = open_audit(repository, revision, cache, split_remotes(remotes or ()))
+        audit.graph.policy(policy)
+        yield audit, policy
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """End the program with 2 and one line where a question cannot be answered."""
+    try:
+        yield
+    except AuditError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_BAD_INPUT) from None
+
+
+def told(found: Mapping[str, Any], as_json: bool, text: Any) -> None:
+    """Print an answer, and end with 1 where it holds findings."""
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        Console(highlight=False, soft_wrap=True).print(text(found))
+    if found.get("findings"):
+        raise SystemExit(EXIT_FINDING)

@@ -1,52 +1,78 @@
-"""The `knowhow` command: look at the plan, run it.
+"""The `knowhow` command: plan, train, rounds, nights, audit, report, tables.
 
-What a command needs is imported when it runs, so that `--help` and `plan` never wait for Prefect.
+What a command needs is imported when it runs, so that `--help` and `plan` never wait for Prefect, and `audit` for
+neither Prefect nor DVC.
 """
 
 import json
 import os
-import signal
-import socket
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import webbrowser
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows import rounds
+from flows import console, rounds
+from flows.deferred import Deferred
 
 if TYPE_CHECKING:
     from flows.graph import Node
-    from flows.run import Children
 
-EXIT_STAGE_FAILED = 1
-EXIT_BAD_INPUT = 2
-EXIT_MACHINE = 75
-SERVER_START_SECONDS = 180.0
-POLL_SECONDS = 0.2
 NUM_REASONS_SHOWN = 3
-STOPPED = "stopped before the end; finished stages are kept: run the same command to go on"
 
 
-class Terminated(KeyboardInterrupt):
-    """Signal TERM, which ends a run as ctrl-C does."""
+def _serving() -> typer.Typer:
+    from flows import serve
+
+    return serve.app
 
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    help="Train policies that learn how to answer: the stages of dvc.yaml, planned and run.",
-    epilog="Run from the repository's root. `dvc repro` runs the same stages without this command.",
-)
-app.add_typer(rounds.app, name="round")
+def _nights() -> typer.Typer:
+    from flows import nightly
+
+    return nightly.app
+
+
+def _lineage() -> typer.Typer:
+    from lineage import cli
+
+    return cli.app
+
+
+class _Nightly(Deferred):
+    apps = (_serving, _nights)
+
+
+class _Audit(Deferred):
+    apps = (_lineage,)
+
+
+APP_EXAMPLES = """\b
+Examples:
+  knowhow plan                         what will run, and why
+  knowhow train                        run it, with a page to watch
+  knowhow nightly serve                train every night, and keep what got better
+  knowhow audit leaks i3               prove that no exam problem was trained on
+  knowhow tables                       the tables there are
+  knowhow --install-completion         completion by the tab key
+
+Run from the repository's root. `dvc repro` runs the same stages without this command."""
+NIGHTLY_EXAMPLES = """\b
+Examples:
+  knowhow nightly preflight            what stands in the way of a night
+  knowhow nightly run                  tonight's night, now
+  knowhow nightly serve                every night, by the schedule of nightly.yaml
+  knowhow nightly alert https://hooks.example.org/knowhow"""
+AUDIT_EXAMPLES = """\b
+Examples:
+  knowhow audit show i3                where a policy came from
+  knowhow audit rows i3 --json         what trained it, row by row
+  knowhow audit leaks i3               proof that no exam problem did
+  knowhow audit verify i3              every byte hashed anew"""
 PLAN_EXAMPLES = """\b
 Examples:
   knowhow plan                all stages
@@ -58,6 +84,39 @@ Examples:
   knowhow train evaluate@i1          what this one stage needs, and no more
   knowhow train --keep-server        look at the page afterwards, too
   knowhow train --server-url http://127.0.0.1:4200"""
+REPORT_EXAMPLES = """\b
+Examples:
+  knowhow report              where the page is
+  knowhow report --open       in the browser
+  knowhow report --serve      report and Data Docs over http on this machine, until ctrl-C"""
+TABLES_EXAMPLES = """\b
+Examples:
+  knowhow tables                                            the tables there are
+  knowhow tables data/rounds/i1/scores.parquet              columns, what they mean, first rows
+  knowhow tables data/rounds/i1/gains.parquet --columns rollout_id,progress --limit 20
+  knowhow tables data/rounds/i1/scores.parquet --where verdict=correct --where reward=1 --json"""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help="Train policies that learn how to answer: the stages of dvc.yaml planned, run, repeated nightly and audited.",
+    epilog=APP_EXAMPLES,
+)
+app.add_typer(rounds.app, name="round")
+app.add_typer(
+    typer.Typer(cls=_Nightly, no_args_is_help=True, rich_markup_mode=None),
+    name="nightly",
+    help="A round every night: trained, examined, and promoted where it is better.",
+    epilog=NIGHTLY_EXAMPLES,
+)
+app.add_typer(
+    typer.Typer(cls=_Audit, no_args_is_help=True, rich_markup_mode=None),
+    name="audit",
+    help="Where a policy came from, row by row and byte by byte; needs neither DVC nor Prefect.",
+    epilog=AUDIT_EXAMPLES,
+)
 Stages = Annotated[
     list[str] | None,
     typer.Argument(metavar="STAGE", help="Stages (update@i1) or groups (update), with their ancestors; else all."),
@@ -100,7 +159,7 @@ def train(
     command goes on from there. Ends with 0 when all is up to date, 1 when a stage failed, 2 when the project or the
     command is wrong, and 75 when no server could be started.
     """
-    from flows import run
+    from flows import pages, run, server
 
     if keep_server and server_url:
         raise typer.BadParameter("a server given by --server-url stays up anyway", param_hint="--keep-server")
@@ -109,18 +168,64 @@ def train(
     if not num_stale and not keep_server:
         print(f"all {len(nodes)} stages are up to date")
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    with (
+        console.ending_in_order(),
+        run.exclusive(),
+        run.Children() as children,
+        server.running(children, server_url) as page,
+        nullcontext() if server_url else pages.serving(),  # with a server that outlives the run, links would go dead
+    ):
+        print(f"{num_stale} of {len(nodes)} stages to run; watch them on {page}", flush=True)
+        is_done = _run_flow(stages, retries, retry_delay_seconds, deadline_seconds)
+        if keep_server:
+            _wait_for_interrupt(f"the server stays up at {page}")
+    raise SystemExit(0 if is_done else console.EXIT_STAGE_FAILED)
+
+
+@app.command(epilog=REPORT_EXAMPLES)
+def report(
+    is_opened: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    is_served: Annotated[bool, typer.Option("--serve", help="Serve it and the Data Docs, until ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of --serve.")] = 4280,
+) -> None:
+    """Print where the report is, open it, or serve it on this machine's loopback address."""
+    from flows import pages
+
+    if not pages.REPORT.is_file():
+        console.stop(f"{pages.REPORT} is missing; `knowhow train` makes it")
+    if not is_served:
+        print(pages.REPORT)
+    if is_opened and not webbrowser.open(pages.REPORT.absolute().as_uri()):
+        console.stop(f"no browser is found to open {pages.REPORT} in; set BROWSER, or open it yourself")
+    if is_served:
+        with console.ending_in_order(), pages.serving(port) as url:
+            _wait_for_interrupt(f"report and Data Docs are at {url}")
+
+
+@app.command(epilog=TABLES_EXAMPLES)
+def tables(
+    table: Annotated[Path | None, typer.Argument(metavar="FILE", help="A Parquet file; else the list of all.")] = None,
+    columns: Annotated[list[str] | None, typer.Option(help="Columns shown, by comma; else all.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Rows shown; all of several must hold; null too.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows shown.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, lists whole.")] = False,
+) -> None:
+    """Look at a table: its columns and what they mean, its first rows, or those with a value."""
+    from flows import tables as look
+
     try:
-        with run.exclusive(), run.Children() as children, _server(children, server_url) as page:
-            print(f"{num_stale} of {len(nodes)} stages to run; watch them on {page}", flush=True)
-            is_done = _run_flow(stages, retries, retry_delay_seconds, deadline_seconds)
-            if keep_server:
-                _wait_for_interrupt(page)
-    except run.Busy as error:
-        _stop(str(error), EXIT_BAD_INPUT)
-    except KeyboardInterrupt as stopped:
-        _stop(STOPPED, 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT))
-    raise SystemExit(0 if is_done else EXIT_STAGE_FAILED)
+        if table is None:
+            found = look.listed()
+            rows = [("TABLE", "ROWS", "COLUMNS"), *found]
+            print(json.dumps([row[0] for row in found], indent=2) if as_json else "\n".join(look.aligned(rows)))
+            return
+        wanted = [name for names in columns or [] for name in names.split(",")]
+        view = look.View(table, wanted, where or [], limit)
+    except look.Refused as error:
+        console.stop(error)
+    print(view.as_json() if as_json else view.as_text())
 
 
 def _plan(stages: Sequence[str] | None) -> "list[Node]":
@@ -129,19 +234,25 @@ def _plan(stages: Sequence[str] | None) -> "list[Node]":
     try:
         return graph.plan(stages or ())
     except graph.GraphError as error:
-        _stop(str(error), EXIT_BAD_INPUT)
+        console.stop(error)
 
 
 def _table(nodes: "Sequence[Node]") -> str:
     width = max(len(name) for name in ["STAGE", *(node.name for node in nodes)])
     rows = [("STAGE", "STATE", "WHY"), *((node.name, _state(node), _why(node)) for node in nodes)]
-    lines = [f"{name:{width}}  {state:10}  {why}".rstrip() for name, state, why in rows]
+    lines = [f"{name:{width}}  {_coloured(f'{state:10}')}  {why}".rstrip() for name, state, why in rows]
     num_stale = sum(node.is_stale for node in nodes)
     return "\n".join([*lines, "", f"{num_stale} of {len(nodes)} stages will run."])
 
 
 def _state(node: "Node") -> str:
     return "will run" if node.is_stale else "up to date"
+
+
+def _coloured(state: str) -> str:
+    colours = {"will run": typer.colors.YELLOW, "up to date": typer.colors.GREEN}
+    colour = colours.get(state.rstrip())
+    return console.styled(state, colour) if colour else state
 
 
 def _why(node: "Node") -> str:
@@ -160,89 +271,19 @@ def _run_flow(
     finally:
         flow.deliver()
     if not state.is_completed():
-        print(f"error: {state.message}", file=sys.stderr, flush=True)
+        console.tell_error(state.message)
         return False
     print(state.message, flush=True)
     return True
 
 
-@contextmanager
-def _server(children: "Children", server_url: str | None) -> Iterator[str]:
-    """Point Prefect to a server while the block runs: the one given, or one of our own on this machine only."""
-    from flows.run import SCRATCH
-
-    home = (SCRATCH / "prefect").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    if server_url:
-        page = server_url.rstrip("/").removesuffix("/api")
-        os.environ.update(_prefect_settings(home, page))
-        if not _answers(page):
-            _stop(f"no Prefect server answers at {page}; check --server-url, or leave it out", EXIT_BAD_INPUT)
-        yield page
-        return
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    page = f"http://127.0.0.1:{port}"
-    os.environ.update(_prefect_settings(home, page))
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    log = home / "server.log"
-    print("starting the Prefect server", flush=True)
-    with log.open("wb") as output, children.running(command, os.environ, output) as server:
-        end = time.monotonic() + SERVER_START_SECONDS
-        while not _answers(page):
-            if server.poll() is not None:
-                _stop(f"the Prefect server ended while it started; see {log}, then run again", EXIT_MACHINE)
-            if time.monotonic() > end:
-                _stop(f"no Prefect server after {SERVER_START_SECONDS:g} s; see {log}, then run again", EXIT_MACHINE)
-            time.sleep(POLL_SECONDS)
-        yield page
-
-
-def _prefect_settings(home: Path, page: str) -> dict[str, str]:
-    """Environment in which Prefect stays inside `home` and calls nobody but the server behind `page`."""
-    past_proxies = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1,localhost"]))
-    return {
-        "PREFECT_HOME": str(home),
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "storage"),
-        "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home}/prefect.db",
-        "PREFECT_API_URL": f"{page}/api",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "DO_NOT_TRACK": "1",
-        "no_proxy": past_proxies,
-        "NO_PROXY": past_proxies,
-    }
-
-
-def _answers(page: str) -> bool:
-    import httpx
-
-    try:
-        httpx.get(f"{page}/api/health", timeout=5)
-    except (httpx.TransportError, httpx.InvalidURL):
-        return False
-    return True
-
-
-def _wait_for_interrupt(page: str) -> None:
-    print(f"the server stays up at {page} until ctrl-C", flush=True)
+def _wait_for_interrupt(what: str) -> None:
+    print(f"{what} until ctrl-C", flush=True)
     try:
         while True:
             time.sleep(60)
     except KeyboardInterrupt:
         print("stopping the server", flush=True)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.logging.handlers import APILogWorker
 from prefect.states import Completed, Failed
 
-from flows import graph, run
+from flows import graph, pages, run
 
 PARALLEL_STAGES = 2
 PROGRESS_PERIOD_SECONDS = 10.0
@@ -143,7 +143,7 @@ def _publish() -> None:
         create_table_artifact(seconds, key="stage-seconds", description="Seconds of each stage's last run")
     if metrics := list(_exam_metrics()):
         create_table_artifact(metrics, key="exam-metrics", description="Exam metrics, one column an examined policy")
-    create_markdown_artifact(_pages(), key="pages", description="Pages to read")
+    create_markdown_artifact(pages.links(), key="pages", description="Pages to read")
 
 
 def _stage_seconds() -> Iterator[dict[str, Any]]:
@@ -168,11 +168,6 @@ def _exam_metrics() -> Iterator[dict[str, Any]]:
     }
     for metric in dict.fromkeys(metric for leaves in exams.values() for metric in leaves):
         yield {"metric": metric, **{policy: leaves.get(metric) for policy, leaves in exams.items()}}
-
-
-def _pages() -> str:
-    pages = [DATA / "report" / "report.html", *sorted(DATA.glob("**/index.html"))]
-    return "\n".join(f"- [{page}]({page.absolute().as_uri()})" for page in pages if page.exists()) or "none yet"
 
 
 def _artifact_key(text: str) -> str:

@@ -212,8 +212,10 @@ def test_artifacts_show_progress_seconds_metrics_and_pages(chain: Path, server: 
         {"metric": "success.tier_4", "r0": 0.25},
         {"metric": "num_answers", "r0": 8},
     ]
-    assert artifacts["pages"]["data"].splitlines() == [
-        f"- [{page}]({(chain / page).as_uri()})" for page in ("data/report/report.html", "data/docs/i1/index.html")
+    links = artifacts["pages"]["data"].splitlines()
+    assert [link.split("](")[0] for link in links] == [
+        "- [data/report/report.html",
+        "- [data/docs/i1/index.html",
     ]
 
 

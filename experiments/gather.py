@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 from jaxtyping import Float, Int
 
+from experiments.drift import Counts, read_counts
 from experiments.plan import Chain, chains, load_profile
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput
@@ -34,6 +35,8 @@ class Arm(NamedTuple):
     """What is watched of each round; NaN where there was nothing to measure."""
     exams: Mapping[str, Float[np.ndarray, "run exam"]]
     """What is watched of each exam, at its longest budget; NaN likewise."""
+    counts: Counts
+    """What each problem of the last exam adds to the rates of drift."""
 
     def spent(self, cost: str, exam_rounds: Int[np.ndarray, " exam"]) -> Float[np.ndarray, "run exam"]:
         """Cost from the init on to each exam."""
@@ -78,7 +81,7 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     settings = {chain.name: read_settings(chain, folder, profile, params_file) for chain in finished}
     curves = {chain.name: read_success(folder / chain.name, settings[chain.name]) for chain in finished}
     first = settings[finished[0].name]
-    success, difficulty, num_unverified = align(curves)
+    success, problems, num_unverified = align(curves)
     members = {arm: [chain.name for chain in finished if chain.arm == arm] for arm in {c.arm: None for c in finished}}
     recipes = [recipe for own in settings.values() for recipe in own.recipes.values()]
     return Experiment(
@@ -88,7 +91,7 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
         chain_names=members,
         missing=[chain.name for chain in missing],
         exam_rounds=np.array([[*first.inits, *first.rounds].index(policy) for policy in first.exams]),
-        difficulty=difficulty,
+        difficulty=problems.get_level_values("difficulty").to_numpy(),
         num_unverified=num_unverified,
         arms={
             arm: Arm(
@@ -96,6 +99,7 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
                 stacked([read_costs(folder / name / "data", settings[name]) for name in names]),
                 stacked([read_rounds(folder / name / "data", settings[name]) for name in names]),
                 stacked([read_exams(folder / name / "data", settings[name]) for name in names]),
+                read_counts([folder / name for name in names], first, problems),
             )
             for arm, names in members.items()
         },
@@ -132,8 +136,8 @@ def read_success(clone: Path, settings: params.Params) -> list[pd.DataFrame]:
 
 def align(
     curves: Mapping[str, Sequence[pd.DataFrame]],
-) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], Int[np.ndarray, " problem"], int]:
-    """Each chain's exams as one array, all on the same problems; their difficulties; how many problems are left out.
+) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], pd.Index, int]:
+    """Each chain's exams as one array, all on the same problems; which these are; how many problems are left out.
 
     Raises:
         BadInput: two exams asked different problems or budgets, or no problem was verified in all of them.
@@ -146,8 +150,8 @@ def align(
     is_known = ~np.any([np.isnan(array).any(axis=(0, 2)) for array in arrays.values()], axis=0)
     if not is_known.any():
         raise BadInput(f"{len(first)} problems: none was verified in every exam; see column verdict of grades")
-    difficulty = first.index.get_level_values("difficulty").to_numpy()
-    return {name: array[:, is_known] for name, array in arrays.items()}, difficulty[is_known], int((~is_known).sum())
+    known = {name: array[:, is_known] for name, array in arrays.items()}
+    return known, first.index[is_known], int((~is_known).sum())
 
 
 def read_costs(data: Path, settings: params.Params) -> dict[str, list[float]]:

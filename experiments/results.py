@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from experiments import figures as drawing
+from experiments.drift import rates
 from experiments.gather import Arm, Experiment, gather
 from experiments.reach import LearningCurve, Reach, at_cost, reach
 from stages.contracts import params
@@ -108,6 +109,7 @@ def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) 
         "learning": {level: learning(arm, experiment, mask) for level, mask in masks.items()},
         "rounds": {name: means(found) for name, found in arm.rounds.items()},
         "exams": {name: means(found) for name, found in arm.exams.items()},
+        "drift": {level: estimates(drifted(arm, mask), None, settings.evaluate) for level, mask in masks.items()},
     }
 
 
@@ -118,6 +120,10 @@ def contrast(baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str
     before, after = (quantities(part.success[:, -1], settings) for part in (baseline, arm))
     found: Json = {
         "final": {level: estimates(after, mask, settings.evaluate, before) for level, mask in masks.items()},
+        "drift": {
+            level: estimates(drifted(arm, mask), None, settings.evaluate, drifted(baseline, mask))
+            for level, mask in masks.items()
+        },
         "matched": {},
         "reach": {},
     }
@@ -159,14 +165,19 @@ def budget_index(settings: params.Params) -> int:
     return settings.exam.budgets_tokens.index(settings.report.training_budget_tokens)
 
 
+def drifted(arm: Arm, mask: np.ndarray) -> Quantities:
+    """Rates of the last exam, and the entropy behind the last round, which is a number of a run and of no problem."""
+    return {**rates(arm.counts, mask), "last_entropy_nats": arm.rounds["last_entropy_nats"][:, -1:]}
+
+
 def estimates(
-    later: Quantities, mask: np.ndarray, settings: params.Evaluate, earlier: Quantities | None = None
+    later: Quantities, mask: np.ndarray | None, settings: params.Evaluate, earlier: Quantities | None = None
 ) -> dict[str, dict[str, float | None]]:
     """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over runs and problems."""
     asked = settings.num_resamples, settings.confidence, settings.seed
-    nothing = np.zeros((1, int(mask.sum())))
-    gained = later if earlier is None else {name: found - earlier[name] for name, found in later.items()}
-    return {name: bootstrap_seeds(nothing, found[:, mask], *asked).rounded() for name, found in gained.items()}
+    gained = {name: found - (earlier[name] if earlier else 0) for name, found in later.items()}
+    told = {name: found if mask is None else found[:, mask] for name, found in gained.items()}
+    return {name: bootstrap_seeds(np.zeros((1, of.shape[1])), of, *asked).rounded() for name, of in told.items()}
 
 
 def final_by_run(arm: Arm, settings: params.Params, mask: np.ndarray) -> list[float]:

@@ -130,9 +130,23 @@ def test_learning_and_drift(found: Mapping[str, Any]) -> None:
     assert exams["false_positive_frac"] == [0.5] * 3
 
 
+def test_drift_by_hand(found: Mapping[str, Any]) -> None:
+    """Of two answers to a problem one calls its miss a hit; no attempt is a repeat, all are forced at 16 tokens."""
+    for level in found["num_problems"]:
+        assert found["arms"]["information"]["drift"][level] == {
+            "repeat_frac": sure(0),
+            "false_positive_frac": sure(0.5),
+            "false_negative_frac": sure(0),
+            "forced_frac": sure(1),
+            "thinking_tokens": sure(16),
+            "last_entropy_nats": sure(0.2),
+        }
+        assert found["differences"][PAIR]["drift"][level]["false_positive_frac"] == sure(0)
+
+
 def test_runs_that_spend_differently_are_read_at_their_own_costs() -> None:
     costs = {"rollout_tokens": np.array([[1.0, 2, 4], [3, 3, 3]])}
-    arm = Arm(np.zeros((2, 2, 1, 1)), costs, {}, {})
+    arm = Arm(np.zeros((2, 2, 1, 1)), costs, {}, {}, {})
     assert arm.spent("rollout_tokens", np.array([0, 2])).tolist() == [[0, 3], [0, 6]]
 
 
@@ -173,9 +187,9 @@ def exam(rewards: Mapping[str, list[float]]) -> pd.DataFrame:
 
 def test_a_problem_that_some_exam_could_not_verify_is_left_out_of_all() -> None:
     known, unknown = exam({"p": [0, 1], "q": [0, 1]}), exam({"p": [0, 1], "q": [0, np.nan]})
-    success, difficulty, num_left_out = align({"a": [known, known], "b": [known, unknown]})
+    success, problems, num_left_out = align({"a": [known, known], "b": [known, unknown]})
     assert success["a"].tolist() == [[[0, 1]], [[0, 1]]]
-    assert (difficulty.tolist(), num_left_out) == ([3], 1)
+    assert (problems.tolist(), num_left_out) == ([("p", 3)], 1)
     with pytest.raises(BadInput, match="none was verified"):
         align({"a": [exam({"p": [np.nan, 1]})]})
 

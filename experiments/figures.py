@@ -18,6 +18,7 @@ PANEL_INCHES = (3.9, 2.7)
 LEGEND_INCHES = 0.5
 DODGE = 0.11  # of the distance between two budgets: how far arms stand apart
 COST_LABELS = {"rollout_tokens": "sampled tokens", "compute_tokens": "compute, forward passes of a token"}
+UNITS = ((1e6, " M"), (1e3, " k"))
 COST_NAMES = {"rollout_tokens": "tokens", "compute_tokens": "compute"}
 
 
@@ -147,11 +148,14 @@ def _fill(axes: Axes, panel: Panel) -> None:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}")
-        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     if panel.zero:
         axes.axhline(0, color=COLORS[house.INK], linewidth=0.9)
+
+
+def _short(value: float) -> str:
+    scale, unit = next(((size, name) for size, name in UNITS if value >= size), (1.0, ""))
+    return f"{value / scale:g}{unit}"
 
 
 def _title(level: str) -> str:

@@ -1,5 +1,6 @@
 """dvc.lock as steps: what each ran, on which bytes, with which params, and what came out."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,18 @@ from lineage.tree import Tree
 
 LOCK = "dvc.lock"
 CODE_SUFFIXES = (".py", ".json", ".j2")
+
+
+class Loader(yaml.CSafeLoader):
+    """Numbers as YAML 1.2 has them, which is what DVC reads and writes: to YAML 1.1 `1e-05` is a text.
+
+    The C loader is ten times as fast as the other.
+    """
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ def read_lock(tree: Tree) -> dict[str, Step]:
         AuditError: there is no lock file, or it is not one.
     """
     try:
-        content = yaml.load(tree.read(LOCK), Loader=yaml.CSafeLoader)  # ten times as fast as SafeLoader
+        content = yaml.load(tree.read(LOCK), Loader=Loader)  # noqa: S506 (a SafeLoader)
         return {name: _step(name, entry) for name, entry in content["stages"].items()}
     except FileNotFoundError:
         raise AuditError(f"{LOCK} is missing at {tree.commit[:12]}; `dvc repro` makes it") from None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
 from dataclasses import dataclass
 from operator import itemgetter
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
@@ -18,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lineage.errors import AuditError
 from lineage.lock import File
-from lineage.tree import Tree
+from lineage.tree import Tree, checkout
 
 CHUNK_BYTES = 2**20
 CONFIGS = (".dvc/config", ".dvc/config.local")
@@ -127,27 +128,29 @@ class Store:
 def open_store(tree: Tree, cache: str | None = None, remotes: Mapping[str, str] | None = None) -> Store:
     """The cache and remotes of a checkout, by its DVC configuration; those given are taken besides.
 
-    A path in the configuration counts from `.dvc`, so without a working tree only full addresses are taken.
+    Of an old commit they are those of today. A path in the configuration counts from `.dvc`, so of a bare clone only
+    full addresses are taken.
     """
-    config = read_config(tree)
+    root = tree.root or checkout(tree.repository)
+    config = read_config(tree, root)
     places = []
-    folder = cache or config.get("cache", {}).get("dir") or ("cache" if tree.root else None)
-    if folder is not None and (place := _place("cache", folder, {}, tree, is_given=cache is not None)):
+    folder = cache or config.get("cache", {}).get("dir") or ("cache" if root else None)
+    if folder is not None and (place := _place("cache", folder, {}, root, is_given=cache is not None)):
         places.append(place)
     configured = {name: dict(section) for name, section in config.items() if name.startswith("remote ")}
     given = {f"remote {name}": {"url": url} for name, url in (remotes or {}).items()}
     for name, section in {**configured, **given}.items():
-        if "url" in section and (place := _place(name, section["url"], section, tree, is_given=name in given)):
+        if "url" in section and (place := _place(name, section["url"], section, root, is_given=name in given)):
             places.append(place)
     return Store(tree, places)
 
 
-def read_config(tree: Tree) -> dict[str, dict[str, str]]:
-    """DVC's configuration: `core`, `cache`, and `remote <name>` for each remote."""
+def read_config(tree: Tree, root: Path | None = None) -> dict[str, dict[str, str]]:
+    """DVC's settings: `core`, `cache`, and `remote <name>` for each remote; of the checkout, where there is one."""
     parser = ConfigParser(interpolation=None)
     for path in CONFIGS:
         try:
-            parser.read_string(tree.read(path).decode("utf-8"))
+            parser.read_string(((root / path).read_bytes() if root else tree.read(path)).decode("utf-8"))
         except FileNotFoundError:
             continue
     return {name.strip("'").replace('"', ""): dict(parser[name]) for name in parser.sections()}
@@ -187,11 +190,11 @@ def _md5_of(path: Any) -> str:
         return digests(stream).md5
 
 
-def _place(name: str, url: str, options: Mapping[str, str], tree: Tree, is_given: bool) -> Place | None:
+def _place(name: str, url: str, options: Mapping[str, str], root: Path | None, is_given: bool) -> Place | None:
     if "://" not in url and not url.startswith("/") and not is_given:
-        if tree.root is None:
+        if root is None:
             return None
-        url = str(tree.root / ".dvc" / url)
+        url = str(root / ".dvc" / url)
     if "://" not in url:
         path = url.rstrip("/")
         return Place(name, LocalFileSystem(), path) if name.startswith("remote") or path else None

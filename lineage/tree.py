@@ -106,6 +106,12 @@ class Commit:
         return sorted(path for path in listed.split("\0") if path and path.startswith(prefix))
 
 
+def checkout(repository: Path) -> Path | None:
+    """The top folder of a checkout; None of a bare clone."""
+    is_bare = git(repository, "rev-parse", "--is-bare-repository").strip() == "true"
+    return None if is_bare else Path(git(repository, "rev-parse", "--show-toplevel").strip())
+
+
 def open_tree(repository: Path, revision: str | None = None) -> Tree:
     """The working tree of `repository`, or one of its commits; of a bare clone HEAD.
 
@@ -114,8 +120,7 @@ def open_tree(repository: Path, revision: str | None = None) -> Tree:
     """
     if revision is not None:
         return Commit(repository, revision)
-    is_bare = git(repository, "rev-parse", "--is-bare-repository").strip() == "true"
-    return Commit(repository, "HEAD") if is_bare else WorkTree(repository)
+    return WorkTree(repository) if checkout(repository) else Commit(repository, "HEAD")
 
 
 def git(repository: Path, *arguments: str) -> str:

@@ -32,9 +32,9 @@ def _serving() -> typer.Typer:
 
 
 def _nights() -> typer.Typer:
-    from flows import nightly
+    from flows import night_commands
 
-    return nightly.app
+    return night_commands.app
 
 
 def _lineage() -> typer.Typer:

@@ -5,7 +5,6 @@ written out as a recipe of its own: what a round used is what params.yaml says.
 """
 
 import copy
-import io
 import json
 import subprocess
 import sys
@@ -69,13 +68,9 @@ def with_round(
     Raises:
         Refused: the name is taken, the recipe unknown, or the parent's exam proposes nothing.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
+    from flows import yaml_text
 
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    content = yaml.load(text)
+    content = yaml_text.load(text)
     rounds, recipes = content["rounds"], content["recipes"]
     if name in rounds or name in content["inits"]:
         raise Refused(f"params.yaml has a policy {name}; choose another name")
@@ -91,13 +86,29 @@ def with_round(
         seed = 1 + max((entry["seed"] for entry in rounds.values()), default=0)
     if reference is None:
         reference = rounds[parent]["reference"] if parent in rounds else parent
-    entry = CommentedMap(parent=parent, reference=reference, recipe=recipe, judge=judge, seed=seed)
-    entry.fa.set_flow_style()
-    rounds[name] = entry
-    _keep_gap(rounds, name)
-    written = io.StringIO()
-    yaml.dump(content, written)
-    return written.getvalue()
+    _append(rounds, name, parent=parent, reference=reference, recipe=recipe, judge=judge, seed=seed)
+    return yaml_text.dump(content)
+
+
+def with_exam(text: str, policy: str, judge: str) -> str:
+    """params.yaml with one policy more that sits the exam, if it does not yet."""
+    from flows import yaml_text
+
+    content = yaml_text.load(text)
+    if policy in content["exams"]:
+        return text
+    _append(content["exams"], policy, judge=judge)
+    return yaml_text.dump(content)
+
+
+def without_round(text: str, name: str) -> str:
+    """params.yaml without a round and its exam."""
+    from flows import yaml_text
+
+    content = yaml_text.load(text)
+    for section in ("rounds", "exams"):
+        _remove(content[section], name)
+    return yaml_text.dump(content)
 
 
 def proposal(exam: Path) -> dict[str, Any]:
@@ -130,12 +141,31 @@ def publish(text: str) -> None:
     beside.replace(PARAMS)
 
 
-def _keep_gap(rounds: Any, name: str) -> None:
-    """The empty line behind the last round belongs behind the new one."""
-    before = [key for key in rounds if key != name][-1:]
-    for last in before:
-        if last in rounds.ca.items:
-            rounds.ca.items[name] = rounds.ca.items.pop(last)
-        inner = rounds[last].ca.items
-        for key in list(inner):
-            rounds[name].ca.items[key] = inner.pop(key)
+def _append(section: Any, name: str, **values: Any) -> None:
+    """One line more, where the section ends."""
+    from ruamel.yaml.comments import CommentedMap
+
+    entry = CommentedMap(values)
+    entry.fa.set_flow_style()
+    last = next(reversed(section), None)
+    section[name] = entry
+    _move_gap(section, last, name)
+
+
+def _remove(section: Any, name: str) -> None:
+    if name in section:
+        last = next((key for key in reversed(section) if key != name), None)
+        if name == next(reversed(section)):
+            _move_gap(section, name, last)
+        del section[name]
+
+
+def _move_gap(section: Any, source: str | None, target: str | None) -> None:
+    """The empty line behind the section's last entry belongs behind the new last one."""
+    if source is None or target is None:
+        return
+    if source in section.ca.items:
+        section.ca.items[target] = section.ca.items.pop(source)
+    inner = section[source].ca.items
+    for key in list(inner):
+        section[target].ca.items[key] = inner.pop(key)

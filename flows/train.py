@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -36,6 +37,21 @@ DELIVER_SECONDS = 10.0
 DATA = Path("data")
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of stages went: how many were started, what failed, and the stages that could not run for it."""
+
+    num_started: int
+    failures: tuple[BaseException, ...]
+    waiting: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.failures:
+            return f"{self.num_started} stage(s) brought up to date"
+        waiting = [f"not run: {', '.join(self.waiting)}"] if self.waiting else []
+        return "\n".join([*map(str, self.failures), *waiting])
+
+
 @flow(name="train")
 def train(
     targets: list[str] | None = None,
@@ -49,6 +65,14 @@ def train(
     flow ends, in whatever way, no process of a stage is left. Returns a failed state that says what to do where a stage
     failed; the stages after it have not run, all others have.
     """
+    outcome = run_stages(targets, retries, retry_delay_seconds, deadline_seconds)
+    return Failed(message=str(outcome)) if outcome.failures else Completed(message=str(outcome))
+
+
+def run_stages(
+    targets: list[str] | None, retries: int, retry_delay_seconds: float, deadline_seconds: float | None
+) -> Outcome:
+    """In a flow: a task for each stage that is not up to date, then the artifacts."""
     logger = get_run_logger()
     nodes = graph.plan(targets or ())
     stale = [node for node in nodes if node.is_stale]
@@ -76,7 +100,7 @@ def train(
         wait(list(futures.values()))
 
     _publish()
-    return _verdict(futures)
+    return _outcome(futures)
 
 
 def deliver() -> None:
@@ -128,13 +152,11 @@ def _is_machine_failure(stage: Task[..., Any], task_run: TaskRun, state: State[A
     return isinstance(state.data, run.StageFailed) and state.data.is_machine_failure
 
 
-def _verdict(futures: dict[str, PrefectFuture[None]]) -> State[None]:
+def _outcome(futures: dict[str, PrefectFuture[None]]) -> Outcome:
     failed = [future for future in futures.values() if future.state.is_failed()]
-    if not failed:
-        return Completed(message=f"{len(futures)} stage(s) brought up to date")
-    errors = [str(future.result(raise_on_failure=False)) for future in failed]
-    waiting = [name for name, future in futures.items() if not future.state.is_final()]
-    return Failed(message="\n".join([*errors, *([f"not run: {', '.join(waiting)}"] if waiting else [])]))
+    failures = [cast(BaseException, future.result(raise_on_failure=False)) for future in failed]
+    waiting = [name for name, future in futures.items() if not future.state.is_final()] if failed else []
+    return Outcome(len(futures), tuple(failures), tuple(waiting))
 
 
 def _publish() -> None:

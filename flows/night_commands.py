@@ -1,0 +1,105 @@
+"""`knowhow nightly run`, `preflight` and `show`. Prefect is imported by what runs a night, and by nothing else."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from flows import console
+
+EXIT_IN_THE_WAY = console.EXIT_BAD_INPUT
+RUN_EXAMPLES = """\b
+Examples:
+  knowhow nightly run                       today's night
+  knowhow nightly run --date 2026-11-25     that night, or go on with it where it was stopped
+  knowhow nightly run --server-url http://127.0.0.1:4200"""
+PREFLIGHT_EXAMPLES = """\b
+Examples:
+  knowhow nightly preflight && echo ready for tonight"""
+SHOW_EXAMPLES = """\b
+Examples:
+  knowhow nightly show
+  knowhow nightly show --json | jq -r '.[] | select(.verdict == "kept") | .why[]'"""
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="A round every night.")
+Date = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Which night; else today's.")]
+
+
+@app.command(epilog=RUN_EXAMPLES)
+def run(
+    date: Date = None,
+    server_url: Annotated[str | None, typer.Option(help="Use this Prefect server; else start one for the run.")] = None,
+) -> None:
+    """Train a round on from the champion, examine it, and promote it where every gate passes.
+
+    All is committed on branch nightly/DATE and pushed to the DVC remote. Stopped half-way, the same command goes on; a
+    night that is over is left alone. Ends with 0 when the policy was promoted or the night is over, 1 when a stage
+    failed, 2 when something is in the way of a start, 3 when a gate kept the champion, and 75 when the machine failed.
+    """
+    from flows import pages, server
+    from flows.run import Children
+
+    with (
+        console.ending_in_order(),
+        Children() as children,
+        server.running(children, server_url) as page,
+        pages.serving(),
+    ):
+        from flows import nightly  # not before the environment names the server
+
+        print(f"watch the night on {page}", flush=True)
+        code, message = nightly.run_night(date)
+    if code:
+        console.stop(message, code)
+    print(message)
+
+
+@app.command(epilog=PREFLIGHT_EXAMPLES)
+def preflight(date: Date = None) -> None:
+    """Say what stands in the way of the night, all of it. Nothing is changed.
+
+    Ends with 0 when nothing does, or when the night is over, and with 2 otherwise.
+    """
+    from flows import git, nights, settings
+    from flows import preflight as checks
+
+    try:
+        wanted = settings.load()
+        night = nights.named(date, wanted.schedule.timezone)
+        found = nights.record(night)
+        if found:
+            print(f"night {night} is over: {found['verdict']}")
+            return
+        in_the_way = checks.obstacles(checks.plan(wanted, night))
+    except (settings.SettingsError, nights.NoDate, git.GitError) as error:
+        console.stop(error)
+    for each in in_the_way:
+        console.tell_error(each)
+    if in_the_way:
+        raise SystemExit(EXIT_IN_THE_WAY)
+    print(f"night {night} can begin: {len(checks.CHECKS)} checks passed")
+
+
+@app.command(epilog=SHOW_EXAMPLES)
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the records.")] = False) -> None:
+    """List the nights so far, from the records on their branches."""
+    from flows import git, nights
+
+    try:
+        found = [(night, nights.record(night)) for night in nights.begun()]
+    except git.GitError as error:
+        console.stop(error)
+    if as_json:
+        print(json.dumps([record for _, record in found if record], indent=2))
+        return
+    rows = [("NIGHT", "VERDICT", "CHAMPION", "WHY"), *(_row(str(night), record) for night, record in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for *cells, why in rows:
+        print("  ".join([*(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)), why]).rstrip())
+
+
+def _row(night: str, record: dict[str, Any] | None) -> tuple[str, str, str, str]:
+    if record is None:
+        return night, "unfinished", "", f"`knowhow nightly run --date {night}` goes on"
+    before, after = record["champion_before"], record["champion_after"]
+    return night, record["verdict"], f"{before} -> {after}" if before != after else before, "; ".join(record["why"])

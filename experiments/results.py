@@ -1,8 +1,8 @@
 """Compare the arms of an experiment: at its end, at equal cost, and by the cost of getting as far.
 
 Reads   every finished chain of `experiments.run`: grades and metrics of its exams, metrics and run facts of its rounds.
-Writes  one JSON object, and figures drawn from it. The profile's first arm is the baseline. Null is what does not
-        exist: a level never reached, a share of nothing.
+Writes  one JSON object; figures drawn from it, and a page of its numbers beside them. The profile's first arm is the
+        baseline. Null is what does not exist: a level never reached, a share of nothing.
 Method  Run i of every arm has the same init and the same seeds, so arms are compared in pairs: the difference of two
         arms is the mean over problems of their difference within a run, with intervals over runs and problems
         (`stages.pure.estimates.bootstrap_seeds`). An arm alone is compared with a policy that never succeeds. Runs that
@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float
 from experiments import figures as drawing
 from experiments.drift import rates
 from experiments.gather import Arm, Experiment, gather
+from experiments.page import page
 from experiments.reach import LearningCurve, Reach, at_cost, reach
 from stages.contracts import params
 from stages.contracts.errors import command
@@ -59,6 +60,8 @@ def main(profile: Path, folder: Path, json: Path, figures: Path, params_file: Pa
     for name, svg in drawing.draw(found).items():
         with atomic(figures / f"{profile.stem}-{name}.svg") as beside:
             beside.write_text(svg, encoding="utf-8")
+    with atomic(figures / f"{profile.stem}.md") as beside:
+        beside.write_text(page(found, profile.stem), encoding="utf-8")
 
 
 def compare(experiment: Experiment) -> Json:

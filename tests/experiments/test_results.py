@@ -144,6 +144,14 @@ def test_drift_by_hand(found: Mapping[str, Any]) -> None:
         assert found["differences"][PAIR]["drift"][level]["false_positive_frac"] == sure(0)
 
 
+def test_the_page_has_the_numbers(finished: Run) -> None:
+    text = (finished.out / "toy.md").read_text()
+    assert "2 runs an arm (outcome-init1-seed5, outcome-init2-seed5 and their like), 4 rounds each" in text
+    assert "| information | 0.50 [0.50, 0.50]       | 2.00 [2.00, 2.00]" in text
+    assert "| information | +0.0 [0.0, 0.0] | +50.0 [50.0, 50.0] |" in text
+    assert "toy-learning.svg" in text
+
+
 def test_runs_that_spend_differently_are_read_at_their_own_costs() -> None:
     costs = {"rollout_tokens": np.array([[1.0, 2, 4], [3, 3, 3]])}
     arm = Arm(np.zeros((2, 2, 1, 1)), costs, {}, {}, {})

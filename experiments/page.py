@@ -1,0 +1,113 @@
+"""The numbers of a comparison as a Markdown page of tables: mean and interval, in percent where they are fractions."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+Json = Mapping[str, Any]
+
+COST_NAMES = {"rollout_tokens": "sampled tokens", "compute_tokens": "compute"}
+LEVEL_NAMES = {"all": "all problems"}
+NOT_PERCENT = ("thinking_tokens", "last_entropy_nats")
+
+
+def page(found: Json, name: str) -> str:
+    """The page of `experiments.results`; its figures lie beside it."""
+    num_runs, runs = found["num_runs"], found["chains"][found["baseline"]]
+    problems = ", ".join(f"{count} of {level_name(level)}" for level, count in found["num_problems"].items())
+    parts = [
+        f"# {name.capitalize()} compared",
+        f"`{found['command']}`, of commit {found['commit'][:12]}. {num_runs} runs an arm ({', '.join(runs)} and their "
+        f"like), {found['exam_rounds'][-1]} rounds each; exams of {problems}. In brackets {found['confidence']:.0%} "
+        "intervals over runs and problems; success, regret and rates in percent. Chains that are not finished: "
+        f"{len(found['missing'])}.",
+    ]
+    for level in found["num_problems"]:
+        parts += [f"## {level_name(level).capitalize()}", *_level(found, level)]
+    parts += ["## What a run took, mean over runs", _costs(found)]
+    parts += [f"![{figure}]({name}-{figure}.svg)" for figure in ("learning", "success", "differences")]
+    return "\n\n".join(parts) + "\n"
+
+
+def level_name(level: str) -> str:
+    """A level in words."""
+    return LEVEL_NAMES.get(level, level.replace("_", " "))
+
+
+def _level(found: Json, level: str) -> Iterator[str]:
+    arms, pairs = found["arms"], found["differences"]
+    ends = {arm: own["final"][level] for arm, own in arms.items()}
+    yield "Success at the end by thinking budget, regret, and what budgets beyond the trained one add:"
+    yield _table("arm", ends)
+    yield f"The same less `{found['baseline']}`'s, run by run:"
+    yield _table("pair", {_short(pair): own["final"][level] for pair, own in pairs.items()}, is_difference=True)
+    for cost, name in COST_NAMES.items():
+        costs = {f"{own['matched'][cost]['cost']:,.0f}" for own in pairs.values()}
+        yield f"The same at equal {name} ({' to '.join(sorted({min(costs), max(costs)}))}):"
+        matched = {_short(pair): own["matched"][cost][level] for pair, own in pairs.items()}
+        yield _table("pair", matched, is_difference=True)
+    yield f"Cost to reach `{found['baseline']}`'s final success, per cost of `{found['baseline']}`:"
+    yield _reach(found, level)
+    yield "Drift: rates of the last exam at its longest budget, entropy behind the last round:"
+    yield _table("arm", {arm: own["drift"][level] for arm, own in arms.items()})
+    yield "Drift less the baseline's:"
+    yield _table("pair", {_short(pair): own["drift"][level] for pair, own in pairs.items()}, is_difference=True)
+
+
+def _reach(found: Json, level: str) -> str:
+    rows = {}
+    for pair, own in found["differences"].items():
+        row = rows.setdefault(_short(pair), {})
+        for cost, name in COST_NAMES.items():
+            reached = own["reach"][cost][level]
+            row[f"{name}, ratio"] = _plain(reached["ratio"])
+            row[f"{name}, inverse"] = _plain(reached["inverse"])
+            row[f"{name}, never"] = f"{reached['never_frac']:.1%}"
+    return _markdown("pair", rows)
+
+
+def _costs(found: Json) -> str:
+    costs = {arm: own["costs"] for arm, own in found["arms"].items()}
+    names = next(iter(costs.values()))
+    return _markdown(
+        "arm",
+        {
+            arm: {name: f"{sum(run[-1] for run in own[name]['cumulative']) / found['num_runs']:,.0f}" for name in names}
+            for arm, own in costs.items()
+        },
+    )
+
+
+def _table(corner: str, rows: Mapping[str, Json], is_difference: bool = False) -> str:
+    shown = {
+        row: {
+            column.removeprefix("budget_"): _plain(estimate, is_difference)
+            if column in NOT_PERCENT
+            else _percent(estimate, is_difference)
+            for column, estimate in own.items()
+            if isinstance(estimate, Mapping)
+        }
+        for row, own in rows.items()
+    }
+    return _markdown(corner, shown)
+
+
+def _markdown(corner: str, rows: Mapping[str, Mapping[str, str]]) -> str:
+    return str(pd.DataFrame([*rows.values()], index=[*rows]).rename_axis(corner).to_markdown())
+
+
+def _percent(estimate: Json, is_difference: bool) -> str:
+    sign = "+" if is_difference else ""
+    return f"{100 * estimate['mean']:{sign}.1f} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
+
+
+def _plain(estimate: Json, is_difference: bool = False) -> str:
+    """An end that JSON has as null is infinite: the level is never reached."""
+    mean, low, high = ("∞" if estimate[end] is None else f"{estimate[end]:.2f}" for end in ("mean", "low", "high"))
+    sign = "+" if is_difference and estimate["mean"] is not None and estimate["mean"] >= 0 else ""
+    return f"{sign}{mean} [{low}, {high}]"
+
+
+def _short(pair: str) -> str:
+    return pair.partition("_minus_")[0]

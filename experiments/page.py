@@ -56,7 +56,7 @@ def _level(found: Json, level: str) -> Iterator[str]:
 
 
 def _reach(found: Json, level: str) -> str:
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for pair, own in found["differences"].items():
         row = rows.setdefault(_short(pair), {})
         for cost, name in COST_NAMES.items():

@@ -14,9 +14,11 @@ from typing import Any
 from lineage.errors import AuditError
 from lineage.graph import Graph, policy_file
 from lineage.lock import LOCK, Step, read_lock
-from lineage.tree import Objects, Tree, git
+from lineage.tree import Commit, Objects, Tree, git
 
 ENVIRONMENT = "requirements/"
+EXAM = ("examine", "evaluate")
+JUDGE = "judge"
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,23 @@ class Generation:
     code: str
     """Digest of the code its steps ran."""
     environment: str
-    """Digest of the pinned packages."""
+    """Digest of the pinned packages, as they were at that commit."""
     tokens: Mapping[str, int]
     """Tokens of its update, by what became of them."""
-    seconds: Mapping[str, float]
-    """Seconds of each step, where they are known."""
+    facts: Mapping[str, Mapping[str, Any]]
+    """Seconds, counts and packages of each step, where they are known."""
     exam: Mapping[str, Any] | None
     """Metrics of its exam, by level; None where it sat none."""
+
+    @property
+    def own(self) -> dict[str, Step]:
+        """The steps that made it; its exam did not."""
+        return {name: step for name, step in self.steps.items() if name not in EXAM}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each step, where they are known."""
+        return {name: round(float(facts["seconds"]["total"]), 1) for name, facts in self.facts.items()}
 
 
 def ancestry(tree: Tree, policy: str, graph: Graph | None = None) -> list[Generation]:
@@ -55,8 +67,19 @@ def ancestry(tree: Tree, policy: str, graph: Graph | None = None) -> list[Genera
     graph = graph or Graph.of(read_lock(tree))
     makers = [step for step in graph.ancestors(graph.policy(policy)) if graph.policies.get(step.key) is step]
     commits = first_commits(tree, [policy_file(step).md5 for step in makers])
-    environment = digest(tree.read(path) for path in tree.paths(ENVIRONMENT))
-    return [_generation(tree, graph, maker, commits, environment) for maker in makers]
+    pinned = {commit: digest(requirements(tree, commit).values()) for commit in {*commits.values()}}
+    unborn = digest(requirements(tree, None).values())  # of policies no commit has yet
+    return [
+        _generation(tree, graph, maker, commit, pinned.get(commit or "", unborn))
+        for maker in makers
+        for commit in [commits.get(policy_file(maker).md5)]
+    ]
+
+
+def requirements(tree: Tree, commit: str | None) -> dict[str, bytes]:
+    """The files of pinned packages at a commit; None for the tree's own."""
+    at = Commit(tree.repository, commit) if commit else tree
+    return {path: at.read(path) for path in at.paths(ENVIRONMENT)}
 
 
 def first_commits(tree: Tree, md5s: Sequence[str]) -> dict[str, str]:
@@ -85,6 +108,14 @@ def parent_of(graph: Graph, maker: Step) -> str | None:
     return above.key if above else None
 
 
+def run_facts(tree: Tree, step: Step) -> Mapping[str, Any] | None:
+    """What a run of the step took, from beside its first output that says so; None where it is not known here."""
+    for out in step.outs if tree.root else ():
+        if found := _json(tree, PurePosixPath(out.path).with_suffix("").as_posix() + ".run.json"):
+            return found
+    return None
+
+
 def digest(parts: Any) -> str:
     """sha256 of some bytes, one after the other."""
     found = hashlib.sha256()
@@ -93,41 +124,35 @@ def digest(parts: Any) -> str:
     return found.hexdigest()
 
 
-def _generation(tree: Tree, graph: Graph, maker: Step, commits: Mapping[str, str], environment: str) -> Generation:
-    steps, file = graph.of_key(maker.key), policy_file(maker)
-    own = {name: step for name, step in steps.items() if name not in ("examine", "evaluate")}
-    code = {(dep.path, dep.md5) for step in own.values() for dep in step.code}
+def _generation(tree: Tree, graph: Graph, maker: Step, commit: str | None, environment: str) -> Generation:
+    steps = {name: step for name, step in graph.of_key(maker.key).items() if name != JUDGE}
+    own = [step for name, step in steps.items() if name not in EXAM]
+    code = {(dep.path, dep.md5) for step in own for dep in step.code}
     return Generation(
         policy=maker.key,
         parent=parent_of(graph, maker),
         steps=steps,
-        md5=file.md5,
-        commit=commits.get(file.md5),
-        recipe={key: value for step in own.values() for key, value in step.params.items()},
+        md5=policy_file(maker).md5,
+        commit=commit,
+        recipe={key: value for step in own for key, value in step.params.items()},
         code=digest(f"{path} {md5}\n".encode() for path, md5 in sorted(code)),
         environment=environment,
         tokens=_metrics(tree, maker, "metrics").get("tokens", {}),
-        seconds={name: seconds for name, step in steps.items() if (seconds := _seconds(tree, step)) is not None},
+        facts={name: facts for name, step in steps.items() if (facts := run_facts(tree, step)) is not None},
         exam=_metrics(tree, steps["evaluate"], "metrics") if "evaluate" in steps else None,
     )
 
 
 def _metrics(tree: Tree, step: Step, flag: str) -> Mapping[str, Any]:
     file = step.written(flag)
+    return _json(tree, file.path) if file else {}
+
+
+def _json(tree: Tree, path: str) -> Mapping[str, Any]:
+    """Content of a JSON file; nothing where there is none."""
     try:
-        return json.loads(tree.read(file.path)) if file else {}
+        return json.loads(tree.read(path))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise AuditError(f"{file.path if file else flag} is not JSON ({error}); `dvc repro` makes it anew") from None
-
-
-def _seconds(tree: Tree, step: Step) -> float | None:
-    """By the run facts beside the step's first output that has some."""
-    for out in step.outs if tree.root else ():
-        facts = PurePosixPath(out.path).with_suffix("").as_posix() + ".run.json"
-        try:
-            return round(float(json.loads(tree.read(facts))["seconds"]["total"]), 1)
-        except FileNotFoundError:
-            continue
-    return None
+        raise AuditError(f"{path} is not JSON ({error}); `dvc repro` makes it anew") from None

@@ -18,6 +18,7 @@ from lineage.errors import AuditError
 
 EXIT_FINDING = 1
 EXIT_BAD_INPUT = 2
+PIPED_COLUMNS = 100
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -218,6 +219,8 @@ def told(found: Mapping[str, Any], as_json: bool, text: Any) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        Console(highlight=False, soft_wrap=True).print(text(found))
+        console = Console(highlight=False, soft_wrap=True)
+        console.width = console.width if console.is_terminal else PIPED_COLUMNS
+        console.print(text(found))
     if found.get("findings"):
         raise SystemExit(EXIT_FINDING)

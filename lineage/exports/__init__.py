@@ -1,0 +1,1 @@
+"""A policy's lineage in the formats of others: one file each."""

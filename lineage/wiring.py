@@ -1,0 +1,109 @@
+"""dvc.lock held against its revision: what dvc.yaml and params.yaml ask for, the code in git, and its own edges."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lineage.audit import Audit
+from lineage.errors import AuditError, Finding
+from lineage.evidence import Evidence
+from lineage.lock import File, Step
+from lineage.template import GRAPH, PARAMS, Asked, asked_steps, read_yaml, value_at
+from lineage.tree import Tree
+
+
+def check_wiring(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> list[Finding]:
+    """What does not fit together."""
+    found = [*check_edges(audit, steps, evidence)]
+    try:
+        params, asked = read_yaml(audit.tree, PARAMS), asked_steps(audit.tree)
+    except AuditError as error:
+        return [*found, Finding("graph", GRAPH, str(error))]
+    found += check_steps(audit.graph.steps, asked)
+    for step in steps:
+        found += check_params(step, params)
+        if step.name in asked:
+            found += check_asked(step, asked[step.name])
+    return found
+
+
+def check_steps(steps: Mapping[str, Step], asked: Mapping[str, Asked]) -> Iterator[Finding]:
+    """The steps that ran are those asked for."""
+    for name in sorted(asked.keys() - steps.keys()):
+        yield Finding("steps", name, f"{PARAMS} asks for it, and dvc.lock has it not; `dvc repro` runs it")
+    for name in sorted(steps.keys() - asked.keys()):
+        yield Finding("steps", name, f"dvc.lock has it, and {GRAPH} with {PARAMS} asks for no such step")
+
+
+def check_params(step: Step, params: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every value a step ran with is that of params.yaml."""
+    for key, value in step.params.items():
+        try:
+            today = value_at(params, key)
+        except KeyError:
+            yield Finding("params", step.name, f"it ran with {key}, which {PARAMS} has not")
+            continue
+        for dotted, then, now in differences(key, value, today):
+            yield Finding("params", step.name, f"it ran with {dotted} {then}, {PARAMS} has {now}")
+
+
+def check_asked(step: Step, asked: Asked) -> Iterator[Finding]:
+    """Its command, inputs, outputs and params are those of its template."""
+    if step.command.split() != asked.command.split():
+        first = next(
+            filter(lambda pair: pair[0] != pair[1], zip(step.command.split(), asked.command.split(), strict=False)),
+            None,
+        )
+        what = (
+            f"ran `{first[0]}` where {GRAPH} has `{first[1]}`" if first else f"is longer or shorter than {GRAPH} has it"
+        )
+        yield Finding("command", step.name, f"its command {what}")
+    listed = {
+        "deps": ({dep.path for dep in step.deps}, asked.deps),
+        "outs": ({out.path for out in step.outs}, asked.outs),
+        "params": ({*step.params}, asked.params),
+    }
+    for kind, (recorded, wanted) in listed.items():
+        for path in sorted(recorded ^ wanted):
+            has, lacks = ("dvc.lock", GRAPH) if path in recorded else (GRAPH, "dvc.lock")
+            yield Finding(kind, step.name, f"{path} is one of its {kind} in {has}, not in {lacks}")
+
+
+def check_edges(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> Iterator[Finding]:
+    """What a step read is what the step before it wrote; what no step wrote is in git."""
+    outs = {out.path: out for step in audit.graph.steps.values() for out in step.outs}
+    for step in steps:
+        for dep in step.deps:
+            maker = audit.graph.maker(dep.path)
+            if maker is not None:
+                part = evidence.parts.get(dep.path)
+                wrote = outs[dep.path].md5 if dep.path in outs else part.md5 if part else None
+                if wrote is not None and wrote != dep.md5:
+                    yield Finding(
+                        "edges", step.name, f"read {dep.path} {dep.md5[:12]}, but {maker.name} wrote {wrote[:12]}"
+                    )
+            elif not any(path.startswith(f"{dep.path}/") for path in outs):
+                yield from check_source(audit.tree, step, dep)
+
+
+def check_source(tree: Tree, step: Step, dep: File) -> Iterator[Finding]:
+    """A file that no step wrote is the one of the revision."""
+    try:
+        content = tree.read(dep.path)
+    except (FileNotFoundError, IsADirectoryError):
+        yield Finding("code", step.name, f"read {dep.path}, which no step wrote and git has not")
+        return
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != dep.md5:
+        yield Finding(
+            "code", step.name, f"ran with {dep.path} {dep.md5[:12]}; at {tree.commit[:12]} it is {found[:12]}"
+        )
+
+
+def differences(key: str, then: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The dotted keys whose values differ, with both."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for name in dict.fromkeys([*then, *now]):
+            yield from differences(f"{key}.{name}", then.get(name, "nothing"), now.get(name, "nothing"))
+    elif then != now:
+        yield key, then, now

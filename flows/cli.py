@@ -31,6 +31,12 @@ def _serving() -> typer.Typer:
     return serve.app
 
 
+def _alerting() -> typer.Typer:
+    from flows import alert
+
+    return alert.app
+
+
 def _nights() -> typer.Typer:
     from flows import night_commands
 
@@ -44,7 +50,7 @@ def _lineage() -> typer.Typer:
 
 
 class _Nightly(Deferred):
-    apps = (_serving, _nights)
+    apps = (_nights, _serving, _alerting)
 
 
 class _Audit(Deferred):
@@ -104,7 +110,7 @@ app = typer.Typer(
     help="Train policies that learn how to answer: the stages of dvc.yaml planned, run, repeated nightly and audited.",
     epilog=APP_EXAMPLES,
 )
-app.add_typer(rounds.app, name="round")
+app.add_typer(rounds.app, name="round", epilog=rounds.ADD_EXAMPLES)
 app.add_typer(
     typer.Typer(cls=_Nightly, no_args_is_help=True, rich_markup_mode=None),
     name="nightly",

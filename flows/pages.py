@@ -34,8 +34,8 @@ def serving(port: int = 0) -> Iterator[str]:
         return
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
-    except OSError as error:
-        raise PortTaken(f"port {port} of 127.0.0.1 cannot be had ({error.strerror}); choose another") from None
+    except OSError:
+        raise PortTaken(f"port {port} of 127.0.0.1 is taken; choose another") from None
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         os.environ[URL] = f"http://127.0.0.1:{server.server_port}"

@@ -99,5 +99,5 @@ def _free_port(wanted: int) -> int:
     try:
         with socket.create_server(("127.0.0.1", wanted)) as free:
             return int(free.getsockname()[1])
-    except OSError as error:
-        raise NotStarted(f"port {wanted} of 127.0.0.1 cannot be had ({error.strerror}); choose another") from None
+    except OSError:
+        raise NotStarted(f"port {wanted} of 127.0.0.1 is taken; choose another") from None

@@ -6,7 +6,7 @@ they are known on the machine that ran the step, and missing elsewhere.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -67,7 +67,7 @@ def ancestry(tree: Tree, policy: str, graph: Graph | None = None) -> list[Genera
     graph = graph or Graph.of(read_lock(tree))
     makers = [step for step in graph.ancestors(graph.policy(policy)) if graph.policies.get(step.key) is step]
     commits = first_commits(tree, [policy_file(step).md5 for step in makers])
-    pinned = {commit: digest(requirements(tree, commit).values()) for commit in {*commits.values()}}
+    pinned = _environments(tree, {*commits.values()})
     unborn = digest(requirements(tree, None).values())  # of policies no commit has yet
     return [
         _generation(tree, graph, maker, commit, pinned.get(commit or "", unborn))
@@ -80,6 +80,15 @@ def requirements(tree: Tree, commit: str | None) -> dict[str, bytes]:
     """The files of pinned packages at a commit; None for the tree's own."""
     at = Commit(tree.repository, commit) if commit else tree
     return {path: at.read(path) for path in at.paths(ENVIRONMENT)}
+
+
+def _environments(tree: Tree, commits: Iterable[str]) -> dict[str, str]:
+    """Digest of the pinned packages at each commit; those that git has under one name are read once."""
+    objects, found = Objects(tree.repository), {}
+    names = {commit: objects.name(commit, ENVIRONMENT.rstrip("/")) for commit in commits}
+    for name, commit in {name: commit for commit, name in names.items()}.items():
+        found[name] = digest(requirements(tree, commit).values())
+    return {commit: found[name] for commit, name in names.items()}
 
 
 def first_commits(tree: Tree, md5s: Sequence[str]) -> dict[str, str]:

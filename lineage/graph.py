@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from lineage.errors import AuditError
@@ -57,7 +58,7 @@ class Graph:
         except CycleError as error:
             raise AuditError(f"dvc.lock has a circle: {' <- '.join(error.args[1])}") from None
 
-    @property
+    @cached_property
     def policies(self) -> dict[str, Step]:
         """The steps that made a policy, by the policy's name."""
         return {step.key: step for step in self.steps.values() if step.group in POLICY_FLAGS and step.key}

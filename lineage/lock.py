@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -64,7 +65,7 @@ class Step:
         """What it does it for: the part behind `@`."""
         return self.name.partition("@")[2]
 
-    @property
+    @cached_property
     def flags(self) -> dict[str, str]:
         """Its command's arguments: `--next-policy data/policies/i3` as `{"next_policy": "data/policies/i3"}`."""
         words = shlex.split(self.command)
@@ -89,12 +90,18 @@ def read_lock(tree: Tree) -> dict[str, Step]:
         AuditError: there is no lock file, or it is not one.
     """
     try:
-        content = yaml.load(tree.read(LOCK), Loader=Loader)  # noqa: S506 (a SafeLoader)
-        return {name: _step(name, entry) for name, entry in content["stages"].items()}
+        return _steps(tree.read(LOCK))
     except FileNotFoundError:
         raise AuditError(f"{LOCK} is missing at {tree.commit[:12]}; `dvc repro` makes it") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise AuditError(f"{LOCK} at {tree.commit[:12]} is not a lock file of DVC: {error!r}") from None
+
+
+@lru_cache
+def _steps(lock: bytes) -> dict[str, Step]:
+    """Kept, as half the seconds of an answer about two policies of one commit went into reading it twice."""
+    content = yaml.load(lock, Loader=Loader)  # noqa: S506 (a SafeLoader)
+    return {name: _step(name, entry) for name, entry in content["stages"].items()}
 
 
 def _step(name: str, entry: Mapping[str, Any]) -> Step:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lineage.errors import AuditError
 
-OBJECT = re.compile(rb"[0-9a-f]{40,64} (?P<kind>\w+) (?P<size>\d+)\n")
+OBJECT = re.compile(rb"(?P<name>[0-9a-f]{40,64}) (?P<kind>\w+) (?P<size>\d+)\n")
 
 
 class Tree(Protocol):
@@ -69,6 +69,18 @@ class Objects:
         Raises:
             FileNotFoundError: there is no such file.
         """
+        found = self._ask(commit, path)
+        if found is None or found[1] != b"blob":
+            raise FileNotFoundError(path)
+        return found[2]
+
+    def name(self, commit: str, path: str) -> bytes | None:
+        """What git names a file or folder of a commit by: the same name, the same bytes; None where there is none."""
+        found = self._ask(commit, path)
+        return found[0] if found else None
+
+    def _ask(self, commit: str, path: str) -> tuple[bytes, bytes, bytes] | None:
+        """Name, kind and content of what a commit has at a path."""
         asked, told = self._git.stdin, self._git.stdout
         assert asked is not None
         assert told is not None
@@ -76,11 +88,8 @@ class Objects:
         asked.flush()
         header = OBJECT.fullmatch(told.readline())
         if header is None:
-            raise FileNotFoundError(path)
-        content = told.read(int(header["size"]) + 1)[:-1]
-        if header["kind"] != b"blob":
-            raise FileNotFoundError(path)
-        return content
+            return None
+        return header["name"], header["kind"], told.read(int(header["size"]) + 1)[:-1]
 
     def __del__(self) -> None:
         self._git.communicate()

@@ -27,7 +27,8 @@ def difference(value: float | None) -> str:
     """A difference of fractions, with its sign: +.073."""
     if value is None:
         return NOTHING
-    return f"{value:+.3f}".replace("0.", ".", 1).replace("-", MINUS)
+    told = f"{value:+.3f}" if round(value, 3) else "0.000"
+    return told.replace("0.", ".", 1).replace("-", MINUS)
 
 
 def interval(estimate: Mapping[str, Any] | None) -> str:

@@ -1,6 +1,5 @@
 """Hugging Face model card: what the policy is, how it did in its exam, what it was made of, what it is not good for."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -10,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from lineage.ancestry import Generation
 from lineage.exports.origin import Origin, Success, successes
+from lineage.weights import header
 
 WEIGHTS = ".safetensors"
 PIPELINE = "text-generation"
@@ -141,8 +141,7 @@ def _num_weights(origin: Origin) -> int:
     for name in output.members:
         if name.endswith(WEIGHTS):
             with origin.audit.store.open(output.file, name) as stream:
-                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-            total += sum(math.prod(tensor["shape"]) for key, tensor in header.items() if key != "__metadata__")
+                total += sum(math.prod(tensor["shape"]) for tensor in header(stream).values())
     return total
 
 

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console, RenderableType
 
 from tests.conftest import succeed
 
@@ -159,3 +161,10 @@ def chain(rounds: int) -> dict[str, Any]:
     for number in range(1, rounds + 1):
         steps |= round_of(f"n{number}", f"n{number - 1}" if number > 1 else "r0", seed=number)
     return steps | exam_of("r0") | exam_of(f"n{rounds}")
+
+
+def printed(answer: RenderableType, columns: int = 100) -> str:
+    """What a terminal of so many columns shows."""
+    console = Console(file=StringIO(), width=columns, highlight=False, soft_wrap=True)
+    console.print(answer)
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())

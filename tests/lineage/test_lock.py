@@ -1,0 +1,116 @@
+"""dvc.lock, read without DVC."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lineage.errors import AuditError
+from lineage.lock import File, Step, read_lock
+from lineage.tree import open_tree
+from tests.lineage import chain
+
+LOCK = """\
+schema: '2.0'
+stages:
+  update@i1:
+    cmd: python -m stages.update --policy data/policies/r0 --next-policy
+      data/policies/i1 --metrics 'data/metrics/a b.json'
+    deps:
+    - path: data/policies/r0
+      hash: md5
+      md5: 0f343b0931126a20f133d67c2b018a3b.dir
+      size: 12
+      nfiles: 2
+    - path: data/policies/r0
+      hash: md5
+      md5: 0f343b0931126a20f133d67c2b018a3b.dir
+      size: 12
+      nfiles: 2
+    - path: stages/update.py
+      hash: md5
+      md5: 900150983cd24fb0d6963f7d28e17f72
+      size: 3
+    params:
+      params.yaml:
+        rounds.i1:
+          seed: 1
+        recipes.a.update:
+          std_epsilon: 1e-05
+          name: 1e-05x
+    outs:
+    - path: data/policies/i1
+      hash: md5
+      md5: d41d8cd98f00b204e9800998ecf8427e.dir
+      size: 12
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A checkout with a lock file of one step."""
+    chain.write(tmp_path, {})
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    return tmp_path
+
+
+def test_a_step_says_what_it_ran_on(repository: Path) -> None:
+    step = read_lock(open_tree(repository))["update@i1"]
+    assert (step.group, step.key) == ("update", "i1")
+    assert step.params == {"rounds.i1": {"seed": 1}, "recipes.a.update": {"std_epsilon": 1e-05, "name": "1e-05x"}}
+    assert step.outs == (File("data/policies/i1", "d41d8cd98f00b204e9800998ecf8427e.dir", 12),)
+    assert step.outs[0].is_folder
+    assert [dep.path for dep in step.deps] == ["data/policies/r0", "stages/update.py"]  # listed twice, read once
+    assert step.code == (File("stages/update.py", "900150983cd24fb0d6963f7d28e17f72", 3),)
+
+
+def test_flags_name_the_tables(repository: Path) -> None:
+    step = read_lock(open_tree(repository))["update@i1"]
+    assert step.flags == {
+        "policy": "data/policies/r0",
+        "next_policy": "data/policies/i1",
+        "metrics": "data/metrics/a b.json",
+    }
+    assert step.written("next_policy") == step.outs[0]
+    assert step.written("policy") is None  # read, not written
+    assert step.written("missing") is None
+
+
+def test_a_step_of_no_key() -> None:
+    step = Step("prepare", "python -m stages.prepare", (), (), {})
+    assert (step.group, step.key, step.flags) == ("prepare", "", {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "stages", "stages:\n  a: 3\n", "stages: {a: {deps: []}}", "stages: [", "stages: {a: {cmd: b, outs: [1]}}"],
+)
+def test_what_is_no_lock_file_is_said_to_be_none(repository: Path, content: str) -> None:
+    (repository / "dvc.lock").write_text(content)
+    with pytest.raises(AuditError, match=r"dvc\.lock at \w{12} is not a lock file"):
+        read_lock(open_tree(repository))
+
+
+def test_no_lock_file_says_who_makes_it(repository: Path) -> None:
+    (repository / "dvc.lock").unlink()
+    with pytest.raises(AuditError, match="`dvc repro` makes it"):
+        read_lock(open_tree(repository))
+
+
+def test_an_edit_is_seen_by_the_next_reader(repository: Path) -> None:
+    read_lock(open_tree(repository))
+    (repository / "dvc.lock").write_text(LOCK.replace("seed: 1", "seed: 2"))
+    assert read_lock(open_tree(repository))["update@i1"].params["rounds.i1"] == {"seed": 2}
+    assert list(read_lock(open_tree(repository, "HEAD"))) == []
+
+
+def test_a_lock_of_dvc_is_read_whole(audited: Path) -> None:
+    steps, stages = (
+        read_lock(open_tree(audited)),
+        yaml.load((audited / "dvc.lock").read_text(), yaml.CSafeLoader)["stages"],
+    )
+    assert list(steps) == list(stages)
+    for name, step in steps.items():
+        assert {out.path for out in step.outs} == {out["path"] for out in stages[name]["outs"]}
+        assert all((audited / file.path).exists() for file in (*step.deps, *step.outs))
+        assert step.code

@@ -3,6 +3,9 @@
 Prefect keeps time, shows and cancels runs; nothing is remembered there that the next night needs.
 """
 
+import os
+import sys
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +17,7 @@ NAME = "nightly"
 MISSED = "missed: nothing served it at its time; nights are not caught up"
 GONE = "its process is gone; the next run goes on where it stopped"
 PORT, PAGES_PORT = 4200, 4280
+POLL_SECONDS = 0.5
 
 app = typer.Typer(rich_markup_mode=None)
 SERVE_EXAMPLES = """\b
@@ -45,10 +49,22 @@ def serve(
         run.Children() as children,
         server.running(children, server_url, port) as page,
         pages.serving(pages_port) as url,
+        children.running([sys.executable, "-m", "flows.serve"], os.environ, sys.stdout.buffer) as runner,
     ):
         print(f"nights at `{schedule.cron}` {schedule.timezone}: {page}; report and Data Docs: {url}", flush=True)
-        _settle()
-        _serve(schedule)
+        try:
+            while runner.poll() is None:
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            print("stopping", flush=True)
+            return
+    console.stop("the process that starts nights ended; see above, then serve again", console.EXIT_MACHINE)
+
+
+def main() -> None:
+    """Start nights, in a process of its own: ended with all below it, whatever Prefect's runner holds on to."""
+    _settle()
+    _serve(settings.load().schedule)
 
 
 def _serve(schedule: settings.Schedule) -> None:
@@ -65,6 +81,7 @@ def _serve(schedule: settings.Schedule) -> None:
         global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         entrypoint_type=EntrypointType.MODULE_PATH,
         print_starting_message=False,
+        pause_on_shutdown=False,  # what comes due meanwhile is then missed, and shown as such
     )
 
 
@@ -96,3 +113,7 @@ def _is_at_work() -> bool:
             return False
     except run.Busy:
         return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,12 @@
 """Whether an exam problem is in the training data of a policy, of its ancestors, or of a judge that rewarded them.
 
-Exam problems are those that some exam asked as held-out, and those that the problems table holds out: both, as either may
-have been rewritten. Train problems that an exam asks on purpose, to measure memorisation, are none.
-Held against them is what was really trained on: the problems that demonstrations and rollouts name, their prompts, and the
-prompt tokens of rollouts wherever they are another prompt's. Besides, all problems that a next round may draw.
+Exam problems are those that some exam asked as held-out, and those that the problems table holds out: both, as either
+may have been rewritten. Train problems that an exam asks on purpose, to measure memorisation, are none.
+Held against them is what was really trained on: the problems that demonstrations and rollouts name, their prompts, and
+the prompt tokens of rollouts wherever they are another prompt's. Besides, all problems that a next round may draw.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -78,11 +78,12 @@ def leaks(audit: Audit, policy: str) -> dict[str, Any]:
     exam = Exam(prompts)
     leaked: dict[tuple[str, str], list[tuple[Asked, str]]] = defaultdict(list)
     odd: dict[tuple[str, str], list[Asked]] = defaultdict(list)
-    tables = {source.table.path: {"generation": source.generation, "num_prompts": 0, "num_rows": 0} for source in given}
-    tables |= {source.problems.path: {"generation": POOL, "num_prompts": 0, "num_rows": 0} for source in given}
+    tables = {source.table.path: source.generation for source in given}
+    tables |= {source.problems.path: POOL for source in given}
+    num_prompts, num_rows = Counter[str](), Counter[str]()
     for asked in _all(given, reader):
-        tables[asked.table]["num_prompts"] += 1
-        tables[asked.table]["num_rows"] += asked.num_rows
+        num_prompts[asked.table] += 1
+        num_rows[asked.table] += asked.num_rows
         if found := exam.match(asked):
             leaked[found[0], asked.table].append((asked, found[1]))
         if asked.is_other:
@@ -96,7 +97,10 @@ def leaks(audit: Audit, policy: str) -> dict[str, Any]:
         "policy": policy,
         "commit": audit.tree.commit,
         "num_exam_problems": len(prompts),
-        "tables": [{"table": path, **counted} for path, counted in tables.items()],
+        "tables": [
+            {"table": path, "of": of, "num_rows": num_rows[path], "num_prompts": num_prompts[path]}
+            for path, of in tables.items()
+        ],
         "comparisons": _comparisons(exam),
         "leaks": [_told(check, *pair) for (check, _), found in leaked.items() for pair in found],
         "unknown": checkpoints(audit.graph, policy),
@@ -110,11 +114,11 @@ def text(found: Mapping[str, Any]) -> RenderableType:
     shown.add_column("rows", justify="right")
     shown.add_column("prompts", justify="right")
     for table in found["tables"]:
-        shown.add_row(table["table"], table["generation"], count(table["num_rows"]), count(table["num_prompts"]))
-    near = found["comparisons"][NEAR]
+        shown.add_row(table["table"], table["of"], count(table["num_rows"]), count(table["num_prompts"]))
+    near, num_prompts = found["comparisons"][NEAR], found["comparisons"][EXACT]
     lines = [
-        f"{count(found['num_exam_problems'])} exam problems against {count(found['comparisons'][EXACT])} different prompts",
-        f"by id, by text, and by canonical text; {count(near['num_compared'])} pairs of long prompts looked at word by word",
+        f"{count(found['num_exam_problems'])} exam problems held against {count(num_prompts)} different prompts: by "
+        f"id, by text, by canonical text; {count(near['num_compared'])} pairs of longer prompts word by word",
     ]
     if near["num_families"]:
         lines.append(
@@ -146,7 +150,11 @@ def _comparisons(exam: Exam) -> dict[str, Any]:
     return {
         EXACT: exam.num_prompts,
         CANONICAL: exam.num_prompts,
-        NEAR: {"num_compared": near.num_compared, "num_exam_problems": near.num_prompts, "num_families": near.num_families},
+        NEAR: {
+            "num_compared": near.num_compared,
+            "num_exam_problems": near.num_prompts,
+            "num_families": near.num_families,
+        },
     }
 
 
@@ -161,8 +169,8 @@ def _leak(check: str, table: str, found: list[tuple[Asked, str]]) -> Finding:
     return Finding(
         f"{check} leak",
         table,
-        f"{num_problems} exam problem(s) in {num_rows} row(s) {where}; first row {first.row} of {first.problem_id} asks "
-        f"{first.prompt!r}, which is exam problem {name} ({WHAT[check]}); take it out and train anew from there",
+        f"{num_problems} exam problem(s) in {num_rows} row(s) {where}; first row {first.row} of {first.problem_id} "
+        f"asks {first.prompt!r}, which is exam problem {name} ({WHAT[check]}); take it out and train anew from there",
     )
 
 
@@ -178,5 +186,7 @@ def _odd(check: str, table: str, found: list[Asked]) -> Finding:
 def _unknown(names: list[str]) -> list[Finding]:
     if not names:
         return []
-    message = f"{len(names)} exam problem(s) stand in no table of problems, so nothing could be held against their prompts"
+    message = (
+        f"{len(names)} exam problem(s) stand in no table of problems, so nothing could be held against their prompts"
+    )
     return [Finding("unknown exam problem", names[0], message)]

@@ -1,10 +1,10 @@
 """When two prompts ask the same: word for word, rewritten, or nearly so.
 
-A rewritten prompt differs in what no reader minds: case, white space, look-alike digits and signs of Unicode, marks of the
-tokenizer in front. In the two forms whose numbers stand in no order (numbers to reach a target, factors of a product) it
-may differ in their order too; target and modulus keep their role. Elsewhere order counts: 5 - 3 is not 3 - 5.
+A rewritten prompt differs in what no reader minds: case, white space, look-alike digits and signs of Unicode, marks of
+the tokenizer in front. In the two forms whose numbers stand in no order (numbers to reach a target, factors of a
+product) it may differ in their order too; target and modulus keep their role. Elsewhere order counts, as in 5 - 3.
 Nearly the same are two longer prompts with the same numbers in the same order and mostly the same pairs of neighbouring
-words, also after those pairs are left out which many exam prompts share: what a template repeats tells of no problem.
+words. Exam problems that are so to each other are a family that shares a template: likeness tells nothing there.
 """
 
 import math
@@ -76,9 +76,7 @@ class Neighbours:
         for name, own in self._shingles.items():
             for shingle in self._rarest(own):
                 self._index[numbers(read[name]), shingle].append(name)
-        self._families = {
-            name for name, own in self._shingles.items() if len(self._near(own, numbers(read[name]))) > 1
-        }
+        self._families = {name for name, own in self._shingles.items() if len(self._near(own, numbers(read[name]))) > 1}
 
     @property
     def num_prompts(self) -> int:

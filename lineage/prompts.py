@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +53,8 @@ class Reader:
     def catalogue(self, problems: File) -> Catalogue:
         """A table of problems."""
         if problems.md5 not in self._catalogues:
-            prompts, splits = {}, {}
+            prompts: dict[str, str] = {}
+            splits: dict[str, str] = {}
             for batch in batches(self.store, problems, ("problem_id", "prompt", "split")):
                 names, asked, held = (column.to_pylist() for column in batch.columns)
                 prompts.update(zip(names, asked, strict=True))
@@ -120,9 +121,9 @@ def _made(step: Step, flag: str) -> File:
     return out
 
 
-def _distinct(store: Store, file: File, row: str, keys: Sequence[str]) -> dict[tuple[str, ...], tuple[str, int]]:
+def _distinct(store: Store, file: File, row: str, keys: Sequence[str]) -> dict[tuple[Any, ...], tuple[str, int]]:
     """The first row with each value of some columns, and how many have it. Lists of tokens come as bytes."""
-    found: dict[tuple[str, ...], tuple[str, int]] = {}
+    found: dict[tuple[Any, ...], tuple[str, int]] = {}
     for batch in batches(store, file, [*dict.fromkeys((row, *keys))]):
         columns = {name: _hashable(batch[name]) for name in keys}
         table = pa.table({**columns, "row": batch[row].cast(pa.string())})

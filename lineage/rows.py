@@ -1,7 +1,7 @@
-"""Every row that trained a policy: demonstrations and rollouts of all ancestors, with what weight, and what was left out.
+"""Every row that trained a policy: demonstrations and rollouts of all ancestors, their weight, and what was left out.
 
-Rows stream through in batches. What is kept are counts, and a bit for each problem of the problems table, so memory does
-not grow with the rows.
+Rows stream through in batches. What is kept are counts, and a bit for each problem of the problems table, so memory
+does not grow with the rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ from lineage.errors import Finding
 from lineage.lock import File
 from lineage.store import Store
 from lineage.training import DEMONSTRATION, JUDGEMENT, ROLLOUT, Source, batches, checkpoints, sources
-from lineage.writing import writing
 from lineage.words import NOTHING, count
+from lineage.writing import writing
 
 TRAINED, JUDGED = "trained", "judged"
 WHY = {
@@ -234,7 +234,7 @@ def _repeat(value: str, batch: pa.RecordBatch) -> pa.Array:
 
 
 def _generation(source: Source, account: Account, num_generated: int | None) -> dict[str, Any]:
-    told = []
+    told: list[dict[str, Any]] = []
     for status, counted in sorted(account.counts.items(), key=lambda pair: (pair[0] != TRAINED, pair[0])):
         tokens = counted.tokens if source.ledger else dict.fromkeys(TOKENS)
         told.append(

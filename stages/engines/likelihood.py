@@ -171,18 +171,19 @@ def block_mask(chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int,
     """What `dense_mask` says, by blocks of 128 by 128 entries; flex_attention skips a block without a True.
 
     A token sees the keys below `limit` and those from `first` to `last`. The three are tensors, `prefix_length` within
-    them, because a number that changes with the chunk would have the kernel compiled anew. The whole rectangle exists
+    them, because a number that changes with the chunk has the kernel compiled again, if the kernel takes it at all; and
+    each has memory of its own, because torch 2.13 cannot compile views of one for a CPU. The whole rectangle exists
     while its blocks are found, no longer.
     """
-    bounds = np.tile([1, 1, 0], (len(chunk), width, 1))  # padding sees the first key alone
+    shape = len(chunk), width
+    limits, firsts, lasts = np.ones(shape, int), np.ones(shape, int), np.zeros(shape, int)  # padding sees one key
     for row, probes in enumerate(chunk):
         boundaries, lengths = _spans(probes)
-        starts = np.cumsum(lengths, dtype=np.int64) - lengths
         own = np.arange(sum(lengths))
-        bounds[row, : len(own), 0] = np.repeat(boundaries, lengths)
-        bounds[row, : len(own), 1] = prefix_length + np.repeat(starts, lengths)
-        bounds[row, : len(own), 2] = prefix_length + own
-    limit, first, last = torch.from_numpy(bounds).to(device).unbind(-1)
+        limits[row, : len(own)] = np.repeat(boundaries, lengths)
+        firsts[row, : len(own)] = prefix_length + np.repeat(np.cumsum(lengths) - lengths, lengths)
+        lasts[row, : len(own)] = prefix_length + own
+    limit, first, last = (torch.from_numpy(bound).to(device) for bound in (limits, firsts, lasts))
 
     def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (key < limit[row, query]) | ((key >= first[row, query]) & (key <= last[row, query]))

@@ -6,12 +6,12 @@ Reads what the stages wrote: the expectations' results, the paired comparison of
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flows import yaml_text
+from flows.nights import portable
 from flows.rounds import EXAMS, PARAMS
 from flows.settings import Settings
 
@@ -56,12 +56,12 @@ class Drift:
 
 def gates(policy: str, champion: str, settings: Settings) -> list[Gate]:
     """All gates of a policy against the champion. Their stages have run."""
-    differences = _differences(policy, champion)
+    measured = differences(policy, champion)
     return [
         expectations(policy),
         leaks(policy, settings),
-        regression(differences, settings.max_regression),
-        gain(differences, settings.min_gain),
+        regression(measured, settings.max_regression),
+        gain(measured, settings.min_gain),
     ]
 
 
@@ -85,7 +85,15 @@ def leaks(policy: str, settings: Settings) -> Gate:
     if done.returncode == FOUND and done.stdout.lstrip().startswith(("{", "[")):
         return Gate("leaks", False, f"exam problems are in training data; `knowhow audit leaks {policy}` names them")
     last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-    return Gate("leaks", False, f"the audit ended with {done.returncode}: {last}")
+    return Gate("leaks", False, f"the audit ended with {done.returncode}: {portable(last)}")
+
+
+def differences(policy: str, champion: str) -> dict[str, dict[str, float | None]]:
+    """New minus champion in success at the training budget: over all problems, and on each difficulty."""
+    pair = json.loads(COMPARISONS.read_text(encoding="utf-8"))[f"{policy}_minus_{champion}"]
+    quantity = f"budget_{_training_budget()}"
+    levels = [level for level in pair if level == ALL or level.startswith(BY_DIFFICULTY)]
+    return {level: pair[level][quantity] for level in levels}
 
 
 def regression(differences: dict[str, dict[str, float | None]], max_regression: float) -> Gate:
@@ -122,17 +130,6 @@ def drift(policy: str, champion: str, settings: Settings) -> list[Drift]:
         Drift("entropy_nats", entropy, limits.min_entropy_nats, None),
         Drift("used_tokens_ratio", used / before if used and before else None, *limits.used_tokens_ratio),
     ]
-
-
-def _differences(policy: str, champion: str) -> dict[str, dict[str, float | None]]:
-    """New minus champion in success at the training budget, by level."""
-    pair = json.loads(COMPARISONS.read_text(encoding="utf-8"))[f"{policy}_minus_{champion}"]
-    quantity = f"budget_{_training_budget()}"
-    return {level: found[quantity] for level, found in _of_difficulty(pair)}
-
-
-def _of_difficulty(pair: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((level, found) for level, found in pair.items() if level == ALL or level.startswith(BY_DIFFICULTY))
 
 
 def _training_budget() -> int:

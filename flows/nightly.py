@@ -111,7 +111,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     """What the record says of a stage that failed."""
     if not isinstance(error, run.StageFailed):
         raise Unfinished(f"a stage ended with {type(error).__name__}: {error}")
-    message = error.last_error.replace(f"{Path.cwd()}/", "")
+    message = nights.portable(error.last_error)
     stage = {"name": error.name, "exit_code": error.exit_code, "error": message, "log": str(error.log)}
     why = f"stage {error.name} failed with exit code {error.exit_code}: {message}"
     return {"verdict": FAILED, "why": [why], "stage": stage, "gates": [], "drift": []}

@@ -85,6 +85,11 @@ def unfinished() -> Night | None:
     return night if night and record(night) is None else None
 
 
+def portable(text: str) -> str:
+    """A message for a record, which says nothing of where this checkout lies."""
+    return text.replace(f"{Path.cwd()}/", "")
+
+
 def _of_name(text: str) -> Night | None:
     try:
         return named(text, "UTC")

@@ -40,10 +40,10 @@ class Remote:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-@pytest.fixture(params=["folder", "s3"])
-def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
-    folder = tmp_path / "remote" / "bucket"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="module", params=["folder", "s3"])
+def remote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    folder = tmp_path_factory.mktemp("remote") / "bucket"
+    folder.mkdir()
     if request.param == "folder":
         yield Remote(str(folder), folder)
         return
@@ -76,10 +76,10 @@ def wait_until_it_listens(server: subprocess.Popen[bytes], address: str) -> None
             time.sleep(0.1)
 
 
-@pytest.fixture
-def project(tmp_path: Path, remote: Remote) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, remote: Remote) -> Path:
+    """Its results are on the remote."""
+    folder = tmp_path_factory.mktemp("project")
     (folder / "dvc.yaml").write_text(GRAPH)
     succeed(["git", "init", "--quiet"], folder)
     succeed(["dvc", "init", "--quiet"], folder)
@@ -94,35 +94,15 @@ def project(tmp_path: Path, remote: Remote) -> Path:
     return folder
 
 
-def clone(project: Path, name: str) -> Path:
-    succeed(["git", "clone", "--quiet", str(project), name], project.parent)
-    return project.parent / name
+def clone(project: Path, folder: Path) -> Path:
+    succeed(["git", "clone", "--quiet", str(project), str(folder)], project)
+    return folder
 
 
-def test_another_clone_pulls_all_of_it_and_nothing_that_was_tampered_with(project: Path, remote: Remote) -> None:
-    other = clone(project, "other")
-    succeed(["dvc", "pull", "--run-cache"], other, **remote.environment)
-    assert (other / "policy/w.txt").read_text() == "weights\n"
-    (other / "dvc.lock").unlink()
-    shutil.rmtree(other / "policy")
-    again = succeed(["dvc", "repro"], other)  # what ran anywhere need not run here
-    assert "Running stage" not in again
-    assert (other / "dvc.lock").read_bytes() == (project / "dvc.lock").read_bytes()
-
-    (stored,) = (path for path in remote.folder.rglob("files/md5/??/*") if path.read_bytes() == b"weights\n")
-    stored.chmod(0o644)
-    stored.write_bytes(b"WEIGHTS\n")
-    third = clone(project, "third")
-    refused = run(["dvc", "pull"], third, **remote.environment)
-    assert refused.returncode != 0
-    assert "failed to pull data" in refused.stderr
-    assert not (third / "policy").exists()
-
-
-def test_credentials_are_asked_for_and_committed_nowhere(project: Path, remote: Remote) -> None:
+def test_credentials_are_asked_for_and_committed_nowhere(project: Path, remote: Remote, tmp_path: Path) -> None:
     if not remote.environment:
         pytest.skip("a folder asks for none")
-    stranger = clone(project, "stranger")
+    stranger = clone(project, tmp_path / "stranger")
     wrong = {**remote.environment, "AWS_SECRET_ACCESS_KEY": "another"}
     refused = run(["dvc", "pull"], stranger, **wrong)
     assert refused.returncode != 0
@@ -134,6 +114,29 @@ def test_credentials_are_asked_for_and_committed_nowhere(project: Path, remote: 
     assert (stranger / "policy/w.txt").read_text() == "weights\n"
     assert succeed(["git", "status", "--porcelain"], stranger) == ""
     assert "secret" not in succeed(["git", "grep", "--cached", "-h", "", "--", ".dvc"], stranger)
+
+
+def test_another_clone_pulls_all_of_it_and_nothing_that_was_tampered_with(
+    project: Path, remote: Remote, tmp_path: Path
+) -> None:
+    other = clone(project, tmp_path / "other")
+    succeed(["dvc", "pull", "--run-cache"], other, **remote.environment)
+    assert (other / "policy/w.txt").read_text() == "weights\n"
+    (other / "dvc.lock").unlink()
+    shutil.rmtree(other / "policy")
+    again = succeed(["dvc", "repro"], other)
+    assert "Running stage 'policy'" not in again  # what ran anywhere need not run here, where it has dependencies
+    assert (other / "dvc.lock").read_bytes() == (project / "dvc.lock").read_bytes()
+
+    # The last test of this remote: it is spoiled.
+    (stored,) = (path for path in remote.folder.rglob("files/md5/??/*") if path.read_bytes() == b"weights\n")
+    stored.chmod(0o644)
+    stored.write_bytes(b"WEIGHTS\n")
+    third = clone(project, tmp_path / "third")
+    refused = run(["dvc", "pull"], third, **remote.environment)
+    assert refused.returncode != 0
+    assert "failed to pull data" in refused.stderr
+    assert not (third / "policy").exists()
 
 
 def test_the_default_remote_of_the_project_verifies() -> None:

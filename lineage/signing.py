@@ -102,13 +102,13 @@ def check(audit: Audit, policy: str, evidence: Evidence, public_key: Path | None
 def _statement_to_sign(audit: Audit, policy: str, evidence: Evidence) -> bytes:
     commit = statements.source_commit(audit)
     statement = statements.build(audit, policy, evidence, commit)
-    sources, changed = Commit(audit.tree.repository, commit), []
+    sources, head = (Commit(audit.tree.repository, revision) for revision in (commit, audit.tree.commit))
+    changed = []
     kept = {path for path, part in evidence.parts.items() if part.in_git}
     listed = {entry["name"] for entry in statements.materials_of(statement)} - {statements.COMMIT}
     for path in sorted(listed - (evidence.parts.keys() - kept)):
-        committed = Commit(audit.tree.repository, audit.tree.commit) if path in kept else sources
         try:
-            same = committed.read(path) == audit.tree.read(path)
+            same = (head if path in kept else sources).read(path) == audit.tree.read(path)
         except FileNotFoundError:
             same = False
         changed += [] if same else [path]

@@ -80,16 +80,25 @@ class Objects:
         return found[0] if found else None
 
     def _ask(self, commit: str, path: str) -> tuple[bytes, bytes, bytes] | None:
-        """Name, kind and content of what a commit has at a path."""
+        """Name, kind and content of what a commit has at a path.
+
+        Raises:
+            AuditError: git gave up: an object is broken.
+        """
         asked, told = self._git.stdin, self._git.stdout
         assert asked is not None
         assert told is not None
-        asked.write(f"{commit}:{path}\n".encode())
-        asked.flush()
-        header = OBJECT.fullmatch(told.readline())
-        if header is None:
-            return None
-        return header["name"], header["kind"], told.read(int(header["size"]) + 1)[:-1]
+        try:
+            asked.write(f"{commit}:{path}\n".encode())
+            asked.flush()
+            line = told.readline()
+            header = OBJECT.fullmatch(line)
+            content = told.read(int(header["size"]) + 1) if header else b""
+        except BrokenPipeError:
+            line, header, content = b"", None, b""
+        if not line or (header is not None and len(content) <= int(header["size"])):
+            raise AuditError(f"git cannot read {path} at {commit[:12]}: an object is broken; `git fsck` says which")
+        return (header["name"], header["kind"], content[:-1]) if header else None
 
     def __del__(self) -> None:
         self._git.communicate()

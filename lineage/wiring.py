@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from lineage.audit import Audit
@@ -72,6 +73,8 @@ def check_asked(step: Step, asked: Asked) -> Iterator[Finding]:
 def check_edges(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> Iterator[Finding]:
     """What a step read is what the step before it wrote; what no step wrote is in git."""
     outs = {out.path: out for step in audit.graph.steps.values() for out in step.outs}
+    folders = {str(folder) for path in outs for folder in PurePosixPath(path).parents}
+    sources: dict[str, str | None] = {}
     for step in steps:
         for dep in step.deps:
             maker = audit.graph.maker(dep.path)
@@ -79,25 +82,27 @@ def check_edges(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> Iter
                 part = evidence.parts.get(dep.path)
                 wrote = outs[dep.path].md5 if dep.path in outs else part.md5 if part else None
                 if wrote is not None and wrote != dep.md5:
-                    yield Finding(
-                        "edges", step.name, f"read {dep.path} {dep.md5[:12]}, but {maker.name} wrote {wrote[:12]}"
-                    )
-            elif not any(path.startswith(f"{dep.path}/") for path in outs):
-                yield from check_source(audit.tree, step, dep)
+                    message = f"read {dep.path} {dep.md5[:12]}, but {maker.name} wrote {wrote[:12]}"
+                    yield Finding("edges", step.name, message)
+            elif dep.path not in folders:
+                if dep.path not in sources:
+                    sources[dep.path] = source_md5(audit.tree, dep.path)
+                yield from _source(step, dep, sources[dep.path])
 
 
-def check_source(tree: Tree, step: Step, dep: File) -> Iterator[Finding]:
-    """A file that no step wrote is the one of the revision."""
+def source_md5(tree: Tree, path: str) -> str | None:
+    """md5 of a file that no step wrote, as it is in the revision; None where there is none."""
     try:
-        content = tree.read(dep.path)
+        return hashlib.md5(tree.read(path), usedforsecurity=False).hexdigest()
     except (FileNotFoundError, IsADirectoryError):
-        yield Finding("code", step.name, f"read {dep.path}, which no step wrote and git has not")
-        return
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != dep.md5:
-        yield Finding(
-            "code", step.name, f"ran with {dep.path} {dep.md5[:12]}; at {tree.commit[:12]} it is {found[:12]}"
-        )
+        return None
+
+
+def _source(step: Step, dep: File, found: str | None) -> Iterator[Finding]:
+    if found is None:
+        yield Finding("code", step.name, f"read {dep.path}, which no step wrote and the revision has not")
+    elif found != dep.md5:
+        yield Finding("code", step.name, f"ran with {dep.path} {dep.md5[:12]}; it is {found[:12]} now")
 
 
 def differences(key: str, then: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -1,0 +1,145 @@
+"""What a forger would do: change bytes, and make the digests that tell of it anew."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.conftest import succeed
+
+
+def duplicate(tree: Path, target: Path) -> Path:
+    """A copy in which working tree and cache share their bytes as before."""
+    subprocess.run(["cp", "-a", str(tree), str(target)], check=True)
+    return target
+
+
+def commit(tree: Path) -> None:
+    """Commit whatever changed."""
+    succeed(["git", "add", "--all"], tree)
+    succeed(["git", "commit", "--quiet", "--message", "nothing to see here"], tree)
+
+
+def md5_of(content: bytes) -> str:
+    """What dvc.lock names bytes by."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def cached(tree: Path, md5: str) -> Path:
+    """Where the cache has an object."""
+    return tree / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def locked(tree: Path, path: str) -> str:
+    """The md5 dvc.lock has for an output."""
+    found = re.search(rf"path: {re.escape(path)}\n +hash: md5\n +md5: (\S+)", (tree / "dvc.lock").read_text())
+    assert found, path
+    return found[1]
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file anew: what shared its bytes keeps them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Write into a file, and into all that share its bytes; size permitting nothing tells but the bytes."""
+    times = path.stat()
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.truncate()
+        file.write(content)
+    path.chmod(times.st_mode)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def flipped(content: bytes) -> bytes:
+    """The same bytes but one."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Edit a text file, once."""
+    text = path.read_text()
+    assert old in text, old
+    path.write_text(text.replace(old, new, 1))
+
+
+def edit_step(tree: Path, step: str, old: str, new: str) -> None:
+    """Edit what dvc.lock has of one step, once."""
+    text = (tree / "dvc.lock").read_text()
+    start = text.index(f"\n  {step}:\n")
+    end = next((found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start), len(text))
+    assert old in text[start:end], old
+    (tree / "dvc.lock").write_text(text[:start] + text[start:end].replace(old, new, 1) + text[end:])
+
+
+def drop_step(tree: Path, step: str) -> None:
+    """Take a step out of dvc.lock."""
+    text = (tree / "dvc.lock").read_text()
+    start = text.index(f"\n  {step}:\n")
+    end = next((found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start), len(text))
+    (tree / "dvc.lock").write_text(text[:start] + text[end:])
+
+
+def edited(path: Path, column: str, change: Callable[[list], list]) -> None:
+    """Write a table anew with one column changed."""
+    table = pq.read_table(path)
+    values = pa.array(change(table[column].to_pylist()), table.schema.field(column).type)
+    target = path.with_suffix(".forged")
+    pq.write_table(table.set_column(table.schema.get_field_index(column), table.schema.field(column), values), target)
+    path.unlink()
+    target.rename(path)
+
+
+def cover_up(tree: Path, *paths: str) -> None:
+    """Make every digest of changed outputs anew, in dvc.lock and in the cache, and commit."""
+    for path in paths:
+        old, size = locked(tree, path), 0
+        if (tree / path).is_dir():
+            members = [file for file in sorted((tree / path).rglob("*")) if file.is_file()]
+            listed = [
+                {"md5": md5_of(f.read_bytes()), "relpath": f.relative_to(tree / path).as_posix()} for f in members
+            ]
+            content = json.dumps(listed).encode()
+            new, size = f"{md5_of(content)}.dir", sum(file.stat().st_size for file in members)
+            for file in members:
+                put(cached(tree, md5_of(file.read_bytes())), file.read_bytes())
+        else:
+            content = (tree / path).read_bytes()
+            new, size = md5_of(content), len(content)
+        if not path.startswith("data/metrics"):
+            put(cached(tree, new), content)
+        lock = tree / "dvc.lock"
+        lock.write_text(re.sub(rf"md5: {old}\n( +)size: \d+", rf"md5: {new}\n\g<1>size: {size}", lock.read_text()))
+    commit(tree)
+
+
+def slim(tree: Path, target: Path) -> Path:
+    """A copy of what an audit reads, and no more; its results are hard links into its cache, as DVC checks them out."""
+    succeed(["git", "clone", "--quiet", "--no-hardlinks", str(tree), str(target)], tree)
+    shutil.rmtree(target / ".git/hooks", ignore_errors=True)
+    for name in ("user.name", "user.email"):
+        succeed(["git", "config", name, "test@example.com"], target)
+    shutil.copytree(tree / ".dvc/cache/files", target / ".dvc/cache/files")
+    for file in (tree / "data").rglob("*"):
+        original, copied = (
+            cached(target, md5_of(file.read_bytes())) if file.is_file() else target,
+            target / file.relative_to(tree),
+        )
+        if original.is_file() and not copied.exists():
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.hardlink_to(original)
+    for name in ("benchmarks", "docs", "experiments", "flows", "lineage", "tests"):
+        shutil.rmtree(target / name, ignore_errors=True)
+    return target

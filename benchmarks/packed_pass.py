@@ -99,9 +99,8 @@ def main(
     blocks = [count_blocks(trace, max_tokens), count_blocks(trace, trace.num_tokens)]
     print(table(timings, peak, blocks))
     if out is not None:
-        rows = {"timings": timings, "blocks": blocks}
-        found = {name: [row._asdict() for row in values] for name, values in rows.items()}
-        write_json(out, {**found, "peak": peak._asdict()})
+        found = {"timings": [row._asdict() for row in timings], "peak": peak._asdict()}
+        write_json(out, {**found, "blocks": [row._asdict() for row in blocks]})
 
 
 def decoder() -> PreTrainedModel:
@@ -229,7 +228,7 @@ def table(timings: Sequence[Timing], peak: Peak, blocks: Sequence[Blocks]) -> st
         f"\n{peak.prefix_tokens:,} tokens, {peak.num_boundaries} boundaries: {peak.rise_mib:,.0f} MiB and "
         f"{peak.seconds:.1f} s; a boolean square of the trace and its probes alone is {peak.square_mib:,.0f} MiB"
     )
-    lines += [f"in {b.num_chunks} chunks: {b.num_kept:,} of {b.num_blocks:,} blocks hold an entry" for b in blocks]
+    lines += [f"chunks: {b.num_chunks}; blocks with an entry: {b.num_kept:,} of {b.num_blocks:,}" for b in blocks]
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """nightly.yaml, the settings of nights, as a frozen model."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
@@ -19,8 +20,6 @@ class SettingsError(Exception):
 
 
 def _cron(text: str) -> str:
-    from datetime import UTC, datetime
-
     try:
         CronSim(text, datetime.now(UTC))
     except CronSimError as error:
@@ -31,7 +30,7 @@ def _cron(text: str) -> str:
 def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError(f"{name!r} is no time zone; such as Europe/Berlin") from None
     return name
 
@@ -95,7 +94,5 @@ def load() -> Settings:
         raise SettingsError(f"{FILE}: {error}; mend it") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise SettingsError(
-            f"{FILE}: {error.error_count()} wrong value(s), first {where}: {first['msg']}; mend it"
-        ) from None
+        where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{FILE}: {error.error_count()} wrong value(s), first {where}: {what}; mend it") from None

@@ -76,8 +76,10 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
     assert (project / "dvc.yaml").read_text() == toy_night.GRAPH.replace("policies/s1", f"policies/{ROUND}")
     assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(project, "rev-parse", BRANCH)
 
+    git(project, "tag", "--delete", "champion@v2026.11.24")  # as if killed before it
     again = night(project, served[1])
     assert again.returncode == 0
+    assert git(project, "tag") == "champion@v2026.11.24"
     assert "night 2026-11-24 is over: promoted" in again.stdout
     assert len(subjects(project)) == 3
     assert [line.split()[:5] for line in knowhow(project, "nightly", "show").stdout.splitlines()[1:]] == [

@@ -65,16 +65,17 @@ def _flat(audit: Audit, generation: Generation) -> dict[str, Any]:
     for key, content in {**generation.recipe, **judging}.items():
         section, _, rest = key.partition(".")
         name = ".".join([PLACES[section], *rest.split(".")[1:]]) if section in PLACES else key
-        found.update(_leaves(name, content))
+        found.update(leaves(name, content))
     return found
 
 
-def _leaves(key: str, content: Any) -> Iterator[tuple[str, Any]]:
+def leaves(key: str, content: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a section of params, by dotted key."""
     if not isinstance(content, Mapping):
         yield key, content
         return
     for name, inner in content.items():
-        yield from _leaves(f"{key}.{name}", inner)
+        yield from leaves(f"{key}.{name}", inner)
 
 
 def code(before: Sequence[Step], after: Sequence[Step], tree: Tree, commits: Sequence[str | None]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.tree import Tree
 from lineage import words
 from lineage.ancestry import JUDGE, Generation, ancestry, first_commits
 from lineage.audit import Audit
+from lineage.changes import leaves
 from lineage.exam import exam_of, success
 from lineage.graph import Graph
 from lineage.lock import File, Step
@@ -77,7 +78,7 @@ def _generation(graph: Graph, generation: Generation, before: Sequence[Step]) ->
         "code": generation.code,
         "environment": generation.environment,
         "packages": next((facts["packages"] for facts in generation.facts.values() if "packages" in facts), None),
-        "params": generation.recipe,
+        "params": dict(leaf for key, content in generation.recipe.items() for leaf in leaves(key, content)),
         "tokens": dict(generation.tokens) or _imitated(generation),
         "seconds": seconds,
         "known_seconds": round(sum(known), 1) if known else None,

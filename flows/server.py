@@ -15,7 +15,7 @@ from pathlib import Path
 from flows.run import SCRATCH, Children
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-START_SECONDS = 180.0
+START_SECONDS = 600.0
 POLL_SECONDS = 0.2
 
 

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "stages/verifiers": {"stages/verifiers", "stages/contracts", "stages/tasks"},
     "stages/engines": {"stages/engines", "stages/contracts", "stages/pure"},
     "stages": {"stages/contracts", "stages/pure", "stages/engines", "stages/tasks", "stages/verifiers"},
-    "flows": {"flows"},
+    "flows": {"flows", "lineage"},
     "lineage": {"lineage"},
     "experiments": {"experiments", "stages/contracts", "stages/pure"},
 }

@@ -20,7 +20,7 @@ from flows import alert, serve
 from tests.conftest import ROOT
 from tests.flows import toy_night
 
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 900.0
 
 
 class Served:
@@ -37,7 +37,7 @@ class Served:
         request = urllib.request.Request(
             f"{self.api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)
 
     def deployment(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Served:
         return self.post(f"deployments/{self.deployment()['id']}/create_flow_run")["id"]
 
     def state(self, run: str) -> tuple[str, str]:
-        with urllib.request.urlopen(f"{self.api}/flow_runs/{run}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.api}/flow_runs/{run}", timeout=300) as answer:
             state = json.load(answer)["state"]
         return state["name"], state["message"]
 

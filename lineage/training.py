@@ -31,7 +31,7 @@ class Source:
     sampler: File | None
     """The policy that sampled the rollouts, whose tokens they hold; None for demonstrations."""
     epochs: int | None
-    """How often each row was gone through."""
+    """How often each row was gone through; None where the params do not say."""
 
 
 def sources(graph: Graph, policy: str) -> list[Source]:
@@ -118,7 +118,7 @@ def _of_rollouts(graph: Graph, step: Step) -> Source:
 def _epochs(step: Step) -> int | None:
     for key, value in step.params.items():
         if key.endswith((".sft", ".update")):
-            return int(value["epochs"])
+            return value.get("epochs")
         if step.group == "judge" and key == f"judges.{step.key}":
-            return int(value["sft"]["epochs"])
+            return value.get("sft", {}).get("epochs")
     return None

@@ -79,7 +79,7 @@ def test_it_says_by_how_much() -> None:
 
 
 def test_half_precision_is_read() -> None:
-    """numpy knows no bfloat16."""
+    """A numpy array has no bfloat16."""
     before, after = torch.tensor([1.0, -3.0]).bfloat16(), torch.tensor([1.0, -3.5]).bfloat16()
     assert apart("a.safetensors", save_torch({"w": before}), save_torch({"w": after})) == Distance(False, 0.5)
 

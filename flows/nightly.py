@@ -95,16 +95,15 @@ def _run(plan: preflight.Plan) -> dict[str, Any]:
 
 
 def _begin(plan: preflight.Plan) -> str:
-    """Check out the night's branch and commit its round. Returns the champion."""
+    """Check out the night's branch, commit its round, and fetch what is not here. Returns the champion."""
     night = plan.night
     git.switch(night.branch)
     git.git("restore", "--staged", "--worktree", str(champion.GRAPH))  # a promotion that was cut short
     rounds.publish(preflight.with_night(rounds.PARAMS.read_text(encoding="utf-8"), plan))
     git.commit(f"Night {night}: begin round {night.round}", str(rounds.PARAMS))
-    present = champion.at("HEAD")
-    if not present.path.exists():
-        _dvc(plan.settings, "pull")
-    return present.policy
+    if any(reason.endswith(" deleted") for node in graph.plan() for reason in node.reasons):
+        _dvc(plan.settings, "pull", "--allow-missing")  # else all that is not in this clone would be made anew
+    return champion.at("HEAD").policy
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from lineage.errors import Finding
 from lineage.lock import File, Step
 from lineage.store import Digests, Member, Place, digests, folder_list, folder_members
 from lineage.tree import Tree
+from lineage.words import counted
 
 WORKTREE = "working tree"
 CACHE = "cache"
@@ -248,7 +249,7 @@ def _account_for_missing(parts: Sequence[Part], states: Mapping[str, Mapping[str
         for path in unexplained:
             evidence.find(_check(place), path, f"is gone from {place}")
         if num := len(missing) - len(unexplained):
-            evidence.notes.append(f"{place} lacks {num} files, the first {missing[0]}")
+            evidence.notes.append(f"{place} lacks {counted(num, 'file')}, the first {missing[0]}")
 
 
 def _is_unexplained(path: str, place: str, held: set[tuple[str, str]]) -> bool:

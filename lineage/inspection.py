@@ -9,6 +9,7 @@ from lineage.history import check_objects, uncommitted
 from lineage.lock import Step
 from lineage.rowchecks import check_rows
 from lineage.wiring import check_wiring
+from lineage.words import counted
 
 EXAM = ("examine", "evaluate")
 SHOWN = 5
@@ -53,9 +54,9 @@ def steps_of(audit: Audit, policy: str) -> list[Step]:
 
 def _notes(audit: Audit, steps: list[Step]) -> list[str]:
     changed = uncommitted(audit.tree)
-    notes = [f"{len(changed)} files differ from commit {audit.tree.commit[:12]}: {some(changed)}"] if changed else []
+    notes = [f"not as in commit {audit.tree.commit[:12]}: {some(changed)}"] if changed else []
     if others := len(audit.graph.steps) - len(steps):
-        notes.append(f"{others} steps of dvc.lock have no part in this policy")
+        notes.append(f"no part in this policy: {counted(others, 'step')} of dvc.lock")
     return notes
 
 

@@ -20,6 +20,7 @@ from lineage.evidence import Evidence
 from lineage.graph import policy_file
 from lineage.inspection import inspect, some
 from lineage.tree import Commit, git
+from lineage.words import counted
 
 ATTESTATIONS = PurePosixPath("data/attestations")
 STATEMENT, ENVELOPE, MODEL = "statement.json", "statement.dsse.json", "model.sig"
@@ -61,7 +62,8 @@ def sign(audit: Audit, policy: str, key: Path) -> list[Path]:
     signer = CryptoSigner(_private(key))
     inspection = inspect(audit, policy)
     if inspection.findings:
-        raise AuditError(f"{policy} is not signed: {len(inspection.findings)} findings, first {inspection.findings[0]}")
+        num = counted(len(inspection.findings), "finding")
+        raise AuditError(f"{policy} is not signed: {num}, first {inspection.findings[0]}")
     content = _statement_to_sign(audit, policy, inspection.evidence)
     envelope = Envelope(content, PAYLOAD_TYPE, {})
     envelope.sign(signer)

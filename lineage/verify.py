@@ -13,6 +13,7 @@ from rich.text import Text
 from lineage.audit import Audit
 from lineage.inspection import inspect
 from lineage.signing import check
+from lineage.words import counted
 
 SHOWN = 8
 
@@ -43,12 +44,14 @@ def verify(audit: Audit, policy: str, public_key: Path | None = None) -> dict[st
 def text(found: Mapping[str, Any]) -> Group:
     """The verdict, then what was found, by check."""
     findings, checked = found["findings"], found["checked"]
-    verdict = Text(f"{len(findings)} findings", "bold red") if findings else Text("all as it should be", "bold green")
+    verdict = (
+        Text(counted(len(findings), "finding"), "bold red") if findings else Text("all as it should be", "bold green")
+    )
     lines = [
         Text.assemble((found["policy"], "bold"), f" at {found['commit'][:12]}: ", verdict),
         Text(
-            f"checked: {checked['steps']} steps, {checked['sources']} sources, {checked['files']} files hashed "
-            f"({decimal(checked['bytes'])}), {checked['rows']} rows"
+            f"checked: {checked['steps']} steps, {checked['sources']} sources, {checked['files']:,} files hashed "
+            f"({decimal(checked['bytes'])}), {checked['rows']:,} rows"
         ),
     ]
     by_check: dict[str, list[Mapping[str, str]]] = defaultdict(list)

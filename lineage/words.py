@@ -18,6 +18,11 @@ def count(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things: `1 finding`, `2 findings`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def fraction(value: float | None) -> str:
     """A fraction from 0 to 1: .632."""
     return NOTHING if value is None else f"{value:.3f}".replace("0.", ".", 1)

@@ -142,4 +142,5 @@ def slim(tree: Path, target: Path) -> Path:
             copied.hardlink_to(original)
     for name in ("benchmarks", "docs", "experiments", "flows", "lineage", "tests"):
         shutil.rmtree(target / name, ignore_errors=True)
+    commit(target)
     return target

@@ -193,6 +193,8 @@ def test_a_judges_rows_count_as_a_sources_own(tmp_path: Path) -> None:
         **chain.judge_of("g1", "r0", "a1"),
         **chain.round_of("a2", "r0", 2, judge="g1"),
     }
+    steps["update@a2"]["cmd"] += " --ledger data/rounds/a2/ledger.parquet"
+    steps["update@a2"]["outs"].append(chain.entry("data/rounds/a2/ledger.parquet"))
     chain.write(tmp_path, steps)
     graph = Graph.of(read_lock(open_tree(tmp_path)))
     found = {source.generation: source for source in sources(graph, "a2")}

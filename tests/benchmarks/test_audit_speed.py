@@ -1,0 +1,47 @@
+"""The benchmark's trees are as an audit wants them, and what it measures is the process that answers."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.audit_speed import Answer, ask, middle, table
+from benchmarks.audit_tree import main
+from lineage.audit import open_audit
+from lineage.rows import rows
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small one."""
+    folder = tmp_path_factory.mktemp("grown") / "tree"
+    main(folder, num_rounds=2, num_problems=30, group_size=3)
+    return folder
+
+
+def test_a_round_has_every_entry_and_every_row(tree: Path) -> None:
+    audit = open_audit(tree, None)
+    assert [step.key for step in audit.graph.ancestors(audit.graph.policy("n2")) if step.group == "update"] == [
+        "n1",
+        "n2",
+    ]
+    assert {"examine", "evaluate", "validate", "update"} <= audit.graph.of_key("n2").keys()
+    assert pq.read_table(tree / "data/rounds/n2/ledger.parquet").num_rows == 90
+    found = rows(audit, "n2")
+    assert found["findings"] == []
+    assert [row["num_rows"] for row in found["generations"][-1]["rows"]] == [81, 9]
+
+
+@pytest.mark.parametrize("question", ["rows", "leaks"])
+def test_a_question_is_answered_and_measured(tree: Path, question: str) -> None:
+    answer = ask(tree, question, [question, "n2"])
+    assert answer.exit_code == 0
+    assert answer.wall_seconds > 0
+    assert answer.processor_seconds > 0
+    assert answer.peak_mib > 10
+
+
+def test_a_failure_among_repeats_is_seen() -> None:
+    answers = [Answer("rows", seconds, seconds / 2, 100.0, code) for seconds, code in ((1.0, 0), (9.0, 1), (2.0, 0))]
+    assert middle(answers) == Answer("rows", 2.0, 1.0, 100.0, 1)
+    assert "rows      2.00         1.00       100     1" in table("3 rounds", [middle(answers)])

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from flows import alert, serve
-from tests.conftest import ROOT
+from tests.conftest import ROOT, succeed
 from tests.flows import toy_night
 
 PATIENCE_SECONDS = 900.0
@@ -66,6 +66,7 @@ class Served:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = toy_night.make_project(tmp_path / "project")
+    succeed(["dvc", "repro", "--quiet"], folder, **toy_night.environment(folder))
     toy_night.save(folder, waits=True)
     report = folder / "data/report/report.html"
     report.parent.mkdir(parents=True)
@@ -171,9 +172,9 @@ def leave_unfinished(served: Served) -> tuple[str, str]:
     return runs[0], runs[1]
 
 
-def test_an_alert_needs_an_address(project: Path) -> None:
+def test_an_alert_needs_an_address(tmp_path: Path) -> None:
     for wrong in ([], ["hooks.example.org"], ["https://hooks.example.org", "--remove"]):
-        done = toy_night.knowhow(project, "nightly", "alert", *wrong)
+        done = toy_night.knowhow(tmp_path, "nightly", "alert", *wrong)
         assert done.returncode == 2
         assert "Invalid value for URL" in done.stderr
 

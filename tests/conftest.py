@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 PROFILES = ROOT / "tests" / "profiles"
@@ -53,13 +54,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def finished(checkout: Callable[[str], Path]) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of the tiny profile after `dvc repro`. Tests must leave its tracked files and results as they are.
 
-    While you work, `KNOWHOW_FINISHED` may name one that was finished before, to save the minutes.
+    Made once, whichever of the workers asks first. While you work, `KNOWHOW_FINISHED` may name one that was finished
+    before, to save the minutes.
     """
     if ready := os.environ.get("KNOWHOW_FINISHED"):
         return Path(ready)
-    folder = checkout("tiny")
-    succeed(["dvc", "repro"], folder)
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.with_suffix(".done").exists():
+            folder.mkdir()
+            succeed(["dvc", "repro"], check_out(folder, "tiny"))
+            folder.with_suffix(".done").touch()
     return folder

@@ -69,7 +69,7 @@ def project(tmp_path: Path) -> Path:
     succeed(["dvc", "repro", "--quiet"], folder, **toy_night.environment(folder))
     toy_night.save(folder, waits=True)
     report = folder / "data/report/report.html"
-    report.parent.mkdir(parents=True)
+    report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text("how the policies did")
     return folder
 

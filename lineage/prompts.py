@@ -12,7 +12,7 @@ from lineage.audit import Audit
 from lineage.errors import AuditError
 from lineage.lock import File, Step
 from lineage.store import Store
-from lineage.training import DEMONSTRATION, Source, batches, given
+from lineage.training import DEMONSTRATION, Source, batches, given, numbers
 
 HELDOUT, TRAIN = "heldout", "train"
 TOKENIZER = "tokenizer.json"
@@ -125,11 +125,15 @@ def _distinct(store: Store, file: File, row: str, keys: Sequence[str]) -> dict[t
     """The first row with each value of some columns, and how many have it. Lists of tokens come as bytes."""
     found: dict[tuple[Any, ...], tuple[str, int]] = {}
     for batch in batches(store, file, [*dict.fromkeys((row, *keys))]):
-        columns = {name: _hashable(batch[name]) for name in keys}
-        table = pa.table({**columns, "row": batch[row].cast(pa.string())})
-        grouped = table.group_by(list(keys), use_threads=False).aggregate([("row", "first"), ("row", "count")])
-        values = [grouped[name].to_pylist() for name in (*keys, "row_first", "row_count")]
-        for *key, first, count in zip(*values, strict=True):
+        coded = [_hashable(batch[name]).dictionary_encode() for name in keys]
+        codes = np.zeros(batch.num_rows, np.int64)
+        for column in coded:
+            codes = codes * len(column.dictionary) + numbers(column.indices)
+        _, firsts, counts = np.unique(codes, return_index=True, return_counts=True)
+        places = pa.Array.from_buffers(pa.int64(), len(firsts), [None, pa.py_buffer(firsts)])
+        values = [column.take(places).dictionary_decode().to_pylist() for column in coded]
+        rows = batch[row].take(places).cast(pa.string()).to_pylist()
+        for *key, first, count in zip(*values, rows, counts.tolist(), strict=True):
             earlier = found.get(tuple(key))
             found[tuple(key)] = (earlier[0], earlier[1] + count) if earlier else (first, count)
     return found
@@ -139,7 +143,7 @@ def _hashable(column: pa.Array) -> pa.Array:
     """Lists of int32 as bytes, which Arrow can group by."""
     if not pa.types.is_list(column.type):
         return column
-    offsets = column.offsets.to_numpy().astype(np.int64)
-    values = np.ascontiguousarray(column.flatten().to_numpy())
+    offsets = numbers(column.offsets).astype(np.int64)
+    values = np.ascontiguousarray(numbers(column.flatten()))
     buffers = [None, pa.py_buffer((offsets - offsets[0]) * values.itemsize), pa.py_buffer(values)]
     return pa.Array.from_buffers(pa.large_binary(), len(column), buffers)

@@ -20,7 +20,7 @@ from lineage.audit import Audit
 from lineage.errors import Finding
 from lineage.lock import File
 from lineage.store import Store
-from lineage.training import DEMONSTRATION, JUDGEMENT, ROLLOUT, Source, batches, checkpoints, sources
+from lineage.training import DEMONSTRATION, JUDGEMENT, ROLLOUT, Source, batches, checkpoints, numbers, sources
 from lineage.words import NOTHING, count
 from lineage.writing import writing
 
@@ -123,19 +123,20 @@ def read(store: Store, source: Source, problems: Problems, write: Write | None) 
     for batch in batches(store, source.ledger or source.table, columns):
         places = problems.places(batch["problem_id"])
         _note_unknown(account, batch, places)
-        seen = places.is_valid().to_numpy(zero_copy_only=False)
-        at = places.fill_null(0).to_numpy()
+        is_known = numbers(places.is_valid().cast(pa.uint8())).astype(bool)
+        at = np.zeros(batch.num_rows, np.int32)
+        at[is_known] = numbers(places.drop_null())
         for status, is_own in _statuses(source, batch):
             if status not in account.counts:
                 account.counts[status] = Count(np.zeros(len(problems.names), bool))
             counted = account.counts[status]
             counted.num_rows += int(is_own.sum())
-            counted.is_problem[at[is_own & seen]] = True
+            counted.is_problem[at[is_own & is_known]] = True
             if source.ledger:
-                numbers = {name: batch[name].to_numpy() for name in TOKENS}
+                tokens = {name: numbers(batch[name]) for name in TOKENS}
                 for name in TOKENS:
-                    counted.tokens[name] += int(numbers[name][is_own].sum())
-                is_wrong = numbers["num_untrained_tokens" if status == TRAINED else "num_trained_tokens"] > 0
+                    counted.tokens[name] += int(tokens[name][is_own].sum())
+                is_wrong = tokens["num_untrained_tokens" if status == TRAINED else "num_trained_tokens"] > 0
                 _note_both(account, batch, is_own & is_wrong)
         if write is not None:
             write(_told(source, batch, places, problems))
@@ -192,7 +193,7 @@ def _statuses(source: Source, batch: pa.RecordBatch) -> list[tuple[str, np.ndarr
     if source.ledger is None:
         return [(TRAINED if source.kind == DEMONSTRATION else JUDGED, np.ones(batch.num_rows, bool))]
     coded = batch["status"].dictionary_encode()
-    codes = coded.indices.to_numpy()
+    codes = numbers(coded.indices)
     return [(name, codes == code) for code, name in enumerate(coded.dictionary.to_pylist())]
 
 

@@ -25,7 +25,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     project = toy_night.make_project(tmp_path_factory.mktemp("served") / "project")
     process = toy_night.start(project, "train", "--keep-server")
     assert process.stdout is not None
-    page = next(line for line in process.stdout if "stays up at" in line).split("stays up at ")[1].split()[0]
+    line = next((line for line in process.stdout if "stays up at" in line), None)
+    assert line, (project / "stderr.txt").read_text()
+    page = line.split("stays up at ")[1].split()[0]
     toy_night.save(project)
     yield project, page
     process.kill()

@@ -1,4 +1,4 @@
-"""Planted leaks, their digests made anew so that nothing but the rows tells of them; and no alarm where there are none."""
+"""Planted leaks, their digests made anew so that nothing but the rows tells of them; and no alarm without one."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -197,7 +197,7 @@ def _call(wanted: Settings, module: str, *arguments: str) -> None:
     Raises:
         Unfinished: it failed, or took longer than a stage may.
     """
-    what = " ".join([module, *arguments[:2]])
+    what = f"{module} {next(word for word in arguments if not word.startswith('-'))}"
     get_run_logger().info("%s", what)
     try:
         done = subprocess.run(

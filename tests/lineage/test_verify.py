@@ -46,7 +46,11 @@ def printed(found: dict[str, Any]) -> str:
 def test_the_working_tree(tree: Path) -> None:
     found = ask(tree)
     assert found["findings"] == []
-    assert found["notes"] == ["no part in this policy: 2 steps of dvc.lock", "s1 has no signed statement"]
+    assert found["notes"] == [
+        "no part in this policy: 2 steps of dvc.lock",
+        f"remote local was not checked: {tree / '.dvc/remote'} is not there",
+        "s1 has no signed statement",
+    ]
     assert found["checked"]["steps"] == 19
     assert found["checked"]["rows"] > 8000
     assert found["commit"] == open_tree(tree).commit

@@ -1,12 +1,13 @@
 """Answers at every boundary from one reading of a trace, against a pass of its own for each: seconds and memory.
 
 Reads   nothing: a random decoder of the default's shape, random traces whose boundaries stand `segment_tokens` apart.
-Writes  two tables on stdout; with --out the figures as JSON.
+Writes  the tables on stdout; with --out the figures as JSON.
 Method  `packed` is `stages.engines.likelihood.answer_logprobs`. `separate` gives every [prefix up to boundary, answer]
         a row of its own, batched to the same number of tokens, rows of like length together: generous, for one at a
         time would be slower yet. The two take turns, so that a slow moment of the machine hits both; the first turn is
         dropped, the rest are medians of processor seconds, which other jobs on the machine disturb least. Memory is
-        the rise of a fresh process's peak (VmHWM) over that of the loaded model, for one long trace.
+        the rise of a fresh process's peak (VmHWM) over that of the loaded model, for one long trace. Of that trace's
+        masks, the 128 by 128 blocks that hold an entry are counted: the others a GPU skips. No GPU is timed here.
 Claim   at 4 boundaries and more packed is faster, and its memory does not hold a square of the trace.
 
 Example: python -m benchmarks.packed_pass --repeats 5
@@ -28,7 +29,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from stages.contracts.errors import command
 from stages.contracts.publish import write_json
-from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from stages.engines.likelihood import (
+    KEYS_PER_TOKEN,
+    ProbedTrace,
+    answer_logprobs,
+    block_mask,
+    chunk_tokens,
+    chunks,
+)
 from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad
@@ -57,6 +65,14 @@ class Peak(NamedTuple):
     square_mib: float
 
 
+class Blocks(NamedTuple):
+    """Blocks of a trace's masks: all, and those with an entry. In chunks, and were there only one."""
+
+    num_chunks: int
+    num_blocks: int
+    num_kept: int
+
+
 def main(
     repeats: int = 5,
     trace_tokens: int = 20_000,
@@ -78,9 +94,13 @@ def main(
         for count in NUM_BOUNDARIES
     ]
     peak = in_fresh_process(long_prefix_tokens, long_num_boundaries, micro_batch_tokens)
-    print(table(timings, peak))
+    trace = long_trace(long_prefix_tokens, long_num_boundaries)
+    max_tokens = chunk_tokens(1, len(trace.prefix_tokens), micro_batch_tokens * KEYS_PER_TOKEN)
+    blocks = [count_blocks(trace, max_tokens), count_blocks(trace, trace.num_tokens)]
+    print(table(timings, peak, blocks))
     if out is not None:
-        write_json(out, {"timings": [timing._asdict() for timing in timings], "peak": peak._asdict()})
+        found = {"timings": [row._asdict() for row in timings], "peak": peak._asdict()}
+        write_json(out, {**found, "blocks": [row._asdict() for row in blocks]})
 
 
 def decoder() -> PreTrainedModel:
@@ -154,9 +174,25 @@ def take_turns(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_
     return Timing(len(rows[0].boundaries), packed, apart, float(difference))
 
 
+def long_trace(prefix_tokens: int, num_boundaries: int) -> ProbedTrace:
+    """One trace of about `prefix_tokens`, its boundaries evenly apart."""
+    [trace] = traces(1, num_boundaries, (prefix_tokens - PROMPT_TOKENS) // (num_boundaries - 1))
+    return trace
+
+
+def count_blocks(trace: ProbedTrace, max_tokens: int) -> Blocks:
+    """Blocks of the masks of a trace's chunks of at most `max_tokens`."""
+    kept = []
+    for [probes] in chunks([trace], max_tokens):
+        prefix_length = max(probe.boundary for probe in probes)
+        width = sum(len(probe.tokens) for probe in probes)
+        kept.append(block_mask([probes], prefix_length, width, torch.device("cpu")).to_dense())
+    return Blocks(len(kept), sum(mask.numel() for mask in kept), sum(int(mask.sum()) for mask in kept))
+
+
 def probe_long(model: PreTrainedModel, prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int) -> Peak:
     """Probe one long trace in this process, which has done nothing else before."""
-    [trace] = traces(1, num_boundaries, (prefix_tokens - PROMPT_TOKENS) // (num_boundaries - 1))
+    trace = long_trace(prefix_tokens, num_boundaries)
     before = peak_mib()
     begin = time.perf_counter()
     answer_logprobs(model, [trace], micro_batch_tokens, PAD, lambda _: None)
@@ -180,8 +216,8 @@ def in_fresh_process(prefix_tokens: int, num_boundaries: int, micro_batch_tokens
     return Peak(**json.loads(done.stdout))
 
 
-def table(timings: Sequence[Timing], peak: Peak) -> str:
-    """Both tables."""
+def table(timings: Sequence[Timing], peak: Peak, blocks: Sequence[Blocks]) -> str:
+    """Times, then the long trace's memory and blocks."""
     lines = [f"{'boundaries':>10}{'packed s':>10}{'separate s':>12}{'ratio':>8}{'max difference, nats':>22}"]
     lines += [
         f"{t.num_boundaries:10}{t.packed_seconds:10.2f}{t.separate_seconds:12.2f}"
@@ -192,6 +228,7 @@ def table(timings: Sequence[Timing], peak: Peak) -> str:
         f"\n{peak.prefix_tokens:,} tokens, {peak.num_boundaries} boundaries: {peak.rise_mib:,.0f} MiB and "
         f"{peak.seconds:.1f} s; a boolean square of the trace and its probes alone is {peak.square_mib:,.0f} MiB"
     )
+    lines += [f"chunks: {b.num_chunks}; blocks with an entry: {b.num_kept:,} of {b.num_blocks:,}" for b in blocks]
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """Log-probabilities of many answers at many boundaries of a trace; each trace is read once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isqrt
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import Cache, PreTrainedModel
 
 from stages.pure.losses import token_logprobs
@@ -37,7 +39,7 @@ class ProbedTrace:
         return len(self.prefix_tokens) + len(self.boundaries) * sum(map(len, self.answers))
 
 
-class _Probe(NamedTuple):
+class Probe(NamedTuple):
     """One answer behind one boundary; `place` is (boundary index, answer index)."""
 
     place: tuple[int, int]
@@ -58,8 +60,9 @@ def answer_logprobs(
     boundary first; a probe sees the prefix up to its boundary and itself, so that it gets what a pass of its own over
     [prefix up to the boundary, probe] would give it (method: Quiet-STaR, arXiv 2403.09629, section 4.2, many
     continuations of one text in one pass). A chunk's mask is a rectangle, probe tokens by prefix and probe tokens, and
-    bounded: memory grows with the prefix, not with its square. CPU and GPU take this same path, masks and all; torch's
-    flex_attention is not used.
+    bounded: memory grows with the prefix, not with its square. On a CPU attention takes the rectangle as it is; on a
+    GPU it skips the blocks of it that no probe sees (`block_mask`; compared with the rectangle on a CPU, untried on a
+    GPU).
 
     Returns:
         One array [boundary, answer] for each trace, in order.
@@ -71,7 +74,7 @@ def answer_logprobs(
             prefixes = pad([trace.prefix_tokens for trace in batch], pad_token)
             cache = model.base_model(input_ids=prefixes.to(model.device), use_cache=True).past_key_values
             max_tokens = chunk_tokens(len(batch), prefixes.shape[1], micro_batch_tokens * KEYS_PER_TOKEN)
-            for chunk in _chunks(batch, max_tokens):
+            for chunk in chunks(batch, max_tokens):
                 hidden, tokens = _forward(model, cache, chunk, pad_token)
                 for row, trace, probes, states, ids in zip(rows, batch, chunk, hidden, tokens, strict=True):
                     for probe, value in zip(probes, _sums(model, states, ids, probes, trace), strict=True):
@@ -86,56 +89,110 @@ def chunk_tokens(num_rows: int, prefix_tokens: int, max_entries: int) -> int:
     return (isqrt(prefix_tokens**2 + 4 * max_entries // num_rows) - prefix_tokens) // 2
 
 
-def _chunks(batch: Sequence[ProbedTrace], max_tokens: int) -> Iterator[list[list[_Probe]]]:
+def chunks(batch: Sequence[ProbedTrace], max_tokens: int) -> Iterator[list[list[Probe]]]:
     """Each row's probes in pieces of at most `max_tokens`, or of one probe; a row that has none left gives none."""
     pieces = [_pieces(trace, max_tokens) for trace in batch]
     for chunk in zip_longest(*pieces, fillvalue=None):
         yield [probes or [] for probes in chunk]
 
 
-def _pieces(trace: ProbedTrace, max_tokens: int) -> list[list[_Probe]]:
+def _pieces(trace: ProbedTrace, max_tokens: int) -> list[list[Probe]]:
     """Probes from the last boundary to the first, so that a chunk's mask need be no wider than its own boundaries."""
-    pieces: list[list[_Probe]] = []
+    pieces: list[list[Probe]] = []
     num_tokens = 0
     for index in sorted(range(len(trace.boundaries)), key=lambda index: -trace.boundaries[index]):
         for column, tokens in enumerate(trace.answers):
             if not pieces or num_tokens + len(tokens) > max_tokens:
                 pieces.append([])
                 num_tokens = 0
-            pieces[-1].append(_Probe((index, column), trace.boundaries[index], tokens))
+            pieces[-1].append(Probe((index, column), trace.boundaries[index], tokens))
             num_tokens += len(tokens)
     return pieces
 
 
 def _forward(
-    model: PreTrainedModel, cache: Cache, chunk: Sequence[Sequence[_Probe]], pad_token: int
+    model: PreTrainedModel, cache: Cache, chunk: Sequence[Sequence[Probe]], pad_token: int
 ) -> tuple[Tensor, Tensor]:
     """Last hidden states and ids of a chunk's tokens, [row, token]. The cache is cut to what chunks before it need."""
     prefix_length = max(probe.boundary for probes in chunk for probe in probes)
     cache.crop(prefix_length - cache.get_seq_length())
     tokens = pad([[token for probe in probes for token in probe.tokens] for probes in chunk], pad_token)
-    num_rows, width = tokens.shape
-    positions = torch.zeros(num_rows, width, dtype=torch.long)
-    mask = torch.zeros(num_rows, 1, width, prefix_length + width, dtype=torch.bool)
-    mask[..., 0] = True  # what every probe sees, and padding too: attention to nothing is not a number
+    width = tokens.shape[1]
+    positions = torch.zeros(tokens.shape, dtype=torch.long)
     for row, probes in enumerate(chunk):
-        spans = [probe.boundary for probe in probes], [len(probe.tokens) for probe in probes]
-        num_tokens = sum(spans[1])
-        positions[row, :num_tokens] = torch.from_numpy(probe_positions(*spans))
-        mask[row, 0, :num_tokens, : prefix_length + num_tokens] = torch.from_numpy(probe_mask(prefix_length, *spans))
-    hidden = model.base_model(
-        input_ids=tokens.to(model.device),
-        attention_mask=mask.to(model.device),
-        position_ids=positions.to(model.device),
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state
+        found = probe_positions(*_spans(probes))
+        positions[row, : len(found)] = torch.from_numpy(found)
+    by_blocks = skips_blocks(model)
+    mask_of = block_mask if by_blocks else dense_mask
+    with _flex_attention(model) if by_blocks else nullcontext():
+        hidden = model.base_model(
+            input_ids=tokens.to(model.device),
+            attention_mask=mask_of(chunk, prefix_length, width, model.device),
+            position_ids=positions.to(model.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
     cache.crop(-width)
     return hidden, tokens
 
 
+def skips_blocks(model: PreTrainedModel) -> bool:
+    """Whether chunks go through torch's flex_attention: on a GPU, unless the architecture is not made for it."""
+    return model.device.type == "cuda" and model._supports_flex_attn
+
+
+@contextmanager
+def _flex_attention(model: PreTrainedModel) -> Iterator[None]:
+    """For chunks alone: a prefix is causal, and torch has faster kernels for that."""
+    usual = model.config._attn_implementation
+    model.set_attn_implementation("flex_attention")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)
+
+
+def _spans(probes: Sequence[Probe]) -> tuple[list[int], list[int]]:
+    """Boundaries and lengths, as `probe_mask` and `probe_positions` take them."""
+    return [probe.boundary for probe in probes], [len(probe.tokens) for probe in probes]
+
+
+def dense_mask(chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device) -> Tensor:
+    """`probe_mask` of every row, padded to `width` probe tokens: [row, 1, probe token, key]."""
+    mask = torch.zeros(len(chunk), 1, width, prefix_length + width, dtype=torch.bool)
+    mask[..., 0] = True  # what every probe sees, and padding too: attention to nothing is not a number
+    for row, probes in enumerate(chunk):
+        own = torch.from_numpy(probe_mask(prefix_length, *_spans(probes)))
+        mask[row, 0, : own.shape[0], : own.shape[1]] = own
+    return mask.to(device)
+
+
+def block_mask(chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device) -> BlockMask:
+    """What `dense_mask` says, by blocks of 128 by 128 entries; flex_attention skips a block without a True.
+
+    A token sees the keys below `limit` and those from `first` to `last`. The three are tensors, `prefix_length` within
+    them, because a number that changes with the chunk has the kernel compiled again, if the kernel takes it at all; and
+    each has memory of its own, because torch 2.13 cannot compile views of one for a CPU. The whole rectangle exists
+    while its blocks are found, no longer.
+    """
+    shape = len(chunk), width
+    limits, firsts, lasts = np.ones(shape, int), np.ones(shape, int), np.zeros(shape, int)  # padding sees one key
+    for row, probes in enumerate(chunk):
+        boundaries, lengths = _spans(probes)
+        own = np.arange(sum(lengths))
+        limits[row, : len(own)] = np.repeat(boundaries, lengths)
+        firsts[row, : len(own)] = prefix_length + np.repeat(np.cumsum(lengths) - lengths, lengths)
+        lasts[row, : len(own)] = prefix_length + own
+    limit, first, last = (torch.from_numpy(bound).to(device) for bound in (limits, firsts, lasts))
+
+    def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (key < limit[row, query]) | ((key >= first[row, query]) & (key <= last[row, query]))
+
+    return create_block_mask(sees, len(chunk), None, width, prefix_length + width, device=device)
+
+
 def _sums(
-    model: PreTrainedModel, hidden: Tensor, tokens: Tensor, probes: Sequence[_Probe], trace: ProbedTrace
+    model: PreTrainedModel, hidden: Tensor, tokens: Tensor, probes: Sequence[Probe], trace: ProbedTrace
 ) -> list[float]:
     """Log-probability of each probe's predicted tokens, nats; one row of a chunk."""
     if not probes:

@@ -1,17 +1,18 @@
 """A trace read once with many probes gives what a forward pass each would, in bounded memory."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from torch.nn.attention.flex_attention import create_mask
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from stages.engines import likelihood
-from stages.engines.likelihood import ProbedTrace, answer_logprobs, chunk_tokens
+from stages.engines.likelihood import ProbedTrace, answer_logprobs, block_mask, chunk_tokens, chunks, dense_mask
 from tests.tiny import tiny_llama
 
 VOCABULARY = 23
@@ -160,3 +161,64 @@ def test_progress_is_told_each_row_once(model: PreTrainedModel) -> None:
     answer_logprobs(model, traces(), 60, PAD, told.append)
     assert sorted(told) == sorted(trace.num_tokens for trace in traces())
     assert traces()[0].num_tokens == 9 + 3 * (4 + 2 + 7)
+
+
+# Blocks: what a GPU takes in place of the rectangle
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def by_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Chunks through flex_attention on a CPU, and no other way. Not compiled: that takes seconds for every shape."""
+    monkeypatch.setattr(likelihood, "skips_blocks", lambda _: True)
+    monkeypatch.delattr(likelihood, "dense_mask")
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def grouped_llama() -> PreTrainedModel:
+    """Two query heads of 16 share each of two heads of keys and values."""
+    shape = {"hidden_size": 64, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY, num_key_value_heads=2, initializer_range=0.3, attn_implementation="sdpa", **shape
+        )
+    )
+    return model.eval()
+
+
+@settings(max_examples=30, deadline=None)
+@given(random_traces(), st.integers(10, 200))
+def test_blocks_hold_the_entries_of_the_rectangle(rows: list[ProbedTrace], max_tokens: int) -> None:
+    for chunk in chunks(rows, max_tokens):
+        prefix_length = max(probe.boundary for probes in chunk for probe in probes)
+        width = max(sum(len(probe.tokens) for probe in probes) for probes in chunk)
+        expected = dense_mask(chunk, prefix_length, width, CPU)
+        blocks = block_mask(chunk, prefix_length, width, CPU)
+        assert torch.equal(create_mask(blocks.mask_mod, len(rows), 1, width, prefix_length + width, "cpu"), expected)
+
+
+def test_blocks_that_no_probe_sees_are_left_out() -> None:
+    [chunk] = chunks([ProbedTrace([1] * 256, [128, 256], [[1] * 128], 1)], max_tokens=256)
+    assert block_mask(chunk, 256, 256, CPU).to_dense()[0, 0].tolist() == [[1, 1, 1, 0], [1, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("make", [tiny_llama, grouped_llama])
+@pytest.mark.usefixtures("by_blocks")
+def test_blocks_equal_a_pass_each(make: Callable[[], PreTrainedModel]) -> None:
+    model = make()
+    for trace, values in zip(traces(), packed(model, traces(), 100), strict=True):
+        assert values == pytest.approx(one_by_one(model, trace), abs=TOLERANCE_NATS)
+    assert model.config._attn_implementation == "sdpa", "prefixes keep what they had"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="flex_attention's own kernels need a GPU")
+def test_blocks_on_a_gpu_equal_a_pass_each() -> None:
+    model = grouped_llama()
+    expected = [one_by_one(model, trace) for trace in traces()]
+    assert likelihood.skips_blocks(model.cuda())
+    for values, separate in zip(packed(model, traces(), 10_000), expected, strict=True):
+        assert values == pytest.approx(separate, abs=TOLERANCE_NATS)

@@ -2,7 +2,17 @@
 
 import pytest
 
-from benchmarks.packed_pass import NUM_ANSWERS, Peak, Timing, decoder, in_fresh_process, table, take_turns, traces
+from benchmarks.packed_pass import (
+    NUM_ANSWERS,
+    Blocks,
+    Peak,
+    Timing,
+    decoder,
+    in_fresh_process,
+    table,
+    take_turns,
+    traces,
+)
 
 
 @pytest.mark.parametrize("num_boundaries", [2, 5])
@@ -25,6 +35,8 @@ def test_a_long_trace_is_probed_without_its_square() -> None:
 
 
 def test_the_table_has_a_line_a_count() -> None:
-    found = table([Timing(2, 1.0, 2.5, 1e-6), Timing(64, 1.0, 9.0, 1e-6)], Peak(16_000, 200, 3.0, 200.0, 900.0))
+    timings, peak = [Timing(2, 1.0, 2.5, 1e-6), Timing(64, 1.0, 9.0, 1e-6)], Peak(16_000, 200, 3.0, 200.0, 900.0)
+    found = table(timings, peak, [Blocks(4, 2_296, 1_723)])
     assert "2.50" in found.splitlines()[1]
     assert "16,000 tokens, 200 boundaries: 200 MiB" in found
+    assert "chunks: 4; blocks with an entry: 1,723 of 2,296" in found

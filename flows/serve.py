@@ -18,7 +18,6 @@ MISSED = "missed: nothing served it at its time; nights are not caught up"
 GONE = "its process is gone; the next run goes on where it stopped"
 PORT, PAGES_PORT = 4200, 4280
 POLL_SECONDS = 0.5
-TRIGGERS_START_SECONDS = 10.0  # a server whose API answers is still deaf: its automations miss what happens now
 
 app = typer.Typer(rich_markup_mode=None)
 SERVE_EXAMPLES = """\b
@@ -64,7 +63,6 @@ def serve(
 
 def main() -> None:
     """Start nights, in a process of its own: ended with all below it, whatever Prefect's runner holds on to."""
-    time.sleep(TRIGGERS_START_SECONDS)
     _settle()
     _serve(settings.load().schedule)
 

@@ -148,8 +148,9 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_told_of(
         served = Served(project, port)  # the next day, with the same database
         wait_until(lambda: served.state(lost) == ("Crashed", serve.GONE))
         wait_until(lambda: served.state(late) == ("Cancelled", serve.MISSED))
-        wait_until(lambda: len(calls[1]) == 1)
-        assert calls[1][0].startswith(f"Knowhow: nightly Crashed: {serve.GONE} http://127.0.0.1")
+        fail(served, "update failed")
+        wait_until(lambda: bool(calls[1]))
+        assert calls[1][0].startswith("Knowhow: nightly failed: update failed http://127.0.0.1")
 
         (project / "over").touch()
         third = served.night()
@@ -158,6 +159,13 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_told_of(
     finally:
         served.process.kill()
         served.process.wait()
+
+
+def fail(served: Served, message: str) -> None:
+    """A night that fails while it is served: of one that it finds lost the server tells some minutes later."""
+    run = served.post("flow_runs/", flow_id=served.deployment()["flow_id"], state={"type": "RUNNING"})["id"]
+    state = {"type": "FAILED", "name": "failed", "message": message}
+    served.post(f"flow_runs/{run}/set_state", state=state, force=True)
 
 
 def leave_unfinished(served: Served) -> tuple[str, str]:

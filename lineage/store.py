@@ -64,6 +64,18 @@ class Place:
         """An object's bytes."""
         return self.filesystem.open(self.object(md5), "rb")
 
+    def listed(self, md5: str) -> list[Member] | None:
+        """The files of a folder, by the list that is here; None where what lies here is another list.
+
+        Raises:
+            OSError: there is none here.
+        """
+        with self.open(md5) as stream:
+            content = stream.read()
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
+            return None
+        return [Member(entry["relpath"], entry["md5"]) for entry in json.loads(content)]
+
 
 @dataclass(frozen=True)
 class Store:
@@ -81,11 +93,8 @@ class Store:
         if not file.is_folder:
             return [Member("", file.md5)]
         for place in self.places:
-            if place.has(file.md5):
-                with place.open(file.md5) as stream:
-                    content = stream.read()
-                if hashlib.md5(content, usedforsecurity=False).hexdigest() == file.md5.removesuffix(".dir"):
-                    return [Member(entry["relpath"], entry["md5"]) for entry in json.loads(content)]
+            if place.has(file.md5) and (members := place.listed(file.md5)) is not None:
+                return members
         if self.tree.root is not None and (found := folder_members(self.tree, file.path)) is not None:
             listed = folder_list(found)
             if hashlib.md5(listed, usedforsecurity=False).hexdigest() == file.md5.removesuffix(".dir"):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from stages.contracts.compute_params import Compute
 from stages.contracts.errors import BadInput
 from stages.contracts.init_params import Init, Judge, ModelShape
 from stages.contracts.recipe_params import ESTIMATORS, AnswerEntropy, ForcedAnswer, Recipe, Round
@@ -62,6 +63,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     task: TaskParams
+    compute: Compute
     inits: Annotated[dict[Name, Init], Field(min_length=1)]
     recipes: dict[Name, Recipe]
     judges: dict[Name, Judge]

@@ -1,0 +1,44 @@
+"""What params.yaml says of the machines that compute: precision, processes, and where inference runs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.contracts.task_params import Count, Section
+
+
+class Training(Section):
+    """How stages that back-propagate compute."""
+
+    precision: Literal["float32", "bfloat16"]
+    """Of the forward and backward pass; weights, moments and sums are float32 in any case."""
+    gradient_checkpointing: bool
+    """Compute activations anew in the backward pass instead of keeping them."""
+    num_processes: Count
+    """Processes of this machine that share a model by FSDP2, one for each GPU."""
+
+
+class LocalInference(Section):
+    """One engine in the stage's own process."""
+
+    engine: Literal["vllm"]
+
+
+class RayInference(Section):
+    """An engine in each of several workers of a Ray cluster; work is cut in shards."""
+
+    engine: Literal["ray"]
+    address: str
+    """Of the cluster, as `ray.init` takes it; `local` starts one on this machine."""
+    num_workers: Count
+    shard_requests: Count
+
+
+Inference = Annotated[LocalInference | RayInference, Field(discriminator="engine")]
+
+
+class Compute(Section):
+    """A stage depends on its part: other machines may round otherwise."""
+
+    training: Training
+    inference: Inference

@@ -35,6 +35,9 @@ PARALLEL_STAGES = 2
 PROGRESS_PERIOD_SECONDS = 10.0
 DELIVER_SECONDS = 10.0
 DATA = Path("data")
+KEY_METRIC = re.compile(
+    r"\.(success\.budget_\d+|normalized_regret|extrapolation|self_verification\.\w+)\.mean$|\.used_tokens\.budget_\d+$"
+)
 
 
 @dataclass(frozen=True)
@@ -184,12 +187,14 @@ def _stage_seconds() -> Iterator[dict[str, Any]]:
 
 
 def _exam_metrics() -> Iterator[dict[str, Any]]:
+    """The metrics that are read first; all of them stand on the report and in `dvc metrics show`."""
     exams = {
         file.stem: graph.leaves(json.loads(file.read_text(encoding="utf-8")))
         for file in sorted(DATA.glob("metrics/exams/*.json"))
     }
     for metric in dict.fromkeys(metric for leaves in exams.values() for metric in leaves):
-        yield {"metric": metric, **{policy: leaves.get(metric) for policy, leaves in exams.items()}}
+        if KEY_METRIC.search(metric):
+            yield {"metric": metric, **{policy: leaves.get(metric) for policy, leaves in exams.items()}}
 
 
 def _artifact_key(text: str) -> str:

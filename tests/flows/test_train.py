@@ -27,7 +27,16 @@ rounds:
   o1: {parent: r0, words: 2}
 """
 RUN_FACTS = '{"stage": "prepare", "started_at": 5.0, "seconds": {"total": 2.5, "startup": 0.5}}'
-METRICS = '{"success": {"tier_3": 0.5, "tier_4": 0.25}, "num_answers": 8}'
+METRICS = json.dumps(
+    {
+        "all": {
+            "success": {"budget_9": {"high": 0.75, "low": 0.25, "mean": 0.5}},
+            "used_tokens": {"budget_9": 4.5},
+            "num_problems": 8,
+        },
+        "difficulty_3": {"normalized_regret": {"high": 0.5, "low": 0.0, "mean": 0.25}},
+    }
+)
 CHAIN = f"""
 stages:
   prepare:
@@ -208,9 +217,9 @@ def test_artifacts_show_progress_seconds_metrics_and_pages(chain: Path, server: 
         {"stage": "prepare", "output": "data/r0", "seconds": 2.5, "startup_seconds": 0.5, "started_at": 5.0}
     ]
     assert json.loads(artifacts["exam-metrics"]["data"]) == [
-        {"metric": "success.tier_3", "r0": 0.5},
-        {"metric": "success.tier_4", "r0": 0.25},
-        {"metric": "num_answers", "r0": 8},
+        {"metric": "all.success.budget_9.mean", "r0": 0.5},
+        {"metric": "all.used_tokens.budget_9", "r0": 4.5},
+        {"metric": "difficulty_3.normalized_regret.mean", "r0": 0.25},
     ]
     links = artifacts["pages"]["data"].splitlines()
     assert [link.split("](")[0] for link in links] == [

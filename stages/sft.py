@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
-from stages.contracts.init_params import Checkpoint, Init, LossWeights
+from stages.contracts.init_params import Checkpoint, Init, LossWeights, ModelShape
 from stages.contracts.params import Params
 from stages.contracts.publish import atomic, scratch, write_json
 from stages.contracts.render import BOS, Renderer
@@ -93,9 +93,10 @@ def load_renderer(settings: Init, form: Format, texts: Sequence[str]) -> Rendere
 
 def load_model(settings: Init, form: Format, renderer: Renderer) -> PreTrainedModel:
     """What training starts from: random weights, or those of an existing policy."""
-    if isinstance(settings.model, Checkpoint):
-        return load_checkpoint(settings.model, renderer)
-    return new_policy(settings.model, renderer, form.token_values, settings.seed)
+    if isinstance(settings.model, ModelShape):
+        return new_policy(settings.model, renderer, form.token_values, settings.seed)
+    assert isinstance(settings.model, Checkpoint)
+    return load_checkpoint(settings.model, renderer)
 
 
 def lost_words(renderer: Renderer, words: Iterable[str]) -> list[str]:

@@ -40,7 +40,8 @@ class LossWeights(Section):
 class Sft(Section):
     """Supervised fine-tuning: cosine decay after a linear warm-up."""
 
-    epochs: Count
+    epochs: Annotated[int, Field(ge=0)]
+    """0 only where a checkpoint itself is to be the initial policy."""
     batch_tokens: Count
     row_tokens: Count
     warmup_frac: Fraction
@@ -49,11 +50,25 @@ class Sft(Section):
     optimizer: AdamW
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Checkpoint(Section):
-    """An existing policy folder to start from; `sha256` of its weights file says which one it was."""
+    """An existing folder of weights to start from.
+
+    `sha256` of its weights says which ones: of the one file, or of what `sha256sum model-*.safetensors` prints.
+    """
 
     checkpoint: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
+
+
+class HubCheckpoint(Section):
+    """A checkpoint of the Hugging Face hub, fetched by stage `sft` alone; `revision` is a commit, never a branch."""
+
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    sha256: Sha256
 
 
 class Init(Section):
@@ -61,8 +76,14 @@ class Init(Section):
 
     seed: Seed
     demonstrations: Demonstrations
-    model: ModelShape | Checkpoint
+    model: ModelShape | Checkpoint | HubCheckpoint
     sft: Sft
+
+    @model_validator(mode="after")
+    def _random_weights_are_trained(self) -> "Init":
+        if isinstance(self.model, ModelShape) and not self.sft.epochs:
+            raise ValueError("sft.epochs 0 would leave random weights as they are; give it a checkpoint, or train it")
+        return self
 
 
 class Judge(Section):
@@ -72,3 +93,9 @@ class Judge(Section):
     round: Name
     seed: Seed
     sft: Sft
+
+    @model_validator(mode="after")
+    def _is_trained(self) -> "Judge":
+        if not self.sft.epochs:
+            raise ValueError("sft.epochs 0 would leave a judge that has learnt nothing")
+        return self

@@ -14,7 +14,17 @@ from stages.contracts.compute_params import Compute
 from stages.contracts.errors import BadInput
 from stages.contracts.init_params import Init, Judge, ModelShape
 from stages.contracts.recipe_params import ESTIMATORS, AnswerEntropy, ForcedAnswer, Recipe, Round
-from stages.contracts.task_params import ENUMERABLE_TASKS, STRATEGIES, Count, Name, Positive, Section, Seed, TaskParams
+from stages.contracts.task_params import (
+    ENUMERABLE_TASKS,
+    STRATEGIES,
+    ChatText,
+    Count,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    TaskParams,
+)
 
 EXACT = "exact"
 
@@ -150,7 +160,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _task_serves(self) -> "Params":
+        text = getattr(self.task, "text", None)
         for name, init in self.inits.items():
+            if isinstance(text, ChatText) and isinstance(init.model, ModelShape):
+                raise ValueError(
+                    f"inits.{name}.model: task.text of kind chat needs a checkpoint; name one, or use trained"
+                )
             strategy, known = init.demonstrations.strategy, STRATEGIES[self.task.name]
             if strategy not in known:
                 raise ValueError(

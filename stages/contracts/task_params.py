@@ -56,6 +56,32 @@ class CountdownTask(Section):
         return 4 * (difficulty - 1) + 1
 
 
+class TrainedText(Section):
+    """Text by a byte-level tokenizer of `vocabulary_size` tokens, trained on the spot on the task's own texts."""
+
+    kind: Literal["trained"]
+    vocabulary_size: Annotated[int, Field(ge=261)]
+
+
+class ChatText(Section):
+    """Text as an existing checkpoint writes it: its tokenizer, its chat template, its stop tokens.
+
+    A prompt is the question (behind `system`, where there is one) in the chat template, then `thinking_start`. Thinking
+    ends with `thinking_end`, one token of the checkpoint's; `answer_start` follows it always, then the answer.
+    """
+
+    kind: Literal["chat"]
+    system: str | None = None
+    thinking_start: str
+    thinking_end: Annotated[str, Field(min_length=1)]
+    answer_start: str
+    segment_ends: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+Text = Annotated[TrainedText | ChatText, Field(discriminator="kind")]
+"""How a task without an alphabet of its own is written. See `stages.tasks.text_format`."""
+
+
 class ReasoningGymTier(Section):
     """One difficulty of a reasoning-gym family: its own configuration keys, as that family names them."""
 
@@ -71,7 +97,7 @@ class ReasoningGymTask(Section):
     name: Literal["reasoning_gym"]
     family: str
     seed: Seed
-    vocabulary_size: Annotated[int, Field(ge=261)]
+    text: Text
     tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
 
     @property

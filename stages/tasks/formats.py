@@ -20,9 +20,9 @@ def load_format(params: TaskParams) -> Format:
         return CountdownFormat(params)
     if isinstance(params, ModularTask):
         return ModularFormat(params)
-    from stages.tasks.text_format import TextFormat
+    from stages.tasks.text_format import load_text_format
 
-    return TextFormat(params.vocabulary_size)
+    return load_text_format(params.text)
 
 
 class CountdownFormat:

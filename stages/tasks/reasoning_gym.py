@@ -1,6 +1,6 @@
 """Problems of any reasoning-gym family, each with the reference answer as its demonstration.
 
-See `stages.tasks.text_format.TextFormat` for how they are written.
+See `stages.tasks.text_format` for how they are written.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask,
 from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, pack, unpack
 from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Demonstration, Problem
-from stages.tasks.text_format import SPECIAL, TextFormat
+from stages.tasks.text_format import SPECIAL, load_text_format
 
 HELDOUT_BUCKETS = 10
 MAX_BARREN_DRAWS = 500
@@ -29,6 +29,7 @@ class ReasoningGym:
 
     def __init__(self, params: ReasoningGymTask) -> None:
         self.params = params
+        self.cue = load_text_format(params.text).cue
 
     def problems(self) -> Iterator[Problem]:
         """Entries per tier, each question at most once; which split a question is in depends on its text alone.
@@ -64,7 +65,7 @@ class ReasoningGym:
         """Reference answers at once, in a drawn order."""
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
-            yield direct_demonstration(problem, TextFormat.cue)
+            yield direct_demonstration(problem, self.cue)
 
     def solutions(self, problem: Problem) -> list[str]:
         """Never: a family has no list of correct answers."""
@@ -87,7 +88,7 @@ class ReasoningGym:
         question, answer, packed = entry["question"], entry["answer"], pack(entry)
         if not isinstance(answer, str) or not is_readable(self.params.family, answer):
             return None
-        if any(marker in question + answer for marker in (*SPECIAL, TextFormat.cue)):
+        if any(marker in question + answer for marker in (*SPECIAL, self.cue)):
             return None
         if dataset.score_answer(answer, unpack(packed)) < CORRECT_SCORE:
             return None

@@ -5,9 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from stages.contracts.errors import BadInput
 from stages.contracts.render import BOS, EOS, PAD
+from stages.contracts.task_params import ChatText, Text
+from stages.tasks.task import Format
 
 SPECIAL = (PAD, BOS, EOS)
+
+
+def load_text_format(params: Text) -> Format:
+    """The format that a text task's `text` in params.yaml describes."""
+    return ChatFormat(params) if isinstance(params, ChatText) else TextFormat(params.vocabulary_size)
 
 
 class TextFormat:
@@ -45,6 +53,28 @@ class TextFormat:
         tokenizer.train_from_iterator(_without(texts, (*SPECIAL, *markers)), trainer)
         tokenizer.add_tokens([AddedToken(marker, normalized=False) for marker in markers])
         return tokenizer
+
+
+class ChatFormat:
+    r"""As an existing checkpoint writes it. See `stages.tasks.task.Format`.
+
+    prompt      <|im_start|>user\nWhat is 6 times 7?<|im_end|>\n<|im_start|>assistant\n<think>\n
+    segment     Six sevens are forty-two.\n\n
+    answer      </think>\n\n42<|im_end|>
+    """
+
+    self_verdicts: Mapping[str, bool] = {}
+    judge_words = (" yes", " no")
+    token_values: Mapping[str, float] = {}
+
+    def __init__(self, params: ChatText) -> None:
+        self.cue = params.thinking_end + params.answer_start
+        self.segment_ends: Sequence[str] = params.segment_ends
+
+    def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
+        """Never: the checkpoint brings its own."""
+        del texts
+        raise BadInput("params.yaml task.text: kind chat needs a checkpoint, which brings its tokenizer")
 
 
 def _without(texts: Iterable[str], markers: Sequence[str]) -> Iterator[str]:

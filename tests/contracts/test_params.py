@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from stages.contracts.errors import BadInput
+from stages.contracts.init_params import HubCheckpoint
 from stages.contracts.params import Params, load
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,8 @@ def raw() -> Raw:
 def text_task(content: Raw) -> None:
     """Make it a reasoning-gym task that everything else fits."""
     tier = {"difficulty": 1, "num_train": 2, "num_heldout": 2, "config": {}}
-    content["task"] = {"name": "reasoning_gym", "family": "chain_sum", "seed": 1, "vocabulary_size": 300}
+    text = {"kind": "trained", "vocabulary_size": 300}
+    content["task"] = {"name": "reasoning_gym", "family": "chain_sum", "seed": 1, "text": text}
     content["task"]["tiers"] = [tier]
     for init in content["inits"].values():
         init["demonstrations"] = {"strategy": "direct", "num_demos": 4}
@@ -43,6 +45,13 @@ def text_task(content: Raw) -> None:
         recipe["probe"] = {"estimator": "forced_answer", "num_probes": 4, "answer_tokens": 8, "temperature": 1.0}
 
 
+CHAT = {
+    "kind": "chat",
+    "thinking_start": "<think>\n",
+    "thinking_end": "</think>",
+    "answer_start": "\n\n",
+    "segment_ends": ["\n\n"],
+}
 SFT = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))["inits"]["r0"]["sft"]
 JUDGE = {"base": "r0", "round": "i1", "seed": 1, "sft": SFT}
 
@@ -81,6 +90,20 @@ def test_the_files_of_the_repository_load(file: Path) -> None:
 
 def test_a_text_task_loads(tmp_path: Path) -> None:
     assert load(written(tmp_path, text_task)).task.name == "reasoning_gym"
+
+
+def chat_task(content: Raw) -> None:
+    """Make it a reasoning-gym task in the words of a checkpoint."""
+    text_task(content)
+    content["task"]["text"] = CHAT
+    content["inits"]["r0"]["model"] = {"hub": "org/name", "revision": "0" * 40, "sha256": "0" * 64}
+    content["inits"]["r0"]["sft"]["epochs"] = 0
+
+
+def test_a_chat_task_loads_and_its_checkpoint_may_be_the_first_policy(tmp_path: Path) -> None:
+    init = load(written(tmp_path, chat_task)).inits["r0"]
+    assert isinstance(init.model, HubCheckpoint)
+    assert init.sft.epochs == 0
 
 
 MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
@@ -125,6 +148,10 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
         [put("rounds.r0", {**ROUND, "parent": "i1"})],
         ["r0", "init", "round", "rename"],
     ),
+    ("revision_that_is_no_commit", [chat_task, put("inits.r0.model.revision", "main")], ["inits.r0.model", "revision"]),
+    ("chat_without_checkpoint", [text_task, put("task.text", CHAT)], ["inits.r0.model", "kind chat", "checkpoint"]),
+    ("untrained_random_weights", [put("inits.r0.sft.epochs", 0)], ["inits.r0", "random weights", "train it"]),
+    ("untrained_judge", [put("judges", {"g1": {**JUDGE, "sft": {**SFT, "epochs": 0}}})], ["judges.g1", "nothing"]),
     (
         "strategy_of_another_task",
         [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stages.contracts.errors import BadInput
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
+from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier, TrainedText
 from stages.tasks.families import is_formula, load_dataset, pack, unpack
 from stages.tasks.formats import load_format
 from stages.tasks.reasoning_gym import ReasoningGym
@@ -22,6 +22,7 @@ from stages.tasks.text_format import SPECIAL, TextFormat
 from stages.verifiers.reasoning_gym import ReasoningGymVerifier
 from stages.verifiers.verdict import Verdict
 
+TEXT = TrainedText(kind="trained", vocabulary_size=400)
 FAMILIES = (
     "chain_sum",  # arithmetic
     "spell_backward",  # letters
@@ -44,7 +45,7 @@ ENTRIES = st.recursive(
 
 def task(family: str, num_train: int = 12, num_heldout: int = 3, **config: Any) -> ReasoningGymTask:
     tier = ReasoningGymTier(difficulty=4, num_train=num_train, num_heldout=num_heldout, config=config)
-    return ReasoningGymTask(name="reasoning_gym", family=family, seed=5, vocabulary_size=400, tiers=[tier])
+    return ReasoningGymTask(name="reasoning_gym", family=family, seed=5, text=TEXT, tiers=[tier])
 
 
 def stored(problem: Problem) -> Any:

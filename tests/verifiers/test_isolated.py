@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from stages.contracts.errors import MachineFailure
-from stages.contracts.task_params import CountdownTask, CountdownTier, ReasoningGymTask, ReasoningGymTier
+from stages.contracts.task_params import CountdownTask, CountdownTier, ReasoningGymTask, ReasoningGymTier, TrainedText
 from stages.tasks.reasoning_gym import ReasoningGym
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with
@@ -313,7 +313,9 @@ def test_hostile_answers_to_countdown_are_judged_and_wrong(tmp_path: Path) -> No
 def test_hostile_answers_to_families_that_evaluate_do_no_harm(tmp_path: Path, family: str) -> None:
     canary = tmp_path / "canary"
     tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, config={})
-    params = ReasoningGymTask(name="reasoning_gym", family=family, seed=1, vocabulary_size=300, tiers=[tier])
+    params = ReasoningGymTask(
+        name="reasoning_gym", family=family, seed=1, text=TrainedText(kind="trained", vocabulary_size=300), tiers=[tier]
+    )
     problem = next(ReasoningGym(params).problems())
     requests = [Request(problem, text.replace("{canary}", str(canary)), is_attempt=False) for text in HOSTILE]
     *verdicts, last = judge(params, [*requests, Request(problem, problem.answer, is_attempt=False)], 2.0)

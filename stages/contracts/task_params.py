@@ -1,5 +1,6 @@
 """The task's part of params.yaml, and what all parts are made of."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +13,7 @@ Bucket = Literal[0, 1]
 """Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
@@ -139,7 +141,83 @@ class ModularTask(Section):
         return 2
 
 
-TaskParams = Annotated[CountdownTask | ModularTask | ReasoningGymTask, Field(discriminator="name")]
+class ImportedTier(Section):
+    """One difficulty of a task of the user's own."""
+
+    difficulty: Annotated[int, Field(ge=0)]
+    num_train: Count
+    num_heldout: Count
+
+
+class ImportedTask(Section):
+    """What tasks of the user's own have in common. `sha256` of their file says which bytes are meant."""
+
+    sha256: Sha256
+    seed: Seed
+    vocabulary_size: Annotated[int, Field(ge=261)]
+    max_question_characters: Count
+    heldout_bucket: Bucket
+    tiers: Sequence[ImportedTier]
+
+    @property
+    def difficulties(self) -> list[int]:
+        """What `difficulty` a problem may have."""
+        return [tier.difficulty for tier in self.tiers]
+
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens any answer needs, end of text included; what its texts need is known to their tokenizer only."""
+        del difficulty
+        return 2
+
+
+class Columns(Section):
+    """What a file of problems calls its columns."""
+
+    question: str
+    answer: str
+    level: str | None = None
+    solution: str | None = None
+    """Worked reasoning, which strategy `worked` shows before the answer."""
+
+
+class DatasetTier(ImportedTier):
+    """One difficulty: the rows whose level is one of `levels`; without a column of levels, every row."""
+
+    levels: Annotated[list[int | str], Field(min_length=1)] | None = None
+
+
+class DatasetTask(ImportedTask):
+    """Mathematics from a JSONL or Parquet file; see `stages.tasks.dataset`."""
+
+    name: Literal["dataset"]
+    path: Annotated[str, Field(pattern=r"\.(jsonl|parquet)$")]
+    columns: Columns
+    tiers: Annotated[list[DatasetTier], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _levels_have_a_column(self) -> "DatasetTask":
+        if self.columns.level is None and (len(self.tiers) > 1 or self.tiers[0].levels):
+            raise ValueError("columns.level is absent, so tiers must be one, without levels; name the column of levels")
+        named = [str(level) for tier in self.tiers for level in tier.levels or []]
+        if self.columns.level is not None and not all(tier.levels for tier in self.tiers):
+            raise ValueError("columns.level is given, so every tier must name its levels")
+        twice = sorted({level for level in named if named.count(level) > 1})
+        if twice:
+            raise ValueError(f"tiers: level {twice[0]} stands twice; a row has one difficulty")
+        return self
+
+
+class UserTask(ImportedTask):
+    """A task by a class of the user's; see `stages.tasks.user`. `sha256` is of the file that holds the class."""
+
+    name: Literal["user"]
+    source: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    tiers: Annotated[list[ImportedTier], Field(min_length=1)]
+
+
+TaskParams = Annotated[
+    CountdownTask | ModularTask | ReasoningGymTask | DatasetTask | UserTask, Field(discriminator="name")
+]
 
 
 class Demonstration(Section):
@@ -153,6 +231,12 @@ class DirectDemonstrations(Demonstration):
     """Strategy `direct`: the reference answer at once, the "what" baseline."""
 
     strategy: Literal["direct"]
+
+
+class WorkedDemonstrations(Demonstration):
+    """Strategy `worked`: the worked solution that a problem came with as thinking, then its answer."""
+
+    strategy: Literal["worked"]
 
 
 class SearchShape(Demonstration):
@@ -201,12 +285,14 @@ class SearchDemonstrations(SearchShape):
 
 
 Demonstrations = Annotated[
-    DirectDemonstrations | ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations,
+    DirectDemonstrations | WorkedDemonstrations | ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations,
     Field(discriminator="strategy"),
 ]
 STRATEGIES = {
     "countdown": ["direct", "revise", "parallel", "search"],
     "modular": ["direct", "revise"],
     "reasoning_gym": ["direct"],
+    "dataset": ["direct", "worked"],
+    "user": ["direct", "worked"],
 }
-ENUMERABLE_TASKS = ("countdown", "modular")
+ENUMERABLE_TASKS = ("countdown", "modular", "user")

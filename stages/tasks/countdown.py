@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import count
 
-from stages.contracts.task_params import CountdownTask, Demonstrations, DirectDemonstrations, ParallelDemonstrations
+from stages.contracts.task_params import CountdownTask, DirectDemonstrations, ParallelDemonstrations
 from stages.tasks.arithmetic import OPERATORS, Step, apply
 from stages.tasks.formats import ABOVE, BELOW, FAR_ABOVE, FAR_BELOW, HIT, UNJUDGED, CountdownFormat
 from stages.tasks.splits import fill_splits, split_of
@@ -36,7 +36,7 @@ class Countdown:
             yield from fill_splits(draws, tier.num_train, tier.num_heldout, kind)
 
     def demonstrations(
-        self, problems: Sequence[Problem], settings: Demonstrations, seed: int
+        self, problems: Sequence[Problem], settings: DirectDemonstrations | Attempting, seed: int
     ) -> Iterator[Demonstration]:
         """The reference answer at once, or a searcher's trace: attempts, then an answer."""
         rng = random.Random(f"{seed}/demonstrations")

@@ -1,11 +1,19 @@
 """Task sources by name."""
 
-from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
-from stages.tasks.task import Source
+from collections.abc import Sequence
+
+from stages.contracts.task_params import CountdownTask, DatasetTask, ModularTask, ReasoningGymTask, TaskParams
+from stages.tasks.intake import Accepts
+from stages.tasks.task import Problem, Source
 
 
-def load_source(params: TaskParams) -> Source:
-    """The source of the task that params.yaml names."""
+def unasked(problems: Sequence[Problem]) -> Sequence[str]:
+    """For stages that draw no problems, and so have none judged."""
+    raise AssertionError(f"{len(problems)} problems to judge, but only stage prepare draws problems")
+
+
+def load_source(params: TaskParams, accepts: Accepts = unasked) -> Source:
+    """The source of the task that params.yaml names. `accepts` judges reference answers that come from outside."""
     if isinstance(params, CountdownTask):
         from stages.tasks.countdown import Countdown
 
@@ -14,6 +22,14 @@ def load_source(params: TaskParams) -> Source:
         from stages.tasks.modular import Modular
 
         return Modular(params)
-    from stages.tasks.reasoning_gym import ReasoningGym
+    if isinstance(params, ReasoningGymTask):
+        from stages.tasks.reasoning_gym import ReasoningGym
 
-    return ReasoningGym(params)
+        return ReasoningGym(params)
+    if isinstance(params, DatasetTask):
+        from stages.tasks.dataset import Dataset
+
+        return Dataset(params, accepts)
+    from stages.tasks.user import User
+
+    return User(params, accepts)

@@ -12,8 +12,15 @@ from itertools import islice, repeat
 from typing import NamedTuple
 
 from stages.contracts import task_params
-from stages.contracts.task_params import ParallelDemonstrations, ReviseDemonstrations, SearchDemonstrations
-from stages.tasks.task import Demonstration, Problem
+from stages.contracts.errors import BadInput
+from stages.contracts.task_params import (
+    DirectDemonstrations,
+    ParallelDemonstrations,
+    ReviseDemonstrations,
+    SearchDemonstrations,
+    WorkedDemonstrations,
+)
+from stages.tasks.task import Demonstration, Format, Problem
 
 Attempting = ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations
 
@@ -71,6 +78,35 @@ def direct_demonstration(problem: Problem, cue: str) -> Demonstration:
     """Strategy `direct`: the reference answer at once."""
     return Demonstration(
         problem_id=problem.problem_id, strategy="direct", text=cue + problem.answer, is_correct=True, num_segments=0
+    )
+
+
+def shown_demonstrations(
+    problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, form: Format, seed: int
+) -> Iterator[Demonstration]:
+    """Strategies of tasks whose answers are given: the answer at once, or behind the solution it came with.
+
+    Raises:
+        BadInput: a problem to be shown worked came without a solution.
+    """
+    for problem in draw_problems(problems, settings, random.Random(f"{seed}/demonstrations")):
+        if isinstance(settings, DirectDemonstrations):
+            yield direct_demonstration(problem, form.cue)
+        else:
+            yield _worked_demonstration(problem, form)
+
+
+def _worked_demonstration(problem: Problem, form: Format) -> Demonstration:
+    solution = problem.metadata["solution"]
+    if not solution:
+        raise BadInput(f"problem {problem.problem_id} came without a solution, which strategy worked shows; use direct")
+    thinking = solution.strip() + form.segment_ends[0]
+    return Demonstration(
+        problem_id=problem.problem_id,
+        strategy="worked",
+        text=thinking + form.cue + problem.answer,
+        is_correct=True,
+        num_segments=sum(map(thinking.count, form.segment_ends)),
     )
 
 

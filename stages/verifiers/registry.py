@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
+from stages.contracts.task_params import CountdownTask, DatasetTask, ModularTask, ReasoningGymTask, TaskParams
 from stages.verifiers.verdict import Verdict
 
 
@@ -31,6 +31,14 @@ def load_verifier(params: TaskParams) -> Verifier:
         from stages.verifiers.modular import ModularVerifier
 
         return ModularVerifier(ModularFormat.segment_ends)
-    from stages.verifiers.reasoning_gym import ReasoningGymVerifier
+    if isinstance(params, ReasoningGymTask):
+        from stages.verifiers.reasoning_gym import ReasoningGymVerifier
 
-    return ReasoningGymVerifier(params)
+        return ReasoningGymVerifier(params)
+    if isinstance(params, DatasetTask):
+        from stages.verifiers.math_answer import MathVerifier
+
+        return MathVerifier()
+    from stages.verifiers.user import UserVerifier
+
+    return UserVerifier(params)

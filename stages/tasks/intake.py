@@ -1,0 +1,105 @@
+"""Problems from outside become problems of ours, or are refused: by kind, with counts and places, never silently."""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+
+from stages.contracts.errors import BadInput
+from stages.contracts.task_params import DatasetTask, UserTask
+from stages.tasks.formats import load_format
+from stages.tasks.question import Question
+from stages.tasks.splits import split_of
+from stages.tasks.task import Problem
+from stages.tasks.text_format import SPECIAL
+
+ID_DIGITS = 16
+MAX_PLACES = 5
+RESERVED = "reserved"
+REPLACEMENT = "\ufffd"
+
+Accepts = Callable[[Sequence[Problem]], Sequence[str]]
+"""The verdict of the task's own verifier on the reference answer of each problem; stage `prepare` has it."""
+
+
+class Refusals:
+    """What is wrong with what is imported: places by kind."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, list[str]] = {}
+
+    def add(self, kind: str, place: str) -> None:
+        """Refuse what stands at `place`."""
+        self._places.setdefault(kind, []).append(place)
+
+    def stop(self, where: str, advice: str) -> None:
+        """End here if anything was refused.
+
+        Raises:
+            BadInput: lists every kind with its count and first places.
+        """
+        if not self._places:
+            return
+        num_refused = sum(map(len, self._places.values()))
+        lines = [f"{where}: {num_refused} refused, so nothing is imported; {advice}"]
+        for kind, places in self._places.items():
+            more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
+            lines.append(f"  {len(places)} {kind}: {', '.join(places[:MAX_PLACES])}{more}")
+        raise BadInput("\n".join(lines))
+
+
+class Intake:
+    """Looks at questions one by one, and makes problems of those that nothing is wrong with."""
+
+    def __init__(self, params: DatasetTask | UserTask, refusals: Refusals) -> None:
+        self._params = params
+        self._refusals = refusals
+        self._markers = (*SPECIAL, load_format(params).cue)
+
+    def problem(self, question: Question, difficulty: int, number: int, place: str) -> Problem | None:
+        """The problem of a question, its split `reserved` where it is of the tenth kept apart; None for one refused."""
+        faults = list(self._faults(question))
+        for fault in faults:
+            self._refusals.add(fault, place)
+        if faults:
+            return None
+        text = canonical(question.question)
+        return Problem(
+            problem_id=f"{self._params.name}:{hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]}",
+            split=split_of(text, self._params.heldout_bucket) or RESERVED,
+            difficulty=difficulty,
+            prompt=f"<bos>{question.question}\n",
+            answer=question.answer,
+            metadata=asdict(question),
+            seed=number,
+        )
+
+    def judge(self, problems: Sequence[Problem], places: Sequence[str], accepts: Accepts) -> None:
+        """Refuse problems whose reference answer the task's own verifier does not call correct."""
+        for place, verdict in zip(places, accepts(problems), strict=True):
+            if verdict != "correct":
+                self._refusals.add("with an answer that its own verifier does not accept", f"{place} ({verdict})")
+
+    def _faults(self, question: Question) -> Iterator[str]:
+        texts = [question.question, question.answer, question.solution or ""]
+        if not question.question.strip():
+            yield "with an empty question"
+        if not question.answer.strip():
+            yield "with an empty answer"
+        if not all(map(is_clean, texts)):
+            yield "with text in a broken encoding (NUL, U+FFFD or half a surrogate pair)"
+        for marker in self._markers:
+            if any(marker in text for text in texts):
+                yield f"with {marker!r} in its text, which stands for a token"
+        if len(question.question) > self._params.max_question_characters:
+            yield f"with a question of more than {self._params.max_question_characters} characters"
+
+
+def canonical(question: str) -> str:
+    """Equal for questions that differ in spaces, capitals or how Unicode composes a letter."""
+    return " ".join(unicodedata.normalize("NFC", question).casefold().split())
+
+
+def is_clean(text: str) -> bool:
+    """Whether a text holds no sign of having been decoded wrongly."""
+    return "\0" not in text and REPLACEMENT not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,82 @@
+"""Problems of a task by a class of the user's: two methods, problems and verify. docs/tasks.md has a whole example."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+from stages.contracts.errors import BadInput
+from stages.contracts.task_params import DirectDemonstrations, ImportedTier, UserTask, WorkedDemonstrations
+from stages.tasks.formats import load_format
+from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals
+from stages.tasks.question import Question, question_of
+from stages.tasks.splits import fill_splits
+from stages.tasks.strategies import shown_demonstrations
+from stages.tasks.task import Demonstration, Problem
+from stages.tasks.user_class import Solving, load_user_class
+
+ADVICE = "mend the class, then set task.sha256 anew:"
+
+
+class User:
+    """The source of a user's problems; see `stages.tasks.task.Source`."""
+
+    def __init__(self, params: UserTask, accepts: Accepts) -> None:
+        self.params = params
+        self._accepts = accepts
+        self._task = load_user_class(params)
+
+    def problems(self) -> Iterator[Problem]:
+        """Questions per tier, each at most once, all with an answer that the class itself accepts.
+
+        Raises:
+            BadInput: a question cannot be used, or a tier has too few.
+        """
+        refusals = Refusals()
+        intake = Intake(self.params, refusals)
+        found: dict[str, Problem] = {}
+        where = f"params.yaml task.source: {self.params.source}"
+        for tier in self.params.tiers:
+            draws = self._draws(tier, intake)
+            fresh = (problem for problem in draws if problem is None or problem.problem_id not in found)
+            kind = f"of difficulty {tier.difficulty} in {self.params.source}"
+            try:
+                drawn = list(fill_splits(fresh, tier.num_train, tier.num_heldout, kind))
+            except BadInput:
+                refusals.stop(where, ADVICE)
+                raise
+            found |= {problem.problem_id: problem for problem in drawn}
+        problems = list(found.values())
+        intake.judge(problems, [_place(p.difficulty, p.seed) for p in problems], self._accepts)
+        refusals.stop(where, ADVICE)
+        yield from problems
+
+    def demonstrations(
+        self, problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, seed: int
+    ) -> Iterator[Demonstration]:
+        """Reference answers at once, or each behind the solution that the class gives."""
+        return shown_demonstrations(problems, settings, load_format(self.params), seed)
+
+    def solutions(self, problem: Problem) -> list[str]:
+        """Every correct answer.
+
+        Raises:
+            BadInput: the class does not know them.
+        """
+        if not isinstance(self._task, Solving):
+            raise BadInput(
+                f"params.yaml task.source: {self.params.source} has no method solutions, which probe estimator "
+                "set_likelihood needs; add it, or set recipes.<name>.probe.estimator to forced_answer"
+            )
+        return self._task.solutions(question_of(problem.metadata))
+
+    def _draws(self, tier: ImportedTier, intake: Intake) -> Iterator[Problem | None]:
+        rng = random.Random(f"{self.params.seed}/{tier.difficulty}")
+        for number, question in enumerate(self._task.problems(tier.difficulty, rng), start=1):
+            place = _place(tier.difficulty, number)
+            if not isinstance(question, Question):
+                raise BadInput(f"params.yaml task.source: {self.params.source}: {place} is no Question")
+            problem = intake.problem(question, tier.difficulty, number, place)
+            yield None if problem is None or problem.split == RESERVED else problem
+
+
+def _place(difficulty: int, number: int) -> str:
+    return f"problem {number} of difficulty {difficulty}"

@@ -1,0 +1,54 @@
+r"""Verifier for mathematics in LaTeX or plain text: does math-verify find an answer equal to the reference?
+
+An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a text with several of these the last counts.
+The library's own timeouts are off: they are signals, which a computation in C does not hear; a worker is killed.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from math_verify import LatexExtractionConfig, parse, verify
+from sympy import Basic, Eq, MatrixBase
+
+from stages.verifiers.verdict import Verdict
+
+MAX_ANSWER_CHARACTERS = 2000
+MATHEMATICS = LatexExtractionConfig()
+DELIMITED = re.compile(r"\$.*\$|\\\(.*\\\)|\\\[.*\\\]|\\boxed\{", re.DOTALL)
+PERCENT = re.compile(r"\\?%$")
+
+
+class MathVerifier:
+    """The verifier of a dataset; see `stages.verifiers.registry.Verifier`."""
+
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
+        """Correct is what math-verify finds equal to the reference; an equation of numbers, if both its sides are."""
+        found = read(answer)
+        if found is None:
+            return Verdict.UNPARSABLE
+        gold = read(metadata["answer"])
+        sides = found.args if isinstance(found, Eq) and not found.free_symbols else (found,)
+        is_correct = gold is not None and all(verify(gold, side, timeout_seconds=None) for side in sides)
+        return Verdict.CORRECT if is_correct else Verdict.INCORRECT
+
+    def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
+        """None: free text has no attempt that could be told from the rest."""
+        del metadata, segment
+
+
+def read(text: str) -> Any:
+    """The expression of an answer; None where math-verify sees none."""
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        return None
+    found = parse(delimited(text), [MATHEMATICS], fallback_mode="no_fallback", parsing_timeout=None)
+    return found[0] if found and isinstance(found[0], Basic | MatrixBase) else None
+
+
+def delimited(text: str) -> str:
+    """A text that holds mathematics in delimiters as it is; another one as mathematics as a whole."""
+    if DELIMITED.search(text):
+        return text
+    bare = " ".join(text.replace("$", " ").split()).removesuffix(".")
+    number = PERCENT.sub("", bare)
+    return f"${number}$%" if number != bare else f"${bare}$"

@@ -1,0 +1,27 @@
+"""Verifier of a user's own task: the class's method `verify`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stages.contracts.task_params import UserTask
+from stages.tasks.question import question_of
+from stages.tasks.user_class import load_user_class
+from stages.verifiers.verdict import Verdict
+
+
+class UserVerifier:
+    """The verifier of a user's class; see `stages.verifiers.registry.Verifier`."""
+
+    def __init__(self, params: UserTask) -> None:
+        self._task = load_user_class(params)
+
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
+        """What the class says; None is unparsable."""
+        is_correct = self._task.verify(question_of(metadata), answer)
+        if is_correct is None:
+            return Verdict.UNPARSABLE
+        return Verdict.CORRECT if is_correct else Verdict.INCORRECT
+
+    def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
+        """None: free text has no attempt that could be told from the rest."""
+        del metadata, segment

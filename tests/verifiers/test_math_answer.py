@@ -1,0 +1,72 @@
+"""math-verify as a verifier: what counts as the same answer, and what does not."""
+
+import pytest
+
+from stages.verifiers.math_answer import MathVerifier, read
+from stages.verifiers.verdict import Verdict
+
+VERIFIER = MathVerifier()
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("4", "4"),
+        ("4", " 4.\n"),
+        ("4", "$4$"),
+        ("4", r"\boxed{4}"),
+        ("4", "The sum is $4$."),
+        ("4", "$2+2 = 4$"),
+        ("4", "x = 4"),
+        ("4", "4.0"),
+        ("4", "$4"),
+        ("-4", "-4"),
+        (r"\frac{1}{2}", "1/2"),
+        (r"\frac{1}{2}", "0.5"),
+        (r"$\frac{1}{2}$", r"\dfrac12"),
+        (r"\sqrt{8}", r"2\sqrt{2}"),
+        ("x^2+2x+1", "(x+1)^2"),
+        ("1,000", "1000"),
+        ("50%", "50\\%"),
+        (r"(-\infty, 3]", r"(-\infty,3]"),
+        ("(3, 4)", "(3,4)"),
+        ("1, 2", "2, 1"),
+        (r"\text{even}", r"\text{Even}"),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
+    ],
+)
+def test_equal_answers_are_correct_however_they_are_written(gold: str, answer: str) -> None:
+    assert VERIFIER.verify({"answer": gold}, answer) is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        ("4", "5", Verdict.INCORRECT),
+        ("4", "-4", Verdict.INCORRECT),
+        ("4", "4 or 5", Verdict.INCORRECT),
+        ("4", "3, 4, 5", Verdict.INCORRECT),
+        ("4", "5 $4$ $5$", Verdict.INCORRECT),
+        ("4", "7 = 4", Verdict.INCORRECT),
+        ("3", "x + 3", Verdict.INCORRECT),
+        ("4", "14", Verdict.INCORRECT),
+        ("(3,4)", "(4,3)", Verdict.INCORRECT),
+        (r"\frac{1}{3}", "0.3", Verdict.INCORRECT),
+        (r"\text{even}", r"\text{odd}", Verdict.INCORRECT),
+        ("4", "", Verdict.UNPARSABLE),
+        ("4", "$$", Verdict.UNPARSABLE),
+        ("4", r"\frac{", Verdict.UNPARSABLE),
+        ("4", "٤", Verdict.UNPARSABLE),
+        ("4", "4" * 2001, Verdict.UNPARSABLE),
+    ],
+)
+def test_other_answers_are_not(gold: str, answer: str, verdict: Verdict) -> None:
+    assert VERIFIER.verify({"answer": gold}, answer) is verdict
+
+
+def test_no_attempt_is_seen_in_free_text() -> None:
+    assert VERIFIER.verify_attempt({"answer": "4"}, "4") is None
+
+
+def test_what_is_no_mathematics_is_not_read() -> None:
+    assert read("\\") is None

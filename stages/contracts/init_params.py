@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from stages.contracts.recipe_params import AdamW
-from stages.contracts.task_params import Count, Demonstrations, Fraction, Name, NotNegative, Section, Seed
+from stages.contracts.task_params import Count, Demonstrations, Fraction, Name, NotNegative, Section, Seed, Sha256
 
 HEAD_SIZE_STEP = 32
 
@@ -48,9 +48,6 @@ class Sft(Section):
     final_learning_rate_frac: Fraction
     loss_weights: LossWeights
     optimizer: AdamW
-
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Checkpoint(Section):

@@ -154,7 +154,7 @@ class ImportedTask(Section):
 
     sha256: Sha256
     seed: Seed
-    vocabulary_size: Annotated[int, Field(ge=261)]
+    text: Text
     max_question_characters: Count
     heldout_bucket: Bucket
     tiers: Sequence[ImportedTier]

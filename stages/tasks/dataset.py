@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 from stages.contracts.errors import BadInput
 from stages.contracts.task_params import DatasetTask, DatasetTier, DirectDemonstrations, WorkedDemonstrations
-from stages.tasks.formats import load_format
 from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals, canonical
 from stages.tasks.question import Question
 from stages.tasks.row_files import Row, check_sha256, read_rows
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Demonstration, Problem
+from stages.tasks.text_format import load_text_format
 
 NO_TIER = -1
 """The difficulty of a row whose level no tier names."""
@@ -61,7 +61,7 @@ class Dataset:
         self, problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, seed: int
     ) -> Iterator[Demonstration]:
         """Reference answers at once, or each behind the solution that its row gives."""
-        return shown_demonstrations(problems, settings, load_format(self.params), seed)
+        return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
 
     def solutions(self, problem: Problem) -> list[str]:
         """Never: one answer can be written in endlessly many ways."""

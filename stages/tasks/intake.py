@@ -1,17 +1,18 @@
 """Problems from outside become problems of ours, or are refused: by kind, with counts and places, never silently."""
 
 import hashlib
+import json
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from stages.contracts.errors import BadInput
 from stages.contracts.task_params import DatasetTask, UserTask
-from stages.tasks.formats import load_format
 from stages.tasks.question import Question
 from stages.tasks.splits import split_of
 from stages.tasks.task import Problem
-from stages.tasks.text_format import SPECIAL
+from stages.tasks.text_format import SPECIAL, load_text_format
 
 ID_DIGITS = 16
 MAX_PLACES = 5
@@ -54,7 +55,7 @@ class Intake:
     def __init__(self, params: DatasetTask | UserTask, refusals: Refusals) -> None:
         self._params = params
         self._refusals = refusals
-        self._markers = (*SPECIAL, load_format(params).cue)
+        self._markers = (*SPECIAL, load_text_format(params.text).cue)
 
     def problem(self, question: Question, difficulty: int, number: int, place: str) -> Problem | None:
         """The problem of a question, its split `reserved` where it is of the tenth kept apart; None for one refused."""
@@ -88,6 +89,8 @@ class Intake:
             yield "with an empty answer"
         if not all(map(is_clean, texts)):
             yield "with text in a broken encoding (NUL, U+FFFD or half a surrogate pair)"
+        if not comes_back(question.metadata):
+            yield "with metadata that JSON does not give back as it was"
         for marker in self._markers:
             if any(marker in text for text in texts):
                 yield f"with {marker!r} in its text, which stands for a token"
@@ -98,6 +101,14 @@ class Intake:
 def canonical(question: str) -> str:
     """Equal for questions that differ in spaces, capitals or how Unicode composes a letter."""
     return " ".join(unicodedata.normalize("NFC", question).casefold().split())
+
+
+def comes_back(metadata: Mapping[str, Any]) -> bool:
+    """Whether metadata can be kept in a table for the verifier."""
+    try:
+        return bool(json.loads(json.dumps(metadata)) == metadata)
+    except (TypeError, ValueError):
+        return False
 
 
 def is_clean(text: str) -> bool:

@@ -14,6 +14,11 @@ class Question:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     solution: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("question", "answer"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"a Question's {name} must be text, not {getattr(self, name)!r}")
+
 
 def question_of(metadata: Mapping[str, Any]) -> Question:
     """The question that a problem was made of."""

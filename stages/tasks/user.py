@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from stages.contracts.errors import BadInput
 from stages.contracts.task_params import DirectDemonstrations, ImportedTier, UserTask, WorkedDemonstrations
-from stages.tasks.formats import load_format
 from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals
 from stages.tasks.question import Question, question_of
 from stages.tasks.splits import fill_splits
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Demonstration, Problem
-from stages.tasks.user_class import Solving, load_user_class
+from stages.tasks.text_format import load_text_format
+from stages.tasks.user_class import Solving, explain, load_user_class
 
 ADVICE = "mend the class, then set task.sha256 anew:"
 
@@ -53,7 +53,7 @@ class User:
         self, problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, seed: int
     ) -> Iterator[Demonstration]:
         """Reference answers at once, or each behind the solution that the class gives."""
-        return shown_demonstrations(problems, settings, load_format(self.params), seed)
+        return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
 
     def solutions(self, problem: Problem) -> list[str]:
         """Every correct answer.
@@ -69,13 +69,20 @@ class User:
         return self._task.solutions(question_of(problem.metadata))
 
     def _draws(self, tier: ImportedTier, intake: Intake) -> Iterator[Problem | None]:
-        rng = random.Random(f"{self.params.seed}/{tier.difficulty}")
-        for number, question in enumerate(self._task.problems(tier.difficulty, rng), start=1):
-            place = _place(tier.difficulty, number)
-            if not isinstance(question, Question):
-                raise BadInput(f"params.yaml task.source: {self.params.source}: {place} is no Question")
-            problem = intake.problem(question, tier.difficulty, number, place)
+        for number, question in enumerate(self._questions(tier), start=1):
+            problem = intake.problem(question, tier.difficulty, number, _place(tier.difficulty, number))
             yield None if problem is None or problem.split == RESERVED else problem
+
+    def _questions(self, tier: ImportedTier) -> Iterator[Question]:
+        try:
+            for question in self._task.problems(
+                tier.difficulty, random.Random(f"{self.params.seed}/{tier.difficulty}")
+            ):
+                if not isinstance(question, Question):
+                    raise TypeError(f"method problems must give Questions, not {question!r}")
+                yield question
+        except Exception as error:  # the user's code, which may raise anything
+            raise BadInput(f"params.yaml task.source: {self.params.source}: {explain(error)}") from error
 
 
 def _place(difficulty: int, number: int) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,7 +18,7 @@ class UserClass(Protocol):
     """What a class must have to be a task. It is called without arguments."""
 
     def problems(self, difficulty: int, rng: random.Random) -> Iterable[Question]:
-        """Questions of one difficulty, endless or not, by draws of `rng` alone; each is asked at most once."""
+        """Questions of one difficulty, endless or not, by draws of `rng` alone; one that comes again is passed over."""
         ...
 
     def verify(self, question: Question, answer: str) -> bool | None:
@@ -47,9 +48,15 @@ def load_user_class(params: UserTask) -> UserClass:
         user_class = getattr(importlib.import_module(module), name)
         task = user_class()
     except Exception as error:  # the user's code, which may raise anything
-        raise BadInput(f"params.yaml task.source: {params.source}: {type(error).__name__}: {error}") from error
+        raise BadInput(f"params.yaml task.source: {params.source}: {explain(error)}") from error
     if not isinstance(task, UserClass):
         raise BadInput(
             f"params.yaml task.source: {params.source} needs methods problems and verify; docs/tasks.md shows them"
         )
     return task
+
+
+def explain(error: Exception) -> str:
+    """What the user's code raised, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"

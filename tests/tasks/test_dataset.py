@@ -54,7 +54,7 @@ def task(file: Path, **other: Any) -> DatasetTask:
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "columns": COLUMNS,
         "seed": 1,
-        "vocabulary_size": 300,
+        "text": {"kind": "trained", "vocabulary_size": 300},
         "max_question_characters": 200,
         "heldout_bucket": 0,
         "tiers": TIERS,

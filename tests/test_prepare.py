@@ -1,0 +1,134 @@
+"""Tasks of the user's own, as docs/tasks.md shows them, through the stages that make problems and demonstrations."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stages import demonstrate, prepare
+from stages.contracts import params, tables
+from stages.contracts.errors import BadInput
+from stages.tasks.rows import read_problems
+from stages.tasks.sources import load_source
+from stages.verifiers.isolated import Request, judge
+from stages.verifiers.verdict import Verdict
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+[CLASS] = re.findall(r"```python\n(.+?)```", PAGE, flags=re.DOTALL)
+BLOCKS = [yaml.safe_load(block)["task"] for block in re.findall(r"```yaml\n(.+?)```", PAGE, flags=re.DOTALL)]
+TASKS: dict[str, dict[str, Any]] = {task["name"]: task for task in BLOCKS}
+LEVELS = ("easy", "hard", 5)
+
+
+def row(number: int) -> dict[str, Any]:
+    total = 2 * number + 3
+    return {
+        "problem": f"What is {number} + {number + 3}?",
+        "answer": total,
+        "level": LEVELS[number % 3],
+        "solution": f"It is {total}.",
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in for the repository's root."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def settle(name: str, file: Path, content: str) -> Path:
+    """The file of a task, and params.yaml of a tiny profile with the page's task."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content, encoding="utf-8")
+    everything = yaml.safe_load((ROOT / "tests" / "profiles" / "reasoning_gym.yaml").read_text())
+    everything["task"] = TASKS[name] | {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    difficulties = [tier["difficulty"] for tier in TASKS[name]["tiers"]]
+    everything["recipes"]["sampled"]["rollout"]["difficulties"] = difficulties
+    everything["inits"]["r0"]["demonstrations"] = {"strategy": "worked", "num_demos": 30}
+    path = Path("params.yaml")
+    path.write_text(yaml.safe_dump(everything))
+    return path
+
+
+def check(task: params.TaskParams) -> None:
+    """Problems of both splits, judged right with their own answer and wrong with another's; worked demonstrations."""
+    prepare.main(Path("problems.parquet"), Path("exact"))
+    demonstrate.main("r0", Path("problems.parquet"), Path("demos.parquet"))
+    problems = read_problems(Path("problems.parquet"))
+    counts = Counter((p.difficulty, p.split) for p in problems)
+    assert counts == {
+        (tier.difficulty, split): getattr(tier, f"num_{split}") for tier in task.tiers for split in ("train", "heldout")
+    }
+    requests = [
+        Request(p, text, is_attempt=False) for p in problems[:12] for text in (p.answer, f"{p.answer}1", "no number")
+    ]
+    verdicts = judge(task, requests)
+    assert verdicts[::3] == [Verdict.CORRECT] * 12
+    assert Verdict.CORRECT not in verdicts[1::3] + verdicts[2::3]
+    answers = {p.problem_id: p.answer for p in problems if p.split == "train"}
+    for demo in tables.read(Path("demos.parquet"), tables.DEMOS).to_pylist():
+        assert demo["strategy"] == "worked"
+        thinking, _, answer = demo["text"].partition("<answer>")
+        assert thinking.endswith(f"{answers[demo['problem_id']]}\n\n") or thinking.endswith(".\n\n")
+        assert answer == answers[demo["problem_id"]]
+        assert demo["num_segments"] == thinking.count("\n\n") >= 1
+
+
+def test_the_class_of_the_page_is_a_task(home: Path) -> None:
+    path = settle("user", home / "tasks_of_mine" / "ones.py", CLASS)
+    task = params.load(path).task
+    check(task)
+    problem = read_problems(Path("problems.parquet"))[0]
+    assert load_source(task).solutions(problem) == [problem.answer]
+
+
+def test_the_file_of_the_page_is_a_task(home: Path) -> None:
+    lines = "".join(json.dumps(row(number)) + "\n" for number in range(300))
+    path = settle("dataset", home / "problems_of_mine" / "sums.jsonl", lines)
+    check(params.load(path).task)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("a", "class Ones", "class Zeros", r"AttributeError: module 'tasks_of_mine.a' has no attribute 'Ones'"),
+        ("b", "import random", "import randon", r"ModuleNotFoundError: No module named 'randon' \(b\.py, line 3\)"),
+        ("c", "def verify", "def very", r"c:Ones needs methods problems and verify; docs/tasks\.md shows them"),
+        (
+            "d",
+            'count("1")),',
+            'count("0")),',
+            r"\d+ with an answer that its own verifier does not acc.*: problem \d",
+        ),
+        ("e", "yield Question(", "yield dict(", r"TypeError: method problems must give Questions, not \{"),
+        ("f", 'str(word.count("1")),', 'word.count("1"),', r"a Question's answer must be text, not \d \(question\.py"),
+        ("g", '"word": word}', '"word": word, "set": {1}}', r"\d+ with metadata that JSON does not give back"),
+        ("h", "while True", "for _ in range(9)", r"no more distinct problems of difficulty 6 in tasks_of_mine\.h:Ones"),
+        ("i", "How many ones has", "How many\0ones has", r"\d+ with text in a broken encoding"),
+    ],
+)
+def test_a_class_that_cannot_be_used_says_why(home: Path, name: str, old: str, new: str, message: str) -> None:
+    assert old in CLASS
+    file = home / "tasks_of_mine" / f"{name}.py"
+    path = settle("user", file, CLASS.replace(old, new, 1).replace("\0", "\\0"))
+    path.write_text(path.read_text().replace("tasks_of_mine.ones", f"tasks_of_mine.{name}"))
+    with pytest.raises(BadInput, match=message):
+        prepare.main(Path("problems.parquet"), Path("exact"))
+    assert not Path("problems.parquet").exists()
+
+
+def test_an_edited_class_is_not_the_one_that_params_mean(home: Path) -> None:
+    file = home / "tasks_of_mine" / "ones.py"
+    settle("user", file, CLASS)
+    file.write_text(CLASS + "\n# edited\n")
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(BadInput, match=f"tasks_of_mine/ones.py: its sha256 is {found}, not .* set task.sha256"):
+        prepare.main(Path("problems.parquet"), Path("exact"))

@@ -159,7 +159,7 @@ def separate(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_to
 def take_turns(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int, repeats: int) -> Timing:
     """Time both in turn on the same traces."""
     ways = {
-        "packed": lambda: answer_logprobs(model, rows, micro_batch_tokens, PAD, lambda _: None),
+        "packed": lambda: answer_logprobs(model, rows, micro_batch_tokens, PAD, "float32", lambda _: None),
         "separate": lambda: separate(model, rows, micro_batch_tokens),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -195,7 +195,7 @@ def probe_long(model: PreTrainedModel, prefix_tokens: int, num_boundaries: int, 
     trace = long_trace(prefix_tokens, num_boundaries)
     before = peak_mib()
     begin = time.perf_counter()
-    answer_logprobs(model, [trace], micro_batch_tokens, PAD, lambda _: None)
+    answer_logprobs(model, [trace], micro_batch_tokens, PAD, "float32", lambda _: None)
     seconds = time.perf_counter() - begin
     rise = peak_mib() - before
     return Peak(len(trace.prefix_tokens), num_boundaries, seconds, rise, trace.num_tokens**2 / MEBIBYTE)

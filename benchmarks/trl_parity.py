@@ -162,7 +162,8 @@ def rollouts(is_per_token: bool) -> list[Example]:
 def by_us(settings: Update, examples: Sequence[Example]) -> Measured:
     """As an update runs it: the round's policy prepares, the moved one is differentiated."""
     model = policy(0)
-    loss = PolicyLoss(settings, TEMPERATURE, BUDGET_TOKENS, policy(2) if settings.kl_coefficient else None)
+    reference = policy(2) if settings.kl_coefficient else None
+    loss = PolicyLoss(settings, TEMPERATURE, BUDGET_TOKENS, "float32", reference)
     total = 0.0
     for share in loss.minibatch(model, loss.prepare(policy(1), examples), {}, lambda num_tokens: None):
         share.backward()

@@ -1,6 +1,7 @@
 """Train a generative judge: a policy fine-tuned to say whether an answer is right.
 
-Reads   base policy, problems, a round's rollouts and scores; params.yaml `task`, `judges.<judge>`.
+Reads   base policy, problems, a round's rollouts and scores; params.yaml `task`, `judges.<judge>`,
+        `compute.training`.
 Writes  a judge folder: the fine-tuned policy, and judge.json with the words it judges by; metrics of its judgement on
         answers to problems it has not seen.
 Method  GenRM (arXiv 2408.15240, sections 3.1 and 3.2): next-token loss on the word for right or wrong behind prompt,
@@ -29,6 +30,7 @@ from stages.contracts.facts import RunFacts
 from stages.contracts.publish import atomic, scratch, write_json
 from stages.contracts.render import Renderer
 from stages.engines import imitation
+from stages.engines.computing import set_up
 from stages.engines.device import exclusive_device
 from stages.engines.imitation import Example
 from stages.engines.judging import Wording, judge_scores, save_wording
@@ -65,7 +67,7 @@ def main(
 ) -> None:
     """Train one judge."""
     everything = params.load(params_file)
-    settings = everything.judges[judge_id]
+    settings, training = everything.judges[judge_id], everything.compute.training
     facts = RunFacts("judge")
     form = load_format(everything.task)
     renderer, wording = Renderer.of_policy(base), Wording(form.cue, *form.judge_words)
@@ -77,11 +79,15 @@ def main(
     inputs = [base, problems, rollouts, scores]
     with (
         exclusive_device("judge"),
-        scratch(scratch_root, f"judge-{judge_id}", settings.model_dump(), inputs) as unfinished,
+        scratch(
+            scratch_root, f"judge-{judge_id}", [settings.model_dump(), training.model_dump()], inputs
+        ) as unfinished,
     ):
-        trainer = Trainer(load_policy(base), settings.sft.optimizer)
+        model = load_policy(base)
+        set_up(model, training)
+        trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
-            imitation.train("judge", trainer, examples, settings.sft, settings.seed, unfinished)
+            imitation.train("judge", trainer, examples, settings.sft, training.precision, settings.seed, unfinished)
         with atomic(judge) as beside:
             save_policy(trainer.model, renderer, beside)
             save_wording(wording, beside)

@@ -1,7 +1,7 @@
 """Estimate, at every segment boundary, what the policy would answer if it had to answer now.
 
-Reads   policy, problems, rollouts, segments; scores, for a critic; params.yaml `task`, the round's seed, its recipe's
-        `probe`.
+Reads   policy, problems, rollouts, segments; scores, for a critic; params.yaml `task`, `compute.training`, the round's
+        seed, its recipe's `probe`.
 Writes  probes, one row per boundary probed: the answers tried and their log-probabilities in nats, or a critic's value.
         Judging answers is the next stage's business.
 Method  `set_likelihood` scores the whole set of correct answers, `answer_likelihood` the one known, each trace read
@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.contracts import params, tables
+from stages.contracts.compute_params import Training
 from stages.contracts.errors import command
 from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
@@ -52,6 +53,7 @@ class Work(NamedTuple):
     traces: list[Row]
     cue: list[int]
     renderer: Renderer
+    training: Training
     facts: RunFacts
 
 
@@ -74,7 +76,8 @@ def main(
     boundaries = find_boundaries(tables.read(segments, tables.SEGMENTS))
     rows = tables.read(rollouts, tables.ROLLOUTS, COLUMNS).to_pylist()
     traces = [{**row, "boundaries": boundaries.get(row["rollout_id"], [0])} for row in rows]
-    work = Work(policy, traces, renderer.encode(load_format(everything.task).cue), renderer, facts)
+    cue = renderer.encode(load_format(everything.task).cue)
+    work = Work(policy, traces, cue, renderer, everything.compute.training, facts)
 
     with exclusive_device("probe"):
         if isinstance(settings, SetLikelihood | AnswerLikelihood):
@@ -137,6 +140,7 @@ def probe_known_answers(
             probed,
             settings.micro_batch_tokens,
             renderer.pad_token,
+            work.training.precision,
             lambda num_tokens: advance(num_tokens, num_tokens),
         )
     return [
@@ -202,7 +206,13 @@ def probe_by_critic(work: Work, rewards: Mapping[str, float], settings: Critic, 
     model, pad_token = load_policy(work.policy), work.renderer.pad_token
     with _advancing(work.facts, "tok", sum(len(trace.tokens) for trace in valued)) as advance:
         values = boundary_values(
-            model, valued, settings, seed, pad_token, lambda num_tokens: advance(num_tokens, num_tokens)
+            model,
+            valued,
+            settings,
+            seed,
+            pad_token,
+            work.training.precision,
+            lambda num_tokens: advance(num_tokens, num_tokens),
         )
     return [
         _probe_row(trace, index, settings.estimator, value=value)

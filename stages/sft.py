@@ -1,6 +1,7 @@
 """Train an initial policy on demonstrations, from random weights or from an existing policy.
 
-Reads   problems, demos; params.yaml `inits.<init>`, and the policy folder that its `model.checkpoint` may name.
+Reads   problems, demos; params.yaml `compute.training`, `inits.<init>`, and the policy folder that its
+        `model.checkpoint` may name.
 Writes  a policy folder: safetensors weights, configuration, tokenizer; metrics of the loss.
 Method  Next-token loss on the completion only (`stages.engines.imitation`), weighted by what a token is: the policy's
         own verdicts are rare and worth most.
@@ -22,6 +23,7 @@ from stages.contracts.params import Params
 from stages.contracts.publish import atomic, scratch, write_json
 from stages.contracts.render import BOS, Renderer
 from stages.engines import imitation
+from stages.engines.computing import set_up
 from stages.engines.device import exclusive_device
 from stages.engines.imitation import Example
 from stages.engines.policy import checkpoint_renderer, load_checkpoint, new_policy, save_policy
@@ -42,7 +44,7 @@ def main(
 ) -> None:
     """Train the initial policy of one init."""
     everything = params.load(params_file)
-    settings = everything.inits[init]
+    settings, training = everything.inits[init], everything.compute.training
     facts = RunFacts("sft")
     form = load_format(everything.task)
     shown = tables.read(demos, tables.DEMOS)
@@ -57,14 +59,15 @@ def main(
     inputs = [problems, demos, *([Path(settings.model.checkpoint)] if isinstance(settings.model, Checkpoint) else [])]
     with (
         exclusive_device("sft"),
-        scratch(scratch_root, f"sft-{init}", settings.model_dump(), inputs) as unfinished,
+        scratch(scratch_root, f"sft-{init}", [settings.model_dump(), training.model_dump()], inputs) as unfinished,
     ):
         model = load_model(settings, form, renderer)
         needed = max(num_prompt_tokens + longest_completion(everything, init), *(len(e.tokens) for e in examples))
         need_positions(init, getattr(model.config, "max_position_embeddings", None), needed)
+        set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
-            imitation.train("sft", trainer, examples, settings.sft, settings.seed, unfinished)
+            imitation.train("sft", trainer, examples, settings.sft, training.precision, settings.seed, unfinished)
         with atomic(policy) as beside:
             save_policy(model, renderer, beside)
         write_json(metrics, imitation.summary(trainer.history))

@@ -1,8 +1,8 @@
 """Update the policy on a validated round.
 
 Reads   policy, rollouts, scores, segments, gains, the round's validation; the reference policy, where the recipe holds
-        the new one near it; params.yaml `rounds.<round>` and its recipe's `update`, `rollout.temperature` and
-        `rollout.budget_tokens`.
+        the new one near it; params.yaml `compute.training`, `rounds.<round>` and its recipe's `update`,
+        `rollout.temperature` and `rollout.budget_tokens`.
 Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the update, and of
         each step, to plot.
 Method  An advantage per token by the recipe's objective (`stages.pure.objectives`, from outcome and the credit of
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
 
 from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
@@ -32,6 +31,7 @@ from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, read_json, scratch, write_json
 from stages.contracts.render import Renderer
+from stages.engines.computing import set_up
 from stages.engines.device import exclusive_device
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.policy_loss import Example, PolicyLoss
@@ -68,7 +68,7 @@ def main(
     """Make the next policy from one round."""
     everything = params.load(params_file)
     entry = everything.rounds[round_id]
-    recipe = everything.recipes[entry.recipe]
+    recipe, training = everything.recipes[entry.recipe], everything.compute.training
     facts = RunFacts("update")
     if read_json(validation).get("success") is not True:
         raise BadInput(f"{validation} does not say success; run `dvc repro validate@{round_id}` and mend what it names")
@@ -88,11 +88,18 @@ def main(
     use_threads()
 
     anchors = [reference] if recipe.update.kl_coefficient else []
-    settings, inputs = [entry.model_dump(), recipe.model_dump()], [policy, *anchors, rollouts, scores, segments, gains]
+    settings = [entry.model_dump(), recipe.model_dump(), training.model_dump()]
+    inputs = [policy, *anchors, rollouts, scores, segments, gains]
     with exclusive_device("update"), scratch(scratch_root, f"update-{round_id}", settings, inputs) as unfinished:
-        trainer = Trainer(load_policy(policy), recipe.update.optimizer)
+        model = load_policy(policy)
+        set_up(model, training)
+        trainer = Trainer(model, recipe.update.optimizer)
+        held = load_policy(reference) if anchors else None
+        loss = PolicyLoss(
+            recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, training.precision, held
+        )
         with facts.phase("training"):
-            train(trainer, examples, recipe, load_policy(reference) if anchors else None, entry.seed, unfinished)
+            train(trainer, loss, examples, recipe.update, entry.seed, unfinished)
         write_json(metrics, {**summary(rows, trainer.history), **composition(cut, known, parts, rows)})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         tables.write(ledger, tables.LEDGER, rows)
@@ -232,16 +239,15 @@ def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 def train(
     trainer: Trainer,
+    loss: PolicyLoss,
     examples: Sequence[Example],
-    recipe: recipe_params.Recipe,
-    reference: PreTrainedModel | None,
+    settings: recipe_params.Update,
     seed: int,
     unfinished: Path,
 ) -> None:
     """Take all optimizer steps that are left, a checkpoint after each."""
-    loss = PolicyLoss(recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, reference)
     prepared = loss.prepare(trainer.model, examples)  # of the parent policy: a checkpoint is further on
-    steps = minibatches(len(examples), recipe.update, seed)
+    steps = minibatches(len(examples), settings, seed)
     trainer.resume(unfinished)
     done = sum(map(len, steps[: trainer.num_steps]))
     with Progress("update", sum(map(len, steps)), unit="rollout", done=done) as progress:
@@ -276,6 +282,7 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
         "num_steps": len(history),
         "entropy_nats": {"first": first["entropy_nats"], "last": last["entropy_nats"]},
         "max_logprob_difference_nats": first["max_logprob_difference_nats"],
+        "mean_logprob_difference_nats": first["mean_logprob_difference_nats"],
         **{f"mean_{name.removesuffix('_mean')}": value for name, value in averages.items()},
     }
 

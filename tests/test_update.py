@@ -217,8 +217,9 @@ def test_every_token_is_accounted_for(objective: str, mask_truncated: bool, filt
     assert rows[2]["status"] == (Status.TRUNCATED if mask_truncated else Status.TRAINED)
     assert (rows[3]["status"] == Status.FILTERED_GROUP) == (filter_groups is not None)
     assert rows[4]["status"] == Status.ERRORED
+    differences = ("max_logprob_difference_nats", "mean_logprob_difference_nats")
     record = {"loss": 0.0, "grad_norm": 0.0, "clip_frac": 0.0, "kl_nats": 0.0, "entropy_nats": 0.0}
-    metrics = update.summary(rows, [{**record, "max_logprob_difference_nats": 0.0}])
+    metrics = update.summary(rows, [{**record, **dict.fromkeys(differences, 0.0)}])
     assert sum(metrics["tokens"].values()) == sum(map(len, SAMPLED["completion_tokens"]))
     assert metrics["tokens"]["trained"] == sum(int(example.is_target.sum()) for example in examples)
 

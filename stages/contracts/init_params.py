@@ -48,6 +48,8 @@ class Sft(Section):
     final_learning_rate_frac: Fraction
     loss_weights: LossWeights
     optimizer: AdamW
+    micro_batch_tokens: Count | None = None
+    """Tokens that go through the model at once; absent, a whole batch does."""
 
 
 class Checkpoint(Section):

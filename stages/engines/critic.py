@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.errors import BadInput
 from stages.contracts.recipe_params import AdamW, Critic
+from stages.engines.computing import Precision, passing
 from stages.engines.trainer import Trainer
 from stages.pure.packing import micro_batches, pad
 from stages.pure.returns import lambda_returns
@@ -47,6 +48,7 @@ def boundary_values(
     settings: Critic,
     seed: int,
     pad_token: int,
+    precision: Precision,
     on_row: Callable[[int], None],
 ) -> list[np.ndarray]:
     """The success expected at every boundary, by a critic that has seen no reward of the trace's problem.
@@ -59,7 +61,7 @@ def boundary_values(
     Raises:
         BadInput: a part has no other part to learn from.
     """
-    states = boundary_states(model, traces, settings.micro_batch_tokens, pad_token, on_row)
+    states = boundary_states(model, traces, settings.micro_batch_tokens, pad_token, precision, on_row)
     folds = np.array([derive_seed("fold", trace.problem_id) % settings.num_folds for trace in traces])
     rewards = np.array([trace.reward for trace in traces])
     values: list[np.ndarray] = [np.zeros(0) for _ in traces]
@@ -84,11 +86,12 @@ def boundary_states(
     traces: Sequence[ValuedTrace],
     micro_batch_tokens: int,
     pad_token: int,
+    precision: Precision,
     on_row: Callable[[int], None],
 ) -> list[Tensor]:
     """The policy's last hidden state at the token before each boundary, [boundary, hidden], one pass a trace."""
     states: dict[int, Tensor] = {}
-    with torch.no_grad():
+    with torch.no_grad(), passing(model, precision):
         for rows in micro_batches([len(trace.tokens) for trace in traces], micro_batch_tokens):
             tokens = pad([traces[row].tokens for row in rows], pad_token)
             hidden = model.base_model(input_ids=tokens.to(model.device), use_cache=False).last_hidden_state

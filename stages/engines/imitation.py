@@ -7,18 +7,20 @@ few seconds makes a killed run go on where it stopped.
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from stages.contracts.init_params import Sft
 from stages.contracts.progress import Progress
+from stages.engines.computing import Precision, passing, summable
 from stages.engines.trainer import Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
-from stages.pure.packing import pack, pack_mask, pack_positions
+from stages.pure.packing import micro_batches, pack, pack_mask, pack_positions
 
 CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
@@ -52,7 +54,13 @@ def learning_rate_scale(step: int, num_steps: int, settings: Sft) -> float:
 
 
 def train(
-    stage: str, trainer: Trainer, examples: Sequence[Example], settings: Sft, seed: int, unfinished: Path
+    stage: str,
+    trainer: Trainer,
+    examples: Sequence[Example],
+    settings: Sft,
+    precision: Precision,
+    seed: int,
+    unfinished: Path,
 ) -> None:
     """Take all steps that are left, keeping a checkpoint in `unfinished`."""
     lengths = [len(example.tokens) for example in examples]
@@ -63,8 +71,8 @@ def train(
     saved = time.monotonic()
     with Progress(stage, settings.epochs * sum(lengths), unit="tok", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
-            loss = batch_loss(trainer, [examples[row] for row in rows], settings)
-            trainer.step([loss], learning_rate_scale(trainer.num_steps, len(steps), settings))
+            losses = batch_losses(trainer.model, [examples[row] for row in rows], settings, precision)
+            trainer.step(losses, learning_rate_scale(trainer.num_steps, len(steps), settings))
             num_tokens = sum(lengths[row] for row in rows)
             progress.add(num_tokens)
             progress.tokens(num_tokens)
@@ -73,9 +81,13 @@ def train(
                 saved = time.monotonic()
 
 
-def batch_loss(trainer: Trainer, batch: Sequence[Example], settings: Sft) -> torch.Tensor:
-    """Weighted mean next-token loss of one batch, nats; its examples are packed end to end into rows."""
-    device = trainer.model.device
+def batch_losses(
+    model: PreTrainedModel, batch: Sequence[Example], settings: Sft, precision: Precision
+) -> Iterator[torch.Tensor]:
+    """Shares of a batch's weighted mean next-token loss, nats, to be back-propagated before the next is asked for.
+
+    Examples are packed end to end into rows; without `micro_batch_tokens` all rows are one share.
+    """
     lengths = [len(example.tokens) for example in batch]
     rows = pack(lengths, settings.row_tokens)
     width = max(settings.row_tokens, *lengths)
@@ -85,17 +97,32 @@ def batch_loss(trainer: Trainer, batch: Sequence[Example], settings: Sft) -> tor
         laid = [token for item in items for token in batch[item].tokens]
         tokens[row, : len(laid)] = torch.tensor(laid)
         weights[row, : len(laid)] = torch.tensor([weight for item in items for weight in batch[item].weights])
-    spans = [[lengths[item] for item in items] for items in rows]
+    total = weights.sum()
+    for group in micro_batches([width] * len(rows), settings.micro_batch_tokens or tokens.numel()):
+        spans = [[lengths[item] for item in rows[row]] for row in group]
+        yield _rows_loss(model, tokens[group], weights[group], spans, precision) / total
+
+
+def _rows_loss(
+    model: PreTrainedModel,
+    tokens: torch.Tensor,
+    weights: torch.Tensor,
+    spans: Sequence[Sequence[int]],
+    precision: Precision,
+) -> torch.Tensor:
+    """Weighted sum of the next-token loss over packed rows, each of examples as long as its `spans` say."""
+    width = tokens.shape[1]
     mask = np.stack([pack_mask(span, width) for span in spans])
     positions = np.stack([pack_positions(span, width) for span in spans])
-    logits = trainer.model(
-        input_ids=tokens.to(device),
-        attention_mask=torch.from_numpy(mask).unsqueeze(1).to(device),
-        position_ids=torch.from_numpy(positions).to(device),
-        use_cache=False,
-    ).logits
-    loss = weighted_nll(token_logprobs(logits[:, :-1], tokens[:, 1:].to(device)), weights[:, 1:].to(device))
-    return loss / weights.sum()
+    with passing(model, precision):
+        logits = model(
+            input_ids=tokens.to(model.device),
+            attention_mask=torch.from_numpy(mask).unsqueeze(1).to(model.device),
+            position_ids=torch.from_numpy(positions).to(model.device),
+            use_cache=False,
+        ).logits
+    targets = tokens[:, 1:].to(model.device)
+    return weighted_nll(token_logprobs(summable(logits[:, :-1]), targets), weights[:, 1:].to(model.device))
 
 
 def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ right or a word for wrong.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from stages.contracts.errors import BadInput
 from stages.contracts.publish import read_json, write_json
@@ -17,6 +17,8 @@ from stages.engines.device import exclusive_device
 JUDGE_FILE = "judge.json"
 EXACT, GENERATIVE = "exact", "generative"
 MICRO_BATCH_TOKENS = 16384
+PRECISION: Literal["float32"] = "float32"
+"""Whatever a round trains in, so that a judge's scores of one answer do not change with the round."""
 
 
 class Wording(NamedTuple):
@@ -112,6 +114,8 @@ def judge_scores(folder: Path, prompts: Sequence[str], answers: Sequence[str]) -
         for question in questions
     ]
     use_threads()
-    found = answer_logprobs(load_policy(folder), traces, MICRO_BATCH_TOKENS, renderer.pad_token, lambda _: None)
+    found = answer_logprobs(
+        load_policy(folder), traces, MICRO_BATCH_TOKENS, renderer.pad_token, PRECISION, lambda _: None
+    )
     scores = {pair: right_probability(*values[0]) for pair, values in zip(asked, found, strict=True)}
     return [scores[pair] for pair in zip(prompts, answers, strict=True)]

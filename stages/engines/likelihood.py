@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import Cache, PreTrainedModel
 
+from stages.engines.computing import Precision, passing, summable
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
 
@@ -52,6 +53,7 @@ def answer_logprobs(
     traces: Sequence[ProbedTrace],
     micro_batch_tokens: int,
     pad_token: int,
+    precision: Precision,
     on_row: Callable[[int], None],
 ) -> list[np.ndarray]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
@@ -68,7 +70,7 @@ def answer_logprobs(
         One array [boundary, answer] for each trace, in order.
     """
     results = [np.zeros((len(trace.boundaries), len(trace.answers))) for trace in traces]
-    with torch.no_grad():
+    with torch.no_grad(), passing(model, precision):
         for rows in micro_batches([trace.num_tokens for trace in traces], micro_batch_tokens):
             batch = [traces[row] for row in rows]
             prefixes = pad([trace.prefix_tokens for trace in batch], pad_token)
@@ -202,7 +204,7 @@ def _sums(
     offset = torch.from_numpy(np.concatenate([np.arange(n) for n in lengths]))
     is_predicted = offset >= trace.num_cue_tokens
     at = torch.arange(len(owner))[is_predicted]
-    logits = model.get_output_embeddings()(hidden[at - 1]).cpu()
+    logits = summable(model.get_output_embeddings()(hidden[at - 1])).cpu()
     sums = torch.zeros(len(lengths), dtype=torch.float64)
     sums.index_add_(0, owner[is_predicted], token_logprobs(logits, tokens[at]).double())
     return sums.tolist()

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from stages.contracts.recipe_params import Update
+from stages.engines.computing import Precision, passing, summable
 from stages.pure.losses import (
     aggregation,
     entropy,
@@ -26,7 +27,7 @@ from stages.pure.losses import (
 )
 from stages.pure.packing import lay_out, pack_mask, pack_positions, pad
 
-WATCHED = ("clip_frac", "mean_ratio", "kl_nats", "entropy_nats")
+WATCHED = ("clip_frac", "mean_ratio", "kl_nats", "entropy_nats", "mean_logprob_difference_nats")
 Rows = Sequence[Sequence[int]]
 """The rollouts in each row of a micro-batch, by their index in the minibatch."""
 
@@ -89,16 +90,23 @@ class Terms(NamedTuple):
 class PolicyLoss:
     """The loss of one recipe's update; `reference` is there if and only if `settings.kl_coefficient` is.
 
-    `temperature` is the one the rollouts were sampled at, `budget_tokens` the constant length of `dr_grpo`.
+    `temperature` is the one the rollouts were sampled at, `budget_tokens` the constant length of `dr_grpo`, `precision`
+    that of the models' passes.
     """
 
     def __init__(
-        self, settings: Update, temperature: float, budget_tokens: int, reference: PreTrainedModel | None
+        self,
+        settings: Update,
+        temperature: float,
+        budget_tokens: int,
+        precision: Precision,
+        reference: PreTrainedModel | None,
     ) -> None:
         assert (reference is None) == (settings.kl_coefficient is None)
         self.settings = settings
         self.temperature = temperature
         self.budget_tokens = budget_tokens
+        self._precision = precision
         self._reference = reference
 
     def prepare(self, model: PreTrainedModel, examples: Sequence[Example]) -> list[Prepared]:
@@ -121,8 +129,9 @@ class PolicyLoss:
 
         `on_tokens` is told how many tokens have gone through the model. Behind the last share, `watched` has what to
         look at beside the loss: `clip_frac`, `mean_ratio` (the loss's own ratio), `kl_nats` (of policy from sampler),
-        `entropy_nats` and `max_logprob_difference_nats`; with a reference `reference_kl_nats` over the anchored tokens;
-        with a correction `importance_mean`, `importance_ess_frac`, `importance_clipped_frac`, raw.
+        `entropy_nats`, `mean_logprob_difference_nats` and `max_logprob_difference_nats` (from the sampler, absolute);
+        with a reference `reference_kl_nats` over the anchored tokens; with a correction `importance_mean`,
+        `importance_ess_frac`, `importance_clipped_frac`, raw.
         """
         settings, examples = self.settings, [prepared.example for prepared in batch]
         how = aggregation(settings.loss, np.array([e.is_target.sum() for e in examples]), self.budget_tokens)
@@ -154,11 +163,18 @@ class PolicyLoss:
             return found
         with torch.no_grad():
             for rows in self._layout(examples):
-                logits, targets = _forward(model, examples, rows, is_packed=self.settings.row_tokens is not None)
+                logits, targets = self._forward(model, examples, rows)
                 logprobs = token_logprobs(logits, targets, self.temperature).cpu().numpy()
                 for item, row, where in _places(examples, rows):
                     found[item] = logprobs[row, where]
         return found
+
+    def _forward(self, model: PreTrainedModel, examples: Sequence[Example], rows: Rows) -> tuple[Tensor, Tensor]:
+        """Logits of a micro-batch, [row, position, vocabulary], and the token that follows each position."""
+        inputs, targets = _inputs(examples, rows, model.device, is_packed=self.settings.row_tokens is not None)
+        with passing(model, self._precision):
+            logits = model(**inputs, use_cache=False).logits
+        return summable(logits), targets
 
     def _token_values(
         self, batch: Sequence[Prepared], weights: np.ndarray, watched: dict[str, float]
@@ -202,7 +218,7 @@ class PolicyLoss:
     ) -> tuple[Terms, Tensor]:
         """Run a micro-batch; what each token has part in, and its weight."""
         settings = self.settings
-        logits, targets = _forward(model, examples, rows, is_packed=settings.row_tokens is not None)
+        logits, targets = self._forward(model, examples, rows)
         placed = _place(examples, rows, values, logits)
         trainer_logprobs = token_logprobs(logits, targets, self.temperature)
         found = surrogate(
@@ -245,23 +261,26 @@ def _sums(terms: Terms) -> dict[str, float]:
         "mean_ratio": terms.ratio,
         "kl_nats": k3(terms.drift_nats),
         "entropy_nats": terms.entropy_nats,
+        "mean_logprob_difference_nats": terms.drift_nats.abs(),
         "reference_kl_nats": terms.reference_kl_nats,
     }
     return {name: float(values.detach().sum()) for name, values in sums.items()}
 
 
-def _forward(model: PreTrainedModel, examples: Sequence[Example], rows: Rows, is_packed: bool) -> tuple[Tensor, Tensor]:
-    """Logits of a micro-batch, [row, position, vocabulary], and the token that follows each position."""
+def _inputs(
+    examples: Sequence[Example], rows: Rows, device: torch.device, is_packed: bool
+) -> tuple[dict[str, Tensor], Tensor]:
+    """What a model takes of a micro-batch, and the token that follows each position."""
     lengths = [[examples[item].num_tokens for item in items] for items in rows]
     laid = [[token for item in items for token in _tokens(examples[item])] for items in rows]
-    tokens = pad(laid, 0).to(model.device)
-    structure = {}
+    tokens = pad(laid, 0).to(device)
+    inputs = {"input_ids": tokens[:, :-1]}
     if is_packed:
         width = tokens.shape[1]
         mask = torch.from_numpy(np.stack([pack_mask(row, width)[:-1, :-1] for row in lengths]))
         positions = torch.from_numpy(np.stack([pack_positions(row, width)[:-1] for row in lengths]))
-        structure = {"attention_mask": mask.unsqueeze(1).to(model.device), "position_ids": positions.to(model.device)}
-    return model(input_ids=tokens[:, :-1], use_cache=False, **structure).logits, tokens[:, 1:]
+        inputs |= {"attention_mask": mask.unsqueeze(1).to(device), "position_ids": positions.to(device)}
+    return inputs, tokens[:, 1:]
 
 
 def _tokens(example: Example) -> list[int]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from stages.contracts.publish import read_json
 from stages.engines.device import device
 from stages.engines.sampler import Completion, Request
 
@@ -17,6 +18,7 @@ from vllm import LLM, SamplingParams, TokensPrompt
 from vllm.outputs import CompletionOutput
 from vllm.sampling_params import RequestOutputKind
 
+CONFIG_FILE = "config.json"
 MAX_NUM_SEQUENCES = 512
 CPU_BLOCK_TOKENS = 32  # the prefix cache shares whole blocks only; 128, the CPU's own choice, is more than most prompts
 
@@ -35,7 +37,7 @@ class VllmSampler:
         """Of these, those whose keys and values the prefix cache had."""
         self._model = LLM(
             model=str(policy),
-            dtype="float32" if device() == "cpu" else "auto",
+            dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less
             enforce_eager=device() == "cpu",
             max_num_seqs=MAX_NUM_SEQUENCES,
             enable_chunked_prefill=device() != "cpu",  # a prompt cut in two breaks seeded sampling on the CPU

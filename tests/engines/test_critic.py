@@ -44,13 +44,13 @@ def traces(num_problems: int, group_size: int = 4) -> list[ValuedTrace]:
 def valued(
     model: PreTrainedModel, rows: list[ValuedTrace], settings: Critic = SETTINGS, seed: int = 1
 ) -> list[np.ndarray]:
-    return boundary_values(model, rows, settings, seed, PAD, lambda _: None)
+    return boundary_values(model, rows, settings, seed, PAD, "float32", lambda _: None)
 
 
 def test_a_state_is_the_policys_at_the_token_before_the_boundary(model: PreTrainedModel) -> None:
     rows = traces(3)
     told: list[int] = []
-    for trace, states in zip(rows, boundary_states(model, rows, 30, PAD, told.append), strict=True):
+    for trace, states in zip(rows, boundary_states(model, rows, 30, PAD, "float32", told.append), strict=True):
         with torch.no_grad():
             hidden = model.base_model(input_ids=torch.tensor([trace.tokens]), use_cache=False).last_hidden_state[0]
         expected = hidden[[boundary - 1 for boundary in trace.boundaries]]
@@ -61,7 +61,9 @@ def test_a_state_is_the_policys_at_the_token_before_the_boundary(model: PreTrain
 def test_success_that_the_state_tells_is_recovered(model: PreTrainedModel) -> None:
     """Success at the last boundary is a logistic function of the hidden state there; at the first it is one half."""
     rng, rows = np.random.default_rng(0), traces(num_problems=1000)
-    last_states = torch.stack([states[-1] for states in boundary_states(model, rows, 4000, PAD, lambda _: None)])
+    last_states = torch.stack(
+        [states[-1] for states in boundary_states(model, rows, 4000, PAD, "float32", lambda _: None)]
+    )
     told = (last_states @ torch.linspace(-1, 1, last_states.shape[1])).double().numpy()
     success = 1 / (1 + np.exp(-2.5 * (told - told.mean()) / told.std()))
     rows = [replace(trace, reward=float(rng.random() < s)) for trace, s in zip(rows, success, strict=True)]

@@ -1,7 +1,6 @@
 """Imitation: which batches are drawn, that packing changes nothing, and that a kill does not either."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,11 +57,16 @@ def test_the_learning_rate_by_hand() -> None:
     assert found == pytest.approx([0.5, 1.0, 1.0, 0.55, 0.1])
 
 
-def loss_and_gradient(row_tokens: int, batch: list[Example]) -> tuple[float, list[np.ndarray]]:
+def loss_and_gradient(
+    row_tokens: int, batch: list[Example], micro_batch_tokens: int | None = None
+) -> tuple[float, list[np.ndarray]]:
     model = tiny_llama(dtype=torch.float64)
-    loss = imitation.batch_loss(SimpleNamespace(model=model), batch, settings(row_tokens=row_tokens))
-    loss.backward()
-    return loss.item(), [parameter.grad.numpy() for parameter in model.parameters()]
+    shape = settings(row_tokens=row_tokens, micro_batch_tokens=micro_batch_tokens)
+    total = 0.0
+    for loss in imitation.batch_losses(model, batch, shape, "float32"):
+        loss.backward()
+        total += loss.item()
+    return total, [parameter.grad.numpy() for parameter in model.parameters()]
 
 
 def alone(batch: list[Example]) -> float:
@@ -85,6 +89,22 @@ def test_packing_changes_nothing(row_tokens: int) -> None:
     assert loss == pytest.approx(other_loss, abs=1e-12)
     for one, other in zip(gradient, other_gradient, strict=True):
         assert one == pytest.approx(other, abs=1e-12)
+
+
+@pytest.mark.parametrize("micro_batch_tokens", [1, 24, 1000])
+def test_micro_batches_change_nothing(micro_batch_tokens: int) -> None:
+    loss, gradient = loss_and_gradient(12, examples())
+    cut_loss, cut_gradient = loss_and_gradient(12, examples(), micro_batch_tokens)
+    assert cut_loss == pytest.approx(loss, abs=1e-10)
+    for one, other in zip(gradient, cut_gradient, strict=True):
+        assert one == pytest.approx(other, abs=1e-10)
+
+
+def test_a_micro_batch_is_no_larger_than_allowed() -> None:
+    model, sizes = tiny_llama(), []
+    model.register_forward_pre_hook(lambda _, __, inputs: sizes.append(inputs["input_ids"].numel()), with_kwargs=True)
+    list(imitation.batch_losses(model, examples(), settings(row_tokens=12, micro_batch_tokens=24), "float32"))
+    assert sizes == [24, 24]
 
 
 def test_no_example_is_asked_to_predict_the_first_token_of_the_next() -> None:
@@ -118,7 +138,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch:
                 return step(*arguments)
 
             monkeypatch.setattr(trainer, "step", interrupted)
-        imitation.train("sft", trainer, examples(), shape, 1, folder)
+        imitation.train("sft", trainer, examples(), shape, "float32", 1, folder)
         return trainer
 
     whole = trained(tmp_path / "whole")

@@ -72,7 +72,7 @@ def one_by_one(model: PreTrainedModel, trace: ProbedTrace) -> np.ndarray:
 
 
 def packed(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int) -> list[np.ndarray]:
-    return answer_logprobs(model, rows, micro_batch_tokens, PAD, lambda _: None)
+    return answer_logprobs(model, rows, micro_batch_tokens, PAD, "float32", lambda _: None)
 
 
 @pytest.mark.parametrize("micro_batch_tokens", [1, 60, 10_000])
@@ -158,7 +158,7 @@ def test_a_cue_of_two_tokens_is_given_not_predicted(model: PreTrainedModel) -> N
 
 def test_progress_is_told_each_row_once(model: PreTrainedModel) -> None:
     told: list[int] = []
-    answer_logprobs(model, traces(), 60, PAD, told.append)
+    answer_logprobs(model, traces(), 60, PAD, "float32", told.append)
     assert sorted(told) == sorted(trace.num_tokens for trace in traces())
     assert traces()[0].num_tokens == 9 + 3 * (4 + 2 + 7)
 

@@ -20,6 +20,7 @@ import torch
 
 from stages.contracts import params
 from stages.contracts.recipe_params import Update
+from stages.engines.computing import Precision
 from stages.engines.policy_loss import Example, PolicyLoss
 from tests.golden import losses as golden
 from tests.tiny import tiny_llama
@@ -50,10 +51,11 @@ def measure(
     reference: torch.nn.Module | None = None,
     temperature: float = TEMPERATURE,
     budget_tokens: int = BUDGET_TOKENS,
+    precision: Precision = "float32",
 ) -> Measured:
     """Loss, gradient and what is watched, by the calls an update makes."""
     model.zero_grad()
-    loss = PolicyLoss(update, temperature, budget_tokens, reference)
+    loss = PolicyLoss(update, temperature, budget_tokens, precision, reference)
     watched: dict[str, float] = {}
     total = 0.0
     for share in loss.minibatch(model, loss.prepare(start or model, examples), watched, lambda num_tokens: None):
@@ -213,13 +215,13 @@ def test_with_a_correction_the_first_step_clips_nothing_whatever_the_sampler_say
     assert plain["clip_frac"] > 0
     assert watched["clip_frac"] == 0
     assert watched["mean_ratio"] == pytest.approx(1, abs=1e-12)
-    for name in ("kl_nats", "max_logprob_difference_nats"):
+    for name in ("kl_nats", "max_logprob_difference_nats", "mean_logprob_difference_nats"):
         assert watched[name] == plain[name] > 0, "the sampler's drift is watched all the same"
 
 
 def test_what_is_fixed_comes_out_the_same_again_and_is_not_the_moved_policys() -> None:
     update = settings(**EVERYTHING, micro_batch_tokens=26)
-    loss = PolicyLoss(update, TEMPERATURE, BUDGET_TOKENS, llama(2))
+    loss = PolicyLoss(update, TEMPERATURE, BUDGET_TOKENS, "float32", llama(2))
     first, again, moved = (loss.prepare(policy, batch()) for policy in (llama(0), llama(0), llama(1)))
     for one, same, other in zip(first, again, moved, strict=True):
         assert np.array_equal(one.proximal_logprobs, same.proximal_logprobs)
@@ -229,7 +231,7 @@ def test_what_is_fixed_comes_out_the_same_again_and_is_not_the_moved_policys() -
 
 
 def test_the_log_probabilities_are_those_of_a_pass_over_one_rollout() -> None:
-    loss = PolicyLoss(settings(**EVERYTHING, row_tokens=16), TEMPERATURE, BUDGET_TOKENS, llama(2))
+    loss = PolicyLoss(settings(**EVERYTHING, row_tokens=16), TEMPERATURE, BUDGET_TOKENS, "float32", llama(2))
     model = llama(0)
     for example, proximal, _ in loss.prepare(model, batch()):
         tokens = torch.tensor([[*example.prompt_tokens, *example.completion_tokens]])
@@ -243,7 +245,7 @@ def test_the_log_probabilities_are_those_of_a_pass_over_one_rollout() -> None:
 @pytest.mark.parametrize(("coefficient", "reference"), [(0.3, None), (None, 2)])
 def test_a_reference_is_there_if_and_only_if_it_is_asked_for(coefficient: float | None, reference: int | None) -> None:
     with pytest.raises(AssertionError):
-        PolicyLoss(settings(kl_coefficient=coefficient), 1.0, 12, llama(reference) if reference else None)
+        PolicyLoss(settings(kl_coefficient=coefficient), 1.0, 12, "float32", llama(reference) if reference else None)
 
 
 # 4. Which tokens
@@ -303,7 +305,7 @@ def test_offline_is_weighted_likelihood_and_asks_the_sampler_nothing() -> None:
 
 
 def test_tokens_are_counted_as_they_go_through() -> None:
-    loss = PolicyLoss(settings(micro_batch_tokens=26), TEMPERATURE, BUDGET_TOKENS, None)
+    loss = PolicyLoss(settings(micro_batch_tokens=26), TEMPERATURE, BUDGET_TOKENS, "float32", None)
     counted: list[int] = []
     model = llama(0)
     list(loss.minibatch(model, loss.prepare(model, batch()), {}, counted.append))

@@ -170,6 +170,7 @@ def loss_and_watched(
         "kl_nats": sum(math.exp(drift) - 1 - drift for drift in drifts) / len(tokens),
         "entropy_nats": sum(spread.real for spread in spreads) / len(tokens),
         "max_logprob_difference_nats": max(map(abs, drifts)),
+        "mean_logprob_difference_nats": sum(map(abs, drifts)) / len(tokens),
     }
     if "kl_coefficient" in case:
         watched["reference_kl_nats"] = sum(a.real for a in anchors) / sum(t.is_anchored for t in tokens)

@@ -93,7 +93,7 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: params.Par
     renderer = Renderer.of_policy(policy)
     asked = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(rollout.plan(round_id, entry, settings, asked, renderer))
-    answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
+    answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
     return Job(round_id, work, answering, settings)
 
 
@@ -130,7 +130,7 @@ def bare(engine: "LLM", job: Job) -> int:
 def plain(engine: "LLM", job: Job) -> int:
     """Whatever the policy writes, cut where thinking and answer have no more room."""
     engine.reset_prefix_cache()
-    room = job.settings.budget_tokens + 1 + job.answering.answer_tokens
+    room = job.settings.budget_tokens + len(job.answering.cue_tokens) + job.answering.answer_tokens
     asked = [Request(row["prompt_tokens"], room, row["seed"]) for row in job.work]
     return sum(len(done.token_ids) for done in generate(engine, asked, job.settings.temperature, logprobs=None))
 
@@ -141,18 +141,18 @@ def unanswered(
     """Requests for what is still missing of the answers: after a cue put there, or after the policy's own."""
     for request, done in zip(asked, thought, strict=True):
         tokens = list(done.token_ids)
-        is_cued = answering.cue_token in tokens
+        is_cued = answering.cue_tokens[0] in tokens
         room = answer_end(tokens, answering) - len(tokens) if is_cued else answering.answer_tokens
         if done.finish_reason == "length" and room > 0:
-            prefix = [*request.prompt_tokens, *tokens, *([] if is_cued else [answering.cue_token])]
+            prefix = [*request.prompt_tokens, *tokens, *([] if is_cued else answering.cue_tokens)]
             yield Request(prefix, room, answer_seed(request.seed))
 
 
 def answer_end(tokens: list[int], answering: Answering) -> int:
     """Where the room for the answer ends, `answer_tokens` behind the cue; the end of `tokens` where there is no cue."""
-    if answering.cue_token not in tokens:
+    if answering.cue_tokens[0] not in tokens:
         return len(tokens)
-    return tokens.index(answering.cue_token) + 1 + answering.answer_tokens
+    return tokens.index(answering.cue_tokens[0]) + len(answering.cue_tokens) + answering.answer_tokens
 
 
 def generate(

@@ -16,6 +16,8 @@ from lineage.training import DEMONSTRATION, Source, batches, given, numbers
 
 HELDOUT, TRAIN = "heldout", "train"
 TOKENIZER = "tokenizer.json"
+WORDING = "prompt.json"
+"""Where a policy's folder holds it, questions are put in a chat template; else a prompt is the question itself."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Reader:
     store: Store
     _catalogues: dict[str, Catalogue] = field(default_factory=dict)
     _tokenizers: dict[bytes, Tokenizer] = field(default_factory=dict)
+    _frames: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def catalogue(self, problems: File) -> Catalogue:
         """A table of problems."""
@@ -75,9 +78,18 @@ class Reader:
         for (name, content), (row, num_rows) in found.items():
             tokens = np.frombuffer(content, np.int32).tolist()
             claimed = prompts.get(name)
-            is_other = claimed is None or tokenizer.encode(claimed, add_special_tokens=False).ids != tokens
+            is_other = claimed is None or not self._asks(source.sampler, tokenizer, tokens, claimed)
             asked = tokenizer.decode(tokens, skip_special_tokens=False) if is_other else claimed
             yield Asked(source.generation, source.table.path, row, num_rows, name, asked, is_other)
+
+    def _asks(self, policy: File, tokenizer: Tokenizer, tokens: list[int], question: str) -> bool:
+        """Whether these tokens put this question. Of a chat policy: within the same words as its first row did."""
+        if all(member.name != WORDING for member in self.store.members(policy)):
+            return tokenizer.encode(question, add_special_tokens=False).ids == tokens
+        text = tokenizer.decode(tokens, skip_special_tokens=False)
+        before, _, after = text.partition(question.strip())
+        frame = (before.rstrip(), after.lstrip())
+        return question.strip() in text and self._frames.setdefault(policy.md5, frame) == frame
 
     def _tokenizer(self, policy: File) -> Tokenizer:
         with self.store.open(policy, TOKENIZER) as stream:

@@ -118,11 +118,11 @@ def look_at_thinking(
     renderer: Renderer,
 ) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
     """The thinking segments of each sample, each with where it ends, by (problem_id, sample_index)."""
-    markers = [renderer.encode(marker) for marker in load_format(task).segment_ends]
+    markers = load_format(task).segment_ends
     texts, ends = [], []
     for sample in samples:
         tokens = sample["thinking_tokens"]
-        boundaries = marker_boundaries(tokens, markers)
+        boundaries = marker_boundaries(renderer.words(tokens), markers)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
     looked = look([problems[sample["problem_id"]] for sample in samples], texts, task)

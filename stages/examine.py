@@ -48,7 +48,7 @@ def main(
     settings = everything.exam
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
+    answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
     asked = [*read_problems(problems, split="heldout"), *draw_seen(read_problems(problems, split="train"), settings)]
     work = [(problem, index) for problem in asked for index in range(settings.num_samples)]
 
@@ -108,7 +108,11 @@ def sit(
     """Do some of the exam's work at all budgets and keep it in the folder `shard`."""
     longest = max(1, *settings.budgets_tokens)
     requests = [
-        Request(renderer.encode(problem.prompt), longest, derive_seed("exam", settings.seed, problem.problem_id, index))
+        Request(
+            renderer.prompt_tokens(problem.prompt),
+            longest,
+            derive_seed("exam", settings.seed, problem.problem_id, index),
+        )
         for problem, index in work
     ]
     traces = think_then_answer(sampler, requests, answering, settings.temperature, progress.tokens)
@@ -127,8 +131,10 @@ def sit(
                     "sample_index": work[place][1],
                     "budget_tokens": budget,
                     "used_tokens": min(budget, traces[place].num_thinking_tokens),
-                    "is_forced": (place, budget) in forced or traces[place].forced_start < traces[place].forced_end,
-                    "answer": renderer.decode(_answer(traces[place], forced.get((place, budget)))),
+                    "is_forced": (place, budget) in forced or traces[place].is_cut,
+                    "answer": renderer.decode(
+                        _answer(traces[place], forced.get((place, budget)), len(answering.cue_tokens))
+                    ),
                 }
                 for place, budget in places
             ),
@@ -149,18 +155,18 @@ def sit(
 
 
 def _cut_request(request: Request, trace: Trace, budget: int, answering: Answering) -> Request:
-    prefix = [*request.prompt_tokens, *trace.tokens[:budget], answering.cue_token]
+    prefix = [*request.prompt_tokens, *trace.tokens[:budget], *answering.cue_tokens]
     return Request(prefix, answering.answer_tokens, derive_seed("forced", request.seed, budget))
 
 
-def _answer(trace: Trace, forced: Completion | None) -> list[int]:
+def _answer(trace: Trace, forced: Completion | None, num_cue_tokens: int) -> list[int]:
     """Tokens after the cue: forced at the budget, else the trace's own."""
-    return forced.tokens if forced else trace.tokens[trace.num_thinking_tokens + 1 :]
+    return forced.tokens if forced else trace.tokens[trace.num_thinking_tokens + num_cue_tokens :]
 
 
 def _is_answered(trace: Trace, budget: int, longest: int) -> bool:
     """Whether the trace's own answer stands at this budget: it stopped thinking by then, or was forced just there."""
-    return budget == longest or (trace.num_thinking_tokens <= budget and trace.forced_start == trace.forced_end)
+    return budget == longest or (trace.num_thinking_tokens <= budget and not trace.is_cut)
 
 
 if __name__ == "__main__":

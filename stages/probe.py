@@ -76,7 +76,7 @@ def main(
     boundaries = find_boundaries(tables.read(segments, tables.SEGMENTS))
     rows = tables.read(rollouts, tables.ROLLOUTS, COLUMNS).to_pylist()
     traces = [{**row, "boundaries": boundaries.get(row["rollout_id"], [0])} for row in rows]
-    cue = renderer.encode(load_format(everything.task).cue)
+    cue = renderer.cue_tokens(load_format(everything.task))
     work = Work(policy, traces, cue, renderer, everything.compute.training, facts)
 
     with exclusive_device("probe"):

@@ -44,7 +44,7 @@ def main(
     settings = everything.recipes[entry.recipe].rollout
     facts = RunFacts("rollout")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.token(load_format(everything.task).cue), settings.answer_tokens)
+    answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
     asked = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(plan(round_id, entry, settings, asked, renderer))
 
@@ -89,7 +89,7 @@ def plan(
 ) -> Iterator[dict[str, Any]]:
     """What is known of each rollout before it is sampled."""
     for problem in problems:
-        prompt_tokens = renderer.encode(problem.prompt)
+        prompt_tokens = renderer.prompt_tokens(problem.prompt)
         for index in range(settings.group_size):
             yield {
                 "rollout_id": f"{round_id}/{problem.problem_id}/{index}",

@@ -105,11 +105,11 @@ def cut(row: Mapping[str, Any], how: recipe_params.Segments, form: Format, rende
         logprobs = np.array(row["sampler_logprobs"][:num_thinking])
         boundaries = cutpoint_boundaries(logprobs, how.max_prob, how.min_tokens)
     else:
-        boundaries = marker_boundaries(thinking, [renderer.encode(marker) for marker in form.segment_ends])
+        boundaries = marker_boundaries(renderer.words(thinking), form.segment_ends)
     spans = list(pairwise(boundaries))
     is_marked = isinstance(how, recipe_params.MarkerSegments)
     thoughts = [renderer.decode(thinking[a:b]) if is_marked else None for a, b in spans]
-    answer = tokens[num_thinking + len(renderer.encode(form.cue)) :]
+    answer = tokens[num_thinking + len(renderer.cue_tokens(form)) :]
     return Cut(spans, thoughts, renderer.decode(answer))
 
 

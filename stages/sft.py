@@ -12,21 +12,23 @@ Example: python -m stages.sft --init r0 --problems data/problems.parquet --demos
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from transformers import PreTrainedModel
 
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
-from stages.contracts.init_params import Checkpoint, Init, LossWeights, ModelShape
+from stages.contracts.init_params import Init, LossWeights, ModelShape
 from stages.contracts.params import Params
 from stages.contracts.publish import atomic, scratch, write_json
 from stages.contracts.render import BOS, Renderer
 from stages.engines import imitation
+from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
 from stages.engines.computing import set_up
 from stages.engines.device import exclusive_device
 from stages.engines.imitation import Example
-from stages.engines.policy import checkpoint_renderer, load_checkpoint, new_policy, save_policy
+from stages.engines.policy import new_policy, save_policy
 from stages.engines.trainer import Trainer, use_threads
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
@@ -50,19 +52,23 @@ def main(
     shown = tables.read(demos, tables.DEMOS)
     prompts = {p.problem_id: p.prompt for p in read_problems(problems, split="train")}
     texts = shown["text"].to_pylist()
-    renderer = load_renderer(settings, form, [*prompts.values(), *texts])
+    checkpoint = None if isinstance(settings.model, ModelShape) else find_checkpoint(settings.model)
+    renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts])
     asked = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
     examples = render(form, renderer, asked, texts, settings.sft.loss_weights)
-    num_prompt_tokens = max(len(renderer.encode(prompt)) for prompt in prompts.values())
+    cue = renderer.cue_tokens(form)
+    num_prompt_tokens = max(len(renderer.prompt_tokens(prompt)) for prompt in prompts.values())
     use_threads()
 
-    inputs = [problems, demos, *([Path(settings.model.checkpoint)] if isinstance(settings.model, Checkpoint) else [])]
+    inputs = [problems, demos, *([checkpoint] if checkpoint else [])]
     with (
         exclusive_device("sft"),
         scratch(scratch_root, f"sft-{init}", [settings.model_dump(), training.model_dump()], inputs) as unfinished,
     ):
-        model = load_model(settings, form, renderer)
-        needed = max(num_prompt_tokens + longest_completion(everything, init), *(len(e.tokens) for e in examples))
+        model = load_model(settings, checkpoint, form, renderer)
+        needed = max(
+            num_prompt_tokens + longest_completion(everything, init, len(cue)), *(len(e.tokens) for e in examples)
+        )
         need_positions(init, getattr(model.config, "max_position_embeddings", None), needed)
         set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
@@ -75,45 +81,50 @@ def main(
     facts.write(policy)
 
 
-def load_renderer(settings: Init, form: Format, texts: Sequence[str]) -> Renderer:
+def load_renderer(checkpoint: Path | None, form: Format, texts: Sequence[str]) -> Renderer:
     """The task's own tokenizer for a new policy; an existing one brings its own.
 
     Raises:
         BadInput: the existing one cannot write this task's texts, or not the cue in one token.
     """
-    if not isinstance(settings.model, Checkpoint):
-        return Renderer(form.tokenizer(texts))
-    renderer = checkpoint_renderer(settings.model)
-    lost = lost_words(renderer, [*form.segment_ends, *(word for text in texts for word in text.split())])
+    if checkpoint is None:
+        return Renderer.made_here(form.tokenizer(texts), form.prompting)
+    renderer = checkpoint_renderer(checkpoint, form.prompting)
+    words = [word for text in texts for word in text.replace(form.cue, " ").split()]
+    lost = lost_words(renderer, [*form.segment_ends, *words])
     if lost:
         raise BadInput(
-            f"checkpoint {settings.model.checkpoint}: its tokenizer gives {len(lost)} word(s) of this task back as "
+            f"checkpoint {checkpoint}: its tokenizer gives {len(lost)} word(s) of this task back as "
             f"something else; first {lost[0]!r}; start from a policy of this task, or give the init a model's shape"
         )
-    renderer.token(form.cue)
+    renderer.cue_tokens(form)
     return renderer
 
 
-def load_model(settings: Init, form: Format, renderer: Renderer) -> PreTrainedModel:
+def load_model(settings: Init, checkpoint: Path | None, form: Format, renderer: Renderer) -> PreTrainedModel:
     """What training starts from: random weights, or those of an existing policy."""
     if isinstance(settings.model, ModelShape):
         return new_policy(settings.model, renderer, form.token_values, settings.seed)
-    assert isinstance(settings.model, Checkpoint)
-    return load_checkpoint(settings.model, renderer)
+    assert checkpoint is not None
+    return load_checkpoint(checkpoint, renderer)
 
 
 def lost_words(renderer: Renderer, words: Iterable[str]) -> list[str]:
-    """Words that do not come back as they were written, sorted."""
-    return sorted(word for word in set(words) if renderer.decode(renderer.encode(word)) != word.removeprefix(BOS))
+    """Words that do not come back as they were written, sorted; a letter and its accent may come back as one sign."""
+    return sorted(word for word in set(words) if _composed(renderer.decode(renderer.encode(word))) != _composed(word))
 
 
-def longest_completion(everything: Params, init: str) -> int:
+def _composed(text: str) -> str:
+    return normalize("NFC", text.removeprefix(BOS))
+
+
+def longest_completion(everything: Params, init: str, num_cue_tokens: int) -> int:
     """Tokens behind a prompt, at most: thinking, cue and answer of the exam, and of the rounds that begin at `init`."""
     rounds = [entry for name, entry in everything.rounds.items() if init in everything.ancestors(name)]
     rollouts = [everything.recipes[entry.recipe].rollout for entry in rounds]
     exam = everything.exam
     lengths = [(exam.budgets_tokens[-1], exam.answer_tokens), *((r.budget_tokens, r.answer_tokens) for r in rollouts)]
-    return max(budget + 1 + answer for budget, answer in lengths)
+    return max(budget + num_cue_tokens + answer for budget, answer in lengths)
 
 
 def need_positions(init: str, max_positions: int | None, num_tokens: int) -> None:
@@ -134,20 +145,22 @@ def render(
 ) -> list[Example]:
     """Tokens and loss weights of each demonstration; prompt tokens weigh nothing.
 
-    The cue weighs as an attempt does: where it stands another attempt could begin, and a choice between tokens of
-    different weights is learnt at the wrong odds.
+    The cue's first token weighs as an attempt does: where it stands another attempt could begin, and a choice between
+    tokens of different weights is learnt at the wrong odds. The rest of the cue is never the policy's to write.
     """
+    cue_tokens = renderer.cue_tokens(form)
+    cue_weights = [weights.attempt] + [0.0] * (len(cue_tokens) - 1)
     verdicts = {token for word in form.self_verdicts for token in renderer.encode(word)}
     examples = []
     for prompt, text in zip(prompts, texts, strict=True):
-        thinking, cue, answer = text.rpartition(form.cue)
-        asked, thought = renderer.encode(prompt), renderer.encode(thinking)
-        answered = [*renderer.encode(cue + answer), renderer.eos_token]
+        thinking, _, answer = text.rpartition(form.cue)
+        asked, thought = renderer.prompt_tokens(prompt), renderer.encode(thinking)
+        answered = [*renderer.encode(answer), renderer.eos_token]
         thought_weights = [weights.verdict if t in verdicts else weights.attempt for t in thought]
         examples.append(
             Example(
-                [*asked, *thought, *answered],
-                [0.0] * len(asked) + thought_weights + [weights.attempt] + [weights.answer] * (len(answered) - 1),
+                [*asked, *thought, *cue_tokens, *answered],
+                [0.0] * len(asked) + thought_weights + cue_weights + [weights.answer] * len(answered),
             )
         )
     return examples

@@ -80,7 +80,7 @@ def main(
     settings = params.load(params_file)
     facts = RunFacts("validate")
     renderer = Renderer.of_policy(policy)
-    cue_tokens = renderer.encode(load_format(settings.task).cue)
+    cue_tokens = renderer.cue_tokens(load_format(settings.task))
     paths = {
         "problems": problems,
         "rollouts": rollouts,

@@ -118,12 +118,12 @@ def test_a_checkpoint_that_lacks_the_tasks_words_is_refused(
     started: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, _ = started
-    settings = params.load(folder / "params.yaml").inits["r0"]
-    assert sft.load_renderer(settings, FORM, ["<bos> 3 5 T36 : 99"]).token("#")
+    start = Path(params.load(folder / "params.yaml").inits["r0"].model.checkpoint)
+    assert sft.load_renderer(start, FORM, ["<bos> 3 5 T36 : 99"]).cue_tokens(FORM)
     with pytest.raises(BadInput, match=r"2 word\(s\) .* first '!'; start from"):
-        sft.load_renderer(settings, FORM, ["<bos> 3 5 T136 :", "3 * 5 15 ! # 5"])
+        sft.load_renderer(start, FORM, ["<bos> 3 5 T136 :", "3 * 5 15 ! # 5"])
     with pytest.raises(BadInput, match=r"6 word\(s\)"):
-        sft.load_renderer(settings, TextFormat(300), ["<bos>What is six times seven"])
+        sft.load_renderer(start, TextFormat(300), ["<bos>What is six times seven"])
 
 
 def test_words_come_back_through_a_tokenizer_of_bytes_as_well() -> None:
@@ -149,13 +149,13 @@ def test_a_policy_too_short_for_its_exam_is_refused(
 
 def test_the_longest_completion_is_that_of_exam_or_rounds() -> None:
     """The default: 288 + 1 + 13 in the exam, 72 + 1 + 13 in a round."""
-    assert sft.longest_completion(EVERYTHING, "r0") == 302
+    assert sft.longest_completion(EVERYTHING, "r0", 1) == 302
     rollout = {
         name: recipe.model_copy(update={"rollout": recipe.rollout.model_copy(update={"budget_tokens": 300})})
         for name, recipe in EVERYTHING.recipes.items()
     }
-    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0") == 314
-    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0") == 302
+    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0", 1) == 314
+    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0", 1) == 302
 
 
 def test_a_policy_without_a_limit_of_positions_is_taken() -> None:

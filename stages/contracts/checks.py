@@ -129,7 +129,7 @@ def _add_tokens(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> 
     frame["num_nonfinite_logprobs"] = logprobs.count(~np.isfinite(logprobs.values))
     frame["max_logprob"] = logprobs.reduce("max")
 
-    is_eos = tokens.values == premises.renderer.eos_token
+    is_eos = np.isin(tokens.values, premises.renderer.stop_tokens)
     is_last = tokens.positions == tokens.lengths[tokens.owners] - 1
     frame["num_early_eos"] = tokens.count(is_eos & ~is_last)
     is_ended = tokens.count(is_eos & is_last) == 1
@@ -137,12 +137,16 @@ def _add_tokens(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> 
 
     start, end = frame["forced_start"].to_numpy(), frame["forced_end"].to_numpy()
     num_forced, num_cue = frame["forced_end"] - frame["forced_start"], len(premises.cue_tokens)
-    due = frame["finish_reason"].map({"stop": 0, "forced": num_cue})
-    frame["forced_excess_tokens"] = num_forced - due.fillna(num_forced.gt(0) * num_cue)
+    is_own = num_forced < num_cue  # the cue's first token, the policy's own: the others follow it
+    due = frame["finish_reason"].map({"stop": num_cue - 1, "forced": num_cue}).fillna(num_cue - is_own.astype(int))
+    due = due.where(frame["num_answer_tokens"] > 0, 0)
+    frame["forced_excess_tokens"] = num_forced - due
     frame["forced_overhang_tokens"] = frame["forced_end"] - num_tokens
-    frame["forced_gap_tokens"] = (frame["forced_start"] - frame["num_thinking_tokens"]).where(num_forced > 0)
+    frame["forced_gap_tokens"] = (frame["forced_start"] - frame["num_thinking_tokens"] - (num_cue - due)).where(
+        num_forced > 0
+    )
     cue = np.asarray(premises.cue_tokens)
-    offset = tokens.positions - start[tokens.owners]
+    offset = tokens.positions - frame["num_thinking_tokens"].to_numpy()[tokens.owners]
     is_foreign = tokens.values != cue[np.clip(offset, 0, num_cue - 1)]
     frame["num_foreign_forced_tokens"] = tokens.count(tokens.within(start, end) & is_foreign)
     frame["num_sampled_forced_tokens"] = logprobs.count(logprobs.within(start, end) & (logprobs.values != 0))
@@ -155,7 +159,7 @@ def _add_problem(frame: pd.DataFrame, rollouts: pa.Table, problems: pa.Table, pr
     frame["problem_split"] = frame["problem_id"].map(known["split"]).fillna(UNKNOWN)
     frame["difficulty"] = frame["problem_id"].map(known["difficulty"])
     prompts = {
-        problem_id: np.asarray(premises.renderer.encode(prompt), dtype=np.int64).tobytes()
+        problem_id: np.asarray(premises.renderer.prompt_tokens(prompt), dtype=np.int64).tobytes()
         for problem_id, prompt in known["prompt"].items()
     }
     shown = ragged(rollouts["prompt_tokens"])

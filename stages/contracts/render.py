@@ -1,56 +1,161 @@
 """Text to tokens, once, and tokens to text for verifiers and people; elsewhere tokens go in and tokens come out."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from tokenizers import Tokenizer
 
 from stages.contracts.errors import BadInput
-from stages.contracts.publish import atomic, write_json
+from stages.contracts.publish import atomic
 
-TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
+TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE = "chat_template.jinja", "generation_config.json", "prompt.json"
+COMPANIONS = (SETTINGS_FILE, TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE)
+"""What beside tokenizer.json says how a policy's text is written; a new policy takes them over from its parent."""
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
+PLAIN_TEMPLATE = "{{ bos_token }}{{ messages[-1]['content'] }}\n"
+"""Of a policy that came without a chat template."""
+NO_DATE = "1 Jan 2026"
+"""What a template that asks for today gets: prompts must not change overnight."""
+
+
+class Prompting(NamedTuple):
+    """How a question is put: behind a system text where there is one, in the chat template, then `thinking_start`."""
+
+    system: str | None
+    thinking_start: str
+
+
+class Cued(Protocol):
+    """What a task's format says of its cue; see `stages.tasks.task.Format`."""
+
+    thinking_end: str
+    cue: str
+
+
+def json_text(value: Any) -> str:
+    """Sorted, indented JSON."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+
+
+MADE_HERE = {
+    SETTINGS_FILE: json_text(
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "pad_token": PAD,
+            "bos_token": BOS,
+            "eos_token": EOS,
+            "clean_up_tokenization_spaces": False,
+        }
+    )
+}
 
 
 class Renderer:
-    """The tokenizer of a policy."""
+    """The tokenizer of a policy, how a question is put to it, and where its text ends.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    `files` holds the texts of `COMPANIONS`. Without any, as of a lone tokenizer.json, it only turns text into tokens
+    and back.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, files: Mapping[str, str] = MADE_HERE) -> None:
+        self.files = dict(files)
         self.vocabulary_size: int = tokenizer.get_vocab_size()
-        self.pad_token = self._special(PAD)
-        self.eos_token = self._special(EOS)
+        self._tokenizer = tokenizer
+        self._words: dict[int, str] = {}
+        if self.files:
+            assert self.pad_token is not None
+            assert self.stop_tokens
 
     @classmethod
     def of_policy(cls, policy: Path) -> "Renderer":
-        """Load the tokenizer of a policy folder, or a tokenizer.json itself.
+        """Load the tokenizer of a policy folder with its companions, or a tokenizer.json itself.
 
         Raises:
-            BadInput: the file is missing or corrupt.
+            BadInput: a file is missing or corrupt.
         """
         path = policy if policy.is_file() else policy / TOKENIZER_FILE
         if not path.is_file():
             raise BadInput(f"{path} is missing; `dvc repro` makes it")
         try:
-            return cls(Tokenizer.from_file(str(path)))
+            return cls(Tokenizer.from_file(str(path)), read_companions(policy))
         except Exception as error:  # the tokenizers library raises bare Exception
             raise BadInput(f"{path} is corrupt ({error}); delete its folder and run `dvc repro`") from None
+
+    @classmethod
+    def made_here(cls, tokenizer: Tokenizer, prompting: Prompting | None) -> "Renderer":
+        """The renderer of a tokenizer that no checkpoint came with."""
+        template = {} if prompting is None else {TEMPLATE_FILE: PLAIN_TEMPLATE}
+        return cls(tokenizer, {**MADE_HERE, **template}).asking(prompting)
+
+    def asking(self, prompting: Prompting | None) -> "Renderer":
+        """The same, with questions put so; without `prompting` a question is a text in the policy's own words."""
+        kept = {name: text for name, text in self.files.items() if name != PROMPT_FILE}
+        told = {} if prompting is None else {PROMPT_FILE: json_text(prompting._asdict())}
+        return Renderer(self._tokenizer, {**kept, **told})
+
+    @cached_property
+    def pad_token(self) -> int:
+        """What fills a batch; the end of text where the tokenizer has no token for it."""
+        return self._special(self._named("pad_token") or self._named("eos_token") or PAD)
+
+    @property
+    def eos_token(self) -> int:
+        """The end of text as demonstrations and known answers write it."""
+        return self.stop_tokens[0]
+
+    @cached_property
+    def stop_tokens(self) -> list[int]:
+        """Tokens behind any of which the policy's text has ended; the tokenizer's own end of text first.
+
+        Raises:
+            BadInput: there is none.
+        """
+        also = _json(self.files.get(GENERATION_FILE, "{}")).get("eos_token_id") or []
+        named = self._named("eos_token")
+        own = [] if named is None else [self._special(named)]
+        found = list(dict.fromkeys([*own, *([also] if isinstance(also, int) else also)]))
+        if not found:
+            raise BadInput(f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add eos_token to one")
+        return found
+
+    def prompt_tokens(self, question: str) -> list[int]:
+        """Tokens of a question as the policy is asked it.
+
+        Raises:
+            BadInput: the question holds a control token of this policy, or the chat template refuses it.
+        """
+        if PROMPT_FILE not in self.files:
+            return self.encode(question)
+        held = next((text for text in self._control_texts if text in question), None)
+        if held is not None:
+            raise BadInput(
+                f"the question {question[:80]!r} holds {held!r}, a control token of this policy; leave that problem out"
+            )
+        return self.encode(self._rendered(question))
+
+    def cue_tokens(self, form: Cued) -> list[int]:
+        """Tokens of the cue; the first of them alone is what ends thinking.
+
+        Raises:
+            BadInput: that is not one token, or not where more text follows it.
+        """
+        marker, tokens = self.encode(form.thinking_end), self.encode(form.cue)
+        if len(marker) != 1 or self.words(marker) != [form.thinking_end] or tokens[:1] != marker:
+            raise BadInput(
+                f"the tokenizer writes {form.thinking_end!r} as {self.words(marker)} and {form.cue!r} as "
+                f"{self.words(tokens)}; what ends thinking must be one token: choose another task.text.thinking_end, "
+                f"or a checkpoint whose tokenizer has it"
+            )
+        return tokens
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text; nothing is added at either end."""
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return tokens
-
-    def token(self, text: str) -> int:
-        """The one token of a text.
-
-        Raises:
-            BadInput: it takes more or fewer.
-        """
-        tokens = self.encode(text)
-        if len(tokens) != 1:
-            raise BadInput(f"the tokenizer writes {text!r} as {len(tokens)} tokens; a cue must be one")
-        return tokens[0]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, special ones left out."""
@@ -58,26 +163,70 @@ class Renderer:
         return text
 
     def words(self, tokens: Sequence[int]) -> list[str]:
-        """Each token as a word of its own, to show to people."""
-        return [self._tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+        """Each token as a word of its own: to show to people, and to find where a segment ends."""
+        for token in set(tokens) - self._words.keys():
+            self._words[token] = self._tokenizer.decode([token], skip_special_tokens=False)
+        return [self._words[token] for token in tokens]
 
     def save(self, folder: Path) -> None:
-        """Write the Hugging Face tokenizer files into a policy folder."""
+        """Write the Hugging Face tokenizer files into a policy folder, and those that came with them."""
         with atomic(folder / TOKENIZER_FILE) as beside:
             self._tokenizer.save(str(beside))
-        write_json(
-            folder / "tokenizer_config.json",
-            {
-                "tokenizer_class": "PreTrainedTokenizerFast",
-                "pad_token": PAD,
-                "bos_token": BOS,
-                "eos_token": EOS,
-                "clean_up_tokenization_spaces": False,
-            },
-        )
+        for name, text in self.files.items():
+            with atomic(folder / name) as beside:
+                beside.write_text(text, encoding="utf-8")
+
+    @cached_property
+    def _control_texts(self) -> list[str]:
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        return [token.content for token in added if token.special]
+
+    def _rendered(self, question: str) -> str:
+        from transformers.utils.chat_template_utils import render_jinja_template  # takes a second
+
+        prompting = Prompting(**_json(self.files[PROMPT_FILE]))
+        system = [] if prompting.system is None else [{"role": "system", "content": prompting.system}]
+        chat = [*system, {"role": "user", "content": question}]
+        names = {name: self._named(name) or "" for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+        try:
+            [text], _ = render_jinja_template(
+                [chat],
+                chat_template=self._template,
+                add_generation_prompt=True,
+                strftime_now=lambda _: NO_DATE,
+                **names,
+            )
+        except Exception as error:  # jinja2 and the template itself raise what they like
+            raise BadInput(f"the policy's chat template refuses a question ({error}); mend task.text.system") from None
+        opened = text.rstrip().endswith(prompting.thinking_start.strip()) and prompting.thinking_start.strip()
+        return str(text) if opened else text + prompting.thinking_start
+
+    @property
+    def _template(self) -> str:
+        inside = _json(self.files[SETTINGS_FILE]).get("chat_template")
+        if isinstance(inside, list):
+            inside = next((each["template"] for each in inside if each["name"] == "default"), None)
+        return self.files.get(TEMPLATE_FILE) or inside or PLAIN_TEMPLATE
+
+    def _named(self, role: str) -> str | None:
+        """The text of the token that the tokenizer's settings give a role."""
+        value = _json(self.files.get(SETTINGS_FILE, "{}")).get(role)
+        return value["content"] if isinstance(value, dict) else value
 
     def _special(self, token: str) -> int:
         index = self._tokenizer.token_to_id(token)
         if index is None:
-            raise BadInput(f"the tokenizer has no {token} token; a task's tokenizer needs {PAD}, {BOS} and {EOS}")
+            raise BadInput(f"the tokenizer has no {token} token, which {SETTINGS_FILE} names")
         return int(index)
+
+
+def read_companions(folder: Path) -> dict[str, str]:
+    """The texts of what stands beside a tokenizer.json."""
+    return {name: (folder / name).read_text(encoding="utf-8") for name in COMPANIONS if (folder / name).is_file()}
+
+
+def _json(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise BadInput(f"no JSON object but {text[:40]!r} beside {TOKENIZER_FILE}")
+    return value

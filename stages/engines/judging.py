@@ -30,7 +30,7 @@ class Wording(NamedTuple):
 
     def question_tokens(self, renderer: Renderer, prompt: str, answer: str) -> list[int]:
         """Tokens of prompt, cue and answer; the same in training as in judging."""
-        return [*renderer.encode(prompt), *renderer.encode(self.cue), *renderer.encode(answer)]
+        return [*renderer.prompt_tokens(prompt), *renderer.encode(self.cue), *renderer.encode(answer)]
 
     def word_tokens(self, renderer: Renderer) -> tuple[list[int], list[int]]:
         """Tokens of the word for right and of the word for wrong.

@@ -1,21 +1,19 @@
 """A policy folder (Hugging Face layout, safetensors) to a torch model and back."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from stages.contracts.errors import BadInput
-from stages.contracts.init_params import Checkpoint, ModelShape
-from stages.contracts.render import TOKENIZER_FILE, Renderer
+from stages.contracts.init_params import ModelShape
+from stages.contracts.render import Renderer
 from stages.engines.device import device
 
 INIT_STD = 0.02
@@ -33,52 +31,15 @@ def load_policy(folder: Path) -> PreTrainedModel:
     """
     if not (folder / WEIGHTS_FILE).is_file():
         raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
-    return _open(folder, f"policy {folder} is corrupt", "delete it and run `dvc repro`")
+    return open_model(folder, f"policy {folder} is corrupt", "delete it and run `dvc repro`")
 
 
-def checkpoint_renderer(start: Checkpoint) -> Renderer:
-    """The tokenizer of an existing policy to start from, which is first seen to be the one that params.yaml means.
-
-    Raises:
-        BadInput: a file is missing, the weights are others, or the tokenizer is corrupt.
-    """
-    folder = Path(start.checkpoint)
-    missing = [name for name in (WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()]
-    if missing:
-        raise BadInput(f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's folder")
-    with (folder / WEIGHTS_FILE).open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != start.sha256:
-        raise BadInput(
-            f"checkpoint {folder}: the sha256 of {WEIGHTS_FILE} is {found}, not {start.sha256}; these are other "
-            "weights: fetch the right ones, or mend model.sha256 in params.yaml"
-        )
-    try:
-        return Renderer(Tokenizer.from_file(str(folder / TOKENIZER_FILE)))
-    except BadInput as error:
-        raise BadInput(f"checkpoint {folder}: {error}") from None
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise BadInput(f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew") from None
-
-
-def load_checkpoint(start: Checkpoint, renderer: Renderer) -> PreTrainedModel:
-    """The weights of an existing policy, in float32.
+def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
+    """The model in a folder, in float32, on the accelerator.
 
     Raises:
-        BadInput: its files are corrupt, or its tokenizer has more tokens than its weights.
+        BadInput: `complaint`, the reason and the `remedy`.
     """
-    folder = Path(start.checkpoint)
-    model = _open(folder, f"checkpoint {folder} cannot be opened", "fetch it anew")
-    num_embeddings = model.get_input_embeddings().weight.shape[0]
-    if num_embeddings < renderer.vocabulary_size:
-        raise BadInput(
-            f"checkpoint {folder}: weights for {num_embeddings} tokens, but its tokenizer has "
-            f"{renderer.vocabulary_size}; the two are not of one policy"
-        )
-    return model
-
-
-def _open(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
     disable_progress_bar()
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(

@@ -45,9 +45,12 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Answering:
-    """How an answer is asked for: the cue's token, and room for what follows it, end of text included."""
+    """How an answer is asked for: the cue, and room for what follows it, end of text included.
 
-    cue_token: int
+    Writing the first of `cue_tokens` ends thinking; the rest of them follow always.
+    """
+
+    cue_tokens: list[int]
     answer_tokens: int
 
 
@@ -62,6 +65,11 @@ class Trace:
     forced_end: int
     finish_reason: Literal["stop", "forced", "length"]
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the budget ended its thinking: the cue was put there from its first token on."""
+        return self.num_thinking_tokens == self.forced_start < self.forced_end
+
 
 def think_then_answer(
     sampler: Sampler,
@@ -72,13 +80,14 @@ def think_then_answer(
 ) -> list[Trace]:
     """Let the policy think for at most `max_tokens` of each request, then answer in at most `answer_tokens`.
 
-    Thinking ends with the cue the policy writes itself. Who is still thinking at the budget is cut there, given the
-    cue, and answers. Who ends the text without a cue has not answered.
+    Thinking ends with the first token of the cue, where the policy writes it itself; it is given the others, and
+    answers. Who is still thinking at the budget is cut there and given all of the cue. So every answer follows the same
+    tokens. Who ends the text without a cue has not answered.
     """
-    stop = answering.cue_token
+    cue, stop = answering.cue_tokens, answering.cue_tokens[0]
     first = sampler.sample([replace(r, stop_token=stop) for r in requests], temperature, on_tokens)
     unfinished = [i for i, done in enumerate(first) if not done.is_ended]
-    forced = {i: [] if first[i].tokens[-1:] == [stop] else [stop] for i in unfinished}
+    forced = {i: cue[1:] if first[i].tokens[-1:] == [stop] else cue for i in unfinished}
     pending = [
         Request(
             [*requests[i].prompt_tokens, *first[i].tokens, *forced[i]],
@@ -88,7 +97,10 @@ def think_then_answer(
         for i in unfinished
     ]
     rest = dict(zip(unfinished, sampler.sample(pending, temperature, on_tokens), strict=True))
-    return [_answered(done, forced[i], rest[i]) if i in rest else _unanswered(done) for i, done in enumerate(first)]
+    return [
+        _answered(done, forced[i], rest[i], len(cue)) if i in rest else _unanswered(done)
+        for i, done in enumerate(first)
+    ]
 
 
 def answer_seed(seed: int) -> int:
@@ -101,14 +113,15 @@ def _unanswered(first: Completion) -> Trace:
     return Trace(first.tokens, first.logprobs, num_tokens, num_tokens, num_tokens, "stop")
 
 
-def _answered(first: Completion, forced: list[int], rest: Completion) -> Trace:
+def _answered(first: Completion, forced: list[int], rest: Completion, num_cue_tokens: int) -> Trace:
     tokens = [*first.tokens, *forced, *rest.tokens]
     start = len(first.tokens) if forced else len(tokens)
+    is_cut = len(forced) == num_cue_tokens
     return Trace(
         tokens=tokens,
         logprobs=[*first.logprobs, *[0.0] * len(forced), *rest.logprobs],
-        num_thinking_tokens=len(first.tokens) + len(forced) - 1,
+        num_thinking_tokens=len(first.tokens) + len(forced) - num_cue_tokens,
         forced_start=start,
         forced_end=start + len(forced),
-        finish_reason="length" if not rest.is_ended else "forced" if forced else "stop",
+        finish_reason="length" if not rest.is_ended else "forced" if is_cut else "stop",
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.contracts.publish import read_json
+from stages.contracts.render import Renderer
 from stages.engines.device import device
 from stages.engines.sampler import Completion, Request
 
@@ -35,6 +36,7 @@ class VllmSampler:
         """Prompt tokens of all requests so far."""
         self.num_cached_prompt_tokens = 0
         """Of these, those whose keys and values the prefix cache had."""
+        self._stop_tokens = Renderer.of_policy(policy).stop_tokens
         self._model = LLM(
             model=str(policy),
             dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less
@@ -45,6 +47,7 @@ class VllmSampler:
             block_size=CPU_BLOCK_TOKENS if device() == "cpu" else None,
             logprobs_mode="processed_logprobs",
             disable_log_stats=True,
+            generation_config="vllm",  # not the policy's: what is sampled is what a recipe says
             trust_remote_code=False,
             seed=0,
         )
@@ -57,34 +60,32 @@ class VllmSampler:
         self._model.reset_prefix_cache()
         for index, request in enumerate(requests):
             engine.add_request(
-                str(index), TokensPrompt(prompt_token_ids=request.prompt_tokens), _sampling(request, temperature)
+                str(index), TokensPrompt(prompt_token_ids=request.prompt_tokens), self._sampling(request, temperature)
             )
         completions: dict[int, Completion] = {}
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
-                    completion = _completion(output.outputs[0])
+                    completion = self._completion(output.outputs[0])
                     completions[int(output.request_id)] = completion
                     self.num_prompt_tokens += len(output.prompt_token_ids)
                     self.num_cached_prompt_tokens += output.num_cached_tokens
                     on_tokens(len(completion.tokens))
         return [completions[index] for index in range(len(requests))]
 
+    def _sampling(self, request: Request, temperature: float) -> SamplingParams:
+        return SamplingParams(
+            temperature=temperature,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            stop_token_ids=[*self._stop_tokens, *([] if request.stop_token is None else [request.stop_token])],
+            logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
 
-def _sampling(request: Request, temperature: float) -> SamplingParams:
-    return SamplingParams(
-        temperature=temperature,
-        max_tokens=request.max_tokens,
-        seed=request.seed,
-        stop_token_ids=None if request.stop_token is None else [request.stop_token],
-        logprobs=0,
-        detokenize=False,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _completion(output: CompletionOutput) -> Completion:
-    assert output.logprobs is not None
-    tokens = list(output.token_ids)
-    logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
-    return Completion(tokens, logprobs, is_ended=output.finish_reason == "stop" and output.stop_reason is None)
+    def _completion(self, output: CompletionOutput) -> Completion:
+        assert output.logprobs is not None
+        tokens = list(output.token_ids)
+        logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
+        return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)

@@ -5,34 +5,35 @@ Without tokens the boundaries are [0]: no segment.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from jaxtyping import Float
 
 
-def marker_boundaries(tokens: Sequence[int], markers: Collection[Sequence[int]]) -> list[int]:
-    """Boundaries 0 = j_0 < j_1 < … < j_k = len(tokens): one after each occurrence of a marker.
+def marker_boundaries(words: Iterable[str], markers: Collection[str]) -> list[int]:
+    """Boundaries 0 = j_0 < j_1 < … < j_k = number of tokens: one behind each token with which a marker is complete.
+
+    Markers are looked for in text, since a tokenizer may write one in several ways: full stop and blank line are one
+    token, or two, or three.
 
     Args:
-        tokens: thinking tokens, the answer cue and what follows left out.
-        markers: token sequences, each of which closes a segment. Occurrences do not overlap; of two markers that
-            match at one place the longer one counts.
+        words: the text of each thinking token, the answer cue and what follows left out.
+        markers: texts, each of which closes a segment when the segment ends with it.
 
     Returns:
-        Positions, rising. Segment i is tokens[j_i : j_{i+1}]. Without tokens the list is [0]: no segment.
+        Positions, rising. Segment i is from j_i up to j_{i+1}. Without tokens the list is [0]: no segment.
     """
-    ordered = sorted((list(marker) for marker in markers), key=len, reverse=True)
-    assert all(ordered), "an empty marker would cut everywhere"
-    boundaries = [0]
-    position = 0
-    while position < len(tokens):
-        matched = next((m for m in ordered if list(tokens[position : position + len(m)]) == m), None)
-        position += len(matched) if matched else 1
-        if matched:
+    assert all(markers), "an empty marker would cut everywhere"
+    ends, longest = tuple(markers), max(map(len, markers), default=0)
+    boundaries, text, position = [0], "", 0
+    for position, word in enumerate(words, start=1):
+        text = (text + word)[-longest:]
+        if text.endswith(ends):
             boundaries.append(position)
-    if boundaries[-1] != len(tokens):
-        boundaries.append(len(tokens))
+            text = ""
+    if boundaries[-1] != position:
+        boundaries.append(position)
     return boundaries
 
 

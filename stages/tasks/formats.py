@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from stages.contracts.render import Prompting
 from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
 from stages.tasks.arithmetic import OPERATORS
 from stages.tasks.task import Format
@@ -36,9 +37,10 @@ class CountdownFormat:
     above. A signed distance is learnt where a plain yes or no is not. `|` closes an attempt without a verdict.
     """
 
-    cue = "#"
+    cue = thinking_end = "#"
     segment_ends: Sequence[str] = (HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE, UNJUDGED)
     self_verdicts: Mapping[str, bool] = {mark: mark == HIT for mark in segment_ends if mark != UNJUDGED}
+    prompting: Prompting | None = None
     judge_words = (HIT, BELOW)
 
     def __init__(self, params: CountdownTask) -> None:
@@ -64,9 +66,10 @@ class ModularFormat:
     The verdict does not say how far off an attempt lies, which would tell of the answer.
     """
 
-    cue = "#"
+    cue = thinking_end = "#"
     segment_ends: Sequence[str] = (HIT, MISS)
     self_verdicts: Mapping[str, bool] = {HIT: True, MISS: False}
+    prompting: Prompting | None = None
     judge_words = (HIT, MISS)
 
     def __init__(self, params: ModularTask) -> None:

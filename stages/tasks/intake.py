@@ -55,7 +55,7 @@ class Intake:
     def __init__(self, params: DatasetTask | UserTask, refusals: Refusals) -> None:
         self._params = params
         self._refusals = refusals
-        self._markers = (*SPECIAL, load_text_format(params.text).cue)
+        self._markers = (*SPECIAL, load_text_format(params.text).thinking_end)
 
     def problem(self, question: Question, difficulty: int, number: int, place: str) -> Problem | None:
         """The problem of a question, its split `reserved` where it is of the tenth kept apart; None for one refused."""
@@ -69,7 +69,7 @@ class Intake:
             problem_id=f"{self._params.name}:{hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]}",
             split=split_of(text, self._params.heldout_bucket) or RESERVED,
             difficulty=difficulty,
-            prompt=f"<bos>{question.question}\n",
+            prompt=question.question,
             answer=question.answer,
             metadata=asdict(question),
             seed=number,

@@ -29,7 +29,7 @@ class ReasoningGym:
 
     def __init__(self, params: ReasoningGymTask) -> None:
         self.params = params
-        self.cue = load_text_format(params.text).cue
+        self.form = load_text_format(params.text)
 
     def problems(self) -> Iterator[Problem]:
         """Entries per tier, each question at most once; which split a question is in depends on its text alone.
@@ -65,7 +65,7 @@ class ReasoningGym:
         """Reference answers at once, in a drawn order."""
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
-            yield direct_demonstration(problem, self.cue)
+            yield direct_demonstration(problem, self.form.cue)
 
     def solutions(self, problem: Problem) -> list[str]:
         """Never: a family has no list of correct answers."""
@@ -88,7 +88,7 @@ class ReasoningGym:
         question, answer, packed = entry["question"], entry["answer"], pack(entry)
         if not isinstance(answer, str) or not is_readable(self.params.family, answer):
             return None
-        if any(marker in question + answer for marker in (*SPECIAL, self.cue)):
+        if any(marker in question + answer for marker in (*SPECIAL, self.form.thinking_end)):
             return None
         if dataset.score_answer(answer, unpack(packed)) < CORRECT_SCORE:
             return None
@@ -97,7 +97,7 @@ class ReasoningGym:
             problem_id=f"{self.params.family}:{digest[:ID_DIGITS]}",
             split="train" if int(digest, 16) % HELDOUT_BUCKETS else "heldout",
             difficulty=tier.difficulty,
-            prompt=f"<bos>{question}\n",
+            prompt=question,
             answer=answer,
             metadata={"difficulty": tier.difficulty, "entry": packed},
             seed=index,

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
+from stages.contracts.render import Prompting
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -38,15 +40,19 @@ class Demonstration:
 class Format(Protocol):
     """How a task's text is written: thinking segments, then `cue`, then the answer.
 
-    A segment ends after any of `segment_ends`. `self_verdicts` says what a policy claims of its own attempt when it
-    closes a segment with that marker; empty where the text makes no claim. `judge_words` are what a generative judge
-    says behind an answer that is right, and behind one that is wrong. `token_values` gives the numbers that words
-    stand for, so that their embeddings start out ordered; empty where words are opaque.
+    `thinking_end` is the one token that the cue begins with. `prompting` says how a text task's questions are put; a
+    task without it writes its prompts in full. A segment ends after any of `segment_ends`. `self_verdicts` says what a
+    policy claims of its own attempt when it closes a segment with that marker; empty where the text makes no claim.
+    `judge_words` are what a generative judge says behind an answer that is right, and behind one that is wrong.
+    `token_values` gives the numbers that words stand for, so that their embeddings start out ordered; empty where words
+    are opaque.
     """
 
+    thinking_end: str
     cue: str
     segment_ends: Sequence[str]
     self_verdicts: Mapping[str, bool]
+    prompting: Prompting | None
     judge_words: tuple[str, str]
     token_values: Mapping[str, float]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from stages.contracts.errors import BadInput
-from stages.contracts.render import BOS, EOS, PAD
+from stages.contracts.render import BOS, EOS, PAD, Prompting
 from stages.contracts.task_params import ChatText, Text
 from stages.tasks.task import Format
 
@@ -29,9 +29,10 @@ class TextFormat:
     question holds this cue; some hold `####`.
     """
 
-    cue = "<answer>"
+    cue = thinking_end = "<answer>"
     segment_ends: Sequence[str] = ("\n\n",)
     self_verdicts: Mapping[str, bool] = {}
+    prompting: Prompting | None = Prompting(system=None, thinking_start="")
     judge_words = (" yes", " no")
     token_values: Mapping[str, float] = {}
 
@@ -68,8 +69,10 @@ class ChatFormat:
     token_values: Mapping[str, float] = {}
 
     def __init__(self, params: ChatText) -> None:
+        self.thinking_end = params.thinking_end
         self.cue = params.thinking_end + params.answer_start
         self.segment_ends: Sequence[str] = params.segment_ends
+        self.prompting: Prompting | None = Prompting(params.system, params.thinking_start)
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """Never: the checkpoint brings its own."""

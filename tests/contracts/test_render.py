@@ -1,6 +1,7 @@
 """Text to tokens once: nothing added, nothing lost, the same bytes on disk."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import assume, given
@@ -104,7 +105,16 @@ def test_a_tokenizer_without_an_end_of_text_is_refused() -> None:
         Renderer(Tokenizer(models.WordLevel({PAD: 0, "a": 1}, unk_token="a")))
 
 
-def test_a_cue_is_one_token() -> None:
-    assert COUNTDOWN.token("#") == COUNTDOWN.encode("#")[0]
-    with pytest.raises(BadInput, match="2 tokens"):
-        COUNTDOWN.token("3 5")
+class Marked(NamedTuple):
+    """A format as far as its cue goes."""
+
+    thinking_end: str
+    cue: str
+
+
+def test_what_ends_thinking_is_one_token() -> None:
+    assert COUNTDOWN.cue_tokens(load_format(TASK)) == COUNTDOWN.encode("#")
+    with pytest.raises(BadInput, match=r"'3 5' as \['3', '5'\].*must be one token"):
+        COUNTDOWN.cue_tokens(Marked("3 5", "3 5"))
+    with pytest.raises(BadInput, match="'!' as"):
+        COUNTDOWN.cue_tokens(Marked("!", "!"))

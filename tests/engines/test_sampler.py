@@ -10,7 +10,7 @@ from stages.engines.sampler import Answering, Completion, Request, Trace, answer
 
 PROMPT, CUE, EOS = [101, 102], 50, 2
 BUDGET, ANSWER_TOKENS = 6, 4
-ANSWERING = Answering(CUE, ANSWER_TOKENS)
+ANSWERING = Answering([CUE], ANSWER_TOKENS)
 
 
 class Script:

@@ -14,34 +14,36 @@ from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_b
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
 
-TOKENS = st.lists(st.integers(0, 4), max_size=30)
-MARKERS = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3), max_size=4)
+WORDS = st.lists(st.text("ab.", min_size=1, max_size=3), max_size=20)
+MARKERS = st.lists(st.text("ab.", min_size=1, max_size=4), max_size=4)
 PROBS = st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0, math.nan]), max_size=30)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "markers", "expected"),
+    ("words", "markers", "expected"),
     [
-        ([], [[1]], [0]),
-        ([5, 6, 7], [[1]], [0, 3]),
-        ([5, 6, 7], [], [0, 3]),
-        ([5, 1, 6, 2], [[1], [2]], [0, 2, 4]),
-        ([5, 1, 6], [[1]], [0, 2, 3]),
-        ([1, 1], [[1]], [0, 1, 2]),
-        ([9, 1, 1, 1], [[1], [1, 1]], [0, 3, 4]),  # the longer marker first, then what is left
-        ([1, 1, 1], [[1, 1]], [0, 2, 3]),  # occurrences do not overlap
-        ([1, 2, 2], [[1, 2], [2]], [0, 2, 3]),
-        ([1, 2, 9], [[1, 2, 3], [2]], [0, 2, 3]),  # a longer marker that does not come off hides nothing
-        ([7, 1, 2], [[1, 2, 3]], [0, 3]),  # a marker cut off at the end is none
+        ([], ["."], [0]),
+        (["a", "b", "c"], ["."], [0, 3]),
+        (["a", "b", "c"], [], [0, 3]),
+        (["a", ".", "b", "!"], [".", "!"], [0, 2, 4]),
+        (["a", ".", "b"], ["."], [0, 2, 3]),
+        ([".", "."], ["."], [0, 1, 2]),
+        (["a", ".", "."], [".."], [0, 3]),  # a marker of two tokens
+        (["a..", "b"], [".."], [0, 1, 2]),  # the same as part of one
+        ([".", ".", "."], [".."], [0, 2, 3]),  # occurrences do not overlap
+        (["a", ".", "."], [".", ".."], [0, 2, 3]),  # as soon as one is complete
+        (["a.b", "c"], ["."], [0, 2]),  # inside a token it ends nothing
+        (["a", "wa", "it"], ["wait"], [0, 3]),
+        (["a", "wa"], ["wait"], [0, 2]),  # a marker cut off at the end is none
     ],
 )
-def test_boundaries_by_hand(tokens: list[int], markers: list[list[int]], expected: list[int]) -> None:
-    assert marker_boundaries(tokens, markers) == expected
+def test_boundaries_by_hand(words: list[str], markers: list[str], expected: list[int]) -> None:
+    assert marker_boundaries(words, markers) == expected
 
 
 def test_an_empty_marker_is_refused() -> None:
     with pytest.raises(AssertionError, match="empty marker"):
-        marker_boundaries([1, 2], [[1], []])
+        marker_boundaries(["a", "b"], ["a", ""])
 
 
 def test_markers_that_begin_alike_are_told_apart() -> None:
@@ -59,7 +61,7 @@ def test_markers_that_begin_alike_are_told_apart() -> None:
     renderer = Renderer(form.tokenizer([]))
     assert renderer.encode("<") != renderer.encode("<<")
     tokens = renderer.encode("7 + 5 12 << 9 + 3 12 < 6 * 6 36 = 7 +")
-    boundaries = marker_boundaries(tokens, [renderer.encode(marker) for marker in form.segment_ends])
+    boundaries = marker_boundaries(renderer.words(tokens), form.segment_ends)
     assert boundaries == [0, 5, 10, 15, 17]
 
 
@@ -68,35 +70,34 @@ def test_blank_lines_cut_text() -> None:
     form = TextFormat(280)
     renderer = Renderer(form.tokenizer(texts))
     tokens = renderer.encode("".join(texts))
-    boundaries = marker_boundaries(tokens, [renderer.encode(marker) for marker in form.segment_ends])
+    boundaries = marker_boundaries(renderer.words(tokens), form.segment_ends)
     spans = pairwise(boundaries)
     assert [renderer.decode(tokens[start:end]) for start, end in spans] == texts
 
 
-@given(TOKENS, MARKERS)
-def test_segments_tile_the_tokens(tokens: list[int], markers: list[list[int]]) -> None:
-    boundaries = marker_boundaries(tokens, markers)
+@given(WORDS, MARKERS)
+def test_segments_tile_the_tokens(words: list[str], markers: list[str]) -> None:
+    boundaries = marker_boundaries(words, markers)
     assert boundaries[0] == 0
-    assert boundaries[-1] == len(tokens)
+    assert boundaries[-1] == len(words)
     assert all(start < end for start, end in pairwise(boundaries))
 
 
-@given(TOKENS, MARKERS)
-def test_every_inner_boundary_stands_behind_a_marker(tokens: list[int], markers: list[list[int]]) -> None:
-    for boundary in marker_boundaries(tokens, markers)[1:-1]:
-        assert any(tokens[max(0, boundary - len(marker)) : boundary] == marker for marker in markers)
+@given(WORDS, MARKERS)
+def test_a_segment_ends_with_a_marker_and_not_before(words: list[str], markers: list[str]) -> None:
+    spans = list(pairwise(marker_boundaries(words, markers)))
+    for start, end in spans:
+        before = ["".join(words[start:stop]) for stop in range(start + 1, end)]
+        assert not any(text.endswith(marker) for text in before for marker in markers)
+    for start, end in spans[:-1]:
+        assert any("".join(words[start:end]).endswith(marker) for marker in markers)
 
 
-@given(TOKENS, st.lists(st.integers(0, 4), max_size=3))
-def test_single_token_markers_cut_after_each_of_them(tokens: list[int], markers: list[int]) -> None:
-    after = {index + 1 for index, token in enumerate(tokens) if token in markers}
-    assert marker_boundaries(tokens, [[marker] for marker in markers]) == sorted(after | {0, len(tokens)})
-
-
-@given(TOKENS, MARKERS, st.randoms())
-def test_the_order_of_markers_means_nothing(tokens: list[int], markers: list[list[int]], random: object) -> None:
-    shuffled = sorted(markers, key=lambda _: random.random())
-    assert marker_boundaries(tokens, shuffled) == marker_boundaries(tokens, markers)
+@given(WORDS, st.lists(st.sampled_from("ab."), max_size=3))
+def test_where_each_marker_is_a_token_every_one_cuts(words: list[str], markers: list[str]) -> None:
+    letters = [letter for word in words for letter in word]
+    after = {index + 1 for index, letter in enumerate(letters) if letter in markers}
+    assert marker_boundaries(letters, markers) == sorted(after | {0, len(letters)})
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_rows_become_problems_of_their_tier(tmp_path: Path, capsys: pytest.Captu
     rows = sums()
     for problem in problems:
         given_row = rows[problem.seed - 1]
-        assert (problem.prompt, problem.answer) == (f"<bos>{given_row['problem']}\n", given_row["answer"])
+        assert (problem.prompt, problem.answer) == (given_row["problem"], given_row["answer"])
         assert given_row["level"] in (["easy"] if problem.difficulty == 0 else ["hard", 5])
     said = re.search(
         r"(\d+) of 200 rows are problems; (\d+) are more than .*, (\d+) of a level", capsys.readouterr().err

@@ -1,0 +1,150 @@
+"""Existing weights to start from: found or fetched, seen to be the ones meant, opened without running their code."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from stages.contracts.errors import BadInput, MachineFailure
+from stages.contracts.init_params import Checkpoint, HubCheckpoint
+from stages.contracts.render import (
+    GENERATION_FILE,
+    SETTINGS_FILE,
+    TOKENIZER_FILE,
+    Prompting,
+    Renderer,
+    json_text,
+    read_companions,
+)
+from stages.engines.policy import CONFIG_FILE, WEIGHTS_FILE, open_model
+
+INDEX_FILE = "model.safetensors.index.json"
+FETCHED = ("*.safetensors", "*.json", "*.jinja")
+"""Of a hub repository; neither code nor pickles among them."""
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+
+
+def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
+    """The folder of a checkpoint, fetched first where it is the hub's; seen to be whole, and the one meant.
+
+    Raises:
+        BadInput: a file is missing, the weights are others or pickled, or it wants code of its own run.
+        MachineFailure: the hub did not answer.
+    """
+    folder = Path(start.checkpoint) if isinstance(start, Checkpoint) else _fetch(start)
+    weights = _weight_files(folder)
+    missing = [name for name in (*weights, CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()]
+    if missing:
+        pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+        because = f"; {pickles[0]} is a pickle, which is never opened: convert it to safetensors" if pickles else ""
+        raise BadInput(f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's folder{because}")
+    for name in (CONFIG_FILE, SETTINGS_FILE):
+        if (folder / name).is_file() and "auto_map" in _read(folder, name):
+            raise BadInput(
+                f"checkpoint {folder}: {name} has auto_map, which asks for the checkpoint's own code to be run, and "
+                "that is never done; choose one whose architecture transformers knows"
+            )
+    found = weights_digest(folder, weights)
+    if found != start.sha256:
+        raise BadInput(
+            f"checkpoint {folder}: the sha256 of its weights is {found}, not {start.sha256}; these are other "
+            "weights: fetch the right ones, or mend model.sha256 in params.yaml"
+        )
+    return folder
+
+
+def weights_digest(folder: Path, weights: Sequence[str]) -> str:
+    """The sha256 of the one file of weights; of several, that of what `sha256sum` prints of them."""
+    digests = []
+    for name in weights:
+        with (folder / name).open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    if len(weights) == 1:
+        return digests[0]
+    lines = [f"{digest}  {name}\n" for digest, name in zip(digests, weights, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
+    """The tokenizer of a checkpoint, with its chat template and stop tokens; questions are put as `prompting` says.
+
+    Raises:
+        BadInput: the tokenizer is corrupt, or does not know where a text ends.
+    """
+    files = read_companions(folder)
+    files.setdefault(SETTINGS_FILE, "{}")
+    ends = _read(folder, CONFIG_FILE).get("eos_token_id")
+    if GENERATION_FILE not in files and ends is not None:
+        files[GENERATION_FILE] = json_text({"eos_token_id": ends})
+    try:
+        renderer = Renderer(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), files).asking(prompting)
+    except BadInput as error:
+        raise BadInput(f"checkpoint {folder}: {error}") from None
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise BadInput(f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew") from None
+    shown = [renderer.words([token])[0] for token in renderer.stop_tokens if renderer.decode([token])]
+    if shown:
+        raise BadInput(
+            f"checkpoint {folder}: {TOKENIZER_FILE} does not mark {shown[0]!r}, an end of text, as special, so that "
+            "answers would show it; mark it there"
+        )
+    return renderer
+
+
+def load_checkpoint(folder: Path, renderer: Renderer) -> PreTrainedModel:
+    """The weights of an existing policy, in float32.
+
+    Raises:
+        BadInput: its files are corrupt, or its tokenizer has more tokens than its weights.
+    """
+    model = open_model(folder, f"checkpoint {folder} cannot be opened", "fetch it anew")
+    num_embeddings = model.get_input_embeddings().weight.shape[0]
+    if num_embeddings < renderer.vocabulary_size:
+        raise BadInput(
+            f"checkpoint {folder}: weights for {num_embeddings} tokens, but its tokenizer has "
+            f"{renderer.vocabulary_size}; the two are not of one policy"
+        )
+    return model
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """The file of weights, or those that the index of several names."""
+    if not (folder / INDEX_FILE).is_file():
+        return [WEIGHTS_FILE]
+    shards = set(_read(folder, INDEX_FILE).get("weight_map", {}).values())
+    outside = sorted(name for name in shards if Path(name).name != name or not name.endswith(".safetensors"))
+    if outside or not shards:
+        raise BadInput(f"checkpoint {folder}: {INDEX_FILE} names {outside or 'no file'}; fetch it anew")
+    return sorted(shards)
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"checkpoint {folder}: {name} cannot be opened ({error}); fetch it anew") from None
+    return value if isinstance(value, dict) else {}
+
+
+def _fetch(start: HubCheckpoint) -> Path:
+    """A commit of a hub repository, in the hub's own cache; what is there already is not fetched again."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    where = f"checkpoint {start.hub} at {start.revision}"
+    try:
+        return Path(snapshot_download(start.hub, revision=start.revision, allow_patterns=[*FETCHED]))
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise BadInput(
+            f"{where}: the hub has no such repository or commit ({error}); mend inits.<name>.model"
+        ) from None
+    except Exception as error:  # httpx, the hub's own and the operating system's, for one cause
+        raise MachineFailure(
+            f"{where}: the hub did not answer ({error}); run again when the network is there"
+        ) from None

@@ -1,7 +1,8 @@
 """Make a tiny checkpoint with random weights, laid out as a chat model of the Hugging Face hub is.
 
-Its tokenizer is trained on the questions of a text task, which `dvc repro prepare` has drawn; a chat template, thinking markers and two stop
-tokens come with it. With it the whole way of a text model can be gone on two CPU cores: `docs/text-models.md`.
+Its tokenizer is trained on the questions of a text task, which stage `prepare` has drawn; a chat template, thinking
+markers and two stop tokens come with it. With it the whole way of a text model can be gone on two CPU cores:
+`docs/text-models.md`.
 
 Example: python -m experiments.tiny_checkpoint --folder data/checkpoints/tiny --problems data/problems.parquet
 """

@@ -21,6 +21,7 @@ from stages.contracts.render import (
     json_text,
     read_companions,
 )
+from stages.engines.architecture import need_known
 from stages.engines.policy import CONFIG_FILE, WEIGHTS_FILE, open_model
 
 INDEX_FILE = "model.safetensors.index.json"
@@ -100,9 +101,11 @@ def load_checkpoint(folder: Path, renderer: Renderer) -> PreTrainedModel:
     """The weights of an existing policy, in float32.
 
     Raises:
-        BadInput: its files are corrupt, or its tokenizer has more tokens than its weights.
+        BadInput: its files are corrupt, its architecture is none known here, or its tokenizer has more tokens than its
+            weights.
     """
     model = open_model(folder, f"checkpoint {folder} cannot be opened", "fetch it anew")
+    need_known(model, f"checkpoint {folder}")
     num_embeddings = model.get_input_embeddings().weight.shape[0]
     if num_embeddings < renderer.vocabulary_size:
         raise BadInput(

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
-from transformers import Cache, PreTrainedModel
+from transformers import Cache, DynamicCache, PreTrainedModel
 
+from stages.engines.architecture import head_logits, is_windowed
 from stages.engines.computing import Precision, passing, summable
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
@@ -74,7 +75,8 @@ def answer_logprobs(
         for rows in micro_batches([trace.num_tokens for trace in traces], micro_batch_tokens):
             batch = [traces[row] for row in rows]
             prefixes = pad([trace.prefix_tokens for trace in batch], pad_token)
-            cache = model.base_model(input_ids=prefixes.to(model.device), use_cache=True).past_key_values
+            cache = DynamicCache()  # without a configuration, whose windows would make it forget
+            model.base_model(input_ids=prefixes.to(model.device), past_key_values=cache, use_cache=True)
             max_tokens = chunk_tokens(len(batch), prefixes.shape[1], micro_batch_tokens * KEYS_PER_TOKEN)
             for chunk in chunks(batch, max_tokens):
                 hidden, tokens = _forward(model, cache, chunk, pad_token)
@@ -140,7 +142,7 @@ def _forward(
 
 def skips_blocks(model: PreTrainedModel) -> bool:
     """Whether chunks go through torch's flex_attention: on a GPU, unless the architecture is not made for it."""
-    return model.device.type == "cuda" and model._supports_flex_attn
+    return model.device.type == "cuda" and model._supports_flex_attn and not is_windowed(model)
 
 
 @contextmanager
@@ -204,7 +206,7 @@ def _sums(
     offset = torch.from_numpy(np.concatenate([np.arange(n) for n in lengths]))
     is_predicted = offset >= trace.num_cue_tokens
     at = torch.arange(len(owner))[is_predicted]
-    logits = summable(model.get_output_embeddings()(hidden[at - 1])).cpu()
+    logits = summable(head_logits(model, hidden[at - 1])).cpu()
     sums = torch.zeros(len(lengths), dtype=torch.float64)
     sums.index_add_(0, owner[is_predicted], token_logprobs(logits, tokens[at]).double())
     return sums.tolist()

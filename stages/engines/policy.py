@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from stages.contracts.errors import BadInput
 from stages.contracts.init_params import ModelShape
 from stages.contracts.render import Renderer
+from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
 
 INIT_STD = 0.02
@@ -57,6 +58,9 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
     if loaded["missing_keys"]:  # transformers would go on with random weights in their place
         missing = sorted(loaded["missing_keys"])
         raise BadInput(f"{complaint} (no weights {missing}); {remedy}")
+    if model.config._attn_implementation != (right := attention_of(model.config)):
+        model.set_attn_implementation(right)
+    keep_masks_whole(model)
     return model.to(device())
 
 

@@ -16,7 +16,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" \
 	XDG_DATA_HOME="$(CURDIR)/.venv/var/share" DVC_SITE_CACHE_DIR="$(CURDIR)/.venv/var/dvc"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment iteration flow plan test check format docs experiment parity benchmark clean
+.PHONY: help environment iteration flow plan test check format docs experiment parity benchmark overhead gpu-check clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -69,9 +69,16 @@ experiment: $(INSTALLED) ## Compare objectives over seeds; hours, resumable: run
 parity: $(INSTALLED) ## Value and gradient of every loss against TRL, in float64
 	@$(RUN) $(BIN)/python -m benchmarks.trl_parity --folder .venv/var/trl
 
-benchmark: $(INSTALLED) ## Seconds by phase and round; rollout against bare vLLM
+benchmark: $(INSTALLED) ## Seconds by phase and round; rollout against bare vLLM; a round against TRL's, in equal work
 	@$(RUN) $(BIN)/python -m benchmarks.round_seconds
 	@$(RUN) $(BIN)/python -m benchmarks.rollout_speed
+	@$(RUN) $(BIN)/python -m benchmarks.against_trl --folder .venv/var/trl --policy data/policies/r0
+
+overhead: $(INSTALLED) ## What DVC, Prefect, Great Expectations and start-up cost a round, up to 30 rounds
+	@$(RUN) $(BIN)/python -m benchmarks.overhead --folder .venv/var/overhead
+
+gpu-check: $(INSTALLED) ## One short round of a random 0.5B model on this machine's GPU: speed, utilisation, exactness
+	@$(RUN) $(BIN)/python -m benchmarks.gpu_check --out docs/results/gpu.json
 
 clean: ## Delete unfinished work and library caches; results and DVC's cache stay
 	@rm -rf data/.scratch .venv/var .pytest_cache .mypy_cache .ruff_cache

@@ -95,15 +95,20 @@ def main(folder: Path, params_file: Path = Path("params.yaml")) -> None:
 
 
 def start_again_with_trl(folder: Path) -> None:
-    """Put the pinned packages into `folder`, once; if this process does not see them, become one that does."""
-    if not (folder / "trl").is_dir():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*pip, "--target", folder, *PINS], check=True)
+    """If this process does not see TRL, become one that does."""
+    environment = environment_with_trl(folder)
     if find_spec("trl") is None:  # transformers looks for packages once, when it is imported
-        environment = {**os.environ, "PYTHONPATH": str(folder.resolve()), "HF_HUB_OFFLINE": "1"}
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.trl_parity", *sys.argv[1:]], environment)  # noqa: S606
     warnings.filterwarnings("ignore")
     disable_progress_bar()
+
+
+def environment_with_trl(folder: Path) -> dict[str, str]:
+    """The environment of a process that sees TRL; puts the pinned packages into `folder`, once."""
+    if not (folder / "trl").is_dir():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*pip, "--target", folder, *PINS], check=True)
+    return {**os.environ, "PYTHONPATH": str(folder.resolve()), "HF_HUB_OFFLINE": "1"}
 
 
 def cases() -> Iterator[Case]:

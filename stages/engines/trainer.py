@@ -20,6 +20,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 def use_threads() -> None:
     """Fix torch's thread count, which may change the last bit of a sum: `KNOWHOW_THREADS`, 2 unless set."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it a GPU's products are refused as random
     torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
     torch.use_deterministic_algorithms(True)
 

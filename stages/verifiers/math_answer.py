@@ -41,7 +41,13 @@ def read(text: str) -> Any:
     """The expression of an answer; None where math-verify sees none."""
     if len(text) > MAX_ANSWER_CHARACTERS:
         return None
-    found = parse(delimited(text), [MATHEMATICS], fallback_mode="no_fallback", parsing_timeout=None)
+    found = parse(
+        delimited(text),
+        [MATHEMATICS],
+        fallback_mode="no_fallback",
+        extraction_mode="first_match",  # else a fraction inside of what cannot be read would count
+        parsing_timeout=None,
+    )
     return found[0] if found and isinstance(found[0], Basic | MatrixBase) else None
 
 

@@ -1,11 +1,14 @@
 """Verifier for any reasoning-gym family: the family's own `score_answer`, disarmed.
 
 Four families call Python's `eval` on an answer, for partial credit that does not count here: they lose `eval`. Five
-hand it to sympy's parser, which does the same: they see nothing but formulas.
+hand it to sympy's parser, which does the same: they see nothing but formulas. Four give full score to answers that are
+wrong (in reasoning-gym 0.1.25, all families tried on others' answers and on text at large): they get a condition more.
 """
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from stages.contracts.task_params import ReasoningGymTask
@@ -13,6 +16,37 @@ from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, unpa
 from stages.verifiers.verdict import Verdict
 
 EVAL_FAMILIES = ("binary_matrix", "n_queens", "spiral_matrix", "string_insertion")
+COIN_TOLERANCE = 1e-4
+
+
+def _is_same_word(answer: str, entry: Mapping[str, Any]) -> bool:
+    """The scorer takes any text at all for `True`, and for `False` too."""
+    return answer.strip() == str(entry["answer"])
+
+
+def _uses_given_numbers(answer: str, entry: Mapping[str, Any]) -> bool:
+    """The scorer takes any four numbers that make 24."""
+    return sorted(map(int, re.findall(r"[0-9]+", answer))) == sorted(entry["metadata"]["numbers"])
+
+
+def _is_a_number(answer: str, entry: Mapping[str, Any]) -> bool:
+    """The scorer finds every number at full score from `nan`."""
+    del entry
+    return "nan" not in answer.lower()
+
+
+def _is_near(answer: str, entry: Mapping[str, Any]) -> bool:
+    """The scorer takes any first digits, `0` among them, for the whole probability."""
+    said, right = (float(Fraction(text.replace(",", ""))) for text in (answer, entry["answer"]))
+    return abs(said - right) <= COIN_TOLERANCE
+
+
+CONDITIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
+    "coin_flip": _is_near,
+    "complex_arithmetic": _is_a_number,
+    "game_of_life_halting": _is_same_word,
+    "puzzle24": _uses_given_numbers,
+}
 
 
 class ReasoningGymVerifier:
@@ -20,6 +54,7 @@ class ReasoningGymVerifier:
 
     def __init__(self, params: ReasoningGymTask) -> None:
         self._family = params.family
+        self._condition = CONDITIONS.get(params.family, lambda answer, entry: True)
         self._datasets = {tier.difficulty: load_dataset(params, tier, size=1) for tier in params.tiers}
         if params.family in EVAL_FAMILIES:
             for dataset in self._datasets.values():
@@ -37,7 +72,8 @@ class ReasoningGymVerifier:
             raise
         except Exception:  # the family accepts its own reference answer, so it is this text that it cannot read
             return Verdict.UNPARSABLE
-        return Verdict.CORRECT if score >= CORRECT_SCORE else Verdict.INCORRECT
+        is_correct = score >= CORRECT_SCORE and self._condition(answer, entry)
+        return Verdict.CORRECT if is_correct else Verdict.INCORRECT
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
         """None: free text has no attempt that could be told from the rest."""

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from stages.contracts.errors import MachineFailure
-from stages.contracts.task_params import CountdownTask, CountdownTier, ReasoningGymTask, ReasoningGymTier, TrainedText
-from stages.tasks.reasoning_gym import ReasoningGym
+from stages.contracts.task_params import CountdownTask, CountdownTier
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with
 from stages.verifiers.verdict import Verdict
@@ -33,94 +32,6 @@ PROBLEM = Problem("countdown:3-5-7>36", "train", 3, "", "", {"numbers": [3, 5, 7
 RIGHT = "7 + 5 12 12 * 3 36"
 TIMEOUT_SECONDS = 0.5
 NUM_MANY = 2 * CHUNK_REQUESTS + 5
-
-HOSTILE = (
-    # huge numbers and powers
-    "9 ** 9 ** 9 ** 9",
-    "9**9**9**9",
-    "9 ^ 9 ^ 9 ^ 9",
-    "9 * 9 99999999999999999999",
-    "7 + 5 1e400",
-    "factorial(10**9)",
-    "9!" * 1000,
-    "9" * 1_000_000,
-    "9" * 5_000_000 + " + 1 2",
-    "-" * 100_000 + "1",
-    "1 + " * 100_000 + "1",
-    "7 + 5 12 " * 50_000,
-    "0x" + "f" * 100_000,
-    "1_0 * 3 30",
-    "inf",
-    "nan",
-    "1e309",
-    "0 / 0 0",
-    "7 / 0 36",
-    # deep nesting
-    "(" * 100_000,
-    "(" * 50_000 + "24" + ")" * 50_000,
-    "[" * 100_000 + "]" * 100_000,
-    "{'a':" * 50_000,
-    "lambda: " * 10_000 + "1",
-    "f(" * 10_000 + ")" * 10_000,
-    "not " * 50_000 + "1",
-    # control characters
-    "\x00",
-    "7 + 5 12\x00 12 * 3 36",
-    RIGHT + "\x00",
-    "\x00" * 100_000,
-    "\x1b[2J\x1b[H" + RIGHT,
-    "\x07\x08\x7f",
-    "\u202e" + RIGHT,
-    "\ufeff" + RIGHT,
-    "7\u200b + 5 12 12 * 3 36",
-    "\ud800",
-    "\U0010ffff" * 1000,
-    "a\u0301" * 10_000,
-    # look-alikes
-    "７ + ５ １２ １２ * ３ ３６",
-    "٧ + ٥ ١٢ ١٢ * ٣ ٣٦",
-    "7 ＋ 5 12 12 ＊ 3 36",
-    "7 + 5 12 12 × 3 36",
-    "7 + 5 12 12 ∗ 3 36",
-    "⁷ + ⁵ ¹² ¹² * ³ ³⁶",
-    "⑦ + ⑤ ⑫ ⑫ * ③ ㊱",
-    "𝟕 + 𝟓 𝟏𝟐 𝟏𝟐 * 𝟑 𝟑𝟔",
-    "Ⅶ + Ⅴ Ⅻ Ⅻ * Ⅲ 36",
-    # code
-    "__import__('os').system('touch {canary}')",
-    "open('{canary}', 'w').write('x')",
-    "[open('{canary}', 'w')]",
-    "exec(\"import os; os.system('touch {canary}')\")",
-    "eval(\"open('{canary}', 'w')\")",
-    "().__class__.__bases__[0].__subclasses__()",
-    "import os; os._exit(0)",
-    "exit()",
-    "quit(0)",
-    "print('correct')",
-    "breakpoint()",
-    "help()",
-    "input()",
-    "globals().update(score_answer=1)",
-    "setattr(SpiralMatrixDataset, 'score_answer', lambda *_: 1.0)",
-    "while True: pass",
-    "[x for x in iter(int, 1)]",
-    "'a' * 10 ** 12",
-    "list(range(10 ** 12))",
-    "{{7*7}}",
-    "${jndi:ldap://127.0.0.1/a}",
-    "'; DROP TABLE problems; --",
-    "<script>alert(1)</script>",
-    # claims
-    "correct",
-    "Verdict.CORRECT",
-    "36",
-    "7 5 3 36",
-    "36 + 0 36",
-    "7 + 5 12 12 * 3 36 36 + 0 36",
-    "# " + RIGHT,
-    "",
-    " \n\t",
-)
 
 
 def load_fake() -> Judge:
@@ -299,30 +210,3 @@ def test_workers_die_with_their_parent() -> None:
         parent.kill()
     gone, alive = psutil.wait_procs([process], timeout=5)
     assert [gone, alive] == [[process], []]
-
-
-def test_hostile_answers_to_countdown_are_judged_and_wrong(tmp_path: Path) -> None:
-    canary = tmp_path / "canary"
-    texts = [text.replace("{canary}", str(canary)) for text in HOSTILE]
-    requests = [Request(PROBLEM, text, is_attempt) for text in texts for is_attempt in (False, True)]
-    assert set(judge(COUNTDOWN, requests)) == {Verdict.INCORRECT, Verdict.UNPARSABLE}
-    assert not canary.exists()
-
-
-@pytest.mark.parametrize("family", ["simple_integration", "spiral_matrix"])
-def test_hostile_answers_to_families_that_evaluate_do_no_harm(tmp_path: Path, family: str) -> None:
-    canary = tmp_path / "canary"
-    tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, config={})
-    params = ReasoningGymTask(
-        name="reasoning_gym", family=family, seed=1, text=TrainedText(kind="trained", vocabulary_size=300), tiers=[tier]
-    )
-    problem = next(ReasoningGym(params).problems())
-    requests = [Request(problem, text.replace("{canary}", str(canary)), is_attempt=False) for text in HOSTILE]
-    *verdicts, last = judge(params, [*requests, Request(problem, problem.answer, is_attempt=False)], 2.0)
-    assert Verdict.CORRECT not in verdicts
-    assert last is Verdict.CORRECT
-    assert not canary.exists()
-
-
-def test_there_are_enough_hostile_answers() -> None:
-    assert len(set(HOSTILE)) >= 60

@@ -85,12 +85,22 @@ Text = Annotated[TrainedText | ChatText, Field(discriminator="kind")]
 
 
 class ReasoningGymTier(Section):
-    """One difficulty of a reasoning-gym family: its own configuration keys, as that family names them."""
+    """One difficulty of a reasoning-gym family: by configuration keys as that family names them, or by `level`.
+
+    `level` sets every attribute of the family's own curriculum; one with fewer levels stays at its highest.
+    """
 
     difficulty: Annotated[int, Field(ge=0)]
     num_train: Count
     num_heldout: Count
-    config: dict[str, Any]
+    config: dict[str, Any] | None = None
+    level: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ReasoningGymTier":
+        if (self.config is None) == (self.level is None):
+            raise ValueError(f"difficulty {self.difficulty}: a tier has either config or level")
+        return self
 
 
 class ReasoningGymTask(Section):

@@ -3,8 +3,9 @@
 import dataclasses
 import difflib
 import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.contracts.errors import BadInput
@@ -13,6 +14,7 @@ from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier
 CORRECT_SCORE = 1.0 - 1e-6
 """The least `score_answer` that counts as correct: partial credit does not."""
 
+EXAMPLES = ("possible_answer", "example_answer", "example_correct_answer")
 FORMULA_FAMILIES = (
     "countdown",
     "intermediate_integration",
@@ -41,15 +43,46 @@ def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) ->
     if params.family not in families:
         raise BadInput(f"params.yaml task.family: no family {params.family}; {_choices(params.family, families)}")
     where = f"params.yaml task.tiers, difficulty {tier.difficulty}: family {params.family}"
-    _, config = DATASETS[params.family]
-    keys = [field.name for field in dataclasses.fields(config) if field.name not in OWN_KEYS]
-    for key in tier.config:
+    try:
+        config = _checked(params.family, tier.config, where) if tier.level is None else _at_level(params, tier, where)
+        return create_dataset(params.family, seed=_seed(params, tier), size=size, **config)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise BadInput(f"{where} refuses this {'config' if tier.level is None else 'level'}: {error}") from None
+
+
+def _checked(family: str, config: Mapping[str, Any] | None, where: str) -> Mapping[str, Any]:
+    """The keys that params.yaml sets."""
+    from reasoning_gym.factory import DATASETS
+
+    keys = [field.name for field in dataclasses.fields(DATASETS[family][1]) if field.name not in OWN_KEYS]
+    for key in config or {}:
         if key not in keys:
             raise BadInput(f"{where} has no key {key}; {_choices(key, keys)}")
-    try:
-        return create_dataset(params.family, seed=_seed(params, tier), size=size, **tier.config)
-    except (AssertionError, TypeError, ValueError) as error:
-        raise BadInput(f"{where} refuses this config: {error}") from None
+    return config or {}
+
+
+def _at_level(params: ReasoningGymTask, tier: ReasoningGymTier, where: str) -> Mapping[str, Any]:
+    """All keys as the family's curriculum sets them at the tier's level."""
+    from reasoning_gym.factory import create_curriculum, has_curriculum
+
+    if not has_curriculum(params.family):
+        raise BadInput(f"{where} has no curriculum; give the tier a config instead of a level")
+    curriculum = create_curriculum(params.family)
+    num_levels = max(len(attribute.levels) for attribute in curriculum.attributes.values())
+    if tier.level is None or tier.level >= num_levels:
+        raise BadInput(f"{where} has levels 0 to {num_levels - 1}, not {tier.level}")
+    curriculum.set_global_level(tier.level)
+    config = curriculum.generate_configuration()
+    return {
+        field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.name not in OWN_KEYS
+    }
+
+
+def reference_answer(entry: Mapping[str, Any]) -> str | None:
+    """The answer of an entry, or the example that families with many right answers keep in its metadata."""
+    examples = [entry["answer"], *(entry["metadata"].get(key) for key in EXAMPLES)]
+    answer = next((example for example in examples if example is not None), None)
+    return json.dumps(answer) if isinstance(answer, dict) else answer
 
 
 def is_readable(family: str, answer: str) -> bool:

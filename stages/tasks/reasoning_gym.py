@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from stages.contracts.errors import BadInput
 from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
-from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, pack, unpack
+from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, pack, reference_answer, unpack
 from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Demonstration, Problem
 from stages.tasks.text_format import SPECIAL, load_text_format
@@ -85,7 +85,7 @@ class ReasoningGym:
             yield self._problem(dataset, tier, entry, index)
 
     def _problem(self, dataset: Any, tier: ReasoningGymTier, entry: Mapping[str, Any], index: int) -> Problem | None:
-        question, answer, packed = entry["question"], entry["answer"], pack(entry)
+        question, answer, packed = entry["question"], reference_answer(entry), pack(entry)
         if not isinstance(answer, str) or not is_readable(self.params.family, answer):
             return None
         if any(marker in question + answer for marker in (*SPECIAL, self.form.thinking_end)):

@@ -6,6 +6,7 @@ The library's own timeouts are off: they are signals, which a computation in C d
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from math_verify import LatexExtractionConfig, parse, verify
@@ -27,7 +28,7 @@ class MathVerifier:
         found = read(answer)
         if found is None:
             return Verdict.UNPARSABLE
-        gold = read(metadata["answer"])
+        gold = _reference(metadata["answer"])
         sides = found.args if isinstance(found, Eq) and not found.free_symbols else (found,)
         is_correct = gold is not None and all(verify(gold, side, timeout_seconds=None) for side in sides)
         return Verdict.CORRECT if is_correct else Verdict.INCORRECT
@@ -49,6 +50,12 @@ def read(text: str) -> Any:
         parsing_timeout=None,
     )
     return found[0] if found and isinstance(found[0], Basic | MatrixBase) else None
+
+
+@lru_cache(maxsize=64)
+def _reference(text: str) -> Any:
+    """A reference answer, read once for all the answers of its group."""
+    return read(text)
 
 
 def delimited(text: str) -> str:

@@ -23,6 +23,7 @@ from stages.contracts.errors import command
 from stages.contracts.publish import read_json
 from stages.contracts.recipe_params import Recipe
 from stages.contracts.render import Renderer
+from stages.engines.pool import OneEngine
 from stages.engines.sampler import Answering
 from stages.pure.credit import group_normalized
 
@@ -75,7 +76,7 @@ def rollouts_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
     def turn() -> int:
         with TemporaryDirectory() as unfinished:
-            rows = rollout.sample("b", sampler, work, answering, settings, Path(unfinished))
+            rows = rollout.sample("b", OneEngine(sampler), work, answering, settings, Path(unfinished))
             tables.write(folder / "rollouts.parquet", tables.ROLLOUTS, rows)
         return sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
 

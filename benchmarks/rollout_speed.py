@@ -27,6 +27,7 @@ from stages.contracts.errors import command
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
 from stages.engines.device import exclusive_device
+from stages.engines.pool import OneEngine
 from stages.engines.sampler import Answering, Request, Sampler, answer_seed
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
@@ -111,7 +112,7 @@ def take_turns(loops: Mapping[str, Callable[[], int]], repeats: int) -> dict[str
 def ours(sampler: Sampler, job: Job) -> int:
     """The stage's work from planned rows to the finished table."""
     with TemporaryDirectory() as folder:
-        rows = rollout.sample(job.round_id, sampler, job.work, job.answering, job.settings, Path(folder))
+        rows = rollout.sample(job.round_id, OneEngine(sampler), job.work, job.answering, job.settings, Path(folder))
         tables.write(Path(folder) / "rollouts.parquet", tables.ROLLOUTS, rows)
     return sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
 

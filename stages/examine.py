@@ -13,8 +13,8 @@ Example: python -m stages.examine --policy-id r0 --policy data/policies/r0 --pro
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,13 +25,16 @@ from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, scratch
 from stages.contracts.render import Renderer
 from stages.engines.device import exclusive_device
-from stages.engines.sampler import Answering, Completion, Request, Sampler, Trace, think_then_answer
+from stages.engines.inference import open_samplers
+from stages.engines.pool import Pool
+from stages.engines.sampler import Answering, BudgetAnswer, Request, Sampler, Trace, answer_at_budgets
 from stages.pure.seeds import derive_seed
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
 Work = tuple[Problem, int]
+ANSWERS, THOUGHTS = "answers.parquet", "thoughts.parquet"
 
 
 def main(
@@ -55,21 +58,12 @@ def main(
     with (
         exclusive_device("examine"),
         scratch(scratch_root, f"examine-{policy_id}", settings.model_dump(), [policy, problems]) as unfinished,
+        open_samplers(policy, everything.compute.inference) as samplers,
     ):
-        from stages.engines.vllm_sampler import VllmSampler
-
-        sampler = VllmSampler(policy)
-        given: list[dict[str, Any]] = []
-        thought: list[dict[str, Any]] = []
-        with facts.phase("sampling"), Progress(f"examine {policy_id}", len(work), unit="sample") as progress:
-            for start in range(0, len(work), settings.shard_rollouts):
-                part = work[start : start + settings.shard_rollouts]
-                shard = unfinished / f"{start:09d}"
-                if not shard.is_dir():
-                    sit(policy_id, sampler, part, settings, answering, renderer, progress, shard)
-                given += tables.read(shard / "answers.parquet", tables.ANSWERS).to_pylist()
-                thought += tables.read(shard / "thoughts.parquet", tables.THOUGHTS).to_pylist()
-                progress.add(len(part))
+        with facts.phase("sampling"):
+            shards = sit(policy_id, samplers, work, settings, answering, renderer, unfinished)
+        given = [row for shard in shards for row in tables.read(shard / ANSWERS, tables.ANSWERS).to_pylist()]
+        thought = [row for shard in shards for row in tables.read(shard / THOUGHTS, tables.THOUGHTS).to_pylist()]
         tables.write(thoughts, tables.THOUGHTS, thought)
         tables.write(answers, tables.ANSWERS, given)
     facts.count(num_answers=len(given))
@@ -97,50 +91,71 @@ def draw_seen(problems: Sequence[Problem], settings: params.Exam) -> list[Proble
 
 def sit(
     policy_id: str,
-    sampler: Sampler,
+    samplers: Pool[Sampler],
     work: Sequence[Work],
     settings: params.Exam,
     answering: Answering,
     renderer: Renderer,
-    progress: Progress,
+    unfinished: Path,
+) -> list[Path]:
+    """Do the exam's work that is not yet in `unfinished`, at all budgets; the folders of all shards."""
+    shards = {
+        unfinished / f"{start:09d}": work[start : start + settings.shard_rollouts]
+        for start in range(0, len(work), settings.shard_rollouts)
+    }
+    missing = [shard for shard in shards if not shard.is_dir()]
+    requests = ([_request(problem, index, settings, renderer) for problem, index in shards[shard]] for shard in missing)
+    answer = partial(
+        answer_at_budgets,
+        budgets_tokens=settings.budgets_tokens,
+        answering=answering,
+        temperature=settings.temperature,
+    )
+    num_done = len(work) - sum(len(shards[shard]) for shard in missing)
+    with Progress(f"examine {policy_id}", len(work), unit="sample", done=num_done) as progress:
+        for place, sat in samplers.each(answer, requests, progress.tokens):
+            part = shards[missing[place]]
+            keep(policy_id, part, sat, settings, renderer, missing[place])
+            progress.add(len(part))
+    return list(shards)
+
+
+def _request(problem: Problem, index: int, settings: params.Exam, renderer: Renderer) -> Request:
+    longest = max(1, *settings.budgets_tokens)
+    return Request(
+        renderer.prompt_tokens(problem.prompt), longest, derive_seed("exam", settings.seed, problem.problem_id, index)
+    )
+
+
+def keep(
+    policy_id: str,
+    work: Sequence[Work],
+    sat: Sequence[tuple[Trace, Sequence[BudgetAnswer]]],
+    settings: params.Exam,
+    renderer: Renderer,
     shard: Path,
 ) -> None:
-    """Do some of the exam's work at all budgets and keep it in the folder `shard`."""
-    longest = max(1, *settings.budgets_tokens)
-    requests = [
-        Request(
-            renderer.prompt_tokens(problem.prompt),
-            longest,
-            derive_seed("exam", settings.seed, problem.problem_id, index),
-        )
-        for problem, index in work
-    ]
-    traces = think_then_answer(sampler, requests, answering, settings.temperature, progress.tokens)
-    places = [(place, budget) for place in range(len(traces)) for budget in settings.budgets_tokens]
-    cuts = [(place, budget) for place, budget in places if not _is_answered(traces[place], budget, longest)]
-    pending = [_cut_request(requests[place], traces[place], budget, answering) for place, budget in cuts]
-    forced = dict(zip(cuts, sampler.sample(pending, settings.temperature, progress.tokens), strict=True))
+    """Write what came of some of the exam's work to the folder `shard`."""
     with atomic(shard) as beside:
         tables.write(
-            beside / "answers.parquet",
+            beside / ANSWERS,
             tables.ANSWERS,
             (
                 {
                     "policy_id": policy_id,
-                    "problem_id": work[place][0].problem_id,
-                    "sample_index": work[place][1],
+                    "problem_id": problem.problem_id,
+                    "sample_index": index,
                     "budget_tokens": budget,
-                    "used_tokens": min(budget, traces[place].num_thinking_tokens),
-                    "is_forced": (place, budget) in forced or traces[place].is_cut,
-                    "answer": renderer.decode(
-                        _answer(traces[place], forced.get((place, budget)), len(answering.cue_tokens))
-                    ),
+                    "used_tokens": min(budget, trace.num_thinking_tokens),
+                    "is_forced": answer.is_forced,
+                    "answer": renderer.decode(answer.tokens),
                 }
-                for place, budget in places
+                for (problem, index), (trace, answers) in zip(work, sat, strict=True)
+                for budget, answer in zip(settings.budgets_tokens, answers, strict=True)
             ),
         )
         tables.write(
-            beside / "thoughts.parquet",
+            beside / THOUGHTS,
             tables.THOUGHTS,
             (
                 {
@@ -149,24 +164,9 @@ def sit(
                     "sample_index": index,
                     "thinking_tokens": trace.tokens[: trace.num_thinking_tokens],
                 }
-                for (problem, index), trace in zip(work, traces, strict=True)
+                for (problem, index), (trace, _) in zip(work, sat, strict=True)
             ),
         )
-
-
-def _cut_request(request: Request, trace: Trace, budget: int, answering: Answering) -> Request:
-    prefix = [*request.prompt_tokens, *trace.tokens[:budget], *answering.cue_tokens]
-    return Request(prefix, answering.answer_tokens, derive_seed("forced", request.seed, budget))
-
-
-def _answer(trace: Trace, forced: Completion | None, num_cue_tokens: int) -> list[int]:
-    """Tokens after the cue: forced at the budget, else the trace's own."""
-    return forced.tokens if forced else trace.tokens[trace.num_thinking_tokens + num_cue_tokens :]
-
-
-def _is_answered(trace: Trace, budget: int, longest: int) -> bool:
-    """Whether the trace's own answer stands at this budget: it stopped thinking by then, or was forced just there."""
-    return budget == longest or (trace.num_thinking_tokens <= budget and not trace.is_cut)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Estimate, at every segment boundary, what the policy would answer if it had to answer now.
 
-Reads   policy, problems, rollouts, segments; scores, for a critic; params.yaml `task`, `compute.training`, the round's
+Reads   policy, problems, rollouts, segments; scores, for a critic; params.yaml `task`, `compute`, the round's
         seed, its recipe's `probe`.
 Writes  probes, one row per boundary probed: the answers tried and their log-probabilities in nats, or a critic's value.
         Judging answers is the next stage's business.
@@ -16,6 +16,7 @@ Example: python -m stages.probe --round-id i1 --policy data/policies/r0 --proble
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.contracts import params, tables
-from stages.contracts.compute_params import Training
+from stages.contracts.compute_params import Compute
 from stages.contracts.errors import command
 from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
@@ -31,6 +32,7 @@ from stages.contracts.recipe_params import AnswerEntropy, AnswerLikelihood, Crit
 from stages.contracts.render import Renderer
 from stages.contracts.task_params import TaskParams
 from stages.engines.device import exclusive_device
+from stages.engines.inference import open_samplers, pool_of
 from stages.pure.seeds import derive_seed
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
@@ -53,7 +55,7 @@ class Work(NamedTuple):
     traces: list[Row]
     cue: list[int]
     renderer: Renderer
-    training: Training
+    compute: Compute
     facts: RunFacts
 
 
@@ -77,7 +79,7 @@ def main(
     rows = tables.read(rollouts, tables.ROLLOUTS, COLUMNS).to_pylist()
     traces = [{**row, "boundaries": boundaries.get(row["rollout_id"], [0])} for row in rows]
     cue = renderer.cue_tokens(load_format(everything.task))
-    work = Work(policy, traces, cue, renderer, everything.compute.training, facts)
+    work = Work(policy, traces, cue, renderer, everything.compute, facts)
 
     with exclusive_device("probe"):
         if isinstance(settings, SetLikelihood | AnswerLikelihood):
@@ -118,12 +120,10 @@ def probe_known_answers(
     work: Work, answers_of: Callable[[str], list[str]], settings: SetLikelihood | AnswerLikelihood
 ) -> list[Row]:
     """Probability of every known answer at every boundary; success there is their sum."""
-    from stages.engines.likelihood import ProbedTrace, answer_logprobs
-    from stages.engines.policy import load_policy
-    from stages.engines.trainer import use_threads
+    from stages.engines.likelihood import ProbedTrace, answer_logprobs, open_model
+    from stages.pure.packing import micro_batches
 
-    use_threads()
-    model, renderer = load_policy(work.policy), work.renderer
+    renderer = work.renderer
     answers = {problem_id: answers_of(problem_id) for problem_id in {trace["problem_id"] for trace in work.traces}}
     probed = [
         ProbedTrace(
@@ -134,49 +134,67 @@ def probe_known_answers(
         )
         for trace in work.traces
     ]
-    with _advancing(work.facts, "tok", sum(trace.num_tokens for trace in probed)) as advance:
-        logprobs = answer_logprobs(
-            model,
-            probed,
-            settings.micro_batch_tokens,
-            renderer.pad_token,
-            work.training.precision,
-            lambda num_tokens: advance(num_tokens, num_tokens),
-        )
+    read = partial(
+        answer_logprobs,
+        micro_batch_tokens=settings.micro_batch_tokens,
+        pad_token=renderer.pad_token,
+        precision=work.compute.training.precision,
+    )
+    lengths = [trace.num_tokens for trace in probed]
+    batches = micro_batches(lengths, settings.micro_batch_tokens)
+    parts = ([probed[row] for row in rows] for rows in batches)
+    logprobs: dict[int, np.ndarray] = {}
+    with (
+        pool_of(open_model, work.policy, work.compute.inference) as models,
+        _advancing(work.facts, "tok", sum(lengths)) as advance,
+    ):
+        for place, values in models.each(read, parts, lambda num_tokens: advance(num_tokens, num_tokens)):
+            logprobs.update(zip(batches[place], values, strict=True))
     return [
         _probe_row(trace, index, settings.estimator, answers[trace["problem_id"]], logprobs=values[index].tolist())
-        for trace, values in zip(work.traces, logprobs, strict=True)
+        for trace, values in ((trace, logprobs[row]) for row, trace in enumerate(work.traces))
         for index in range(len(trace["boundaries"]))
     ]
 
 
 def probe_by_sampling(work: Work, settings: ForcedAnswer | AnswerEntropy) -> list[Row]:
     """Answers sampled at every boundary, or at those drawn, in prefix order: so the engine's prefix cache serves."""
-    from stages.engines.forced_answers import Asking, Place, sample_answers
-    from stages.engines.vllm_sampler import VllmSampler
+    from stages.engines.forced_answers import Asking, Place, ask
 
     frac, adaptive = None, None
     if isinstance(settings, ForcedAnswer):
         frac, adaptive = settings.boundary_frac, settings.adaptive
     asking = Asking(settings.num_probes, settings.answer_tokens, settings.temperature, adaptive)
-    drawn = [
-        (trace, index)
-        for trace in work.traces
-        for index in draw_boundaries(len(trace["boundaries"]), trace["seed"], frac)
+    size = settings.shard_rollouts or max(1, len(work.traces))
+    shards = [
+        [
+            (trace, index)
+            for trace in work.traces[start : start + size]
+            for index in draw_boundaries(len(trace["boundaries"]), trace["seed"], frac)
+        ]
+        for start in range(0, len(work.traces), size)
     ]
-    places = [
-        Place([*_thought(trace)[: _positions(trace)[index]], *work.cue], trace["seed"], index) for trace, index in drawn
+    parts = [
+        [
+            Place([*_thought(trace)[: _positions(trace)[index]], *work.cue], trace["seed"], index)
+            for trace, index in shard
+        ]
+        for shard in shards
     ]
-    sampler = VllmSampler(work.policy)
-    most = len(places) * (adaptive.max_probes if adaptive else settings.num_probes)
-    with _advancing(work.facts, "answer", most) as advance:
-        answers = sample_answers(
-            sampler, places, asking, work.renderer.decode, lambda num_tokens: advance(1, num_tokens)
-        )
-    work.facts.count(cached_prompt_frac=sampler.num_cached_prompt_tokens / max(1, sampler.num_prompt_tokens))
+    most = sum(map(len, parts)) * (adaptive.max_probes if adaptive else settings.num_probes)
+    with (
+        open_samplers(work.policy, work.compute.inference) as samplers,
+        _advancing(work.facts, "answer", most) as advance,
+    ):
+        do = partial(ask, asking=asking, decode=work.renderer.decode)
+        asked = dict(samplers.each(do, parts, lambda num_tokens: advance(1, num_tokens)))
+    num_given = sum(part.num_prompt_tokens for part in asked.values())
+    num_cached = sum(part.num_cached_prompt_tokens for part in asked.values())
+    work.facts.count(cached_prompt_frac=num_cached / max(1, num_given))
     return [
         _probe_row(trace, index, settings.estimator, [a.text for a in here], [a.logprob for a in here])
-        for (trace, index), here in zip(drawn, answers, strict=True)
+        for place, shard in enumerate(shards)
+        for (trace, index), here in zip(shard, asked[place].answers, strict=True)
     ]
 
 
@@ -211,7 +229,7 @@ def probe_by_critic(work: Work, rewards: Mapping[str, float], settings: Critic, 
             settings,
             seed,
             pad_token,
-            work.training.precision,
+            work.compute.training.precision,
             lambda num_tokens: advance(num_tokens, num_tokens),
         )
     return [

@@ -11,6 +11,7 @@ Example: python -m stages.rollout --round-id i1 --policy data/policies/r0 --prob
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from stages.contracts.progress import Progress
 from stages.contracts.publish import scratch
 from stages.contracts.render import Renderer
 from stages.engines.device import exclusive_device
+from stages.engines.inference import open_samplers
+from stages.engines.pool import Pool
 from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
 from stages.pure.seeds import derive_seed
 from stages.tasks.formats import load_format
@@ -53,12 +56,10 @@ def main(
         scratch(
             scratch_root, f"rollout-{round_id}", [entry.model_dump(), settings.model_dump()], [policy, problems]
         ) as unfinished,
+        open_samplers(policy, everything.compute.inference) as samplers,
     ):
-        from stages.engines.vllm_sampler import VllmSampler
-
-        sampler = VllmSampler(policy)
         with facts.phase("sampling"):
-            rows = sample(round_id, sampler, work, answering, settings, unfinished)
+            rows = sample(round_id, samplers, work, answering, settings, unfinished)
         tables.write(rollouts, tables.ROLLOUTS, rows)
     facts.count(num_rollouts=len(rows), num_tokens=sum(len(row["completion_tokens"]) for row in rows))
     facts.write(rollouts)
@@ -104,25 +105,30 @@ def plan(
 
 def sample(
     round_id: str,
-    sampler: Sampler,
+    samplers: Pool[Sampler],
     work: Sequence[dict[str, Any]],
     answering: Answering,
     settings: recipe_params.Rollout,
     unfinished: Path,
 ) -> list[dict[str, Any]]:
     """Sample the shards that are not yet in `unfinished`; all rows of all shards."""
-    rows: list[dict[str, Any]] = []
-    with Progress(f"rollout {round_id}", len(work), unit="rollout") as progress:
-        for start in range(0, len(work), settings.shard_rollouts):
-            shard = unfinished / f"{start:09d}.parquet"
-            part = work[start : start + settings.shard_rollouts]
-            if not shard.is_file():
-                requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in part]
-                traces = think_then_answer(sampler, requests, answering, settings.temperature, progress.tokens)
-                tables.write(shard, tables.ROLLOUTS, map(_row, part, traces))
-            rows += tables.read(shard, tables.ROLLOUTS).to_pylist()
+    shards = {
+        unfinished / f"{start:09d}.parquet": work[start : start + settings.shard_rollouts]
+        for start in range(0, len(work), settings.shard_rollouts)
+    }
+    missing = [shard for shard in shards if not shard.is_file()]
+    requests = (
+        [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in shards[shard]]
+        for shard in missing
+    )
+    think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
+    num_done = len(work) - sum(len(shards[shard]) for shard in missing)
+    with Progress(f"rollout {round_id}", len(work), unit="rollout", done=num_done) as progress:
+        for index, traces in samplers.each(think, requests, progress.tokens):
+            part = shards[missing[index]]
+            tables.write(missing[index], tables.ROLLOUTS, map(_row, part, traces))
             progress.add(len(part))
-    return rows
+    return [row for shard in shards for row in tables.read(shard, tables.ROLLOUTS).to_pylist()]
 
 
 def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:

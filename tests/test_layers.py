@@ -127,6 +127,7 @@ def test_engines_know_no_task() -> None:
     ("package", "only"),
     [
         ("vllm", {"stages/engines/vllm_sampler.py"}),
+        ("ray", {"stages/engines/ray_pool.py"}),
         ("torch.optim", set()),
         ("prefect", {name for name in NAMES if name.startswith("flows/")}),
         ("dvc", {name for name in NAMES if name.startswith("flows/")}),

@@ -25,13 +25,13 @@ class LocalInference(Section):
 
 
 class RayInference(Section):
-    """An engine in each of several workers of a Ray cluster; work is cut in shards."""
+    """An engine in each of several workers of a Ray cluster. Rows do not depend on where they are made."""
 
     engine: Literal["ray"]
-    address: str
-    """Of the cluster, as `ray.init` takes it; `local` starts one on this machine."""
+    address: Annotated[str, Field(pattern=r"^(local|auto|[^/\s:]+:\d+)$")]
+    """Of the cluster's head, `host:port`; `auto` is the one this machine belongs to, `local` starts one here."""
     num_workers: Count
-    shard_requests: Count
+    """Each takes a GPU for itself, or a CPU where the cluster has no GPU."""
 
 
 Inference = Annotated[LocalInference | RayInference, Field(discriminator="engine")]

@@ -86,6 +86,8 @@ class ForcedAnswer(Section):
     temperature: Positive
     adaptive: AdaptiveProbes | None = None
     boundary_frac: Fraction | None = None
+    shard_rollouts: Count | None = None
+    """Boundaries of so many rollouts are asked about in one go, by one engine; without it, of all."""
 
     @model_validator(mode="after")
     def _probes_rise(self) -> "ForcedAnswer":
@@ -106,6 +108,8 @@ class AnswerEntropy(Section):
     gate_by_success: bool
     answer_tokens: Count
     temperature: Positive
+    shard_rollouts: Count | None = None
+    """Boundaries of so many rollouts are asked about in one go, by one engine; without it, of all."""
 
 
 class Critic(Section):

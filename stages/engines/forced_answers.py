@@ -37,6 +37,28 @@ class Asking:
     adaptive: AdaptiveProbes | None
 
 
+class Asked(NamedTuple):
+    """The answers of each place, and of all prompt tokens those that the prefix cache had."""
+
+    answers: list[list[Answer]]
+    num_prompt_tokens: int
+    num_cached_prompt_tokens: int
+
+
+def ask(
+    sampler: Sampler,
+    places: Sequence[Place],
+    *,
+    asking: Asking,
+    decode: Callable[[Sequence[int]], str],
+    on_tokens: Callable[[int], None],
+) -> Asked:
+    """`sample_answers`, and what the prefix cache saved."""
+    given, cached = sampler.num_prompt_tokens, sampler.num_cached_prompt_tokens
+    answers = sample_answers(sampler, places, asking, decode, on_tokens)
+    return Asked(answers, sampler.num_prompt_tokens - given, sampler.num_cached_prompt_tokens - cached)
+
+
 def sample_answers(
     sampler: Sampler,
     places: Sequence[Place],

@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import isqrt
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 
 from stages.engines.architecture import head_logits, is_windowed
 from stages.engines.computing import Precision, passing, summable
+from stages.engines.policy import load_policy
+from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
 
@@ -49,13 +52,19 @@ class Probe(NamedTuple):
     tokens: list[int]
 
 
+def open_model(policy: Path) -> PreTrainedModel:
+    """A policy to read traces with, on torch's threads as every other pass."""
+    use_threads()
+    return load_policy(policy)
+
+
 def answer_logprobs(
     model: PreTrainedModel,
     traces: Sequence[ProbedTrace],
     micro_batch_tokens: int,
     pad_token: int,
     precision: Precision,
-    on_row: Callable[[int], None],
+    on_tokens: Callable[[int], None],
 ) -> list[np.ndarray]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
@@ -65,7 +74,7 @@ def answer_logprobs(
     continuations of one text in one pass). A chunk's mask is a rectangle, probe tokens by prefix and probe tokens, and
     bounded: memory grows with the prefix, not with its square. On a CPU attention takes the rectangle as it is; on a
     GPU it skips the blocks of it that no probe sees (`block_mask`; compared with the rectangle on a CPU, untried on a
-    GPU).
+    GPU). Traces that were one micro-batch among many get the same bits in a call of their own.
 
     Returns:
         One array [boundary, answer] for each trace, in order.
@@ -84,7 +93,7 @@ def answer_logprobs(
                     for probe, value in zip(probes, _sums(model, states, ids, probes, trace), strict=True):
                         results[row][probe.place] = value
             for row in rows:
-                on_row(traces[row].num_tokens)
+                on_tokens(traces[row].num_tokens)
     return results
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from stages.pure.seeds import derive_seed
 
@@ -31,7 +31,10 @@ class Completion:
 
 
 class Sampler(Protocol):
-    """A policy behind a sampling engine."""
+    """A policy behind a sampling engine; prompt tokens it was given so far, and of these had in its prefix cache."""
+
+    num_prompt_tokens: int
+    num_cached_prompt_tokens: int
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
@@ -101,6 +104,59 @@ def think_then_answer(
         _answered(done, forced[i], rest[i], len(cue)) if i in rest else _unanswered(done)
         for i, done in enumerate(first)
     ]
+
+
+class BudgetAnswer(NamedTuple):
+    """The answer at a token budget: tokens behind the cue, and whether thinking was cut, there or at its own end."""
+
+    tokens: list[int]
+    is_forced: bool
+
+
+def answer_at_budgets(
+    sampler: Sampler,
+    requests: Sequence[Request],
+    *,
+    budgets_tokens: Sequence[int],
+    answering: Answering,
+    temperature: float,
+    on_tokens: Callable[[int], None],
+) -> list[tuple[Trace, list[BudgetAnswer]]]:
+    """Let the policy think and answer, then cut each trace at every budget and force an answer where it goes on.
+
+    Returns:
+        Each request's trace, and its answer at every budget.
+    """
+    traces = think_then_answer(sampler, requests, answering=answering, temperature=temperature, on_tokens=on_tokens)
+    cuts = [
+        (place, budget)
+        for place, trace in enumerate(traces)
+        for budget in budgets_tokens
+        if not _is_answered(trace, budget, requests[place].max_tokens)
+    ]
+    pending = [_cut_request(requests[place], traces[place], budget, answering) for place, budget in cuts]
+    forced = dict(zip(cuts, sampler.sample(pending, temperature, on_tokens), strict=True))
+    num_cue_tokens = len(answering.cue_tokens)
+    return [
+        (trace, [_budget_answer(trace, forced.get((place, budget)), num_cue_tokens) for budget in budgets_tokens])
+        for place, trace in enumerate(traces)
+    ]
+
+
+def _cut_request(request: Request, trace: Trace, budget: int, answering: Answering) -> Request:
+    prefix = [*request.prompt_tokens, *trace.tokens[:budget], *answering.cue_tokens]
+    return Request(prefix, answering.answer_tokens, derive_seed("forced", request.seed, budget))
+
+
+def _is_answered(trace: Trace, budget: int, longest: int) -> bool:
+    """Whether the trace's own answer stands at this budget: it stopped thinking by then, or was forced just there."""
+    return budget == longest or (trace.num_thinking_tokens <= budget and not trace.is_cut)
+
+
+def _budget_answer(trace: Trace, forced: Completion | None, num_cue_tokens: int) -> BudgetAnswer:
+    if forced:
+        return BudgetAnswer(forced.tokens, is_forced=True)
+    return BudgetAnswer(trace.tokens[trace.num_thinking_tokens + num_cue_tokens :], trace.is_cut)
 
 
 def answer_seed(seed: int) -> int:

@@ -111,6 +111,11 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
     ("unknown_key_at_the_top", [put("recipe", {})], ["recipe", "'recipes'"]),
     ("unknown_key_of_a_union", [put("recipes.information.probe.K", 4)], ["probe", "K", "'micro_batch_tokens'"]),
     ("missing_key", [put("exam.seed", ABSENT)], ["exam.seed", "Field required"]),
+    (
+        "a_ray_client",
+        [put("compute.inference", {"engine": "ray", "address": "ray://head:10001", "num_workers": 2})],
+        ["compute.inference", "address", "ray://head:10001"],
+    ),
     ("missing_section", [put("evaluate", ABSENT)], ["evaluate", "Field required"]),
     ("above_range", [put("recipes.information.update.clip_low", 1.5)], ["update.clip_low", "equal to 1", "1.5"]),
     ("below_range", [put("recipes.information.rollout.group_size", 1)], ["rollout.group_size", "equal to 2", "1"]),

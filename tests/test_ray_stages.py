@@ -1,0 +1,78 @@
+"""Stages whose inference runs in two workers of a real Ray cluster leave the rows that one engine leaves."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.conftest import PROFILES
+
+PATIENCE_SECONDS = 300
+INPUTS = {"policy": "data/policies/r0", "problems": "data/problems.parquet"}
+JUDGED = {name: f"data/rounds/i1/{name}.parquet" for name in ("rollouts", "scores", "segments")}
+
+
+@contextmanager
+def running(stage: str, finished: Path, out: Path, **arguments: str | Path) -> Iterator[psutil.Popen]:
+    """A stage of round i1 on two Ray workers, with the code and the inputs of a finished checkout."""
+    text = (PROFILES / "tiny.yaml").read_text()
+    assert "{engine: vllm}" in text
+    (out / "params.yaml").write_text(text.replace("{engine: vllm}", "{engine: ray, address: local, num_workers: 2}"))
+    arguments = {"round_id": "i1", **INPUTS, **arguments, "params_file": out / "params.yaml"}
+    options = [str(word) for name, value in arguments.items() for word in (f"--{name.replace('_', '-')}", value)]
+    env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    with psutil.Popen([sys.executable, "-m", f"stages.{stage}", *options], cwd=finished, env=env) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def workers(stage: psutil.Popen) -> list[psutil.Process]:
+    return [process for process in below(stage) if process.cmdline()[:1] and "MapWorker" in process.cmdline()[0]]
+
+
+def below(stage: psutil.Popen) -> list[psutil.Process]:
+    return [process for process in stage.children(recursive=True) if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Path) -> None:
+    """Killed with the first shard back and three to come; then the rows are to the byte those of one engine."""
+    shards = tmp_path / "scratch"
+    with running("rollout", finished, tmp_path, rollouts=tmp_path / "rollouts.parquet", scratch_root=shards) as stage:
+        wait_until(lambda: list(shards.glob("*/[0-9]*.parquet")) or stage.poll() is not None)
+        assert len(list(shards.glob("*/[0-9]*.parquet"))) < 4
+        first = {worker.pid for worker in workers(stage)}
+        assert len(first) == 2
+        os.kill(min(first), 9)
+        assert stage.wait(PATIENCE_SECONDS) == 0
+    assert (tmp_path / "rollouts.parquet").read_bytes() == (finished / JUDGED["rollouts"]).read_bytes()
+
+
+def test_likelihoods_are_read_to_the_same_bits(finished: Path, tmp_path: Path) -> None:
+    with running("probe", finished, tmp_path, **JUDGED, probes=tmp_path / "probes.parquet") as stage:
+        assert stage.wait(PATIENCE_SECONDS) == 0
+    probes = finished / "data/rounds/i1/probes.parquet"
+    assert (tmp_path / "probes.parquet").read_bytes() == probes.read_bytes()
+
+
+def test_a_killed_stage_leaves_no_process_of_ray(finished: Path, tmp_path: Path) -> None:
+    with running("probe", finished, tmp_path, **JUDGED, probes=tmp_path / "probes.parquet") as stage:
+        wait_until(lambda: len(workers(stage)) == 2)
+        left = below(stage)
+        assert {"raylet", "gcs_server"} <= {process.name() for process in left}
+        stage.kill()
+        _, alive = psutil.wait_procs(left, PATIENCE_SECONDS)
+    assert not alive

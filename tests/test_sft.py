@@ -108,6 +108,15 @@ def test_training_from_a_checkpoint_moves_its_weights_a_little(started: tuple[Pa
     assert (policy / "tokenizer.json").read_bytes() == before["tokenizer.json"]
 
 
+def test_without_an_epoch_the_checkpoint_itself_is_the_policy(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, content = started
+    content["inits"]["r0"]["sft"]["epochs"] = 0
+    save(content, folder)
+    policy = train(folder, "untrained")
+    assert (policy / WEIGHTS_FILE).read_bytes() == (folder / "r0" / WEIGHTS_FILE).read_bytes()
+    assert read_json(folder / "untrained.json") == {"num_steps": 0, "final_loss": None, "loss_curve": []}
+
+
 def test_training_from_a_checkpoint_gives_the_same_bytes_again(started: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = started
     one, two = (train(folder, name) / WEIGHTS_FILE for name in ("again", "and_again"))

@@ -16,7 +16,7 @@ TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE = "chat_template.jinja", "generation
 COMPANIONS = (SETTINGS_FILE, TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE)
 """What beside tokenizer.json says how a policy's text is written; a new policy takes them over from its parent."""
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
-PLAIN_TEMPLATE = "{{ bos_token }}{{ messages[-1]['content'] }}\n"
+PLAIN_TEMPLATE = "{{ bos_token }}{{ messages[-1]['content'] + '\\n' }}"
 """Of a policy that came without a chat template."""
 NO_DATE = "1 Jan 2026"
 """What a template that asks for today gets: prompts must not change overnight."""

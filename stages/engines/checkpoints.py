@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from stages.contracts.errors import BadInput, MachineFailure
+from stages.contracts.errors import EXIT_BAD_INPUT, BadInput, MachineFailure
 from stages.contracts.init_params import Checkpoint, HubCheckpoint
 from stages.contracts.render import (
     GENERATION_FILE,
@@ -27,6 +29,17 @@ from stages.engines.policy import CONFIG_FILE, WEIGHTS_FILE, open_model
 INDEX_FILE = "model.safetensors.index.json"
 FETCHED = ("*.safetensors", "*.json", "*.jinja")
 """Of a hub repository; neither code nor pickles among them."""
+FETCH = """
+import sys
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+try:
+    print(snapshot_download(sys.argv[1], revision=sys.argv[2], allow_patterns=sys.argv[3:]))
+except (RepositoryNotFoundError, RevisionNotFoundError):
+    sys.exit(2)
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -135,19 +148,16 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _fetch(start: HubCheckpoint) -> Path:
-    """A commit of a hub repository, in the hub's own cache; what is there already is not fetched again."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    """A commit of a hub repository, in the hub's own cache; what is there already is not fetched again.
 
+    In a process of its own: this one was told at its start that there is no network, and keeps to it.
+    """
     where = f"checkpoint {start.hub} at {start.revision}"
-    try:
-        return Path(snapshot_download(start.hub, revision=start.revision, allow_patterns=[*FETCHED]))
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise BadInput(
-            f"{where}: the hub has no such repository or commit ({error}); mend inits.<name>.model"
-        ) from None
-    except Exception as error:  # httpx, the hub's own and the operating system's, for one cause
-        raise MachineFailure(
-            f"{where}: the hub did not answer ({error}); run again when the network is there"
-        ) from None
+    online = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-c", FETCH, start.hub, start.revision, *FETCHED]
+    done = subprocess.run(command, env=online, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 (our own)
+    if done.returncode == EXIT_BAD_INPUT:
+        raise BadInput(f"{where}: the hub has no such repository or commit for you; mend inits.<name>.model")
+    if done.returncode:
+        raise MachineFailure(f"{where}: the hub did not give it (see above); run again when it is in reach")
+    return Path(done.stdout.strip())

@@ -128,6 +128,6 @@ def _rows_loss(
 def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """The loss curve in about 100 points, each the mean of the steps around it, and where it ended."""
     losses = [record["loss"] for record in history]
-    points = np.array_split(losses, min(100, len(losses)))
-    curve = [round(float(point.mean()), 6) for point in points]
-    return {"num_steps": len(losses), "final_loss": curve[-1], "loss_curve": curve}
+    points = np.array_split(losses, max(1, min(100, len(losses))))
+    curve = [round(float(point.mean()), 6) for point in points if len(point)]
+    return {"num_steps": len(losses), "final_loss": curve[-1] if curve else None, "loss_curve": curve}

@@ -14,7 +14,11 @@ from stages.contracts.init_params import HubCheckpoint
 from stages.contracts.params import Params, load
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "params.yaml", *sorted((ROOT / "tests" / "profiles").glob("*.yaml"))]
+FILES = [
+    ROOT / "params.yaml",
+    *sorted((ROOT / "profiles").glob("*.yaml")),
+    *sorted((ROOT / "tests" / "profiles").glob("*.yaml")),
+]
 Raw = dict[str, Any]
 ABSENT = object()
 ROUND = {"parent": "r0", "reference": "r0", "recipe": "information", "judge": "exact", "seed": 1}

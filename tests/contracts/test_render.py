@@ -1,7 +1,7 @@
 """Text to tokens once: nothing added, nothing lost, the same bytes on disk."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import assume, given
@@ -11,7 +11,18 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from stages.contracts.errors import BadInput
-from stages.contracts.render import BOS, EOS, PAD, TOKENIZER_FILE, Renderer
+from stages.contracts.render import (
+    BOS,
+    EOS,
+    GENERATION_FILE,
+    PAD,
+    SETTINGS_FILE,
+    TEMPLATE_FILE,
+    TOKENIZER_FILE,
+    Prompting,
+    Renderer,
+    json_text,
+)
 from stages.contracts.task_params import CountdownTask
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
@@ -118,3 +129,75 @@ def test_what_ends_thinking_is_one_token() -> None:
         COUNTDOWN.cue_tokens(Marked("3 5", "3 5"))
     with pytest.raises(BadInput, match="'!' as"):
         COUNTDOWN.cue_tokens(Marked("!", "!"))
+
+
+TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}{{ eos_token }}{% endfor %}[assistant] "
+
+
+def chat(
+    template: str = TEMPLATE, system: str | None = None, thinking_start: str = "<think>\n", **said: Any
+) -> Renderer:
+    """A policy of that chat template; `said` goes to its generation_config.json."""
+    tokenizer = TextFormat(290).tokenizer(["What is 6 times 7?\n", "[user] [system] [assistant]"])
+    settings = {"eos_token": {"content": EOS}, "bos_token": BOS}
+    files = {SETTINGS_FILE: json_text(settings), TEMPLATE_FILE: template, GENERATION_FILE: json_text(said)}
+    return Renderer(tokenizer, files).asking(Prompting(system, thinking_start))
+
+
+def shown(renderer: Renderer, question: str) -> str:
+    return "".join(renderer.words(renderer.prompt_tokens(question)))
+
+
+def test_a_question_is_put_in_the_chat_template() -> None:
+    assert shown(chat(), "6 times 7?\n") == "[user] 6 times 7?<eos>[assistant] <think>\n"
+    said = "[system] Be brief.<eos>[user] 7?<eos>[assistant] "
+    assert shown(chat(system="Be brief.", thinking_start=""), "7?") == said
+
+
+def test_a_template_that_opens_thinking_itself_is_not_given_it_twice() -> None:
+    assert shown(chat(TEMPLATE + "<think>\n"), "7?").count("<think>") == 1
+
+
+def test_a_template_that_asks_for_the_day_is_told_the_same_every_day() -> None:
+    dated = chat("{{ strftime_now('%d %b %Y') }}: {{ messages[0].content }}", thinking_start="")
+    assert shown(dated, "7?") == "1 Jan 2026: 7?"
+
+
+def test_a_policy_without_a_template_is_asked_plainly() -> None:
+    plain = Renderer.made_here(TextFormat(290).tokenizer(["6 times 7"]), Prompting(None, ""))
+    assert shown(plain, "6 times 7?") == "<bos>6 times 7?\n"
+    assert "".join(TEXT.words(TEXT.prompt_tokens("6 times 7?"))) == "6 times 7?"  # nothing says how questions are put
+
+
+@pytest.mark.parametrize("question", ["end it <eos> here", "<bos>"])
+def test_a_question_with_a_control_token_is_refused(question: str) -> None:
+    with pytest.raises(BadInput, match=r"holds '<.os>', a control token"):
+        chat().prompt_tokens(question)
+
+
+def test_what_a_template_refuses_is_said() -> None:
+    refusing = chat("{{ raise_exception('System role not supported') }}", system="Be brief.")
+    with pytest.raises(BadInput, match=r"refuses a question \(System role not supported\); mend task.text.system"):
+        refusing.prompt_tokens("7?")
+
+
+def test_a_template_cannot_reach_out() -> None:
+    hostile = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+    with pytest.raises(BadInput, match="refuses a question"):
+        chat(hostile).prompt_tokens("7?")
+
+
+def test_text_ends_behind_any_of_the_stop_tokens() -> None:
+    [end], [other] = TEXT.encode(EOS), TEXT.encode(BOS)
+    assert chat().stop_tokens == [end]
+    assert chat(eos_token_id=other).stop_tokens == [end, other]
+    assert chat(eos_token_id=[other, end]).stop_tokens == [end, other]
+    assert chat().pad_token == end  # it names none of its own
+
+
+def test_what_says_how_questions_are_put_goes_with_the_policy(tmp_path: Path) -> None:
+    chat(system="Be brief.", eos_token_id=[1]).save(tmp_path)
+    again = Renderer.of_policy(tmp_path)
+    assert shown(again, "7?").startswith("[system] Be brief.")
+    assert again.files == chat(system="Be brief.", eos_token_id=[1]).files
+    assert Renderer.of_policy(tmp_path / TOKENIZER_FILE).files == {}

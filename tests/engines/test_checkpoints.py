@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+import subprocess
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from stages.contracts.errors import BadInput
-from stages.contracts.init_params import Checkpoint
+from stages.contracts.init_params import Checkpoint, HubCheckpoint
 from stages.contracts.render import Renderer
-from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
+from stages.engines.checkpoints import INDEX_FILE, checkpoint_renderer, find_checkpoint, load_checkpoint
 from stages.engines.policy import WEIGHTS_FILE, save_policy
 from stages.tasks.formats import load_format
 from tests.engines.test_policy import RENDERER, TASK, contents, logits, policy
@@ -106,3 +110,111 @@ def test_a_checkpoint_without_the_special_tokens_is_refused(copied: Path) -> Non
     (copied / "tokenizer.json").write_text(tokenizer)
     with pytest.raises(BadInput, match=r"checkpoint .*no <eos> token"):
         checkpoint_renderer(copied, None)
+
+
+def shard(folder: Path) -> Checkpoint:
+    """Cut the weights of a folder in two files with an index, and say what params.yaml would say of them."""
+    weights = load_file(folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).unlink()
+    names = sorted(weights)
+    halves = {f"model-0000{n}-of-00002.safetensors": names[n - 1 :: 2] for n in (1, 2)}
+    for file, part in halves.items():
+        save_file({name: weights[name] for name in part}, folder / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {name: file for file, part in halves.items() for name in part}}
+    (folder / INDEX_FILE).write_text(json.dumps(index))
+    printed = subprocess.run(["sha256sum", *halves], cwd=folder, capture_output=True, check=True).stdout
+    return Checkpoint(checkpoint=str(folder), sha256=hashlib.sha256(printed).hexdigest())
+
+
+def test_weights_in_several_files_are_known_by_what_sha256sum_prints(copied: Path) -> None:
+    folder = find_checkpoint(shard(copied))
+    assert torch.equal(logits(load_checkpoint(folder, RENDERER)), logits(policy()))
+
+
+def test_a_shard_that_is_missing_or_elsewhere_is_refused(copied: Path) -> None:
+    start = shard(copied)
+    (copied / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(BadInput, match=r"model-00002-of-00002\.safetensors missing"):
+        find_checkpoint(start)
+    (copied / INDEX_FILE).write_text(json.dumps({"weight_map": {"a": "../../r0/model.safetensors"}}))
+    with pytest.raises(BadInput, match=r"names \['\.\./\.\./r0"):
+        find_checkpoint(start)
+
+
+def test_pickled_weights_are_refused(copied: Path) -> None:
+    start = checkpoint(copied)
+    (copied / WEIGHTS_FILE).rename(copied / "pytorch_model.bin")
+    with pytest.raises(BadInput, match=r"pytorch_model\.bin is a pickle, which is never opened: convert"):
+        find_checkpoint(start)
+
+
+def test_an_end_of_text_that_answers_would_show_is_refused(copied: Path) -> None:
+    (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": RENDERER.encode("=")}))
+    with pytest.raises(BadInput, match="does not mark '=', an end of text, as special"):
+        checkpoint_renderer(copied, None)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub as one fetch asks for: a commit's list of files, and the files."""
+
+    folder: Path
+    asked: list[str]
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if self.path.startswith(f"/api/models/org/name/tree/{REVISION}"):
+            files = [
+                {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": p.name} for p in self.folder.iterdir()
+            ]
+            self._answer(json.dumps(files).encode())
+        elif self.path.startswith(f"/org/name/resolve/{REVISION}/"):
+            self._answer((self.folder / self.path.rsplit("/", 1)[1]).read_bytes())
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
+        self.send_header("X-Repo-Commit", REVISION)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+REVISION = "0123456789" * 4
+
+
+@pytest.fixture
+def hub(copied: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A hub on loopback that serves a checkpoint with code and pickles beside it; where it is fetched to."""
+    (copied / "own.py").write_text("raise SystemExit(1)")
+    (copied / "pytorch_model.bin").write_bytes(b"pickle")
+    Hub.folder, Hub.asked = copied, []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    home = tmp_path_factory.mktemp("hub")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_HOME", str(home))
+    yield home
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_commit_of_the_hub_is_fetched_without_its_code(hub: Path, copied: Path) -> None:
+    folder = find_checkpoint(HubCheckpoint(hub="org/name", revision=REVISION, sha256=checkpoint(copied).sha256))
+    assert folder.is_relative_to(hub)
+    assert (folder / WEIGHTS_FILE).read_bytes() == (copied / WEIGHTS_FILE).read_bytes()
+    assert not any(path.endswith((".py", ".bin")) for path in Hub.asked)
+    with pytest.raises(BadInput, match=r"checkpoint org/other at 0123.*no such repository or commit"):
+        find_checkpoint(HubCheckpoint(hub="org/other", revision=REVISION, sha256="0" * 64))

@@ -42,9 +42,9 @@ def request(seed: int = 7) -> Request:
     return Request(PROMPT, BUDGET, seed)
 
 
-def play(first: list[int], rest: list[int] | None) -> tuple[Trace, Script]:
+def play(first: list[int], rest: list[int] | None, answering: Answering = ANSWERING) -> tuple[Trace, Script]:
     script = Script([first], [] if rest is None else [rest])
-    [trace] = think_then_answer(script, [request()], ANSWERING, 1.0, lambda _: None)
+    [trace] = think_then_answer(script, [request()], answering, 1.0, lambda _: None)
     return trace, script
 
 
@@ -78,6 +78,26 @@ def test_who_still_thinks_at_the_budget_is_given_the_cue() -> None:
     [asked] = script.asked[1]
     assert asked.prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE]
     assert asked.max_tokens == ANSWER_TOKENS
+
+
+LONG = Answering([CUE, 51, 52], ANSWER_TOKENS)
+
+
+def test_who_writes_the_first_token_of_a_long_cue_is_given_the_others() -> None:
+    trace, script = play([11, CUE], [17, EOS], LONG)
+    assert trace.tokens == [11, CUE, 51, 52, 17, EOS]
+    assert trace.logprobs == [*logprobs([11, CUE]), 0.0, 0.0, *logprobs([17, EOS])]
+    assert (trace.num_thinking_tokens, trace.forced_start, trace.forced_end) == (1, 2, 4)
+    assert (trace.finish_reason, trace.is_cut) == ("stop", False)
+    assert script.asked[1][0].prompt_tokens == [*PROMPT, 11, CUE, 51, 52]
+
+
+def test_who_still_thinks_at_the_budget_is_given_all_of_a_long_cue() -> None:
+    trace, script = play([11, 12, 13, 14, 15, 16], [17, EOS], LONG)
+    assert trace.tokens == [11, 12, 13, 14, 15, 16, CUE, 51, 52, 17, EOS]
+    assert (trace.num_thinking_tokens, trace.forced_start, trace.forced_end) == (6, 6, 9)
+    assert (trace.finish_reason, trace.is_cut) == ("forced", True)
+    assert script.asked[1][0].prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE, 51, 52]
 
 
 @pytest.mark.parametrize(
@@ -122,12 +142,13 @@ ANSWERS = st.lists(WORDS, max_size=ANSWER_TOKENS - 1).map(lambda t: [*t, EOS]) |
 )
 
 
-@given(st.lists(FIRSTS, max_size=6), st.data())
-def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], data: st.DataObject) -> None:
+@given(st.lists(FIRSTS, max_size=6), st.sampled_from([[CUE], [CUE, 51], [CUE, 51, 52]]), st.data())
+def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], cue: list[int], data: st.DataObject) -> None:
     """Token ids and log-probabilities outside the forced span are the sampler's own, in order, none left out."""
     rests = [data.draw(ANSWERS) for first in firsts if first[-1] != EOS]
     requests = [request(seed) for seed in range(len(firsts))]
-    traces = think_then_answer(Script(firsts, rests), requests, ANSWERING, 1.0, lambda _: None)
+    answering = Answering(cue, ANSWER_TOKENS)
+    traces = think_then_answer(Script(firsts, rests), requests, answering, 1.0, lambda _: None)
     pending = iter(rests)
     for first, trace in zip(firsts, traces, strict=True):
         sampled = first if first[-1] == EOS else [*first, *next(pending)]
@@ -135,8 +156,9 @@ def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], data: s
         assert [trace.tokens[i] for i in own] == sampled
         assert [trace.logprobs[i] for i in own] == logprobs(sampled)
         forced = trace.tokens[trace.forced_start : trace.forced_end]
-        assert forced == ([CUE] if trace.finish_reason == "forced" or len(forced) else [])
+        assert forced == (cue if trace.is_cut else cue[1:] if len(trace.tokens) > trace.num_thinking_tokens else [])
+        assert trace.is_cut or trace.finish_reason != "forced"
         thinking, after = trace.tokens[: trace.num_thinking_tokens], trace.tokens[trace.num_thinking_tokens :]
         assert CUE not in thinking
-        assert after[:1] in ([], [CUE])
+        assert after[: len(cue)] in ([], cue)
         assert (trace.finish_reason == "length") == (trace.tokens[-1] != EOS)

@@ -188,7 +188,8 @@ def training_panels(settings: Params, courses: Mapping[str, Course], metrics: Me
 def sft_panel(settings: Params, sft_metrics: Mapping[str, Mapping[str, Any]]) -> Panel:
     """Loss by step, a line an init."""
     lines = []
-    for init, metric in sft_metrics.items():
+    trained = {init: metric for init, metric in sft_metrics.items() if metric["num_steps"]}
+    for init, metric in trained.items():
         curve = metric["loss_curve"]
         steps = np.linspace(0, metric["num_steps"], len(curve), endpoint=False) + metric["num_steps"] / len(curve) / 2
         lines.append(Line(looks(settings)[init], steps.tolist(), curve, has_markers=False))

@@ -119,6 +119,7 @@ def grow(tree: Path, sizes: Sequence[int], flow_sizes: Sequence[int]) -> Iterato
     """Bring the chain to one short of each size, then add the round that is timed."""
     for size in sizes:
         set_rounds(tree, size - 1)
+        fill(tree, size - 1)
         run_in(tree, ["dvc", "repro"])
         set_rounds(tree, size)
         added, idle = (run_in(tree, ["dvc", "repro"]) for _ in range(2))
@@ -127,6 +128,17 @@ def grow(tree: Path, sizes: Sequence[int], flow_sizes: Sequence[int]) -> Iterato
             set_rounds(tree, size, branch="f")
             flow = run_in(tree, FLOW)
         yield Growth(size, num_stages, added, idle, flow)
+
+
+def fill(tree: Path, num_rounds: int) -> None:
+    """Write what the rounds' stages would, and have DVC take it as theirs: quicker than to run each."""
+    graph = yaml.safe_load((tree / "dvc.yaml").read_text())["stages"]
+    words = [
+        graph[stage]["do"]["cmd"].replace("${key}", f"n{n}") for n in range(1, num_rounds + 1) for stage in ROUND_STAGES
+    ]
+    if words:
+        succeed(["sh", "-c", " && ".join(words)], tree)
+        succeed(["dvc", "commit", "--force", *ROUND_STAGES], tree)
 
 
 def set_rounds(tree: Path, num_rounds: int, branch: str = "") -> None:

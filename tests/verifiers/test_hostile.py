@@ -28,7 +28,6 @@ from tests.verifiers.hostile import HOSTILE, aimed
 TEXT = TrainedText(kind="trained", vocabulary_size=300)
 TIMEOUT_SECONDS = 0.3
 FAMILIES = (
-    "countdown",  # sympy's parser, then numbers compared
     "simple_integration",  # sympy's parser, then a derivative simplified
     "n_queens",  # evaluates text for partial credit
     "spiral_matrix",  # likewise

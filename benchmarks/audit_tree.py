@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 
 from stages.contracts import params, tables
 from stages.contracts.errors import command
+from stages.contracts.parts import part_name
 from stages.tasks.formats import load_format
 
 FIRST, BASE, EXAMINED = "i1", "r0", "i3"
@@ -82,12 +83,18 @@ def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) 
         for file, content in POLICY_FILES.items():
             (path / file).write_bytes(content)
     elif name in ("rollouts", "ledger"):
-        rounds(path, key, num_problems, group_size, tokenizer)
+        rounds(only_part(path), key, num_problems, group_size, tokenizer)
     else:
         table = tables.DEMOS if key == "demos" else getattr(tables, name.upper())
         rows = {"problems": problems, "demos": demos, "answers": sat, "grades": sat}
         made = list(rows["demos" if key == "demos" else name](num_problems)) if table.name in rows else []
-        pq.write_table(pa.Table.from_pylist(made, table.schema), path)
+        pq.write_table(pa.Table.from_pylist(made, table.schema), only_part(path))
+
+
+def only_part(path: Path) -> Path:
+    """The part file of a table of one part, its folder made."""
+    path.mkdir(exist_ok=True)
+    return path / part_name(0, 1)
 
 
 def problems(num_problems: int) -> Iterator[dict[str, Any]]:
@@ -130,7 +137,7 @@ def sat(num_problems: int) -> Iterator[dict[str, Any]]:
 
 def rounds(path: Path, key: str, num_problems: int, group_size: int, tokenizer: Tokenizer) -> None:
     """The rollouts of a round, or its ledger, some problems at a time."""
-    is_ledger = path.stem == "ledger"
+    is_ledger = path.parent.stem == "ledger"
     schema = (tables.LEDGER if is_ledger else tables.ROLLOUTS).schema
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, num_problems, PART_PROBLEMS):

@@ -76,7 +76,8 @@ def rollouts_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
     def turn() -> int:
         with TemporaryDirectory() as unfinished:
-            rows = rollout.sample("b", OneEngine(sampler), work, answering, settings, Path(unfinished))
+            shards = rollout.sample("b", OneEngine(sampler), work, answering, settings, Path(unfinished))
+            rows = list(tables.merged(shards, tables.ROLLOUTS))
             tables.write(folder / "rollouts.parquet", tables.ROLLOUTS, rows)
         return sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
 

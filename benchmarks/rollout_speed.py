@@ -112,7 +112,8 @@ def take_turns(loops: Mapping[str, Callable[[], int]], repeats: int) -> dict[str
 def ours(sampler: Sampler, job: Job) -> int:
     """The stage's work from planned rows to the finished table."""
     with TemporaryDirectory() as folder:
-        rows = rollout.sample(job.round_id, OneEngine(sampler), job.work, job.answering, job.settings, Path(folder))
+        shards = rollout.sample(job.round_id, OneEngine(sampler), job.work, job.answering, job.settings, Path(folder))
+        rows = list(tables.merged(shards, tables.ROLLOUTS))
         tables.write(Path(folder) / "rollouts.parquet", tables.ROLLOUTS, rows)
     return sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
 

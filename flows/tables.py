@@ -24,14 +24,14 @@ class View:
     """A table with the rows and columns asked for.
 
     Raises:
-        Refused: the file is missing or no Parquet, a column is unknown, or a value does not fit its column.
+        Refused: the table is missing or no Parquet, a column is unknown, or a value does not fit its column.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], where: Sequence[str], limit: int) -> None:
-        if not path.is_file():
+        if not path.exists():
             raise Refused(f"{path} is missing; `knowhow tables` lists the tables there are")
         try:
-            dataset = pyarrow.dataset.dataset(path, format="parquet")
+            dataset = _dataset(path)
             self.fields = [_field(dataset.schema, path, name) for name in columns or dataset.schema.names]
             conditions = [_condition(dataset.schema, path, text) for text in where]
             condition = reduce(lambda one, other: one & other, conditions) if conditions else None
@@ -64,8 +64,9 @@ def listed() -> list[tuple[str, str, str]]:
     """Every table under `data`: path, rows, columns."""
     found = []
     for path in sorted(DATA.glob("**/*.parquet")):
-        if path.relative_to(DATA).parts[0] not in NO_TABLES:
-            dataset = pyarrow.dataset.dataset(path, format="parquet")
+        is_part = path.parent.suffix == path.suffix
+        if not is_part and path.relative_to(DATA).parts[0] not in NO_TABLES:
+            dataset = _dataset(path)
             found.append((str(path), f"{dataset.count_rows():,}", " ".join(dataset.schema.names)))
     return found
 
@@ -87,6 +88,12 @@ def shortened(value: Any) -> str:
         return f"{value:.6g}"
     text = NULL if value is None else repr(value)[1:-1] if isinstance(value, str) else str(value)
     return f"{text[:MAX_CHARACTERS]}… {len(text):,} characters in all" if len(text) > MAX_CHARACTERS else text
+
+
+def _dataset(path: Path) -> pyarrow.dataset.Dataset:
+    """A table: its part files in their order, or a lone file."""
+    parts = sorted(map(str, path.iterdir())) if path.is_dir() else str(path)
+    return pyarrow.dataset.dataset(parts, format="parquet")
 
 
 def _field(schema: pa.Schema, path: Path, name: str) -> pa.Field:

@@ -164,5 +164,5 @@ def _rewards(store: Store, file: File) -> dict[str, Any]:
 
 
 def _batches(store: Store, file: File, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with store.open(file) as stream:
-        yield from pq.ParquetFile(stream).iter_batches(BATCH_ROWS, columns=list(columns))
+    for part in store.parts(file):
+        yield from pq.ParquetFile(part).iter_batches(BATCH_ROWS, columns=list(columns))

@@ -1,7 +1,7 @@
 """Whether the rows of different tables agree: they would not where one was rewritten, its digests made anew."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lineage.errors import Finding
 from lineage.evidence import Evidence
 from lineage.graph import Graph
-from lineage.lock import Step
+from lineage.lock import File, Step
 
 ROUNDING = 1e-4  # exam metrics have four digits
 FLOAT32 = 1e-5
@@ -36,16 +36,25 @@ class Tables:
             KeyError: a column is missing.
         """
         out = step.written(flag) if step else None
-        stream = self.evidence.open(out.path) if out else None
-        if stream is None:
-            return None
-        with stream:
-            file = pq.ParquetFile(stream)
-            if missing := set(columns) - {*file.schema_arrow.names}:
-                raise KeyError(f"{out.path if out else flag} lacks the columns {sorted(missing)}")
-            parts = [_shortened(batch) for batch in file.iter_batches(columns=[*columns])]
-            self.num_rows += file.metadata.num_rows
-            return pa.Table.from_batches(parts) if parts else _shortened_schema(file, columns).empty_table()
+        parts = self._parts(out, columns) if out else []
+        return pa.concat_tables(parts) if parts else None
+
+    def _parts(self, out: File, columns: Sequence[str]) -> list[pa.Table]:
+        """Those of each part file; none where the bytes of any are nowhere."""
+        found = []
+        for path in sorted(part.path for part in self.evidence.files(out) if not part.is_list):
+            stream = self.evidence.open(path)
+            if stream is None:
+                return []
+            with stream:
+                file = pq.ParquetFile(stream)
+                if missing := set(columns) - {*file.schema_arrow.names}:
+                    raise KeyError(f"{path} lacks the columns {sorted(missing)}")
+                batches = [_shortened(batch) for batch in file.iter_batches(columns=[*columns])]
+                empty = _shortened_schema(file, columns).empty_table()
+                found.append(pa.Table.from_batches(batches) if batches else empty)
+                self.num_rows += file.metadata.num_rows
+        return found
 
     def read_json(self, step: Step | None, flag: str) -> Any:
         """A JSON file; None as above."""
@@ -240,6 +249,6 @@ def _shortened(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def _shortened_schema(file: pq.ParquetFile, columns: tuple[str, ...]) -> pa.Schema:
+def _shortened_schema(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Schema:
     fields = [file.schema_arrow.field(name) for name in columns]
     return pa.schema([pa.field(f.name, pa.int32()) if pa.types.is_list(f.type) else f for f in fields])

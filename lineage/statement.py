@@ -190,8 +190,8 @@ def _materials(audit: Audit, steps: Sequence[Step], evidence: Evidence, commit: 
     for path in sorted({*code, *audit.tree.paths(ENVIRONMENT)}):
         try:
             yield _resource(path, _sha256(audit.tree.read(path)))
-        except FileNotFoundError:
-            continue  # a finding already: read by a step, and gone
+        except (FileNotFoundError, IsADirectoryError):
+            continue  # a finding already: read by a step, and gone, or a table whose step is
     for name, sha in sorted(_files([out for step in steps for out in step.outs], evidence)):
         yield _resource(name, sha)
 

@@ -6,7 +6,7 @@ object too. md5 is what dvc.lock names bytes by; it tells accidents and plain ed
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from dataclasses import dataclass
 from io import BytesIO
@@ -127,6 +127,16 @@ class Store:
                     return found
                 found.close()
         raise AuditError(f"{path}: {self._nowhere(md5)}")
+
+    def parts(self, file: File) -> Iterator[IO[bytes]]:
+        """The part files of a table in their order, one open at a time; before there were parts it was one file.
+
+        Raises:
+            AuditError: as `open` does.
+        """
+        for name in sorted(member.name for member in self.members(file)):
+            with self.open(file, name) as stream:
+                yield stream
 
     def _kept_by_git(self, path: str, md5: str) -> IO[bytes] | None:
         """Metrics are outputs that git keeps, not the cache: a commit has them without a working tree."""

@@ -84,9 +84,9 @@ def batches(store: Store, file: File, columns: Sequence[str]) -> Iterator[pa.Rec
     Raises:
         AuditError: its bytes are nowhere, are no table, or lack a column.
     """
-    with store.open(file) as stream:
+    for part in store.parts(file):
         try:
-            table = pq.ParquetFile(stream)
+            table = pq.ParquetFile(part)
         except pa.ArrowInvalid as error:
             raise AuditError(f"{file.path} is no Parquet table: {error}") from None
         missing = [column for column in columns if column not in table.schema_arrow.names]

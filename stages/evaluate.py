@@ -27,11 +27,13 @@ import pandas as pd
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
+from stages.contracts.joins import aligned
+from stages.contracts.progress import Progress
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
 from stages.contracts.task_params import TaskParams
-from stages.engines.device import exclusive_device
-from stages.engines.judging import is_exact, judge_scores
+from stages.engines.exam_sums import Sums, read_sums
+from stages.engines.judging import opened
 from stages.pure import exam
 from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
 from stages.pure.estimates import Statistic, bootstrap_of_means
@@ -87,27 +89,36 @@ def main(
     everything = params.load(params_file)
     facts = RunFacts("evaluate")
     by_id = {problem.problem_id: problem for problem in read_problems(problems)}
-    given = tables.read(answers, tables.ANSWERS).to_pylist()
-    samples = tables.read(thoughts, tables.THOUGHTS).to_pylist()
+    renderer = Renderer.of_policy(tokenizer)
+    num_answers = tables.count_rows(answers, tables.ANSWERS)
 
-    with facts.phase("judging"):
-        requests = [Request(by_id[row["problem_id"]], row["answer"], False) for row in given]
-        verdicts = isolated.judge(everything.task, requests)
-        looked = look_at_thinking(samples, by_id, everything.task, Renderer.of_policy(tokenizer))
-        scores = score_answers(judge, requests)
-        rows = [
-            _grade_row(row, request.problem, verdict, score, looked[row["problem_id"], row["sample_index"]])
-            for row, request, verdict, score in zip(given, requests, verdicts, scores, strict=True)
-        ]
-        tables.write(grades, tables.GRADES, rows)
+    with (
+        facts.phase("judging"),
+        Progress("evaluate", num_answers, unit="answer") as progress,
+        tables.writer(grades, tables.GRADES) as to_grades,
+        isolated.open_pool(everything.task) as pool,
+        opened("evaluate", judge) as rate,
+    ):
+        for given, thought in aligned(
+            "problem_id", tables.batches(answers, tables.ANSWERS), tables.batches(thoughts, tables.THOUGHTS)
+        ):
+            rows = given.to_pylist()
+            requests = [Request(by_id[row["problem_id"]], row["answer"], False) for row in rows]
+            verdicts = pool.judge(requests)
+            looked = look_at_thinking(thought.to_pylist(), by_id, everything.task, renderer, pool)
+            scores = rate([r.problem.prompt for r in requests], [r.text for r in requests])
+            to_grades.add(
+                _grade_row(row, request.problem, verdict, score, looked[row["problem_id"], row["sample_index"]])
+                for row, request, verdict, score in zip(rows, requests, verdicts, scores, strict=True)
+            )
+            progress.add(len(rows))
 
     with facts.phase("estimating"):
-        graded = tables.read(grades, tables.GRADES).to_pandas()
-        training_budget = everything.report.training_budget_tokens
-        report = {name: grade(part, training_budget, Intervals(everything.evaluate)) for name, part in by_level(graded)}
+        sums, training_budget = read_sums(grades), everything.report.training_budget_tokens
+        report = {name: grade(part, training_budget, Intervals(everything.evaluate)) for name, part in by_level(sums)}
     write_json(metrics, {**report, "curriculum": next_training(report)})
     write_json(curve, curve_points(report))
-    facts.count(num_answers=len(graded))
+    facts.count(num_answers=num_answers)
     facts.write(grades)
 
 
@@ -116,6 +127,7 @@ def look_at_thinking(
     problems: Mapping[str, Problem],
     task: TaskParams,
     renderer: Renderer,
+    pool: isolated.Pool,
 ) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
     """The thinking segments of each sample, each with where it ends, by (problem_id, sample_index)."""
     markers = load_format(task).segment_ends
@@ -125,17 +137,9 @@ def look_at_thinking(
         boundaries = marker_boundaries(renderer.words(tokens), markers)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
-    looked = look([problems[sample["problem_id"]] for sample in samples], texts, task)
+    looked = look([problems[sample["problem_id"]] for sample in samples], texts, load_format(task), pool)
     keys = [(sample["problem_id"], sample["sample_index"]) for sample in samples]
     return {key: [*zip(*parts, strict=True)] for key, *parts in zip(keys, ends, looked, strict=True)}
-
-
-def score_answers(judge: Path, requests: Sequence[Request]) -> list[float | None]:
-    """What the exam's judge gives each answer; None of the exact one, which gives verdicts only."""
-    if is_exact(judge):
-        return [None] * len(requests)
-    with exclusive_device("evaluate"):
-        return [*judge_scores(judge, [r.problem.prompt for r in requests], [r.text for r in requests])]
 
 
 def _grade_row(
@@ -157,40 +161,42 @@ def _grade_row(
     }
 
 
-def by_level(graded: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def by_level(sums: Sums) -> Iterator[tuple[str, Sums]]:
     """The exam as a whole, and each difficulty's part of it."""
-    yield "all", graded
-    for level, part in graded.groupby("difficulty"):
-        yield f"difficulty_{level}", part
+    yield "all", sums
+    for level in sorted({*sums.answers["difficulty"].tolist()}):
+        yield f"difficulty_{level}", sums.at_level(level)
 
 
-def grade(graded: pd.DataFrame, training_budget_tokens: int, intervals: Intervals) -> dict[str, Any]:
+def grade(sums: Sums, training_budget_tokens: int, intervals: Intervals) -> dict[str, Any]:
     """Metrics of one level's answers: of the held-out ones, and memorisation.
 
     Raises:
         BadInput: every verifier of the exam failed.
     """
-    heldout = graded[graded["split"] == "heldout"]
-    means = success_curve(heldout)
+    heldout = sums.answers[sums.answers["split"] == "heldout"]
+    means = heldout.set_index(["problem_id", "budget_tokens"])["reward"].unstack()
     curve, budgets = means.to_numpy(), means.columns.to_numpy()
     if np.isnan(curve).all(axis=0).any():
         raise BadInput("exam: the verifier failed on every answer at some budget; see `verdict` in grades")
     longest = heldout[heldout["budget_tokens"] == budgets[-1]]
     num_segments = max(1, int(longest["num_segments"].sum()))
-    by_budget = heldout.groupby("budget_tokens")
+    totals = heldout.groupby("budget_tokens")[["used_tokens", "num_forced", "num_answers"]].sum()
     return {
         "success": {f"budget_{b}": intervals.mean(curve[:, i]) for i, b in enumerate(budgets)},
         **curve_metrics(curve, budgets, training_budget_tokens, intervals),
-        **choice_metrics(heldout, intervals),
+        **choice_metrics(sums.choices, intervals),
         **verdict_metrics(longest, intervals),
-        "success_by_num_segments": success_by_num_segments(longest, intervals),
-        "memorisation": memorisation(graded, intervals),
-        "used_tokens": {f"budget_{b}": round(float(part["used_tokens"].mean()), 4) for b, part in by_budget},
-        "forced_frac": {f"budget_{b}": round(float(part["is_forced"].mean()), 4) for b, part in by_budget},
+        "success_by_num_segments": success_by_num_segments(
+            sums.thoughtful[sums.thoughtful["budget_tokens"] == budgets[-1]], intervals
+        ),
+        "memorisation": memorisation(sums.answers, intervals),
+        "used_tokens": {f"budget_{b}": round(float(t.used_tokens / t.num_answers), 4) for b, t in totals.iterrows()},
+        "forced_frac": {f"budget_{b}": round(float(t.num_forced / t.num_answers), 4) for b, t in totals.iterrows()},
         "repeat_frac": round(float(longest["num_repeats"].sum()) / num_segments, 4),
         "hit_frac": round(float(longest["num_hits"].sum()) / num_segments, 4),
         "num_problems": int(heldout["problem_id"].nunique()),
-        "num_unverified": int(heldout["reward"].isna().sum()),
+        "num_unverified": int(heldout["num_unverified"].sum()),
     }
 
 
@@ -216,46 +222,20 @@ def curve_metrics(
     }
 
 
-def choice_metrics(heldout: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+def choice_metrics(choices: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
     """pass@k, maj@k and best-of-n at each budget, for k and n = 1, 2, 4 … up to the samples of a problem."""
-    num_samples = int(heldout["sample_index"].max()) + 1
-    ks = [2**power for power in range(num_samples.bit_length())]
-    by_budget = pd.DataFrame(_choices(heldout, ks)).groupby("budget_tokens")
     return {
         name: {
             f"budget_{budget}": {f"k_{k}": intervals.mean(values) for k, values in part.groupby("k")[name]}
-            for budget, part in by_budget
+            for budget, part in choices.groupby("budget_tokens")
         }
         for name in CHOICES
     }
 
 
-def _choices(heldout: pd.DataFrame, ks: Sequence[int]) -> Iterator[dict[str, float]]:
-    """What each problem's samples at each budget are worth together; those whose verifier failed are left out.
-
-    Answers are equal by their text. All that could not be parsed count as one answer, a wrong one.
-    """
-    known = heldout[heldout["reward"].notna()].sort_values(["budget_tokens", "problem_id", "sample_index"])
-    texts = known["answer"].str.strip().where(known["verdict"] != Verdict.UNPARSABLE, None)
-    answers, rewards = pd.factorize(texts, use_na_sentinel=False)[0], known["reward"].to_numpy(float)
-    scores = rewards if known["judge_score"].isna().any() else known["judge_score"].to_numpy(float)
-    starts = np.flatnonzero(~known.duplicated(["budget_tokens", "problem_id"]))
-    budgets = known["budget_tokens"].to_numpy()
-    for start, end in pairwise([*starts, len(known)]):
-        own, num_known = rewards[start:end], np.array([end - start])
-        for k in ks:
-            yield {
-                "budget_tokens": int(budgets[start]),
-                "k": k,
-                "pass_at_k": float(exam.pass_at_k(np.array([round(own.sum())]), num_known, k)[0]),
-                "maj_at_k": exam.majority_at_k(answers[start:end], own == 1, k),
-                "best_of_n": exam.best_of_k(scores[start:end], own, k),
-            }
-
-
 def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
     """How far the policy's verdicts on its own attempts can be trusted, and by how much checking beats finding."""
-    counts = longest.groupby("problem_id")[[f"num_{name}" for name in VERDICTS]].sum().to_numpy(float)
+    counts = longest.sort_values("problem_id")[[f"num_{name}" for name in VERDICTS]].to_numpy(float)
 
     def gap(means: np.ndarray) -> np.ndarray:
         return exam.generation_verification_gap(*(exam.error_frac(means[..., i], means[..., i + 1]) for i in (0, 2, 4)))
@@ -269,25 +249,25 @@ def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, An
     }
 
 
-def success_by_num_segments(longest: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+def success_by_num_segments(thoughtful: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
     """Success of the samples that thought so many whole segments, at the longest budget, and of how many problems."""
     return {
         f"segments_{number}": {
-            **(intervals.mean(part.groupby("problem_id")["reward"].mean().to_numpy(float)) or {}),
-            "num_problems": int(part["problem_id"].nunique()),
+            **(intervals.mean(part.sort_values("problem_id")["reward"].to_numpy()) or {}),
+            "num_problems": len(part),
         }
-        for number, part in longest[longest["reward"].notna()].groupby("num_segments")
+        for number, part in thoughtful.groupby("num_segments")
     }
 
 
-def memorisation(graded: pd.DataFrame, intervals: Intervals) -> Json:
+def memorisation(answers: pd.DataFrame, intervals: Intervals) -> Json:
     """Success on problems of the train split minus success on held-out ones, at the longest budget.
 
     Difficulties weigh the same, whatever their number of problems in either split, so that only having been seen
     differs. None without problems of both splits.
     """
-    longest = graded[graded["budget_tokens"] == graded["budget_tokens"].max()].astype({"reward": float})
-    means = longest.groupby(["difficulty", "split", "problem_id"])["reward"].mean().dropna()
+    longest = answers[answers["budget_tokens"] == answers["budget_tokens"].max()]
+    means = longest.set_index(["difficulty", "split", "problem_id"])["reward"].astype(float).sort_index().dropna()
     present = means.groupby(["difficulty", "split"]).size().unstack()
     if not {"train", "heldout"} <= {*present}:
         return None
@@ -317,11 +297,6 @@ def curve_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         for level, metrics in report.items()
         for budget, estimate in metrics["success"].items()
     ]
-
-
-def success_curve(graded: pd.DataFrame) -> pd.DataFrame:
-    """Mean reward, a row a problem and a column a budget; NaN where the verifier failed on all answers."""
-    return graded.astype({"reward": float}).groupby(["problem_id", "budget_tokens"])["reward"].mean().unstack()
 
 
 if __name__ == "__main__":

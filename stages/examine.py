@@ -62,11 +62,11 @@ def main(
     ):
         with facts.phase("sampling"):
             shards = sit(policy_id, samplers, work, settings, answering, renderer, unfinished)
-        given = [row for shard in shards for row in tables.read(shard / ANSWERS, tables.ANSWERS).to_pylist()]
-        thought = [row for shard in shards for row in tables.read(shard / THOUGHTS, tables.THOUGHTS).to_pylist()]
-        tables.write(thoughts, tables.THOUGHTS, thought)
-        tables.write(answers, tables.ANSWERS, given)
-    facts.count(num_answers=len(given))
+        with tables.writer(thoughts, tables.THOUGHTS) as to_thoughts:
+            to_thoughts.add(tables.merged((shard / THOUGHTS for shard in shards), tables.THOUGHTS))
+        with tables.writer(answers, tables.ANSWERS) as to_answers:
+            to_answers.add(tables.merged((shard / ANSWERS for shard in shards), tables.ANSWERS))
+    facts.count(num_answers=to_answers.num_rows)
     facts.write(answers)
 
 

@@ -24,16 +24,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from stages.contracts import params, tables
-from stages.contracts.errors import command
+from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
+from stages.contracts.joins import aligned
+from stages.contracts.progress import Progress
 from stages.contracts.recipe_params import AnswerEntropy
-from stages.contracts.task_params import TaskParams
 from stages.pure import information
 from stages.pure.agreement import answer_counts
 from stages.tasks.rows import read_problems
-from stages.verifiers.isolated import Request, judge
+from stages.tasks.task import Problem
+from stages.verifiers.isolated import Pool, Request, open_pool
 
 SAMPLED = ("forced_answer", "answer_entropy")
 Row = Mapping[str, Any]
@@ -64,31 +67,50 @@ def main(
     probe = everything.recipes[everything.rounds[round_id].recipe].probe
     gates_by_success = isinstance(probe, AnswerEntropy) and probe.gate_by_success
     facts = RunFacts("infogain")
-    rows = tables.read(probes, tables.PROBES).to_pylist()
+    known = {problem.problem_id: problem for problem in read_problems(problems)}
+    num_probes = tables.count_rows(probes, tables.PROBES)
 
-    with facts.phase("estimating"):
-        sampled = [row for row in rows if row["estimator"] in SAMPLED]
-        rewards = judge_answers(everything.task, sampled, problems, rollouts) if sampled else {}
-        found = [
-            gain
-            for rollout_id, boundaries in groupby(rows, key=itemgetter("rollout_id"))
-            for gain in gain_rows(rollout_id, list(boundaries), rewards, gates_by_success)
-        ]
-
-    tables.write(gains, tables.GAINS, found)
-    facts.count(num_segments=len(found))
+    with (
+        facts.phase("estimating"),
+        Progress(f"infogain {round_id}", num_probes, unit="boundary") as progress,
+        tables.writer(gains, tables.GAINS) as to_gains,
+        open_pool(everything.task) as pool,
+    ):
+        for probed, asked in aligned(
+            "rollout_id",
+            tables.batches(probes, tables.PROBES),
+            tables.batches(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]),
+        ):
+            rows = probed.to_pylist()
+            sampled = [row for row in rows if row["estimator"] in SAMPLED]
+            rewards = judge_answers(pool, sampled, asked, known) if sampled else {}
+            to_gains.add(
+                gain
+                for rollout_id, boundaries in groupby(rows, key=itemgetter("rollout_id"))
+                for gain in gain_rows(rollout_id, list(boundaries), rewards, gates_by_success)
+            )
+            progress.add(len(rows))
+    facts.count(num_segments=to_gains.num_rows)
     facts.write(gains)
 
 
 def judge_answers(
-    settings: TaskParams, rows: Sequence[Row], problems: Path, rollouts: Path
+    pool: Pool, rows: Sequence[Row], asked: pa.Table, known: Mapping[str, Problem]
 ) -> dict[tuple[str, int], np.ndarray]:
-    """Reward of each sampled answer by (rollout_id, boundary_index); NaN where the verifier failed."""
-    by_id = {problem.problem_id: problem for problem in read_problems(problems)}
-    asked = tables.read(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]).to_pydict()
-    problem_of = {r: by_id[p] for r, p in zip(asked["rollout_id"], asked["problem_id"], strict=True)}
-    requests = [Request(problem_of[row["rollout_id"]], text, False) for row in rows for text in row["answers"]]
-    verdicts = iter(judge(settings, requests))
+    """Reward of each sampled answer by (rollout_id, boundary_index); NaN where the verifier failed.
+
+    Raises:
+        BadInput: probes are of a rollout, or a rollout of a problem, that is not there.
+    """
+    problem_of = dict(zip(asked["rollout_id"].to_pylist(), asked["problem_id"].to_pylist(), strict=True))
+    foreign = [row["rollout_id"] for row in rows if problem_of.get(row["rollout_id"]) not in known]
+    if foreign:
+        raise BadInput(
+            f"table probes, column rollout_id: {len(foreign)} row(s) are of a rollout whose problem is not known; "
+            f"first {foreign[0]}; run `dvc repro` to probe again"
+        )
+    requests = [Request(known[problem_of[row["rollout_id"]]], text, False) for row in rows for text in row["answers"]]
+    verdicts = iter(pool.judge(requests))
     rewards = {}
     for row in rows:
         judged = [next(verdicts) for _ in row["answers"]]

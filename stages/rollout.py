@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
@@ -59,9 +60,10 @@ def main(
         open_samplers(policy, everything.compute.inference) as samplers,
     ):
         with facts.phase("sampling"):
-            rows = sample(round_id, samplers, work, answering, settings, unfinished)
-        tables.write(rollouts, tables.ROLLOUTS, rows)
-    facts.count(num_rollouts=len(rows), num_tokens=sum(len(row["completion_tokens"]) for row in rows))
+            shards = sample(round_id, samplers, work, answering, settings, unfinished)
+        with tables.writer(rollouts, tables.ROLLOUTS) as to_rollouts:
+            to_rollouts.add(tables.merged(shards, tables.ROLLOUTS))
+    facts.count(num_rollouts=len(work), num_tokens=count_tokens(rollouts))
     facts.write(rollouts)
 
 
@@ -110,13 +112,13 @@ def sample(
     answering: Answering,
     settings: recipe_params.Rollout,
     unfinished: Path,
-) -> list[dict[str, Any]]:
-    """Sample the shards that are not yet in `unfinished`; all rows of all shards."""
+) -> list[Path]:
+    """Sample the shards that are not yet in `unfinished`; all shards, a table each."""
     shards = {
         unfinished / f"{start:09d}.parquet": work[start : start + settings.shard_rollouts]
         for start in range(0, len(work), settings.shard_rollouts)
     }
-    missing = [shard for shard in shards if not shard.is_file()]
+    missing = [shard for shard in shards if not shard.is_dir()]
     requests = (
         [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in shards[shard]]
         for shard in missing
@@ -128,7 +130,13 @@ def sample(
             part = shards[missing[index]]
             tables.write(missing[index], tables.ROLLOUTS, map(_row, part, traces))
             progress.add(len(part))
-    return [row for shard in shards for row in tables.read(shard, tables.ROLLOUTS).to_pylist()]
+    return [*shards]
+
+
+def count_tokens(rollouts: Path) -> int:
+    """Completion tokens of a table of rollouts."""
+    parts = tables.batches(rollouts, tables.ROLLOUTS, ["completion_tokens"])
+    return sum(pc.sum(pc.list_value_length(part["completion_tokens"])).as_py() or 0 for part in parts)
 
 
 def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Writes  scores, one row per rollout; segments, one row per segment, tiling the c
 Method  Only what follows the cue is judged as the answer, never the thinking. Verifiers run in killable workers: a
         hang or a crash is a verdict without a reward, not a zero. Of a generative judge's score the reward is the
         decision, 1 from 0.5 on; the verdict stays the exact verifier's, so that the judge can be held against it.
+        Rollouts stream through, so memory does not grow with them.
         Thinking that the task's markers do not cut (`fixed`, `cutpoint`) has segments of kind `other` without verdicts.
 
 Example: python -m stages.score --round-id i1 --problems data/problems.parquet --judge data/judges/exact \
@@ -18,12 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
+from stages.contracts.progress import Progress
 from stages.contracts.render import Renderer
-from stages.engines.judging import rate
+from stages.engines.judging import opened
 from stages.pure.judgement import DECISION
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.tasks.formats import load_format
@@ -33,7 +37,7 @@ from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 from stages.verifiers.verdict import Verdict
 
-COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "sampler_logprobs", "num_thinking_tokens")
+COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "num_thinking_tokens")
 
 
 class Cut(NamedTuple):
@@ -60,39 +64,62 @@ def main(
     facts = RunFacts("score")
     form = load_format(everything.task)
     renderer = Renderer.of_policy(tokenizer)
-    rows = tables.read(rollouts, tables.ROLLOUTS, COLUMNS).to_pylist()
-    asked = find_problems(rows, read_problems(problems))
+    known = {problem.problem_id: problem for problem in read_problems(problems)}
+    need_problems(rollouts, known)
+    columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, recipe_params.CutpointSegments) else [])]
+    num_rollouts = tables.count_rows(rollouts, tables.ROLLOUTS)
 
-    with facts.phase("judging"):
-        cuts = [cut(row, how, form, renderer) for row in rows]
-        requests = [Request(p, c.answer, is_attempt=False) for p, c in zip(asked, cuts, strict=True)]
-        for problem, parts in zip(asked, cuts, strict=True):
-            requests += [Request(problem, text, is_attempt=True) for text in parts.thoughts if text is not None]
-        judged = isolated.judge(everything.task, requests)
-        found = rate("score", judge, [problem.prompt for problem in asked], [parts.answer for parts in cuts])
-
-    tables.write(scores, tables.SCORES, map(_score_row, rows, cuts, judged, found))
-    attempts = iter(judged[len(rows) :])
-    segment_rows = [row for r, c in zip(rows, cuts, strict=True) for row in _segment_rows(r, c, attempts, form)]
-    tables.write(segments, tables.SEGMENTS, segment_rows)
-    facts.count(num_rollouts=len(rows), num_segments=len(segment_rows))
+    with (
+        facts.phase("judging"),
+        Progress(f"score {round_id}", num_rollouts, unit="rollout") as progress,
+        tables.writer(segments, tables.SEGMENTS) as to_segments,
+        tables.writer(scores, tables.SCORES) as to_scores,
+        isolated.open_pool(everything.task) as pool,
+        opened("score", judge) as rate,
+    ):
+        for batch in tables.batches(rollouts, tables.ROLLOUTS, columns):
+            rows = batch.to_pylist()
+            asked = [known[row["problem_id"]] for row in rows]
+            cuts = [cut(row, how, form, renderer) for row in rows]
+            judged = pool.judge(requests(asked, cuts))
+            found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
+            to_scores.add(map(_score_row, rows, cuts, judged, found))
+            attempts = iter(judged[len(rows) :])
+            to_segments.add(row for r, c in zip(rows, cuts, strict=True) for row in _segment_rows(r, c, attempts, form))
+            progress.add(len(rows))
+    facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
     facts.write(scores)
 
 
-def find_problems(rows: Sequence[Mapping[str, Any]], problems: Sequence[Problem]) -> list[Problem]:
-    """The problem of each row.
+def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
+    """Refuse rollouts of problems that are not known, before any is judged.
 
     Raises:
         BadInput: a row asks a problem that is not in the table.
     """
-    by_id = {problem.problem_id: problem for problem in problems}
-    foreign = [row["rollout_id"] for row in rows if row["problem_id"] not in by_id]
-    if foreign:
+    names = pa.array(known, pa.string())
+    num_foreign, first = 0, None
+    for batch in tables.batches(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]):
+        foreign = batch.filter(pc.invert(pc.is_in(batch["problem_id"], names)))
+        if foreign.num_rows:
+            num_foreign, first = num_foreign + foreign.num_rows, first or foreign["rollout_id"][0].as_py()
+    if num_foreign:
         raise BadInput(
-            f"table rollouts, column problem_id: {len(foreign)} row(s) ask a problem that problems does not have; "
-            f"first rollout_id {foreign[0]}; run `dvc repro` to sample again"
+            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems does not have; "
+            f"first rollout_id {first}; run `dvc repro` to sample again"
         )
-    return [by_id[row["problem_id"]] for row in rows]
+
+
+def requests(asked: Sequence[Problem], cuts: Sequence[Cut]) -> list[Request]:
+    """What is to be judged: the answers, then all thoughts that may hold an attempt."""
+    answers = [Request(problem, parts.answer, is_attempt=False) for problem, parts in zip(asked, cuts, strict=True)]
+    thoughts = [
+        Request(problem, text, is_attempt=True)
+        for problem, parts in zip(asked, cuts, strict=True)
+        for text in parts.thoughts
+        if text is not None
+    ]
+    return answers + thoughts
 
 
 def cut(row: Mapping[str, Any], how: recipe_params.Segments, form: Format, renderer: Renderer) -> Cut:

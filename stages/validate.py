@@ -6,7 +6,8 @@ Writes  validation.json: for each table its rows and each expectation's outcome.
         is written otherwise, so nothing trains. With --docs also Data Docs: a folder of HTML pages, index.html first.
 Method  Each table becomes a flat check frame (`stages.contracts.checks`): counts over lists, joins, residuals of the
         identities that must hold. Its suite (`stages/contracts/expectations/<table>.json`) judges the frame row by
-        row; bounds written {"$PARAMETER": …} come from params.yaml and the policy. One process runs all suites.
+        row; bounds written {"$PARAMETER": …} come from params.yaml and the policy. One process runs all suites, over
+        the rows of some whole rollouts at a time (`stages.contracts.suites`), so memory does not grow with them.
 
 Example: python -m stages.validate --round-id i1 --problems data/problems.parquet --policy data/policies/r0 \
          --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
@@ -15,9 +16,10 @@ Example: python -m stages.validate --round-id i1 --problems data/problems.parque
 """
 
 import html
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,14 @@ import numpy as np
 import pandas as pd
 
 from stages.contracts import params, recipe_params, tables
-from stages.contracts.checks import Premises, check_frames
+from stages.contracts.checks import Premises, check_frames, group_sizes, problems_frame, shared_seeds
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
+from stages.contracts.joins import aligned
+from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, write_json
 from stages.contracts.render import Renderer
+from stages.contracts.suites import Gate, Outcome, outcomes
 from stages.pure.judgement import DECISION
 from stages.tasks.formats import load_format
 from stages.verifiers.verdict import Verdict
@@ -37,7 +42,7 @@ from stages.verifiers.verdict import Verdict
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
 
-SUITES = Path(__file__).parent / "contracts" / "expectations"
+BATCH_ROWS, BATCH_BYTES = 2**17, 2**25  # more than elsewhere: a suite takes a second however few the rows
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.3rem 0 1rem;width:100%}th,td{border-bottom:1px solid #ddd;padding:.35rem .6rem;
@@ -47,19 +52,6 @@ text-align:left;vertical-align:top}th{color:#666;font-weight:600}h1,h5{margin:1.
 .text-success{color:#0a7a2f}.fa-check-circle::before{content:"\\2713  holds"}.fa-times::before{content:"\\2717  broken"}
 i{font-style:normal;white-space:nowrap}a{color:#0b57d0}
 """
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one expectation. `first` is the first offending row: its key and the value found."""
-
-    type: str
-    column: str
-    bounds: dict[str, Any]
-    notes: str
-    success: bool
-    unexpected_count: int
-    first: dict[str, Any] | None
 
 
 def main(
@@ -79,28 +71,12 @@ def main(
     validation.unlink(missing_ok=True)  # an earlier pass must not open the gate for these tables
     settings = params.load(params_file)
     facts = RunFacts("validate")
-    renderer = Renderer.of_policy(policy)
-    cue_tokens = renderer.cue_tokens(load_format(settings.task))
-    paths = {
-        "problems": problems,
-        "rollouts": rollouts,
-        "scores": scores,
-        "segments": segments,
-        "probes": probes,
-        "gains": gains,
-    }
+    streamed = {"rollouts": rollouts, "scores": scores, "segments": segments, "probes": probes, "gains": gains}
 
-    with facts.phase("framing"):
-        round_tables = {name: tables.read(path, tables.TABLES[name]) for name, path in paths.items()}
-        rewards = {verdict.value: verdict.reward for verdict in Verdict}
-        entry = settings.rounds[round_id]
-        decision = None if entry.judge == params.EXACT else DECISION
-        probe = settings.recipes[entry.recipe].probe
-        frames = check_frames(round_tables, Premises(round_id, renderer, cue_tokens, rewards, decision, probe))
     with facts.phase("validating"):
-        results = run_suites(frames, suite_parameters(settings, round_id, renderer, len(cue_tokens)))
+        gate = judge_round(round_id, settings, Renderer.of_policy(policy), problems, streamed)
+        results, num_rows = gate.results, gate.num_rows
         found = {name: outcomes(result) for name, result in results.items()}
-        num_rows = {name: len(frame) for name, frame in frames.items()}
     if docs is not None:
         with facts.phase("documenting"):
             write_docs(docs, round_id, results, found, num_rows)
@@ -113,6 +89,42 @@ def main(
     write_json(validation, {"success": True, "tables": summary})
     facts.count(num_rows=sum(num_rows.values()), num_expectations=sum(map(len, found.values())))
     facts.write(validation)
+
+
+def judge_round(
+    round_id: str, settings: params.Params, renderer: Renderer, problems: Path, streamed: Mapping[str, Path]
+) -> Gate:
+    """Hold the problems, and all else of a round some rollouts at a time, against the suites."""
+    rollouts, asked = streamed["rollouts"], tables.read(problems, tables.PROBLEMS)
+    sizes = group_sizes(tables.batches(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]))
+    entry, cue_tokens = settings.rounds[round_id], renderer.cue_tokens(load_format(settings.task))
+    premises = Premises(
+        round_id,
+        asked,
+        sizes,
+        renderer,
+        cue_tokens,
+        rewards={verdict.value: verdict.reward for verdict in Verdict},
+        decision=None if entry.judge == params.EXACT else DECISION,
+        probe=settings.recipes[entry.recipe].probe,
+    )
+    batches = (
+        tables.batches(path, tables.TABLES[name], max_rows=BATCH_ROWS, max_bytes=BATCH_BYTES)
+        for name, path in streamed.items()
+    )
+    frames = (check_frames(premises, *parts) for parts in aligned("rollout_id", *batches))
+    first = next(frames)  # the tables' own contracts come before the seconds that Great Expectations takes
+    gate = Gate(suite_parameters(settings, round_id, renderer, len(cue_tokens)))
+    gate.judge("problems", problems_frame(asked))
+    with Progress(f"validate {round_id}", tables.count_rows(rollouts, tables.ROLLOUTS), unit="rollout") as progress:
+        for framed in chain([first], frames):
+            for name, frame in framed.items():
+                gate.judge(name, frame)
+            progress.add(len(framed["rollouts"]))
+    gate.judge_whole("rollouts", "problem_id", pd.DataFrame({"problem_id": [*sizes]}, dtype="str"))
+    seeded = partial(tables.batches, rollouts, tables.ROLLOUTS, ["rollout_id", "seed"])
+    gate.judge_whole("rollouts", "seed", shared_seeds(seeded))
+    return gate
 
 
 def suite_parameters(settings: params.Params, round_id: str, renderer: Renderer, num_cue_tokens: int) -> dict[str, Any]:
@@ -162,60 +174,6 @@ def num_probes(probe: recipe_params.Probe) -> tuple[int, int | None]:
             return probe.num_probes, most
         case _:
             return probe.num_probes, probe.num_probes
-
-
-def read_suite(table: str) -> list[dict[str, Any]]:
-    """The expectations of a table's check frame, as kept in git."""
-    suite: list[dict[str, Any]] = json.loads((SUITES / f"{table}.json").read_text(encoding="utf-8"))
-    return suite
-
-
-def run_suites(
-    frames: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any]
-) -> "dict[str, ExpectationSuiteValidationResult]":
-    """Run each frame's suite, in memory, without network."""
-    import great_expectations as gx  # takes seconds: after the tables' own contracts
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_pandas("round")
-    results = {}
-    for name, frame in frames.items():
-        suite = context.suites.add(gx.ExpectationSuite(name, expectations=read_suite(name)))
-        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        results[name] = gx.ValidationDefinition(name=name, data=batch, suite=suite).run(
-            batch_parameters={"dataframe": frame},
-            expectation_parameters=dict(parameters),
-            result_format={
-                "result_format": "COMPLETE",
-                "unexpected_index_column_names": list(tables.TABLES[name].key),
-                "return_unexpected_index_query": False,
-            },
-        )
-    return results
-
-
-def outcomes(result: "ExpectationSuiteValidationResult") -> list[Outcome]:
-    """The outcome of each expectation, by column and type."""
-    found = [_outcome(entry.to_json_dict()) for entry in result.results]
-    return sorted(found, key=lambda outcome: (outcome.column, outcome.type))
-
-
-def _outcome(entry: dict[str, Any]) -> Outcome:
-    config, result = entry["expectation_config"], entry["result"]
-    if not result:
-        raise RuntimeError(f"expectation {config['type']} {config['kwargs']} crashed: {entry['exception_info']}")
-    bounds = {key: value for key, value in config["kwargs"].items() if key not in ("batch_id", "column")}
-    offenders = result.get("partial_unexpected_index_list", [{"observed_value": result.get("observed_value")}])
-    return Outcome(
-        type=config["type"],
-        column=config["kwargs"]["column"],
-        bounds=bounds,
-        notes=config["meta"]["notes"],
-        success=entry["success"],
-        unexpected_count=result.get("unexpected_count", int(not entry["success"])),
-        first=None if entry["success"] else offenders[0],
-    )
 
 
 def refuse(

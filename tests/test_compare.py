@@ -1,5 +1,6 @@
 """Differences within a problem: by hand, by difficulty of two kinds, over seeds, and none where exams do not match."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def test_exams_on_different_problems_are_not_paired(world: World) -> None:
 
 
 def test_a_missing_exam_is_named_and_nothing_is_written(world: World) -> None:
-    (world.data / "exams/i2/grades.parquet").unlink()
+    shutil.rmtree(world.data / "exams/i2/grades.parquet")
     world.arguments["comparisons"].unlink()
     with pytest.raises(BadInput, match="table grades"):
         world.compare()

@@ -31,6 +31,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from stages.contracts.parts import part_name
 from tests.conftest import run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
@@ -112,7 +113,7 @@ def test_sampled_probes_agree_with_exact_ones(finished: Path, tmp_path: Path) ->
 
 STAGES_TO_KILL = {
     "sft": ("sft@r0", "data/policies/r0/model.safetensors", 0.6),
-    "rollout": ("rollout@i1", "data/rounds/i1/rollouts.parquet", 0.6),
+    "rollout": ("rollout@i1", f"data/rounds/i1/rollouts.parquet/{part_name(0, 1)}", 0.6),
     "update": ("update@i1", "data/policies/i1/model.safetensors", 0.2),
 }
 

@@ -14,6 +14,7 @@ from stages.contracts import params, tables
 from stages.contracts.errors import BadInput
 from stages.contracts.init_params import ModelShape
 from stages.contracts.render import Renderer
+from stages.engines.exam_sums import Sums, choices, joined, samples_up_to, sums_of
 from stages.engines.judging import Wording, judge_scores, save_wording
 from stages.engines.policy import new_policy, save_policy
 from stages.tasks.formats import load_format
@@ -228,24 +229,35 @@ def test_a_generative_judge_chooses_by_its_score(exam: Exam) -> None:
     assert metrics["all"]["pass_at_k"]["budget_9"]["k_2"]["mean"] == 0.5
 
 
-def edited(grades: pd.DataFrame, **columns: Any) -> pd.DataFrame:
-    return grades.reset_index().assign(**columns)
+def edited_sums(grades: pd.DataFrame, **columns: Any) -> Sums:
+    return sums_of(grades.reset_index().assign(**columns), samples_up_to(2))
 
 
 def test_a_failed_verifier_is_left_out_and_counted(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     rewards = graded[0]["reward"].astype(float).copy()
     rewards["h1", 0, 36] = float("nan")
-    found = evaluate.grade(edited(graded[0], reward=rewards.to_numpy()), 18, INTERVALS)
+    found = evaluate.grade(edited_sums(graded[0], reward=rewards.to_numpy()), 18, INTERVALS)
     assert found["num_unverified"] == 1
     assert found["success"]["budget_36"]["mean"] == 1.0
     assert found["pass_at_k"]["budget_36"]["k_2"]["mean"] == 1.0  # of h0 alone: h1 has one sample left
     with pytest.raises(BadInput, match="the verifier failed on every answer at some budget"):
-        evaluate.grade(edited(graded[0], reward=float("nan")), 18, INTERVALS)
+        evaluate.grade(edited_sums(graded[0], reward=float("nan")), 18, INTERVALS)
+
+
+def test_sums_of_some_problems_at_a_time_are_those_of_all(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    rows = graded[0].reset_index()
+    whole, sizes = edited_sums(graded[0]), samples_up_to(2)
+    parts = joined([sums_of(rows[rows["problem_id"] == name], sizes) for name in PROBLEMS])
+    assert evaluate.grade(parts, 18, INTERVALS) == evaluate.grade(whole, 18, INTERVALS)
+    for found, expected in zip(parts, whole, strict=True):
+        order = [name for name in expected.columns if name != "reward" and not name.endswith(("_k", "_n"))]
+        left, right = (frame.sort_values(order, ignore_index=True) for frame in (found, expected))
+        pd.testing.assert_frame_equal(left, right, check_dtype=False)
 
 
 def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     silent = dict.fromkeys([name for name in graded[0].columns if name.startswith("num_")], 0)
-    found = evaluate.grade(edited(graded[0], reward=0.0, **silent), 36, INTERVALS)
+    found = evaluate.grade(edited_sums(graded[0], reward=0.0, **silent), 36, INTERVALS)
     assert found["self_verification"] == {"false_positive_frac": None, "false_negative_frac": None}
     assert found["generation_verification_gap"] is None
     assert found["extrapolation"] is None
@@ -256,6 +268,11 @@ def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]
         "difficulties": [],
         "budget_tokens_by_difficulty": {"difficulty_3": None},
     }
+
+
+def chosen(rows: pd.DataFrame) -> dict[str, Any]:
+    names = ["difficulty", "budget_tokens", "k", *evaluate.CHOICES]
+    return evaluate.choice_metrics(pd.DataFrame(choices(rows, samples_up_to(4)), columns=names), INTERVALS)
 
 
 def test_unreadable_answers_are_one_wrong_answer() -> None:
@@ -270,10 +287,11 @@ def test_unreadable_answers_are_one_wrong_answer() -> None:
             "verdict": ["correct", *["unparsable"] * 3],
             "reward": [1.0, 0.0, 0.0, 0.0],
             "judge_score": None,
+            "difficulty": 3,
         }
     )
-    found = evaluate.choice_metrics(rows, INTERVALS)["maj_at_k"]["budget_9"]
+    found = chosen(rows)["maj_at_k"]["budget_9"]
     assert found["k_4"]["mean"] == 0.0
     assert found["k_1"]["mean"] == 0.25
     different = rows.assign(verdict=["correct", *["incorrect"] * 3])
-    assert evaluate.choice_metrics(different, INTERVALS)["maj_at_k"]["budget_9"]["k_4"]["mean"] == 0.25
+    assert chosen(different)["maj_at_k"]["budget_9"]["k_4"]["mean"] == 0.25

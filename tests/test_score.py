@@ -147,10 +147,12 @@ def test_a_stream_without_markers_is_one_segment_by_markers_and_several_by_other
     assert [row["kind"] for row in rows_of(f"{text} # {GOOD}", how)] == ["other", "other", "other", "answer"]
 
 
-def test_a_rollout_of_an_unknown_problem_is_refused() -> None:
-    rows = [{"rollout_id": "i1/q/0", "problem_id": "q"}, {"rollout_id": "i1/p/0", "problem_id": "p"}]
-    with pytest.raises(BadInput, match=r"rollouts, column problem_id: 1 row.*i1/q/0"):
-        score.find_problems(rows, [PROBLEM])
+def test_rollouts_of_unknown_problems_are_refused(tmp_path: Path) -> None:
+    names = ("i1/p/0", "i1/q/0", "i1/q/1")
+    rows = [rollout("12") | {"rollout_id": name, "problem_id": name[3]} for name in names]
+    tables.write(tmp_path / "rollouts.parquet", tables.ROLLOUTS, rows)
+    with pytest.raises(BadInput, match=r"rollouts, column problem_id: 2 row.*i1/q/0"):
+        score.need_problems(tmp_path / "rollouts.parquet", {"p": PROBLEM})
 
 
 @pytest.fixture

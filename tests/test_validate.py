@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,9 +23,10 @@ import pytest
 import yaml
 
 from stages import validate
-from stages.contracts import params, recipe_params, tables
-from stages.contracts.checks import Premises, check_frames
+from stages.contracts import params, recipe_params, suites, tables
+from stages.contracts.checks import Premises, check_frames, group_sizes, problems_frame
 from stages.contracts.errors import BadInput
+from stages.contracts.parts import part_name
 from stages.contracts.render import Renderer
 from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
@@ -35,6 +37,7 @@ from stages.verifiers.verdict import Verdict
 
 ROOT = Path(__file__).parent.parent
 ROUND = "i1"
+PART = part_name(0, 1)
 NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
 NUM_PROBLEMS, GROUP_SIZE, NUM_PROBES = 3, 5, 4
 MAX_THINKING_TOKENS = 36
@@ -247,7 +250,9 @@ def write_unchecked(folder: Path, rows: Rows) -> None:
     """Write tables as a broken or foreign program would: columns of the right types, and no other promise."""
     for name in NAMES:
         data = pa.Table.from_pylist(rows[name], schema=tables.TABLES[name].schema)
-        pq.write_table(data, folder / f"{name}.parquet")
+        data = data.sort_by([(column, "ascending") for column in tables.TABLES[name].key])
+        (folder / f"{name}.parquet").mkdir(exist_ok=True)
+        pq.write_table(data, folder / f"{name}.parquet" / PART)
 
 
 def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None) -> dict[str, Any]:
@@ -277,11 +282,11 @@ def sound(workplace: Path) -> Rows:
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Leave one column's expectations: all suites take a second, and a corruption is that column's to find."""
-    read_suite = validate.read_suite
+    read_suite = suites.read_suite
 
     def leave(table: str, column: str) -> None:
         monkeypatch.setattr(
-            validate,
+            suites,
             "read_suite",
             lambda name: [e for e in read_suite(name) if (name, e["kwargs"]["column"]) == (table, column)],
         )
@@ -309,7 +314,7 @@ def test_a_sound_round_is_published(tmp_path: Path, workplace: Path, sound: Rows
     kinds = {row["finish_reason"] for row in sound["rollouts"]}
     assert kinds == {"stop", "forced", "length"}
     for name, part in published["tables"].items():
-        assert len(part["expectations"]) == len(validate.read_suite(name))
+        assert len(part["expectations"]) == len(suites.read_suite(name))
         assert all(e["success"] and e["unexpected_count"] == 0 and e["first"] is None for e in part["expectations"])
     assert (tmp_path / "validation.run.json").is_file()
 
@@ -447,7 +452,7 @@ def test_a_judges_rewards_are_its_decisions(
     rows[0] |= {"judge_score": score, "reward": reward}
     data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
     data["scores"] = pa.Table.from_pylist(rows, schema=tables.SCORES.schema)
-    residual = check_frames(data, premises(workplace, decision=0.5))["scores"]["reward_residual"]
+    residual = framed(data, workplace, decision=0.5)["scores"]["reward_residual"]
     assert (residual == 0).tolist() == [is_sound, *[True] * (len(rows) - 1)]
 
 
@@ -816,7 +821,7 @@ def test_a_cut_bounds_its_segments() -> None:
 
 def test_every_expectation_has_its_corruption() -> None:
     planted = {(table, column) for _, _, table, column, _ in CORRUPTIONS} | {("rollouts", "problem_id")}
-    assert planted == {(name, e["kwargs"]["column"]) for name in NAMES for e in validate.read_suite(name)}
+    assert planted == {(name, e["kwargs"]["column"]) for name in NAMES for e in suites.read_suite(name)}
 
 
 def test_a_round_of_too_few_problems_is_refused(tmp_path: Path, workplace: Path, sound: Rows) -> None:
@@ -828,13 +833,13 @@ def test_a_round_of_too_few_problems_is_refused(tmp_path: Path, workplace: Path,
 
 
 def truncate(folder: Path) -> list[str]:
-    path = folder / "rollouts.parquet"
+    path = folder / "rollouts.parquet" / PART
     path.write_bytes(path.read_bytes()[:-100])
-    return ["table rollouts", "rollouts.parquet is corrupt", "dvc repro"]
+    return ["table rollouts", f"rollouts.parquet/{PART} is corrupt", "dvc repro"]
 
 
 def lose_the_file(folder: Path) -> list[str]:
-    (folder / "gains.parquet").unlink()
+    shutil.rmtree(folder / "gains.parquet")
     return ["table gains", "gains.parquet is missing", "dvc repro"]
 
 
@@ -842,7 +847,7 @@ def rewrite(table: str, change: Callable[[pa.Table], pa.Table], *fragments: str)
     """Change a table's file behind the contract's back."""
 
     def corrupt(folder: Path) -> list[str]:
-        path = folder / f"{table}.parquet"
+        path = folder / f"{table}.parquet" / PART
         pq.write_table(change(pq.read_table(path)), path)
         return [f"table {table}", *fragments]
 
@@ -874,7 +879,7 @@ CONTRACT_CORRUPTIONS: dict[str, Callable[[Path], list[str]]] = {
     "wrong type": rewrite("gains", store_doubles, "column progress", "holds double, not float"),
     "null in a column without nulls": rewrite("scores", lose_a_value, "column verdict: 1 null value(s)", "row 0"),
     "duplicate key": rewrite(
-        "probes", lambda data: pa.concat_tables([data, data.slice(0, 1)]), "1 duplicate key(s)", "'boundary_index': 0"
+        "probes", lambda data: pa.concat_tables([data.slice(0, 1), data]), "1 duplicate key(s)", "'boundary_index': 0"
     ),
 }
 
@@ -891,6 +896,36 @@ def test_a_broken_file_is_refused(
     for fragment in fragments:
         assert fragment in str(caught.value)
     assert not (tmp_path / "validation.json").exists(), "an earlier pass must not open the gate"
+
+
+def spoil(rows: Rows) -> None:
+    """Break what is of a row, of a rollout, of a group and of a table as a whole, at both ends of the tables."""
+    for index in (0, -1):
+        put("scores", "verdict", "fine", index)(rows)
+        put_entry("rollouts", "sampler_logprobs", 0.5, index=index)(rows)
+        put("rollouts", "seed", rows["rollouts"][3]["seed"], index)(rows)
+        put("gains", "progress", None, index)(rows)
+        put("segments", "start_token", 99, index)(rows)
+    for table in ("scores", "segments", "probes", "gains"):
+        rows[table].append({**rows[table][-1], "rollout_id": "z/of another/0"})
+    del rows["rollouts"][5]
+
+
+@pytest.mark.parametrize("change", [lambda rows: None, spoil], ids=["sound", "spoilt"])
+def test_rows_judged_some_at_a_time_come_to_the_same(
+    change: Callable[[Rows], None], tmp_path: Path, workplace: Path, sound: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, told = copy.deepcopy(sound), []
+    change(rows)
+    write_unchecked(tmp_path, rows)
+    for num_rows in (len(rows["probes"]), len(rows["probes"]) // 2):
+        monkeypatch.setattr(validate, "BATCH_ROWS", num_rows)
+        try:
+            told.append(str(run(tmp_path, workplace / "r0", workplace / "params.yaml")))
+        except BadInput as error:
+            told.append(str(error))
+    assert told[0] == told[1]
+    assert ("nothing trains" in told[0]) == (change is spoil)
 
 
 def test_every_broken_expectation_has_its_line(tmp_path: Path, workplace: Path, sound: Rows) -> None:
@@ -956,19 +991,33 @@ def watched() -> Iterator[list[str]]:
         _watching.pop()
 
 
-def premises(workplace: Path, decision: float | None) -> Premises:
+def arrow(rows: Rows) -> dict[str, pa.Table]:
+    """Rows as tables, sorted by key."""
+    data = {name: pa.Table.from_pylist(rows[name], schema=tables.TABLES[name].schema) for name in NAMES}
+    return {name: t.sort_by([(c, "ascending") for c in tables.TABLES[name].key]) for name, t in data.items()}
+
+
+def framed(data: dict[str, pa.Table], workplace: Path, decision: float | None = None) -> dict[str, pd.DataFrame]:
+    """Check frames of whole tables."""
+    problems, *others = (data[name] for name in ("problems", "rollouts", "scores", "segments", "probes", "gains"))
+    held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision)
+    return {"problems": problems_frame(problems), **check_frames(held, *others)}
+
+
+def premises(workplace: Path, problems: pa.Table, sizes: dict[str, int], decision: float | None) -> Premises:
     """What the sound round is held against."""
     settings, renderer = params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0")
     rewards = {verdict.value: verdict.reward for verdict in Verdict}
     cue_tokens = renderer.encode(load_format(settings.task).cue)
-    return Premises(ROUND, renderer, cue_tokens, rewards, decision, settings.recipes["information"].probe)
+    return Premises(
+        ROUND, problems, sizes, renderer, cue_tokens, rewards, decision, settings.recipes["information"].probe
+    )
 
 
 @pytest.fixture(scope="module")
 def frames(sound: Rows, workplace: Path) -> dict[str, pd.DataFrame]:
     """Check frames of the sound round."""
-    data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
-    return check_frames(data, premises(workplace, decision=None))
+    return framed(arrow(sound), workplace)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -978,7 +1027,7 @@ def test_suite_names_what_exists(name: str, frames: dict[str, pd.DataFrame], wor
     settings = params.load(workplace / "params.yaml")
     known = validate.suite_parameters(settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1)
     assert len(frames[name]) > 0
-    suite = validate.read_suite(name)
+    suite = suites.read_suite(name)
     assert len({(e["type"], e["kwargs"]["column"]) for e in suite}) == len(suite)
     for expectation in suite:
         assert set(expectation) == {"type", "kwargs", "meta"}
@@ -992,11 +1041,11 @@ def test_suite_names_what_exists(name: str, frames: dict[str, pd.DataFrame], wor
 @pytest.mark.parametrize("name", NAMES)
 def test_every_derived_column_is_judged(name: str, frames: dict[str, pd.DataFrame]) -> None:
     derived = set(frames[name].columns) - set(tables.TABLES[name].schema.names)
-    assert derived <= {e["kwargs"]["column"] for e in validate.read_suite(name)}
+    assert derived <= {e["kwargs"]["column"] for e in suites.read_suite(name)}
 
 
 def test_every_parameter_is_used(workplace: Path) -> None:
     settings = params.load(workplace / "params.yaml")
     known = validate.suite_parameters(settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1)
-    bounds = [bound for name in NAMES for e in validate.read_suite(name) for bound in e["kwargs"].values()]
+    bounds = [bound for name in NAMES for e in suites.read_suite(name) for bound in e["kwargs"].values()]
     assert {bound["$PARAMETER"] for bound in bounds if isinstance(bound, dict)} == set(known)

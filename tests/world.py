@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from stages import compare, evaluate, report
 from stages.contracts import params, tables
 from stages.contracts.render import Renderer
+from stages.engines.exam_sums import read_sums
 from tests.conftest import ROOT
 
 HOSTILE = '<script>alert("x")</script>'
@@ -121,7 +122,7 @@ def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
     tables.write(path, tables.GRADES, rows)
     settings = params.load(world.params)
     intervals, training_budget = evaluate.Intervals(settings.evaluate), settings.report.training_budget_tokens
-    levels = evaluate.by_level(tables.read(path, tables.GRADES).to_pandas())
+    levels = evaluate.by_level(read_sums(path))
     metrics = {level: evaluate.grade(part, training_budget, intervals) for level, part in levels}
     curriculum = evaluate.next_training(metrics)
     write_json(world.data / "metrics/exams" / f"{policy}.json", {**metrics, "curriculum": curriculum})

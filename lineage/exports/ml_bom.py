@@ -74,14 +74,20 @@ def _policy(origin: Origin, generation: Generation) -> Component:
 
 
 def _table(origin: Origin, output: Output) -> Component:
-    (member,) = output.members.values()
+    path = output.file.path
+    parts = [
+        Component(name=name, type=ComponentType.FILE, bom_ref=f"{path}/{name}", hashes=[_sha256(member.sha256)])
+        for name, member in output.members.items()
+        if name
+    ]
     return Component(
-        name=output.file.path,
+        name=path,
         version=output.file.md5,
         type=ComponentType.DATA,
-        bom_ref=output.file.path,
-        hashes=[_sha256(member.sha256)],
+        bom_ref=path,
+        hashes=[_sha256(member.sha256) for name, member in output.members.items() if not name],
         licenses=[_license(origin)],
+        components=parts,
     )
 
 

@@ -107,7 +107,11 @@ def _ancestor(generation: Generation) -> list[str]:
 
 def _data(origin: Origin) -> str:
     outputs = [output for flag in ("problems", "demos", "rollouts") for _, output in origin.tables(flag)]
-    tables = [(output.file.path, f"{output.num_rows:,}", output.members[""].sha256) for output in outputs]
+    tables = [
+        (f"{output.file.path}/{name}".rstrip("/"), f"{output.rows[name]:,}", member.sha256)
+        for output in outputs
+        for name, member in output.members.items()
+    ]
     weights = origin.weights(origin.last)
     files = [(name, "", member.sha256) for name, member in weights.members.items()]
     rows = [[f"`{name}`", count, f"`{sha256}`"] for name, count, sha256 in (*tables, *files)]

@@ -36,7 +36,13 @@ class Output:
     """By name within the folder; of a file one, with an empty name."""
     schema: pa.Schema | None
     """Of a table, else None."""
-    num_rows: int | None
+    rows: Mapping[str, int]
+    """How many rows each file of a table has."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all parts of a table."""
+        return sum(self.rows.values())
 
     @property
     def size(self) -> int:
@@ -135,15 +141,15 @@ class Origin:
         return json.loads(self.read(self.weights(self.last), "config.json"))
 
     def _output(self, file: File) -> Output:
-        members, schema, num_rows = {}, None, None
+        members, schema, rows = {}, None, {}
         for member in self.audit.store.members(file):
             with self.audit.store.open(file, member.name) as stream:
                 members[member.name] = digests(stream)
                 if file.path.endswith(TABLE):
                     stream.seek(0)
                     table = pq.ParquetFile(stream)
-                    schema, num_rows = table.schema_arrow, table.metadata.num_rows
-        return Output(file, members, schema, num_rows)
+                    schema, rows[member.name] = table.schema_arrow, table.metadata.num_rows
+        return Output(file, members, schema, rows)
 
 
 @dataclass(frozen=True)

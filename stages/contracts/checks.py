@@ -5,30 +5,33 @@ residuals of identities that must hold. A residual is 0 where the identity holds
 NaN means that it says nothing about the row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.contracts.frames import SEGMENT, UNKNOWN, ids, lengths_of, ragged, residual, scalars
+from stages.contracts.frames import SEGMENT, UNKNOWN, ids, lengths_of, looked_up, ragged, residual, scalars
 from stages.contracts.probe_checks import gains_frame, is_thinned, probes_frame
 from stages.contracts.recipe_params import Probe
 from stages.contracts.render import Renderer
-from stages.contracts.tables import TABLES
 
 
 @dataclass(frozen=True)
 class Premises:
     """What the tables of a round are held against, beside each other.
 
-    `rewards` is the reward of each verdict; `decision` the least score at which the round's judge rewards an answer,
-    None where the exact verifier judges alone.
+    `group_sizes` is how many rollouts ask each problem; `rewards` the reward of each verdict; `decision` the least
+    score at which the round's judge rewards an answer, None where the exact verifier judges alone.
     """
 
     round_id: str
+    problems: pa.Table
+    group_sizes: Mapping[str, int]
     renderer: Renderer
     cue_tokens: Sequence[int]
     rewards: Mapping[str, float | None]
@@ -36,23 +39,38 @@ class Premises:
     probe: Probe
 
 
-def check_frames(round_tables: Mapping[str, pa.Table], premises: Premises) -> dict[str, pd.DataFrame]:
-    """The check frame of each table of a round, rows in the order of their key."""
-    data = {
-        name: table.sort_by([(column, "ascending") for column in TABLES[name].key])
-        for name, table in round_tables.items()
-    }
-    problems, rollouts, scores = data["problems"], data["rollouts"], data["scores"]
-    segments, probes, gains = data["segments"], data["probes"], data["gains"]
+def check_frames(
+    premises: Premises, rollouts: pa.Table, scores: pa.Table, segments: pa.Table, probes: pa.Table, gains: pa.Table
+) -> dict[str, pd.DataFrame]:
+    """The check frame of each table, of whole rollouts: all their rows, in the order of their key."""
     with np.errstate(all="ignore"):  # numbers out of their range must reach the expectations, not warn here
         return {
-            "problems": problems_frame(problems),
-            "rollouts": rollouts_frame(rollouts, problems, scores, segments, probes, premises),
+            "rollouts": rollouts_frame(rollouts, scores, segments, probes, premises),
             "scores": scores_frame(scores, rollouts, premises),
             "segments": segments_frame(segments, rollouts, gains),
             "probes": probes_frame(probes, rollouts, segments, premises.probe),
             "gains": gains_frame(gains, segments, probes, premises.probe),
         }
+
+
+def group_sizes(rollouts: Iterable[pa.Table]) -> dict[str, int]:
+    """How many rollouts ask each problem, from some rows at a time."""
+    sizes: Counter[str] = Counter()
+    for part in rollouts:
+        for counted in pc.value_counts(part["problem_id"]).to_pylist():
+            sizes[counted["values"]] += counted["counts"]
+    return sizes
+
+
+def shared_seeds(read: Callable[[], Iterable[pa.Table]]) -> pd.DataFrame:
+    """The rollouts whose seed is not theirs alone: rollout_id and seed. Eight bytes a rollout are held.
+
+    `read` gives the rollouts some rows at a time, as often as it is called.
+    """
+    seeds = np.sort(np.concatenate([part["seed"].to_numpy() for part in read()]))
+    shared = pa.array(np.unique(seeds[1:][seeds[1:] == seeds[:-1]]))
+    found = [part.filter(pc.is_in(part["seed"], shared)) for part in (read() if len(shared) else islice(read(), 1))]
+    return pa.concat_tables(found).to_pandas()
 
 
 def problems_frame(problems: pa.Table) -> pd.DataFrame:
@@ -63,16 +81,15 @@ def problems_frame(problems: pa.Table) -> pd.DataFrame:
 
 
 def rollouts_frame(
-    rollouts: pa.Table, problems: pa.Table, scores: pa.Table, segments: pa.Table, probes: pa.Table, premises: Premises
+    rollouts: pa.Table, scores: pa.Table, segments: pa.Table, probes: pa.Table, premises: Premises
 ) -> pd.DataFrame:
     """One row per rollout: itself, its group, its problem, and whether the later tables cover it."""
     frame = scalars(rollouts)
-    group = frame.groupby("problem_id")
-    frame["num_group_rollouts"] = group["rollout_id"].transform("size")
+    frame["num_group_rollouts"] = [premises.group_sizes[problem_id] for problem_id in frame["problem_id"]]
     derived = premises.round_id + "/" + frame["problem_id"] + "/" + frame["sample_index"].astype(str)
     frame["is_id_derived"] = frame["rollout_id"] == derived
     _add_tokens(frame, rollouts, premises)
-    _add_problem(frame, rollouts, problems, premises)
+    _add_problem(frame, rollouts, premises)
     _add_coverage(frame, scores, segments, probes, premises)
     return frame
 
@@ -82,6 +99,7 @@ def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd
     frame = scalars(scores)
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     due = frame["verdict"].map({verdict: np.nan if r is None else r for verdict, r in premises.rewards.items()})
+    due = due.astype(float)
     if premises.decision is not None:
         due = (frame["judge_score"] >= premises.decision).astype(float)
     is_judged = frame["judge_score"].notna()
@@ -108,9 +126,9 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     frame["num_tokens"] = frame["end_token"] - frame["start_token"]
     frame["num_thinking_tokens"] = frame["num_tokens"].mask(is_answer)
     frame["start_gap_tokens"] = frame["start_token"] - own["end_token"].shift(fill_value=0)
-    frame["tail_gap_tokens"] = (frame["rollout_id"].map(lengths) - frame["end_token"]).where(is_last)
+    frame["tail_gap_tokens"] = (looked_up(frame["rollout_id"], lengths) - frame["end_token"]).where(is_last)
     frame["is_answer_last"] = is_last | ~is_answer
-    is_cued = frame["start_token"] == frame["rollout_id"].map(thinking["num_thinking_tokens"])
+    is_cued = frame["start_token"] == looked_up(frame["rollout_id"], thinking["num_thinking_tokens"])
     frame["is_answer_at_cue"] = is_cued | ~is_answer
     credited = pd.MultiIndex.from_frame(scalars(gains)[SEGMENT])
     frame["is_credited"] = pd.MultiIndex.from_frame(frame[SEGMENT]).isin(credited) | is_answer
@@ -138,7 +156,8 @@ def _add_tokens(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> 
     start, end = frame["forced_start"].to_numpy(), frame["forced_end"].to_numpy()
     num_forced, num_cue = frame["forced_end"] - frame["forced_start"], len(premises.cue_tokens)
     is_own = num_forced < num_cue  # the cue's first token, the policy's own: the others follow it
-    due = frame["finish_reason"].map({"stop": num_cue - 1, "forced": num_cue}).fillna(num_cue - is_own.astype(int))
+    told = frame["finish_reason"].map({"stop": num_cue - 1, "forced": num_cue}).astype(float)
+    due = told.fillna(num_cue - is_own.astype(int))
     due = due.where(frame["num_answer_tokens"] > 0, 0)
     frame["forced_excess_tokens"] = num_forced - due
     frame["forced_overhang_tokens"] = frame["forced_end"] - num_tokens
@@ -152,12 +171,13 @@ def _add_tokens(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> 
     frame["num_sampled_forced_tokens"] = logprobs.count(logprobs.within(start, end) & (logprobs.values != 0))
 
 
-def _add_problem(frame: pd.DataFrame, rollouts: pa.Table, problems: pa.Table, premises: Premises) -> None:
+def _add_problem(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> None:
     """Columns about a rollout's problem: its split, its difficulty, its prompt."""
-    known = problems.select(["problem_id", "split", "difficulty", "prompt"]).to_pandas()
-    known = known[known["problem_id"].isin(frame["problem_id"])].set_index("problem_id")
+    is_asked = pc.is_in(premises.problems["problem_id"], rollouts["problem_id"])
+    asked = premises.problems.select(["problem_id", "split", "difficulty", "prompt"]).filter(is_asked)
+    known = asked.to_pandas().set_index("problem_id")
     frame["problem_split"] = frame["problem_id"].map(known["split"]).fillna(UNKNOWN)
-    frame["difficulty"] = frame["problem_id"].map(known["difficulty"])
+    frame["difficulty"] = looked_up(frame["problem_id"], known["difficulty"])
     prompts = {
         problem_id: np.asarray(premises.renderer.prompt_tokens(prompt), dtype=np.int64).tobytes()
         for problem_id, prompt in known["prompt"].items()
@@ -179,12 +199,12 @@ def _add_coverage(
     frame["is_scored"] = frame["rollout_id"].isin(ids(scores))
     cut = segments.select(["rollout_id", "kind"]).to_pandas()
     is_answer = cut["kind"] == "answer"
-    num_thinking = frame["rollout_id"].map(cut["rollout_id"][~is_answer].value_counts()).fillna(0)
-    num_answers = frame["rollout_id"].map(cut["rollout_id"][is_answer].value_counts()).fillna(0)
+    num_thinking = looked_up(frame["rollout_id"], cut["rollout_id"][~is_answer].value_counts()).fillna(0)
+    num_answers = looked_up(frame["rollout_id"], cut["rollout_id"][is_answer].value_counts()).fillna(0)
     place = probes.select(["rollout_id", "boundary_index"]).to_pandas()
-    last = place["rollout_id"].map(num_thinking.set_axis(frame["rollout_id"]))
+    last = looked_up(place["rollout_id"], num_thinking.set_axis(frame["rollout_id"]))
     is_needed = place["boundary_index"].isin([0]) | (place["boundary_index"] == last) | (not is_thinned(premises.probe))
-    num_boundaries = frame["rollout_id"].map(place["rollout_id"][is_needed].value_counts()).fillna(0)
+    num_boundaries = looked_up(frame["rollout_id"], place["rollout_id"][is_needed].value_counts()).fillna(0)
     num_needed = num_thinking.clip(upper=1) if is_thinned(premises.probe) else num_thinking
     frame["num_segments"] = num_thinking + num_answers
     frame["num_missing_answer_segments"] = (frame["num_answer_tokens"] > 0).astype(int) - num_answers

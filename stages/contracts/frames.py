@@ -19,6 +19,11 @@ def residual(found: pd.Series, stored: pa.ChunkedArray, due: pd.Series) -> pd.Se
     return distance.mask(is_null & due.isna(), 0.0)
 
 
+def looked_up(keys: pd.Series, numbers: pd.Series) -> pd.Series:
+    """The number of each key; NaN where it has none. `map` gives texts where there are no numbers at all."""
+    return numbers.reindex(keys).set_axis(keys.index)
+
+
 @dataclass(frozen=True)
 class Ragged:
     """A list column: each row's length, and for every entry its value, its row and its place in the row."""

@@ -30,7 +30,7 @@ def atomic(path: Path) -> Iterator[Path]:
             _remove(left)
     try:
         yield beside
-        if path.is_dir():
+        if path.is_dir() or beside.is_dir():
             _remove(path)
         beside.replace(path)
     except Exception as error:

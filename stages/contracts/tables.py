@@ -1,28 +1,14 @@
-"""The Parquet tables: one schema each, executed at every read and every write. The only reader and writer."""
+"""The Parquet tables: one schema each, executed at every read and every write."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from stages.contracts.errors import BadInput
-from stages.contracts.publish import atomic
+from stages.contracts.parts import Table, batches, count_rows, merged, read, write, writer
+
+__all__ = ["TABLES", "Table", "batches", "count_rows", "merged", "read", "write", "writer"]
 
 INT, FLOAT, TEXT, FLAG = pa.int32(), pa.float32(), pa.string(), pa.bool_()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table's contract. `grain` says what one row is; rows are sorted by `key`, which is unique."""
-
-    name: str
-    grain: str
-    key: tuple[str, ...]
-    schema: pa.Schema
 
 
 def _column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
@@ -201,107 +187,3 @@ GRADES = _table(
 TABLES: Mapping[str, Table] = {
     t.name: t for t in (PROBLEMS, DEMOS, ROLLOUTS, SCORES, SEGMENTS, PROBES, GAINS, LEDGER, THOUGHTS, ANSWERS, GRADES)
 }
-
-
-def write(path: Path, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Check rows against the contract, sort them by key and publish them as Parquet, atomically.
-
-    Raises:
-        BadInput: a row has other columns, a value does not fit its column, a null stands where none may, or a key
-            comes twice.
-    """
-    rows = list(rows)
-    names = set(table.schema.names)
-    for index, row in enumerate(rows):
-        if row.keys() != names:
-            missing, unknown = sorted(names - row.keys()), sorted(row.keys() - names)
-            raise BadInput(f"table {table.name}: row {index}: columns missing {missing}, columns unknown {unknown}")
-    data = pa.Table.from_arrays([_array(rows, field, table) for field in table.schema], schema=table.schema)
-    data = data.sort_by([(column, "ascending") for column in table.key])
-    _check(data, table, str(path))
-    with atomic(path) as beside:
-        pq.write_table(data, beside, compression="zstd")
-
-
-def read(path: Path, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table, or some of its columns, and check it against the contract.
-
-    Raises:
-        BadInput: the file is missing or corrupt, or breaks the contract; names table, column, count and first row.
-    """
-    if not path.is_file():
-        raise BadInput(f"table {table.name}: {path} is missing; `dvc repro` makes it")
-    try:
-        with pq.ParquetFile(path) as file:
-            stored = file.schema_arrow
-            _check_schema(stored, table, str(path))
-            data = file.read(columns=list(columns) if columns else None)
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"table {table.name}: {path} is corrupt ({error}); delete it and run `dvc repro`") from None
-    _check(data, table, str(path))
-    return data
-
-
-def _array(rows: Sequence[Mapping[str, Any]], field: pa.Field, table: Table) -> pa.Array:
-    values = [row[field.name] for row in rows]
-    try:
-        return pa.array(values, type=field.type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        bad = [index for index, value in enumerate(values) if not _fits(value, field.type)]
-        first = f"; first at row {bad[0]} { {name: rows[bad[0]][name] for name in table.key} }" if bad else ""
-        raise BadInput(
-            f"table {table.name}, column {field.name}: {len(bad)} value(s) do not fit {field.type} ({error}){first}"
-        ) from None
-
-
-def _fits(value: object, kind: pa.DataType) -> bool:
-    try:
-        pa.array([value], type=kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _check_schema(stored: pa.Schema, table: Table, path: str) -> None:
-    missing = [name for name in table.schema.names if name not in stored.names]
-    unknown = [name for name in stored.names if name not in table.schema.names]
-    if missing or unknown:
-        raise BadInput(f"table {table.name}: {path} has columns missing {missing} and columns unknown {unknown}")
-    for expected, found in zip(table.schema, stored, strict=True):
-        if expected.name != found.name:
-            raise BadInput(f"table {table.name}: {path} has column {found.name} where {expected.name} belongs")
-        if expected.type != found.type:
-            raise BadInput(
-                f"table {table.name}, column {expected.name}: {path} holds {found.type}, not {expected.type}"
-            )
-
-
-def _check(data: pa.Table, table: Table, path: str) -> None:
-    for field in table.schema:
-        if field.nullable or field.name not in data.column_names:
-            continue
-        column = data.column(field.name)
-        if column.null_count:
-            first = pc.index(pc.is_null(column), True).as_py()
-            raise BadInput(
-                f"table {table.name}, column {field.name}: {column.null_count} null value(s) in {path}; "
-                f"first at {_row_name(data, table, first)}"
-            )
-    if all(name in data.column_names for name in table.key):
-        _check_key(data, table, path)
-
-
-def _check_key(data: pa.Table, table: Table, path: str) -> None:
-    counted = data.select(list(table.key)).group_by(list(table.key)).aggregate([([], "count_all")])
-    twice = counted.filter(pc.greater(counted["count_all"], 1))
-    if twice.num_rows:
-        first = {name: twice[name][0].as_py() for name in table.key}
-        raise BadInput(
-            f"table {table.name}, column {'+'.join(table.key)}: "
-            f"{twice.num_rows} duplicate key(s) in {path}; first {first}"
-        )
-
-
-def _row_name(data: pa.Table, table: Table, index: int) -> str:
-    keys = {name: data[name][index].as_py() for name in table.key if name in data.column_names}
-    return f"row {index} {keys}"

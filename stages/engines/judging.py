@@ -5,7 +5,8 @@ A judge folder holds judge.json. Of kind `exact` it stands for the task's own ve
 right or a word for wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,6 +20,9 @@ EXACT, GENERATIVE = "exact", "generative"
 MICRO_BATCH_TOKENS = 16384
 PRECISION: Literal["float32"] = "float32"
 """Whatever a round trains in, so that a judge's scores of one answer do not change with the round."""
+
+Rate = Callable[[Sequence[str], Sequence[str]], Sequence[float | None]]
+"""From prompts and answers to what a judge scores each; None of the exact one."""
 
 
 class Wording(NamedTuple):
@@ -78,20 +82,29 @@ def load_wording(folder: Path) -> Wording:
         raise BadInput(f"{folder / JUDGE_FILE} has no {error.args[0]}; delete its folder, run `dvc repro`") from None
 
 
-def rate(stage: str, folder: Path, prompts: Sequence[str], answers: Sequence[str]) -> list[float | None]:
-    """What a judge of either kind scores each answer: None where the exact verifier's verdict is all there is.
+@contextmanager
+def opened(stage: str, folder: Path) -> Iterator[Rate]:
+    """Yield what scores answers as a judge of either kind does, loaded once; it holds the device if it needs it.
+
+    The exact verifier's verdict is all there is: it scores nothing, None.
 
     Raises:
         BadInput: the folder is no judge's.
     """
     if is_exact(folder):
-        return [None] * len(answers)
-    with exclusive_device(stage):
-        return [*judge_scores(folder, prompts, answers)]
+        yield lambda prompts, _: [None] * len(prompts)
+    else:
+        with exclusive_device(stage):
+            yield load_judge(folder)
 
 
 def judge_scores(folder: Path, prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
-    """P(right) of each answer to its prompt, as the generative judge in `folder` says; prompts and answers are texts.
+    """P(right) of each answer, as `load_judge` tells."""
+    return load_judge(folder)(prompts, answers)
+
+
+def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
+    """What gives P(right) of each answer to its prompt, as the generative judge in `folder` says, from their texts.
 
     One forward pass over all different (prompt, answer) pairs, in micro-batches: equal pairs get equal scores to the
     last bit. The caller holds the device (`exclusive_device`).
@@ -107,15 +120,18 @@ def judge_scores(folder: Path, prompts: Sequence[str], answers: Sequence[str]) -
 
     wording, renderer = load_wording(folder), Renderer.of_policy(folder)
     words = wording.word_tokens(renderer)
-    asked = sorted(set(zip(prompts, answers, strict=True)))
-    questions = [wording.question_tokens(renderer, prompt, answer) for prompt, answer in asked]
-    traces = [
-        ProbedTrace(question[:-1], [len(question) - 1], [[question[-1], *word] for word in words], num_cue_tokens=1)
-        for question in questions
-    ]
     use_threads()
-    found = answer_logprobs(
-        load_policy(folder), traces, MICRO_BATCH_TOKENS, renderer.pad_token, PRECISION, lambda _: None
-    )
-    scores = {pair: right_probability(*values[0]) for pair, values in zip(asked, found, strict=True)}
-    return [scores[pair] for pair in zip(prompts, answers, strict=True)]
+    model = load_policy(folder)
+
+    def judge(prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
+        asked = sorted(set(zip(prompts, answers, strict=True)))
+        questions = [wording.question_tokens(renderer, prompt, answer) for prompt, answer in asked]
+        traces = [
+            ProbedTrace(question[:-1], [len(question) - 1], [[question[-1], *word] for word in words], num_cue_tokens=1)
+            for question in questions
+        ]
+        found = answer_logprobs(model, traces, MICRO_BATCH_TOKENS, renderer.pad_token, PRECISION, lambda _: None)
+        scores = {pair: right_probability(*values[0]) for pair, values in zip(asked, found, strict=True)}
+        return [scores[pair] for pair in zip(prompts, answers, strict=True)]
+
+    return judge

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt16
 from scipy.special import ndtr, ndtri, stdtrit
 
+BLOCK_COUNTS = 2**24
 TIE = 1e-12  # numbers so near are equal up to rounding
 
 Statistic = Callable[[Float[np.ndarray, "*draw column"]], Float[np.ndarray, "*draw"]]
@@ -70,7 +71,7 @@ def bootstrap_of_means(
     if math.isnan(estimate):
         raise ValueError("no problem has a value")
     draws = [
-        _resampled(sample, _drawn_counts(len(sample), num_resamples, seed, place).astype(float))
+        _drawn_means(sample, _drawn_counts(len(sample), num_resamples, seed, place))
         for place, sample in enumerate(samples)
     ]
     influences = [_influences(samples, place, statistic, estimate) for place in range(len(samples))]
@@ -124,12 +125,21 @@ def _resampled(
     return np.divide(sums, nums, out=np.full(sums.shape, np.nan), where=nums > 0)
 
 
+def _drawn_means(
+    sample: Float[np.ndarray, "problem column"], counts: UInt16[np.ndarray, "draw problem"]
+) -> Float[np.ndarray, "draw column"]:
+    """Column means of each resample, some resamples at a time: in floats their counts would fill the memory."""
+    size = max(1, BLOCK_COUNTS // len(sample))
+    blocks = [counts[start : start + size] for start in range(0, len(counts), size)]
+    return np.concatenate([_resampled(sample, block.astype(float)) for block in blocks])
+
+
 @lru_cache(maxsize=4)
 def _drawn_counts(size: int, num_resamples: int, seed: int, place: int) -> UInt16[np.ndarray, "draw problem"]:
     """How often each resample has each row. Kept, since the many numbers of one exam share their resamples."""
     rng = np.random.default_rng([seed, place])
     draws = (rng.integers(size, size=size) for _ in range(num_resamples))
-    return np.stack([np.bincount(draw, minlength=size) for draw in draws]).astype(np.uint16)
+    return np.stack([np.bincount(draw, minlength=size).astype(np.uint16) for draw in draws])
 
 
 def _influences(

@@ -76,29 +76,56 @@ def judge_with(
     on_judged: Callable[[int], object] = lambda count: None,
 ) -> list[Verdict | None]:
     """`judge` by the function that `load`, which must be picklable, returns inside each worker."""
-    chunks = [requests[start : start + CHUNK_REQUESTS] for start in range(0, len(requests), CHUNK_REQUESTS)]
-    workers = [_Worker(load, timeout_seconds) for _ in range(min(len(chunks), _num_cores(), MAX_WORKERS))]
-    idle: SimpleQueue[_Worker] = SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
+    with Pool(load, timeout_seconds) as pool:
+        return pool.judge(requests, on_judged)
 
-    def judge_chunk(chunk: Sequence[Request]) -> list[Verdict | None]:
-        worker = idle.get()
-        try:
-            return worker.judge(chunk)
-        finally:
+
+def open_pool(task_params: TaskParams) -> "Pool":
+    """Workers of a task's verifier, for requests that come a batch at a time."""
+    return Pool(partial(_load_judge, task_params), TIMEOUT_SECONDS)
+
+
+class Pool:
+    """Worker processes that are kept from one batch of requests to the next. A context: its end stops them."""
+
+    def __init__(self, load: Callable[[], Judge], timeout_seconds: float) -> None:
+        self._workers = [_Worker(load, timeout_seconds) for _ in range(min(_num_cores(), MAX_WORKERS))]
+        # a worker dies with the thread that started it (PR_SET_PDEATHSIG): threads live as long as workers
+        self._threads = ThreadPoolExecutor(len(self._workers))
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.stop()
+
+    def judge(
+        self, requests: Sequence[Request], on_judged: Callable[[int], object] = lambda count: None
+    ) -> list[Verdict | None]:
+        """The verdict of each request, as `judge` tells.
+
+        Raises:
+            MachineFailure: a worker does not start.
+        """
+        chunks = [requests[start : start + CHUNK_REQUESTS] for start in range(0, len(requests), CHUNK_REQUESTS)]
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        for worker in self._workers:
             idle.put(worker)
 
-    verdicts: list[Verdict | None] = []
-    try:
-        with ThreadPoolExecutor(len(workers) or 1) as threads:
-            for judged in threads.map(judge_chunk, chunks):
-                verdicts += judged
-                on_judged(len(judged))
-    finally:
-        for worker in workers:
-            worker.stop()
-    return verdicts
+        def judge_chunk(chunk: Sequence[Request]) -> list[Verdict | None]:
+            worker = idle.get()
+            try:
+                return worker.judge(chunk)
+            finally:
+                idle.put(worker)
+
+        verdicts: list[Verdict | None] = []
+        for judged in self._threads.map(judge_chunk, chunks):
+            verdicts += judged
+            on_judged(len(judged))
+        return verdicts
 
 
 class _Worker:

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from stages.contracts.task_params import TaskParams
-from stages.tasks.formats import load_format
 from stages.tasks.task import Format, Problem, closing_marker
-from stages.verifiers.isolated import Request, judge
+from stages.verifiers.isolated import Pool, Request
 from stages.verifiers.verdict import Verdict
 
 
@@ -18,11 +16,10 @@ class Thought(NamedTuple):
     claim: bool | None
 
 
-def look(asked: Sequence[Problem], texts: Sequence[Sequence[str]], task: TaskParams) -> list[list[Thought]]:
+def look(asked: Sequence[Problem], texts: Sequence[Sequence[str]], form: Format, pool: Pool) -> list[list[Thought]]:
     """The thoughts of each sample, from the problem it was asked and the texts of its segments."""
-    form = load_format(task)
     requests = [Request(problem, text, True) for problem, said in zip(asked, texts, strict=True) for text in said]
-    verdicts = iter(judge(task, requests))
+    verdicts = iter(pool.judge(requests))
     return [[_thought(said[:index], text, next(verdicts), form) for index, text in enumerate(said)] for said in texts]
 
 

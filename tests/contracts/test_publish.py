@@ -121,7 +121,10 @@ from stages.contracts.tables import SCORES, write
 kind, out = sys.argv.pop(1), Path(sys.argv.pop(1))
 
 def main() -> None:
-    out.with_name(f".{{out.name}}.{{os.getpid()}}.tmp").symlink_to("{DISK_FULL}")
+    beside = out.with_name(f".{{out.name}}.{{os.getpid()}}.tmp")
+    if kind == "table":
+        beside.mkdir()
+    (beside / "0" if kind == "table" else beside).symlink_to("{DISK_FULL}")
     if kind == "table":
         write(out, SCORES, [dict(rollout_id="a", verdict="correct", reward=1.0, judge_score=None, answer="")])
     elif kind == "json":

@@ -2,19 +2,39 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stages.contracts import parts
 from stages.contracts.errors import BadInput
-from stages.contracts.tables import DEMOS, GAINS, GRADES, PROBLEMS, SCORES, SEGMENTS, TABLES, Table, read, write
+from stages.contracts.parts import part_name
+from stages.contracts.tables import (
+    DEMOS,
+    GAINS,
+    GRADES,
+    PROBES,
+    PROBLEMS,
+    SCORES,
+    SEGMENTS,
+    TABLES,
+    Table,
+    batches,
+    count_rows,
+    merged,
+    read,
+    write,
+    writer,
+)
 
 Row = dict[str, Any]
+ONLY = part_name(0, 1)
 VALUES = {
     pa.int32(): st.integers(-(2**31), 2**31 - 1),
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
@@ -36,6 +56,11 @@ def rows_of(table: Table) -> st.SearchStrategy[list[Row]]:
 
 def key(row: Row, table: Table) -> tuple[Any, ...]:
     return tuple(row[name] for name in table.key)
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """The files of a table."""
+    return {part.name: part.read_bytes() for part in path.iterdir()}
 
 
 def segment(rollout_id: str, index: int) -> Row:
@@ -76,6 +101,9 @@ def test_what_is_written_is_read_sorted_by_key(
     path = tmp_path_factory.getbasetemp() / "round_trip.parquet"
     write(path, table, rows)
     assert read(path, table).to_pylist() == sorted(rows, key=lambda row: key(row, table))
+    assert [row for batch in batches(path, table, max_rows=2) for row in batch.to_pylist()] == read(
+        path, table
+    ).to_pylist()
 
 
 @settings(max_examples=12)
@@ -87,7 +115,7 @@ def test_the_bytes_depend_on_the_rows_alone(
     write(one, GAINS, rows)
     random.shuffle(rows)
     write(other, GAINS, iter(rows))
-    assert one.read_bytes() == other.read_bytes()
+    assert content(one) == content(other)
 
 
 def test_some_columns_are_read_in_the_order_asked(path: Path) -> None:
@@ -149,10 +177,10 @@ def test_bad_rows_are_not_written(table: Table, rows: list[Row], named: list[str
 
 
 def test_a_refusal_leaves_what_was_there(path: Path) -> None:
-    before = path.read_bytes()
+    before = content(path)
     with pytest.raises(BadInput):
         write(path, SEGMENTS, [segment("a", 0), segment("a", 0)])
-    assert path.read_bytes() == before
+    assert content(path) == before
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -189,36 +217,42 @@ BAD_TABLES: list[tuple[str, Change, list[str]]] = [
     ("nulls", with_null, ["column end_token", "2 null", "row 1", "'rollout_id': 'a'", "'segment_index': 1"]),
     (
         "duplicate_keys",
-        lambda t: pa.concat_tables([t, t.slice(1, 2)]),
-        ["column rollout_id+segment_index", "2 duplicate", "'a'", "1"],
+        lambda t: t.take([0, 1, 1, 2, 2]),
+        ["column rollout_id+segment_index", "2 duplicate", "row 2", "'a'", "1"],
+    ),
+    (
+        "unsorted_keys",
+        lambda t: t.take([0, 2, 1]),
+        ["column rollout_id+segment_index", "1 row(s) out of the order", "row 2", "'a'", "1"],
     ),
 ]
 
 
 @pytest.mark.parametrize(("change", "named"), [b[1:] for b in BAD_TABLES], ids=[b[0] for b in BAD_TABLES])
 def test_a_table_that_breaks_its_contract_is_not_read(change: Change, named: list[str], path: Path) -> None:
-    pq.write_table(change(pq.read_table(path)), path)
+    pq.write_table(change(pq.read_table(path)), path / ONLY)
     with pytest.raises(BadInput) as refused:
         read(path, SEGMENTS)
     assert all(part in str(refused.value) for part in ["table segments", str(path), *named]), refused.value
 
 
 def test_a_broken_column_is_found_though_others_are_asked_for(path: Path) -> None:
-    pq.write_table(pq.read_table(path).drop_columns(["kind"]), path)
+    pq.write_table(pq.read_table(path).drop_columns(["kind"]), path / ONLY)
     with pytest.raises(BadInput, match="kind"):
         read(path, SEGMENTS, ["rollout_id", "end_token"])
 
 
 @pytest.mark.parametrize("keep", [0, 3, 40, 0.5, 0.99])
 def test_a_truncated_file_is_refused(keep: float, path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
-    with pytest.raises(BadInput, match=rf"table segments: {re.escape(str(path))} is corrupt .*dvc repro"):
+    part = path / ONLY
+    whole = part.read_bytes()
+    part.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    with pytest.raises(BadInput, match=rf"table segments: {re.escape(str(part))} is corrupt .*dvc repro"):
         read(path, SEGMENTS)
 
 
 def test_a_file_that_is_no_parquet_is_refused(path: Path) -> None:
-    path.write_text("rollout_id,segment_index\na,0\n")
+    (path / ONLY).write_text("rollout_id,segment_index\na,0\n")
     with pytest.raises(BadInput, match=r"table segments: .* is corrupt"):
         read(path, SEGMENTS)
 
@@ -227,3 +261,118 @@ def test_a_file_that_is_no_parquet_is_refused(path: Path) -> None:
 def test_a_missing_file_is_refused_with_what_makes_it(table: Table, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=rf"table {table.name}: .*absent\.parquet is missing; `dvc repro`"):
         read(tmp_path / "absent.parquet", table)
+
+
+# Parts: their bounds, and what may be wrong with a folder of them.
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of at most three rows, or about 200 bytes."""
+    monkeypatch.setattr(parts, "PART_ROWS", 3)
+    monkeypatch.setattr(parts, "PART_BYTES", 200)
+
+
+@pytest.mark.usefixtures("small_parts")
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_parts_depend_on_the_rows_alone_and_are_bounded(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = sorted(data.draw(st.lists(rows_of(PROBES), max_size=4).map(flat)), key=lambda row: key(row, PROBES))
+    whole, piecewise = (tmp_path_factory.getbasetemp() / name for name in ("whole", "piecewise"))
+    write(whole, PROBES, rows)
+    with writer(piecewise, PROBES) as made:
+        left = rows
+        while left:
+            size = data.draw(st.integers(1, len(left)))
+            made.add(left[:size])
+            left = left[size:]
+    assert content(whole) == content(piecewise)
+    tables = [pq.read_table(part) for part in sorted(whole.iterdir())]
+    sizes = [parts._row_bytes(table) for table in tables]
+    assert all(len(size) <= 3 and (len(size) <= 1 or size.sum() <= 200) for size in sizes)
+    following = pairwise(sizes)
+    assert all(len(size) == 3 or size.sum() + after[0] > 200 for size, after in following), "a part ends too early"
+    assert count_rows(whole, PROBES) == len(rows)
+
+
+def flat(lists: list[list[Row]]) -> list[Row]:
+    """Rows of several draws, each key once."""
+    return list({key(row, PROBES): row for rows in lists for row in rows}.values())
+
+
+@pytest.fixture
+def folder(small_parts: None, tmp_path: Path) -> Path:
+    """A table of three parts."""
+    path = tmp_path / "segments.parquet"
+    write(path, SEGMENTS, [segment("a", index) for index in range(7)])
+    assert len(list(path.iterdir())) == 3
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda f: (f / part_name(2, 3)).unlink(), ["lacks 1 part", part_name(2, 3)]),
+        (lambda f: (f / part_name(0, 3)).unlink(), ["lacks 1 part", part_name(0, 3)]),
+        (lambda f: (f / "notes.txt").touch(), ["1 file(s) that are no parts", "notes.txt"]),
+        (lambda f: (f / part_name(1, 2)).touch(), ["parts of two tables", part_name(1, 2)]),
+        (lambda f: (f / part_name(1, 3)).write_bytes(b"PAR1"), [part_name(1, 3), "is corrupt"]),
+        (lambda f: [part.unlink() for part in f.iterdir()], ["lacks 1 part"]),
+        (
+            lambda f: (f / part_name(2, 3)).write_bytes((f / part_name(0, 3)).read_bytes()),
+            ["1 row(s) out of the order of their key", "row 6", "'segment_index': 0"],
+        ),
+        (
+            lambda f: (f / part_name(0, 3)).write_bytes((f / part_name(1, 3)).read_bytes()),
+            ["out of the order of their key", "row 3", "'segment_index': 3"],
+        ),
+    ],
+    ids=["last_gone", "first_gone", "foreign", "of_another", "corrupt", "empty", "repeated", "swapped"],
+)
+def test_a_folder_that_is_no_whole_table_is_refused(
+    change: Callable[[Path], object], named: list[str], folder: Path
+) -> None:
+    change(folder)
+    for reading in (lambda: read(folder, SEGMENTS), lambda: list(batches(folder, SEGMENTS, max_rows=2))):
+        with pytest.raises(BadInput) as refused:
+            reading()
+        assert all(part in str(refused.value) for part in ["table segments", str(folder), *named]), refused.value
+
+
+def test_a_file_where_a_folder_belongs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scores.parquet").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"table scores: .* is a file, not a folder of part files"):
+        read(tmp_path / "scores.parquet", SCORES)
+
+
+@pytest.mark.parametrize(("index", "what"), [(1, "1 duplicate key"), (0, r"1 row\(s\) out of the order")])
+def test_keys_must_rise_from_batch_to_batch(index: int, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "segments.parquet"
+    with pytest.raises(BadInput, match=rf"table segments.*{what}.*row 2.*'a'"):
+        write_in_batches(path, [segment("a", 0), segment("a", 1)], [segment("a", index), segment("b", 0)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def write_in_batches(path: Path, *pieces: list[Row]) -> None:
+    with writer(path, SEGMENTS) as made:
+        for piece in pieces:
+            made.add(piece)
+
+
+@settings(max_examples=25)
+@given(rows=rows_of(SEGMENTS), random=st.randoms())
+def test_merged_tables_are_one_table(rows: list[Row], random: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    shards = [tmp_path_factory.getbasetemp() / f"shard{index}" for index in range(3)]
+    owners = [random.randrange(3) for _ in rows]
+    for index, shard in enumerate(shards):
+        write(shard, SEGMENTS, [row for row, owner in zip(rows, owners, strict=True) if owner == index])
+    assert list(merged(shards, SEGMENTS, max_rows=1)) == sorted(rows, key=lambda row: key(row, SEGMENTS))
+
+
+def test_batches_are_bounded_in_rows_and_in_bytes(path: Path) -> None:
+    assert [batch.num_rows for batch in batches(path, SEGMENTS, max_rows=2)] == [2, 1]
+    assert [batch.num_rows for batch in batches(path, SEGMENTS, max_bytes=1)] == [1, 1, 1]
+    write(path, SEGMENTS, [])
+    assert [batch.num_rows for batch in batches(path, SEGMENTS, ["kind"])] == [0]

@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 
 from tests.conftest import succeed
 
+PART = "part-00000-of-00001.parquet"
+"""The file of a table that has but one."""
+
 
 def duplicate(tree: Path, target: Path) -> Path:
     """A copy in which working tree and cache share their bytes as before."""
@@ -35,6 +38,11 @@ def md5_of(content: bytes) -> str:
 def cached(tree: Path, md5: str) -> Path:
     """Where the cache has an object."""
     return tree / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def part_md5(tree: Path, table: str) -> str:
+    """The md5 of a table's only part."""
+    return md5_of((tree / table / PART).read_bytes())
 
 
 def locked(tree: Path, path: str) -> str:
@@ -94,6 +102,7 @@ def drop_step(tree: Path, step: str) -> None:
 
 def edited(path: Path, column: str, change: Callable[[list], list]) -> None:
     """Write a table anew with one column changed."""
+    path = path / PART
     table = pq.read_table(path)
     values = pa.array(change(table[column].to_pylist()), table.schema.field(column).type)
     target = path.with_suffix(".forged")

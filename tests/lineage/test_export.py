@@ -25,6 +25,7 @@ from lineage.audit import open_audit
 from lineage.errors import AuditError
 from lineage.export import FILES, export
 from tests.conftest import ROOT, run, succeed
+from tests.lineage.forging import PART
 
 POLICY = "s1"
 
@@ -147,7 +148,7 @@ def test_what_a_step_read_another_wrote(events: list[dict[str, Any]], audited: P
         written |= {dataset["name"]: dataset["facets"]["version"] for dataset in event["outputs"]}
     (update,) = (event for event in events if event["job"]["name"] == "update@s1" and event["outputs"])
     rollouts = next(one for one in update["inputs"] if one["name"].endswith("rollouts.parquet"))
-    schema = pq.read_schema(audited / rollouts["name"])
+    schema = pq.read_schema(audited / rollouts["name"] / PART)
     told = rollouts["facets"]["schema"]["fields"]
     assert [(field["name"], field["description"]) for field in told] == [
         (field.name, field.metadata[b"description"].decode()) for field in schema
@@ -168,7 +169,9 @@ def test_ml_bom_names_the_weights_the_data_and_the_packages(bom: dict[str, Any],
     components = {one["bom-ref"]: one for one in bom["components"]}
     data = [one for one in components.values() if one["type"] == "data"]
     assert len(data) == 4
-    assert all(one["hashes"][0]["content"] == sha256(audited / one["name"]) for one in data)
+    for one in data:
+        [part] = one["components"]
+        assert part["hashes"][0]["content"] == sha256(audited / one["name"] / part["name"])
     pinned = (audited / "requirements/cpu.txt").read_text()
     torch = next(line for line in pinned.splitlines() if line.startswith("torch=="))
     assert {f"torch=={one['version']}" for one in components.values() if one["name"] == "torch"} >= {torch}

@@ -27,6 +27,7 @@ from lineage.rebuild import compare, rebuild, run, text
 from lineage.store import digests, folder_list, folder_members
 from lineage.tree import open_tree
 from tests.conftest import ROOT, succeed
+from tests.lineage.forging import PART
 
 LOCK = "dvc.lock"
 WEIGHTS = "model.safetensors"
@@ -190,7 +191,7 @@ def test_tables_are_held_row_by_row(audited: Path, copy: Path, column: str, by: 
         pq.write_table(table.set_column(place, table.field(column), pa.array(values, table.field(column).type)), path)
 
     path = "data/rounds/i1/gains.parquet"
-    change(copy / path, shift)
+    change(copy / path / PART, shift)
     relock(copy, path)
     found = compared(audited, copy, "i1")
     assert (found["verdict"], found["first"]) == (verdict, "infogain@i1")

@@ -17,7 +17,7 @@ from lineage.training import checkpoints, sources
 from lineage.tree import open_tree
 from tests.conftest import succeed
 from tests.lineage import chain
-from tests.lineage.forging import cover_up, edited
+from tests.lineage.forging import PART, cover_up, edited, put
 
 LEDGER, ROLLOUTS, DEMOS = (
     "data/rounds/s1/ledger.parquet",
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_written_is_said_and_none_is_left(audited: Path, t
 
 
 def test_a_bad_table_leaves_no_file(copy: Path, tmp_path: Path) -> None:
-    (copy / LEDGER).write_bytes(b"PAR1, but no table")
+    put(copy / LEDGER / PART, b"PAR1, but no table")
     cover_up(copy, LEDGER)
     with pytest.raises(AuditError, match=r"ledger\.parquet is no Parquet table"):
         rows(open_audit(copy, None), "s1", tmp_path / "rows.parquet")
@@ -148,8 +148,8 @@ def test_a_ledger_that_does_not_add_up(copy: Path, column: str, change: Any, che
 
 def test_a_rollout_that_the_ledger_leaves_out(copy: Path) -> None:
     table = pq.read_table(copy / LEDGER)
-    (copy / LEDGER).unlink()
-    pq.write_table(table.slice(1), copy / LEDGER)
+    (copy / LEDGER / PART).unlink()
+    pq.write_table(table.slice(1), copy / LEDGER / PART)
     cover_up(copy, LEDGER)
     assert checks(copy) == [("rollouts unaccounted", LEDGER), ("tokens unaccounted", LEDGER)]
 

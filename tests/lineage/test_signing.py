@@ -21,7 +21,7 @@ from lineage.errors import AuditError
 from lineage.signing import make_keys, sign
 from lineage.verify import verify
 from tests.conftest import succeed
-from tests.lineage.forging import commit, drop_step, replace, slim
+from tests.lineage.forging import PART, commit, drop_step, replace, slim
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +81,8 @@ def test_the_statement_is_an_in_toto_statement_with_slsa_provenance(world: Path)
         "dvc.lock",
         "params.yaml",
         "stages/update.py",
-        "data/demos/r0.parquet",
-        "data/rounds/i1/ledger.parquet",
+        f"data/demos/r0.parquet/{PART}",
+        f"data/rounds/i1/ledger.parquet/{PART}",
     ):
         assert materials[name].keys() == {"sha256"}
     assert any(name.startswith("requirements/") for name in materials)
@@ -158,7 +158,7 @@ def test_what_is_wrong_or_not_committed_is_not_signed(folder: Path) -> None:
         file.write("# edited\n")
     with pytest.raises(AuditError, match="commit first what it names, requirements/"):
         sign(open_audit(tree, None), "s1", folder / "release.key")
-    (tree / "data/rounds/s1/scores.parquet").unlink()
+    (tree / "data/rounds/s1/scores.parquet" / PART).unlink()
     with pytest.raises(AuditError, match=r"1 finding, first working tree: data/rounds/s1/scores\.parquet"):
         sign(open_audit(tree, None), "s1", folder / "release.key")
     with pytest.raises(AuditError, match="without @REVISION"):

@@ -15,6 +15,7 @@ from lineage.verify import verify
 from tests.conftest import run, succeed
 from tests.lineage import forging
 from tests.lineage.forging import (
+    PART,
     cached,
     commit,
     cover_up,
@@ -25,6 +26,7 @@ from tests.lineage.forging import (
     flipped,
     locked,
     overwrite,
+    part_md5,
     put,
     replace,
 )
@@ -86,18 +88,24 @@ def table_row_edited(tree: Path) -> None:
 
 @kind("working tree")
 def table_edited_with_the_same_size(tree: Path) -> None:
-    put(tree / SCORES, flipped((tree / SCORES).read_bytes()))
+    put(tree / SCORES / PART, flipped((tree / SCORES / PART).read_bytes()))
 
 
 @kind("cache")
 def edited_in_place_with_the_same_size_and_mtime_in_tree_and_cache(tree: Path) -> None:
-    assert (tree / GAINS).samefile(cached(tree, locked(tree, GAINS)))
-    overwrite(tree / GAINS, flipped((tree / GAINS).read_bytes()))
+    part = tree / GAINS / PART
+    assert part.samefile(cached(tree, part_md5(tree, GAINS)))
+    overwrite(part, flipped(part.read_bytes()))
 
 
 @kind("working tree")
 def table_removed(tree: Path) -> None:
-    (tree / PROBES).unlink()
+    shutil.rmtree(tree / PROBES)
+
+
+@kind("working tree")
+def part_of_another_table_added(tree: Path) -> None:
+    put(tree / PROBES / "part-00001-of-00002.parquet", (tree / PROBES / PART).read_bytes())
 
 
 @kind("working tree")
@@ -158,23 +166,23 @@ def table_of_an_ancestor_edited(tree: Path) -> None:
 
 @kind("cache")
 def cache_object_swapped(tree: Path) -> None:
-    put(cached(tree, locked(tree, SCORES)), cached(tree, locked(tree, "data/rounds/i1/scores.parquet")).read_bytes())
+    put(cached(tree, part_md5(tree, SCORES)), (tree / "data/rounds/i1/scores.parquet" / PART).read_bytes())
 
 
 @kind("cache")
 def cache_object_deleted(tree: Path) -> None:
-    cached(tree, locked(tree, LEDGER)).unlink()
+    cached(tree, part_md5(tree, LEDGER)).unlink()
 
 
 @kind("cache")
 def cache_object_appended_to(tree: Path) -> None:
-    path = cached(tree, locked(tree, ROLLOUTS))
+    path = cached(tree, part_md5(tree, ROLLOUTS))
     put(path, path.read_bytes() + b"\0")
 
 
 @kind("cache")
 def cache_object_cut_short(tree: Path) -> None:
-    path = cached(tree, locked(tree, ROLLOUTS))
+    path = cached(tree, part_md5(tree, ROLLOUTS))
     put(path, path.read_bytes()[:-1])
 
 
@@ -192,13 +200,13 @@ def member_of_a_cached_folder_deleted(tree: Path) -> None:
 
 @kind("remote")
 def remote_object_changed(tree: Path) -> None:
-    path = remote(tree, locked(tree, SCORES))
+    path = remote(tree, part_md5(tree, SCORES))
     put(path, flipped(path.read_bytes()))
 
 
 @kind("remote")
 def remote_object_emptied(tree: Path) -> None:
-    put(remote(tree, locked(tree, DEMOS)), b"")
+    put(remote(tree, part_md5(tree, DEMOS)), b"")
 
 
 @kind("remote")
@@ -216,7 +224,7 @@ def member_of_a_remote_folder_deleted(tree: Path) -> None:
 
 @kind("bytes")
 def digest_of_an_output_edited(tree: Path) -> None:
-    edit_step(tree, "update@s1", locked(tree, LEDGER), forging.md5_of(b"another ledger"))
+    edit_step(tree, "update@s1", locked(tree, LEDGER), f"{forging.md5_of(b'another ledger')}.dir")
 
 
 @kind("edges")
@@ -282,7 +290,7 @@ def round_renamed_in_the_lock(tree: Path) -> None:
 def output_removed_from_the_lock(tree: Path) -> None:
     text = (tree / "dvc.lock").read_text()
     start = text.rindex(f"    - path: {LEDGER}\n")
-    (tree / "dvc.lock").write_text(text[:start] + text[text.index("size", start) :].partition("\n")[2])
+    (tree / "dvc.lock").write_text(text[:start] + text[text.index("nfiles", start) :].partition("\n")[2])
 
 
 @kind("deps")
@@ -430,8 +438,8 @@ def table_without_its_column(tree: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pq.read_table(tree / LEDGER).drop_columns(["status"])
-    (tree / LEDGER).unlink()
-    pq.write_table(table, tree / LEDGER)
+    (tree / LEDGER / PART).unlink()
+    pq.write_table(table, tree / LEDGER / PART)
     cover_up(tree, LEDGER)
 
 

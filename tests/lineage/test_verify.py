@@ -19,7 +19,7 @@ from lineage.tree import open_tree
 from lineage.verify import text, verify
 from lineage.wiring import differences
 from tests.conftest import succeed
-from tests.lineage.forging import cached, locked, put, slim
+from tests.lineage.forging import PART, cached, locked, part_md5, put, slim
 
 SCORES = "data/rounds/s1/scores.parquet"
 
@@ -107,8 +107,8 @@ def test_what_was_never_pulled_or_pushed_is_no_finding(tree: Path, tmp_path: Pat
     clone, remote = tmp_path / "clone", tmp_path / "remote"
     succeed(["git", "clone", "--quiet", str(tree), str(clone)], tmp_path)
     shutil.copytree(tree / ".dvc/cache/files", remote / "files")
-    put(clone / SCORES, (tree / SCORES).read_bytes())
-    put(cached(clone, locked(tree, SCORES)), (tree / SCORES).read_bytes())
+    put(clone / SCORES / PART, (tree / SCORES / PART).read_bytes())
+    put(cached(clone, part_md5(tree, SCORES)), (tree / SCORES / PART).read_bytes())
     assert ask(clone, remotes={"shelf": str(remote)})["findings"] == []
     policy = remote / "files/md5" / locked(tree, "data/policies/s1")[:2] / locked(tree, "data/policies/s1")[2:]
     policy.unlink()
@@ -157,12 +157,12 @@ def test_the_command_ends_with_what_it_found(tree: Path, tmp_path: Path) -> None
     fine = CliRunner().invoke(app, asked)
     assert fine.exit_code == 0
     assert json.loads(fine.stdout)["findings"] == []
-    put(tmp_path / "copy" / SCORES, b"")
+    put(tmp_path / "copy" / SCORES / PART, b"")
     bad = CliRunner().invoke(app, asked)
     assert bad.exit_code == 1
     assert {key: json.loads(bad.stdout)["findings"][0][key] for key in ("check", "subject")} == {
         "check": "working tree",
-        "subject": SCORES,
+        "subject": f"{SCORES}/{PART}",
     }
     (tmp_path / "copy/dvc.yaml").unlink()
     assert "dvc.yaml is missing" in CliRunner().invoke(app, asked[:2] + asked[3:]).stdout

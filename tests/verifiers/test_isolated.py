@@ -17,7 +17,7 @@ import pytest
 from stages.contracts.errors import MachineFailure
 from stages.contracts.task_params import CountdownTask, CountdownTier
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with
+from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with, open_pool
 from stages.verifiers.verdict import Verdict
 
 COUNTDOWN = CountdownTask(
@@ -210,3 +210,12 @@ def test_workers_die_with_their_parent() -> None:
         parent.kill()
     gone, alive = psutil.wait_procs([process], timeout=5)
     assert [gone, alive] == [[process], []]
+
+
+def test_a_pools_workers_live_from_batch_to_batch() -> None:
+    requests = [Request(PROBLEM, RIGHT, False)] * NUM_MANY
+    with open_pool(COUNTDOWN) as pool:
+        first = pool.judge(requests)
+        started = {child.pid for child in psutil.Process().children() if child.is_running()}
+        assert pool.judge(requests) == pool.judge(requests[:1]) * NUM_MANY == first == [Verdict.CORRECT] * NUM_MANY
+        assert {child.pid for child in psutil.Process().children() if child.is_running()} <= started

@@ -134,7 +134,7 @@ def look_at_thinking(
     texts, ends = [], []
     for sample in samples:
         tokens = sample["thinking_tokens"]
-        boundaries = marker_boundaries(renderer.words(tokens), markers)
+        boundaries = marker_boundaries(renderer.parts(tokens), markers)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
     looked = look([problems[sample["problem_id"]] for sample in samples], texts, load_format(task), pool)

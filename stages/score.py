@@ -132,7 +132,7 @@ def cut(row: Mapping[str, Any], how: recipe_params.Segments, form: Format, rende
         logprobs = np.array(row["sampler_logprobs"][:num_thinking])
         boundaries = cutpoint_boundaries(logprobs, how.max_prob, how.min_tokens)
     else:
-        boundaries = marker_boundaries(renderer.words(thinking), form.segment_ends)
+        boundaries = marker_boundaries(renderer.parts(thinking), form.segment_ends)
     spans = list(pairwise(boundaries))
     is_marked = isinstance(how, recipe_params.MarkerSegments)
     thoughts = [renderer.decode(thinking[a:b]) if is_marked else None for a, b in spans]

@@ -145,7 +145,7 @@ def add_judged_rows(
             "answer": answer,
         }
     )
-    cuts = marker_boundaries(renderer.words(tokens[:num_thinking]), form.segment_ends)
+    cuts = marker_boundaries(renderer.parts(tokens[:num_thinking]), form.segment_ends)
     spans = [(a, b, "attempt") for a, b in pairwise(cuts)]
     spans += [(num_thinking, len(tokens), "answer")] if num_thinking < len(tokens) else []
     for index, (start, end, kind) in enumerate(spans):

@@ -65,7 +65,7 @@ class Renderer:
         self.files = dict(files)
         self.vocabulary_size: int = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
-        self._words: dict[int, str] = {}
+        self._parts: dict[int, str] = {}
         if self.files:
             assert self.pad_token is not None
             assert self.stop_tokens
@@ -163,10 +163,14 @@ class Renderer:
         return text
 
     def words(self, tokens: Sequence[int]) -> list[str]:
-        """Each token as a word of its own: to show to people, and to find where a segment ends."""
-        for token in set(tokens) - self._words.keys():
-            self._words[token] = self._tokenizer.decode([token], skip_special_tokens=False)
-        return [self._words[token] for token in tokens]
+        """Each token as a word of its own, to show to people."""
+        return [self._tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
+
+    def parts(self, tokens: Sequence[int]) -> list[str]:
+        """What each token adds to the text, special ones nothing: to find where a segment ends."""
+        for token in set(tokens) - self._parts.keys():
+            self._parts[token] = self.decode([token])
+        return [self._parts[token] for token in tokens]
 
     def save(self, folder: Path) -> None:
         """Write the Hugging Face tokenizer files into a policy folder, and those that came with them."""

@@ -18,7 +18,7 @@ def marker_boundaries(words: Iterable[str], markers: Collection[str]) -> list[in
     token, or two, or three.
 
     Args:
-        words: the text of each thinking token, the answer cue and what follows left out.
+        words: what each thinking token adds to the text, the answer cue and what follows left out.
         markers: texts, each of which closes a segment when the segment ends with it.
 
     Returns:

@@ -29,9 +29,9 @@ from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
 from stages.contracts.publish import atomic, scratch, write_json
 from stages.contracts.render import Renderer
-from stages.engines import imitation
+from stages.engines import imitation, ranks
+from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
-from stages.engines.device import exclusive_device
 from stages.engines.imitation import Example
 from stages.engines.judging import Wording, judge_scores, save_wording
 from stages.engines.policy import load_policy, save_policy
@@ -78,18 +78,23 @@ def main(
 
     inputs = [base, problems, rollouts, scores]
     with (
-        exclusive_device("judge"),
+        ranks.processes("judge", training.num_processes),
         scratch(
-            scratch_root, f"judge-{judge_id}", [settings.model_dump(), training.model_dump()], inputs
+            scratch_root,
+            f"judge-{judge_id}",
+            [settings.model_dump(), training.of_a_run()],
+            inputs,
         ) as unfinished,
     ):
         model = load_policy(base)
+        adapt(model, settings.sft.lora, settings.seed, f"judges.{judge_id}.sft.lora")
         set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
             imitation.train("judge", trainer, examples, settings.sft, training.precision, settings.seed, unfinished)
+        ranks.gather(model)
         with atomic(judge) as beside:
-            save_policy(trainer.model, renderer, beside)
+            save_policy(model, renderer, beside, base)
             save_wording(wording, beside)
         with facts.phase("judging"):
             found = examine(judge, held_out)

@@ -81,13 +81,14 @@ def main(
     cue = renderer.cue_tokens(load_format(everything.task))
     work = Work(policy, traces, cue, renderer, everything.compute, facts)
 
-    with exclusive_device("probe"):
-        if isinstance(settings, SetLikelihood | AnswerLikelihood):
-            asked = read_problems(problems, split="train")
-            found = probe_known_answers(work, known_answers(settings, everything.task, asked), settings)
-        elif isinstance(settings, Critic):
+    if isinstance(settings, SetLikelihood | AnswerLikelihood):
+        asked = read_problems(problems, split="train")
+        found = probe_known_answers(work, known_answers(settings, everything.task, asked), settings)
+    elif isinstance(settings, Critic):
+        with exclusive_device("probe"):
             found = probe_by_critic(work, read_rewards(scores), settings, entry.seed)
-        else:
+    else:
+        with exclusive_device("probe"):
             found = probe_by_sampling(work, settings)
 
     tables.write(probes, tables.PROBES, found)
@@ -119,7 +120,11 @@ def known_answers(
 def probe_known_answers(
     work: Work, answers_of: Callable[[str], list[str]], settings: SetLikelihood | AnswerLikelihood
 ) -> list[Row]:
-    """Probability of every known answer at every boundary; success there is their sum."""
+    """Probability of every known answer at every boundary; success there is their sum.
+
+    Of several processes each has the whole policy and takes its share of the micro-batches.
+    """
+    from stages.engines import ranks
     from stages.engines.likelihood import ProbedTrace, answer_logprobs, open_model
     from stages.pure.packing import micro_batches
 
@@ -142,17 +147,23 @@ def probe_known_answers(
     )
     lengths = [trace.num_tokens for trace in probed]
     batches = micro_batches(lengths, settings.micro_batch_tokens)
-    parts = ([probed[row] for row in rows] for rows in batches)
     logprobs: dict[int, np.ndarray] = {}
-    with (
-        pool_of(open_model, work.policy, work.compute.inference) as models,
-        _advancing(work.facts, "tok", sum(lengths)) as advance,
-    ):
-        for place, values in models.each(read, parts, lambda num_tokens: advance(num_tokens, num_tokens)):
-            logprobs.update(zip(batches[place], values, strict=True))
+    with ranks.processes("probe", work.compute.num_probe_processes):
+        batch_tokens = [sum(lengths[row] for row in rows) for rows in batches]
+        own = [batch for batch, counts in ranks.shares(batch_tokens) if counts]
+        parts = ([probed[row] for row in batches[batch]] for batch in own)
+        with (
+            pool_of(open_model, work.policy, work.compute.inference) as models,
+            _advancing(work.facts, "tok", sum(batch_tokens[batch] for batch in own)) as advance,
+        ):
+            for place, values in models.each(read, parts, lambda num_tokens: advance(num_tokens, num_tokens)):
+                logprobs.update(zip(batches[own[place]], values, strict=True))
+        everywhere = ranks.merged(logprobs)
+        ranks.leave_to_first()
+    work.facts.count(num_tokens=sum(lengths))
     return [
         _probe_row(trace, index, settings.estimator, answers[trace["problem_id"]], logprobs=values[index].tolist())
-        for trace, values in ((trace, logprobs[row]) for row, trace in enumerate(work.traces))
+        for trace, values in ((trace, everywhere[row]) for row, trace in enumerate(work.traces))
         for index in range(len(trace["boundaries"]))
     ]
 

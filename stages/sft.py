@@ -23,10 +23,10 @@ from stages.contracts.init_params import Init, LossWeights, ModelShape
 from stages.contracts.params import Params
 from stages.contracts.publish import atomic, scratch, write_json
 from stages.contracts.render import BOS, Renderer
-from stages.engines import imitation
+from stages.engines import imitation, ranks
+from stages.engines.adapters import adapt
 from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
 from stages.engines.computing import set_up
-from stages.engines.device import exclusive_device
 from stages.engines.imitation import Example
 from stages.engines.policy import new_policy, save_policy
 from stages.engines.trainer import Trainer, use_threads
@@ -60,22 +60,25 @@ def main(
     num_prompt_tokens = max(len(renderer.prompt_tokens(prompt)) for prompt in prompts.values())
     use_threads()
 
-    inputs = [problems, demos, *([checkpoint] if checkpoint else [])]
+    starts = [checkpoint] if checkpoint else []
+    inputs = [problems, demos, *starts]
     with (
-        exclusive_device("sft"),
-        scratch(scratch_root, f"sft-{init}", [settings.model_dump(), training.model_dump()], inputs) as unfinished,
+        ranks.processes("sft", training.num_processes),
+        scratch(scratch_root, f"sft-{init}", [settings.model_dump(), training.of_a_run()], inputs) as unfinished,
     ):
         model = load_model(settings, checkpoint, form, renderer)
         needed = max(
             num_prompt_tokens + longest_completion(everything, init, len(cue)), *(len(e.tokens) for e in examples)
         )
         need_positions(init, getattr(model.config, "max_position_embeddings", None), needed)
+        adapt(model, settings.sft.lora, settings.seed, f"inits.{init}.sft.lora")
         set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
             imitation.train("sft", trainer, examples, settings.sft, training.precision, settings.seed, unfinished)
+        ranks.gather(model)
         with atomic(policy) as beside:
-            save_policy(model, renderer, beside)
+            save_policy(model, renderer, beside, *starts)
         write_json(metrics, imitation.summary(trainer.history))
     facts.count(num_tokens=sum(len(e.tokens) for e in examples) * settings.sft.epochs)
     facts.write(policy)

@@ -31,8 +31,9 @@ from stages.contracts.facts import RunFacts
 from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, read_json, scratch, write_json
 from stages.contracts.render import Renderer
-from stages.engines.computing import set_up
-from stages.engines.device import exclusive_device
+from stages.engines import ranks
+from stages.engines.adapters import adapt
+from stages.engines.computing import Precision, set_up
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.policy_loss import Example, PolicyLoss
 from stages.engines.trainer import Trainer, use_threads
@@ -88,23 +89,25 @@ def main(
     use_threads()
 
     anchors = [reference] if recipe.update.kl_coefficient else []
-    settings = [entry.model_dump(), recipe.model_dump(), training.model_dump()]
+    settings = [entry.model_dump(), recipe.model_dump(), training.of_a_run()]
     inputs = [policy, *anchors, rollouts, scores, segments, gains]
-    with exclusive_device("update"), scratch(scratch_root, f"update-{round_id}", settings, inputs) as unfinished:
+    with (
+        ranks.processes("update", training.num_processes),
+        scratch(scratch_root, f"update-{round_id}", settings, inputs) as unfinished,
+    ):
         model = load_policy(policy)
+        adapt(model, recipe.update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
         set_up(model, training)
         trainer = Trainer(model, recipe.update.optimizer)
-        held = load_policy(reference) if anchors else None
-        loss = PolicyLoss(
-            recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, training.precision, held
-        )
+        loss = load_loss(recipe, training.precision, *anchors)
         with facts.phase("training"):
             train(trainer, loss, examples, recipe.update, entry.seed, unfinished)
+        ranks.gather(model)
         write_json(metrics, {**summary(rows, trainer.history), **composition(cut, known, parts, rows)})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         tables.write(ledger, tables.LEDGER, rows)
         with atomic(next_policy) as beside:
-            save_policy(trainer.model, Renderer.of_policy(policy), beside)
+            save_policy(model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * recipe.update.epochs)
     facts.write(next_policy)
 
@@ -235,6 +238,15 @@ def assemble(
 def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     """Rollouts by status."""
     return {str(status): sum(row["status"] == status for row in rows) for status in Status}
+
+
+def load_loss(recipe: recipe_params.Recipe, precision: Precision, reference: Path | None = None) -> PolicyLoss:
+    """The recipe's loss, and the policy that it holds the new one near."""
+    held = None
+    if reference is not None:
+        held = load_policy(reference)
+        ranks.share(held)
+    return PolicyLoss(recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, precision, held)
 
 
 def train(

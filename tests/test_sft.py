@@ -14,6 +14,7 @@ from stages.contracts.errors import BadInput
 from stages.contracts.init_params import LossWeights
 from stages.contracts.publish import read_json
 from stages.contracts.render import Renderer
+from stages.engines.adapters import ADAPTER_FILE, is_adapter
 from stages.engines.judging import is_exact
 from stages.engines.policy import WEIGHTS_FILE
 from stages.tasks.formats import load_format
@@ -121,6 +122,23 @@ def test_training_from_a_checkpoint_gives_the_same_bytes_again(started: tuple[Pa
     folder, _ = started
     one, two = (train(folder, name) / WEIGHTS_FILE for name in ("again", "and_again"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_adapter_of_a_checkpoint_is_trained(started: tuple[Path, dict[str, Any]]) -> None:
+    folder, content = started
+    content["inits"]["r0"]["sft"]["lora"] = {"rank": 8, "alpha": 16, "target_modules": ["q_proj", "v_proj"]}
+    content["inits"]["r0"]["sft"]["optimizer"]["learning_rate"] = 1e-3
+    save(content, folder)
+    policy = train(folder, "adapter")
+    assert is_adapter(policy)
+    assert (policy / "base" / WEIGHTS_FILE).read_bytes() == (folder / "r0" / WEIGHTS_FILE).read_bytes()
+    changes = load_file(policy / ADAPTER_FILE)
+    assert all(bool(change.any()) for change in changes.values())
+    content["inits"]["r0"]["model"] = {"hidden_size": 64, "intermediate_size": 96, "num_layers": 2, "num_heads": 2}
+    content["inits"]["r0"]["model"]["max_positions"] = 128
+    save(content, folder)
+    with pytest.raises(BadInput, match="lora changes weights that are there"):
+        train(folder, "nothing")
 
 
 def test_a_checkpoint_that_lacks_the_tasks_words_is_refused(

@@ -7,26 +7,33 @@ What holds:
 """
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from stages import update
 from stages.contracts import params, recipe_params, tables
-from stages.contracts.errors import BadInput
+from stages.contracts.errors import EXIT_MACHINE, BadInput
 from stages.contracts.init_params import ModelShape
-from stages.contracts.publish import write_json
+from stages.contracts.publish import read_json, write_json
 from stages.contracts.render import Renderer
+from stages.engines.adapters import ADAPTER_FILE
 from stages.engines.policy import load_policy, new_policy, save_policy
 from stages.engines.policy_loss import Example
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import CHECKPOINT, Trainer
 from stages.pure.accounting import Status
 from stages.tasks.formats import load_format
 
@@ -266,26 +273,40 @@ class World:
 
     def run(self, **changes: Any) -> dict[str, Any]:
         """Update under the tiny recipe with changes; the metrics."""
+        update.main(**self.arguments(**changes))
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    def arguments(self, num_processes: int = 1, **changes: Any) -> dict[str, Any]:
+        """What an update is called with, under such a params.yaml."""
         everything = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
         everything["recipes"]["information"]["update"].update(
             {"epochs": 2, "minibatches_per_epoch": 2, "row_tokens": None, **changes}
         )
+        everything["compute"]["training"]["num_processes"] = num_processes
         (self.folder / "params.yaml").write_text(yaml.safe_dump(everything), encoding="utf-8")
-        paths = {name: self.folder / f"{name}.parquet" for name in ("rollouts", "scores", "segments", "gains")}
-        update.main(
-            round_id="i1",
-            policy=self.folder / "policy",
-            reference=self.folder / "reference",
-            **paths,
-            validation=self.folder / "validation.json",
-            next_policy=self.folder / "next",
-            ledger=self.folder / "ledger.parquet",
-            metrics=self.folder / "metrics.json",
-            steps=self.folder / "steps.json",
-            params_file=self.folder / "params.yaml",
-            scratch_root=self.folder / "scratch",
+        files = {name: f"{name}.parquet" for name in ("rollouts", "scores", "segments", "gains", "ledger")}
+        files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps")}
+        files |= {"policy": "policy", "reference": "reference", "next_policy": "next", "scratch_root": "scratch"}
+        files |= {"params_file": "params.yaml"}
+        return {"round_id": "i1", **{name: self.folder / file for name, file in files.items()}}
+
+    def start(self, **changes: Any) -> subprocess.Popen[str]:
+        """The same as a command of its own."""
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in self.arguments(**changes).items()]
+        environment = {**os.environ, "PYTHONPATH": str(PROFILE.parents[2]), "KNOWHOW_DEVICE": "cpu"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "stages.update", *words],
+            **{"cwd": self.folder, "env": environment, "stderr": subprocess.PIPE, "text": True},
         )
-        return json.loads((self.folder / "metrics.json").read_text())
+
+    def next_checkpoint(self, of: subprocess.Popen[str]) -> list[psutil.Process]:
+        """Wait until a step more has been saved; the ranks at work."""
+        begin = time.time()
+        while not any(p.stat().st_mtime > begin for p in (self.folder / "scratch").glob(f"*/{CHECKPOINT}")):
+            assert of.poll() is None, of.communicate()
+            assert time.time() - begin < 400
+            time.sleep(0.01)
+        return psutil.Process(of.pid).children()
 
     @property
     def weights(self) -> bytes:
@@ -406,6 +427,62 @@ def test_a_killed_update_goes_on_to_the_same_bytes(world: World, monkeypatch: py
         again = world.run(**terms), world.weights
     assert len(steps_taken) == 1
     assert again == whole
+
+
+def test_an_adapter_is_trained_killed_and_trained_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next round starts where this one ended; neither writes the base, moments, or another name than peft's."""
+    lora = {"lora": {"rank": 4, "alpha": 8, "target_modules": ["q_proj", "v_proj"]}}
+    base = (world.folder / "policy" / "model.safetensors").read_bytes()
+    world.run(**lora)
+    whole = (world.folder / "next" / ADAPTER_FILE).read_bytes()
+    step: Callable[..., dict[str, float]] = Trainer.step
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda self, *rest: step(self, *rest) if self.num_steps < 3 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            world.run(**lora)
+    world.run(**lora)
+    assert (world.folder / "next" / ADAPTER_FILE).read_bytes() == whole
+    (world.folder / "policy").rename(world.folder / "first")
+    (world.folder / "next").rename(world.folder / "policy")
+    with pytest.raises(BadInput, match=r"recipes.information.update.lora: None, but the policy is an adapter"):
+        world.run()
+    world.run(**lora)
+    after = load_file(world.folder / "next" / ADAPTER_FILE)
+    assert load_file(world.folder / "policy" / ADAPTER_FILE).keys() == after.keys()
+    assert all(name.endswith((".lora_A.weight", ".lora_B.weight")) for name in after)
+    assert (world.folder / "next" / "base" / "model.safetensors").read_bytes() == base
+
+
+def test_two_processes_are_killed_and_go_on_to_what_one_comes_to(world: World) -> None:
+    """First the stage is killed, then one of its processes: the others end with it each time."""
+    terms = {"kl_coefficient": 0.1, "epochs": 6}
+    stage = world.start(num_processes=2, **terms)
+    at_work = world.next_checkpoint(stage)
+    assert len(at_work) == 2
+    stage.kill()
+    _, left = psutil.wait_procs(at_work, timeout=30)
+    assert not left
+    stage = world.start(num_processes=2, **terms)
+    at_work = world.next_checkpoint(stage)
+    at_work[1].kill()
+    _, complaint = stage.communicate(timeout=60)
+    assert stage.returncode == EXIT_MACHINE
+    assert "error: update: process 1 of 2 was killed by signal 9" in complaint
+    assert not any(process.is_running() for process in at_work)
+    assert not (world.folder / "next").exists()
+    stage = world.start(num_processes=2, **terms)
+    _, complaint = stage.communicate(timeout=400)
+    assert stage.returncode == 0, complaint
+    together, metrics = load_file(world.folder / "next" / "model.safetensors"), read_json(world.folder / "metrics.json")
+    config = (world.folder / "next" / "config.json").read_bytes()
+    assert not list((world.folder / "scratch").iterdir())
+    alone = world.run(**terms)
+    assert (world.folder / "next" / "config.json").read_bytes() == config
+    assert metrics["num_steps"] == alone["num_steps"] == 12
+    assert metrics["tokens"] == alone["tokens"]
+    for name, weights in load_file(world.folder / "next" / "model.safetensors").items():
+        moved = (weights - load_policy(world.folder / "policy").state_dict()[name]).abs().max()
+        assert (weights - together[name]).abs().max() < 0.01 * moved, name
 
 
 def test_the_reference_is_read_only_where_the_loss_needs_it(world: World) -> None:

@@ -1,6 +1,6 @@
 """What params.yaml says of the machines that compute: precision, processes, and where inference runs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,10 @@ class Training(Section):
     """Compute activations anew in the backward pass instead of keeping them."""
     num_processes: Count
     """Processes of this machine that share a model by FSDP2, one for each GPU."""
+
+    def of_a_run(self) -> dict[str, Any]:
+        """What must stay as it is for an unfinished run to go on: all but the number of processes."""
+        return self.model_dump(exclude={"num_processes"})
 
 
 class LocalInference(Section):
@@ -42,3 +46,8 @@ class Compute(Section):
 
     training: Training
     inference: Inference
+
+    @property
+    def num_probe_processes(self) -> int:
+        """Of those that read likelihoods on this machine: one where it is the workers of a cluster that read them."""
+        return 1 if isinstance(self.inference, RayInference) else self.training.num_processes

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from stages.contracts.recipe_params import AdamW
+from stages.contracts.recipe_params import AdamW, Lora
 from stages.contracts.task_params import Count, Demonstrations, Fraction, Name, NotNegative, Section, Seed, Sha256
 
 HEAD_SIZE_STEP = 32
@@ -50,6 +50,8 @@ class Sft(Section):
     optimizer: AdamW
     micro_batch_tokens: Count | None = None
     """Tokens that go through the model at once; absent, a whole batch does."""
+    lora: Lora | None = None
+    """Train an adapter of the checkpoint, or of a judge's base; absent, all of it."""
 
 
 class Checkpoint(Section):
@@ -82,6 +84,12 @@ class Init(Section):
     def _random_weights_are_trained(self) -> "Init":
         if isinstance(self.model, ModelShape) and not self.sft.epochs:
             raise ValueError("sft.epochs 0 would leave random weights as they are; give it a checkpoint, or train it")
+        return self
+
+    @model_validator(mode="after")
+    def _adapter_has_a_base(self) -> "Init":
+        if self.sft.lora is not None and isinstance(self.model, ModelShape):
+            raise ValueError("sft.lora changes weights that are there: it needs a checkpoint, not a model's shape")
         return self
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 PROGRESS_FILE = "KNOWHOW_PROGRESS_FILE"
 PERIOD_SECONDS = 1.0
+RANK = "RANK"  # torchrun's: of several processes the first alone shows progress
 
 
 class Progress:
@@ -20,7 +21,7 @@ class Progress:
     """
 
     def __init__(self, stage: str, total: int, unit: str, done: int = 0) -> None:
-        is_log = not os.isatty(2)
+        is_log, is_first = not os.isatty(2), os.environ.get(RANK, "0") == "0"
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -30,9 +31,10 @@ class Progress:
             mininterval=10 if is_log else 0.5,
             ascii=is_log,
             dynamic_ncols=True,
+            disable=not is_first,
         )
         target = os.environ.get(PROGRESS_FILE)
-        self._file = Path(target) if target else None
+        self._file = Path(target) if target and is_first else None
         self._written = 0.0
         self._tokens = 0
         self._begin = time.monotonic()

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from stages.contracts.task_params import Count, Fraction, Name, NotNegative, Positive, Section
 
+MAX_LORA_RANK = 512  # that vLLM serves
+
 
 class AdamW(Section):
     """One optimizer's settings; gradients are clipped to `max_grad_norm`."""
@@ -145,6 +147,16 @@ class ImportanceCorrection(Section):
     cap: Annotated[float, Field(gt=1)]
 
 
+class Lora(Section):
+    """An adapter: every module named gets a change of low rank, and the weights themselves are held still."""
+
+    rank: Annotated[int, Field(ge=1, le=MAX_LORA_RANK)]
+    alpha: Count
+    """The change is scaled by alpha / rank."""
+    target_modules: Annotated[list[str], Field(min_length=1)]
+    """Last parts of their names, as in q_proj."""
+
+
 class Update(Section):
     """One round's policy update: an advantage for every token, and the loss that follows it.
 
@@ -185,6 +197,8 @@ class Update(Section):
     importance_correction: ImportanceCorrection | None = None
     row_tokens: Count | None = None
     """Lay rollouts end to end in rows of this many tokens, instead of padding each to the longest."""
+    lora: Lora | None = None
+    """Train an adapter; absent, all of the policy."""
 
     @model_validator(mode="after")
     def _keys_have_a_use(self) -> "Update":

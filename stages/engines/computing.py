@@ -10,6 +10,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from stages.contracts.compute_params import Training
 from stages.contracts.errors import BadInput
+from stages.engines import ranks
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -19,13 +20,18 @@ def set_up(model: PreTrainedModel, training: Training) -> None:
 
     The precision is written in its configuration, so that vLLM will sample from what comes out in the same one. Layers
     that compute their activations anew must think they are in training; what is in them must not, for it may drop out.
+    Among several ranks each then holds its part of the model.
 
     Raises:
         BadInput: its architecture cannot compute activations anew.
     """
     model.config.dtype = getattr(torch, training.precision)
-    if not training.gradient_checkpointing:
-        return
+    if training.gradient_checkpointing:
+        _compute_anew(model)
+    ranks.share(model)
+
+
+def _compute_anew(model: PreTrainedModel) -> None:
     if not model.supports_gradient_checkpointing:
         raise BadInput(
             f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute activations anew; set it "

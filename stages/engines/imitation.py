@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from stages.contracts.init_params import Sft
 from stages.contracts.progress import Progress
 from stages.engines.computing import Precision, passing, summable
+from stages.engines.ranks import first_says, shares
 from stages.engines.trainer import Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
 from stages.pure.packing import micro_batches, pack, pack_mask, pack_positions
@@ -76,7 +77,7 @@ def train(
             num_tokens = sum(lengths[row] for row in rows)
             progress.add(num_tokens)
             progress.tokens(num_tokens)
-            if time.monotonic() - saved > period:
+            if first_says(time.monotonic() - saved > period):
                 trainer.save(unfinished)
                 saved = time.monotonic()
 
@@ -98,9 +99,12 @@ def batch_losses(
         tokens[row, : len(laid)] = torch.tensor(laid)
         weights[row, : len(laid)] = torch.tensor([weight for item in items for weight in batch[item].weights])
     total = weights.sum()
-    for group in micro_batches([width] * len(rows), settings.micro_batch_tokens or tokens.numel()):
+    groups = micro_batches([width] * len(rows), settings.micro_batch_tokens or tokens.numel())
+    for piece, counts in shares([len(group) * width for group in groups]):
+        group = groups[piece]
         spans = [[lengths[item] for item in rows[row]] for row in group]
-        yield _rows_loss(model, tokens[group], weights[group], spans, precision) / total
+        loss = _rows_loss(model, tokens[group], weights[group], spans, precision) / total
+        yield loss if counts else 0.0 * loss
 
 
 def _rows_loss(

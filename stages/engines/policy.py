@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from stages.contracts.errors import BadInput
 from stages.contracts.init_params import ModelShape
 from stages.contracts.render import Renderer
+from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
 
@@ -30,9 +31,12 @@ def load_policy(folder: Path) -> PreTrainedModel:
     Raises:
         BadInput: the folder is missing or its files are corrupt.
     """
+    complaint, remedy = f"policy {folder} is corrupt", "delete it and run `dvc repro`"
+    if is_adapter(folder):
+        return with_adapter(open_model(folder / BASE, complaint, remedy), folder)
     if not (folder / WEIGHTS_FILE).is_file():
         raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
-    return open_model(folder, f"policy {folder} is corrupt", "delete it and run `dvc repro`")
+    return open_model(folder, complaint, remedy)
 
 
 def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
@@ -64,12 +68,19 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
     return model.to(device())
 
 
-def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
-    """Write weights, configuration and tokenizer; the bytes depend on nothing else."""
+def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path, start: Path | None = None) -> None:
+    """Write weights, configuration and tokenizer; the bytes depend on nothing else.
+
+    Of an adapter the weights are its own, and those of its base, which is in or at `start`, where it was loaded from.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tied = set(model.all_tied_weights_keys)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    if has_adapter(model):
+        assert start is not None
+        save_adapter(model, start, folder)
+    else:
+        tied = set(model.all_tied_weights_keys)
+        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+        save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     config = model.config.to_diff_dict()
     for volatile in ("_name_or_path", "transformers_version"):
         config.pop(volatile, None)

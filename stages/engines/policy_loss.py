@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.recipe_params import Update
 from stages.engines.computing import Precision, passing, summable
+from stages.engines.ranks import largest, merged, shares, summed
 from stages.pure.losses import (
     aggregation,
     entropy,
@@ -138,36 +139,43 @@ class PolicyLoss:
         num_targets = max(1, sum(int(example.is_target.sum()) for example in examples))
         values = self._token_values(batch, how.weights, watched)
         sums: Counter[str] = Counter()
-        largest = 0.0
-        for rows in self._layout(examples):
+        difference = 0.0
+        for rows, counts in self._own_layout(examples):
             terms, weights = self._terms(model, examples, rows, values)
-            sums.update(_sums(terms))
-            largest = max(largest, float(terms.drift_nats.abs().max()))
-            on_tokens(sum(examples[item].num_tokens for items in rows for item in items))
-            yield self._loss(terms, weights, how.denominator, num_targets)
-            del terms  # holds a graph that the next forward pass needs the memory of
-        watched.update({name: sums[name] / num_targets for name in WATCHED})
-        watched["max_logprob_difference_nats"] = largest
+            if counts:
+                sums.update(_sums(terms))
+                difference = max(difference, float(terms.drift_nats.abs().max()))
+                on_tokens(sum(examples[item].num_tokens for items in rows for item in items))
+            loss = self._loss(terms, weights, how.denominator, num_targets)
+            yield loss if counts else 0.0 * loss
+            del terms, loss  # they hold a graph that the next forward pass needs the memory of
+        found = summed({name: sums[name] for name in (*WATCHED, "reference_kl_nats")})
+        watched.update({name: found[name] / num_targets for name in WATCHED})
+        watched["max_logprob_difference_nats"] = largest(difference)
         if self._reference is not None:
             num_anchored = sum(int((example.is_anchored & example.is_target).sum()) for example in examples)
-            watched["reference_kl_nats"] = sums["reference_kl_nats"] / max(1, num_anchored)
+            watched["reference_kl_nats"] = found["reference_kl_nats"] / max(1, num_anchored)
 
-    def _layout(self, examples: Sequence[Example]) -> list[list[list[int]]]:
+    def _own_layout(self, examples: Sequence[Example]) -> list[tuple[list[list[int]], bool]]:
+        """This rank's micro-batches, and whether each counts (`shares`)."""
         lengths = [example.num_tokens for example in examples]
-        return lay_out(lengths, self.settings.micro_batch_tokens, self.settings.row_tokens)
+        laid = lay_out(lengths, self.settings.micro_batch_tokens, self.settings.row_tokens)
+        sizes = [len(rows) * max(sum(lengths[item] for item in items) for items in rows) for rows in laid]
+        return [(laid[piece], counts) for piece, counts in shares(sizes)]
 
     def _logprobs(self, model: PreTrainedModel | None, examples: Sequence[Example]) -> list[np.ndarray | None]:
         """A model's log-probability of every completion token, nats; None of each where there is no model."""
-        found: list[np.ndarray | None] = [None] * len(examples)
         if model is None:
-            return found
+            return [None] * len(examples)
+        found: dict[int, np.ndarray] = {}
         with torch.no_grad():
-            for rows in self._layout(examples):
+            for rows, _ in self._own_layout(examples):
                 logits, targets = self._forward(model, examples, rows)
                 logprobs = token_logprobs(logits, targets, self.temperature).cpu().numpy()
                 for item, row, where in _places(examples, rows):
                     found[item] = logprobs[row, where]
-        return found
+        everywhere = merged(found)
+        return [everywhere[item] for item in range(len(examples))]
 
     def _forward(self, model: PreTrainedModel, examples: Sequence[Example], rows: Rows) -> tuple[Tensor, Tensor]:
         """Logits of a micro-batch, [row, position, vocabulary], and the token that follows each position."""

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.publish import atomic
 from stages.contracts.recipe_params import AdamW
+from stages.engines.ranks import is_first, placed_as, summed, whole
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -26,14 +27,18 @@ def use_threads() -> None:
 
 
 class Trainer:
-    """AdamW over a model's parameters, with exact save and resume."""
+    """AdamW over those of a model's parameters that are left to training, with exact save and resume.
+
+    A model may be shared among ranks: then all of them step, save and resume together. A checkpoint holds whole
+    tensors, so that a run may go on in another number of processes.
+    """
 
     def __init__(self, model: PreTrainedModel, settings: AdamW) -> None:
         self.model = model
         self.settings = settings
         self.history: list[dict[str, float]] = []
         """What the caller recorded of each step taken, kept through a resume."""
-        self._named = dict(model.named_parameters())
+        self._named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(
             self._named.values(),
             lr=settings.learning_rate,
@@ -60,23 +65,26 @@ class Trainer:
         for loss in losses:
             loss.backward()
             total += float(loss.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm)))
         if not math.isfinite(norm):
             raise FloatingPointError(f"gradient norm is {norm} at step {self.num_steps}")
         for group in self._optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_scale
         self._optimizer.step()
-        self.history.append({"loss": total, "grad_norm": norm})
+        self.history.append({**summed({"loss": total}), "grad_norm": norm})
         return self.history[-1]
 
     def save(self, folder: Path) -> None:
         """Write parameters, optimizer moments and history, atomically."""
-        tensors = {f"parameter.{name}": p.detach() for name, p in self._named.items()}
+        tensors = {}
         for name, parameter in self._named.items():
-            for moment, value in self._optimizer.state[parameter].items():
-                tensors[f"{moment}.{name}"] = value.detach()
-        with atomic(folder / CHECKPOINT) as beside:
-            save_file(tensors, beside, metadata={"history": json.dumps(self.history)})
+            for part, value in {"parameter": parameter, **self._optimizer.state[parameter]}.items():
+                found = whole(value.detach())
+                if is_first():
+                    tensors[f"{part}.{name}"] = found.cpu()
+        if is_first():
+            with atomic(folder / CHECKPOINT) as beside:
+                save_file(tensors, beside, metadata={"history": json.dumps(self.history)})
 
     def resume(self, folder: Path) -> bool:
         """Continue from a checkpoint in `folder`; False where there is none."""
@@ -86,10 +94,10 @@ class Trainer:
         with safe_open(path, framework="pt") as file:
             self.history = json.loads(file.metadata()["history"])
             for name, parameter in self._named.items():
-                parameter.data.copy_(file.get_tensor(f"parameter.{name}"))
+                parameter.detach().copy_(placed_as(file.get_tensor(f"parameter.{name}"), parameter))
                 self._optimizer.state[parameter] = {
                     "step": file.get_tensor(f"step.{name}"),
-                    "exp_avg": file.get_tensor(f"exp_avg.{name}").to(parameter.device),
-                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}").to(parameter.device),
+                    "exp_avg": placed_as(file.get_tensor(f"exp_avg.{name}"), parameter),
+                    "exp_avg_sq": placed_as(file.get_tensor(f"exp_avg_sq.{name}"), parameter),
                 }
         return True

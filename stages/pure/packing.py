@@ -27,6 +27,21 @@ def micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     return groups
 
 
+def balanced(sizes: Sequence[int], num_parts: int) -> list[list[int]]:
+    """Deal pieces to parts so that their sums come near: from the largest down, each to the part that has least so far.
+
+    Returns:
+        Indices of pieces, rising, one list a part; every piece exactly once.
+    """
+    parts: list[list[int]] = [[] for _ in range(num_parts)]
+    sums = [0] * num_parts
+    for piece in sorted(range(len(sizes)), key=lambda piece: (-sizes[piece], piece)):
+        part = sums.index(min(sums))
+        parts[part].append(piece)
+        sums[part] += sizes[piece]
+    return [sorted(part) for part in parts]
+
+
 def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
     """Place items into rows of at most `row_tokens`: each item, in order, into the first row with room for it.
 

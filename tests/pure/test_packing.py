@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.pure.packing import (
+    balanced,
     lay_out,
     micro_batches,
     pack,
@@ -43,6 +44,21 @@ def test_pack_by_hand() -> None:
     assert pack([9, 1], 6) == [[0], [1]]
     assert pack([4, 2, 1], 6) == [[0, 1], [2]]  # a row may be filled to the last token
     assert pack([], 6) == []
+
+
+def test_pieces_are_dealt_by_hand() -> None:
+    assert balanced([5, 1, 4, 3, 2], 2) == [[0, 1, 4], [2, 3]]
+    assert balanced([5], 3) == [[0], [], []]
+    assert balanced([2, 2, 2], 1) == [[0, 1, 2]]
+
+
+@given(st.lists(st.integers(1, 100)), st.integers(1, 5))
+def test_each_piece_is_dealt_once_and_no_part_has_much_more_than_another(sizes: list[int], num_parts: int) -> None:
+    parts = balanced(sizes, num_parts)
+    assert sorted(piece for part in parts for piece in part) == list(range(len(sizes)))
+    sums = [sum(sizes[piece] for piece in part) for part in parts]
+    assert len(parts) == num_parts
+    assert max(sums) - min(sums) <= max(sizes, default=0)
 
 
 @given(LENGTHS, st.integers(1, 40))

@@ -1,0 +1,162 @@
+"""Adapters: a policy that is another policy's weights, held still, and a small change to them (LoRA, by peft).
+
+An adapter's folder has the change (`adapter_model.safetensors`, `adapter_config.json`, as peft and vLLM read them), a
+configuration and tokenizer like any policy's, and in `base/` the whole folder of the policy that it changes. So it can
+be loaded, served, pushed and audited by itself. The base's files are linked where the file system can, and DVC keeps
+equal files once in its cache and in a remote, however many adapters hold them.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from stages.contracts.errors import BadInput
+from stages.contracts.publish import read_json
+from stages.contracts.recipe_params import Lora
+
+ADAPTER_FILE = "adapter_model.safetensors"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
+BASE = "base"
+NAME = "default"  # peft's own, of a model's only adapter
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a policy's folder is an adapter's."""
+    return (folder / ADAPTER_CONFIG_FILE).is_file()
+
+
+def read_lora(folder: Path) -> Lora:
+    """The shape of the adapter in `folder`.
+
+    Raises:
+        BadInput: its configuration is corrupt.
+    """
+    said = read_json(folder / ADAPTER_CONFIG_FILE)
+    try:
+        return Lora(rank=said["r"], alpha=said["lora_alpha"], target_modules=said["target_modules"])
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"{folder / ADAPTER_CONFIG_FILE} is no LoRA's ({error}); run `dvc repro`") from None
+
+
+def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> None:
+    """Leave to training what the recipe says: all of a policy, or its adapter alone, new where it has none.
+
+    A new adapter is drawn from `seed` and changes nothing yet. `key` is where params.yaml says `lora`.
+
+    Raises:
+        BadInput: the policy is an adapter of another shape, or the recipe knows of none; or it lacks a module.
+    """
+    found = _shape(model)
+    if found is not None and (lora is None or _sorted(lora) != found):
+        raise BadInput(
+            f"{key}: {lora and lora.model_dump()}, but the policy is an adapter, and is trained on in its own shape: "
+            f"{found.model_dump()}"
+        )
+    if found is not None or lora is None:
+        return
+    modules = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    unknown = sorted(set(lora.target_modules) - modules)
+    if unknown:
+        raise BadInput(
+            f"{key}.target_modules: the policy has no module named {unknown[0]} ({len(unknown)} unknown); its linear "
+            f"ones are {sorted({n.rsplit('.', 1)[-1] for n, m in model.named_modules() if _is_linear(m)})}"
+        )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _inject(model, lora)
+
+
+def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """The base of an adapter with the change in `folder` in place.
+
+    Raises:
+        BadInput: its weights are corrupt, or not those that its configuration says.
+    """
+    path = folder / ADAPTER_FILE
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`") from None
+    _inject(base, read_lora(folder))
+    wanted = _tensors(base)
+    if stored.keys() != wanted.keys():
+        odd = sorted(stored.keys() ^ wanted.keys())
+        raise BadInput(f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; delete it, run `dvc repro`")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(stored[name])
+    return base
+
+
+def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
+    """Write a model's adapter, and the base from the folder that the model was loaded from: a policy's or adapter's."""
+    lora = _shape(model)
+    assert lora is not None
+    save_file({name: t.contiguous() for name, t in _tensors(model).items()}, folder / ADAPTER_FILE, {"format": "pt"})
+    config: dict[str, Any] = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": BASE,
+        "r": lora.rank,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": lora.target_modules,
+        "bias": "none",
+        "inference_mode": True,
+    }
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / ADAPTER_CONFIG_FILE).write_text(text, encoding="utf-8")
+    shutil.copytree(start / BASE if is_adapter(start) else start, folder / BASE, copy_function=_link)
+
+
+def has_adapter(model: PreTrainedModel) -> bool:
+    """Whether a loaded policy is an adapter on its base."""
+    return _shape(model) is not None
+
+
+def _shape(model: PreTrainedModel) -> Lora | None:
+    configs = getattr(model, "peft_config", {})
+    if NAME not in configs:
+        return None
+    config = configs[NAME]
+    return _sorted(Lora(rank=config.r, alpha=config.lora_alpha, target_modules=list(config.target_modules)))
+
+
+def _sorted(lora: Lora) -> Lora:
+    return lora.model_copy(update={"target_modules": sorted(set(lora.target_modules))})
+
+
+def _inject(model: PreTrainedModel, lora: Lora) -> None:
+    """Put an adapter's layers into a model, and leave only them to training."""
+    from peft import LoraConfig, inject_adapter_in_model  # takes seconds, and most policies are none
+
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=lora.target_modules, task_type="CAUSAL_LM")
+    inject_adapter_in_model(config, model, NAME)
+
+
+def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The adapter's weights by their names in its file, which are peft's."""
+    return {
+        f"base_model.model.{name.replace(f'.{NAME}.', '.')}": parameter.detach()
+        for name, parameter in model.named_parameters()
+        if ".lora_A." in name or ".lora_B." in name
+    }
+
+
+def _is_linear(module: torch.nn.Module) -> bool:
+    return isinstance(module, torch.nn.Linear)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)

@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from stages.contracts import tables
 from stages.contracts.checks import Premises, _add_tokens
 from stages.contracts.recipe_params import AnswerLikelihood
 from tests.contracts.test_render import COUNTDOWN
@@ -13,7 +14,16 @@ from tests.contracts.test_render import COUNTDOWN
 EOS = COUNTDOWN.eos_token
 CUE = [50, 51, 52]
 PROBE = AnswerLikelihood(estimator="answer_likelihood", micro_batch_tokens=1)
-PREMISES = Premises("i1", COUNTDOWN, CUE, {}, None, PROBE)
+PREMISES = Premises(
+    round_id="i1",
+    problems=tables.PROBLEMS.schema.empty_table(),
+    group_sizes={},
+    renderer=COUNTDOWN,
+    cue_tokens=CUE,
+    rewards={},
+    decision=None,
+    probe=PROBE,
+)
 SOUND = {
     "own": ([7, *CUE, 9, EOS], 1, 2, 4, "stop"),
     "forced": ([7, 8, *CUE, 9, EOS], 2, 2, 5, "forced"),

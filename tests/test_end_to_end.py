@@ -131,7 +131,7 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tm
     # The first falls in mid-work for certain; on a fast machine what is left to do may be over before a drawn wait is.
     waits = (0.0, None, rng.uniform(0, longest_wait))
     num_kept = [kill(address, folder, wait, rng.uniform(0, 8)) for wait in waits]
-    # DVC writes its lock in place: killed beside a stage that has just ended it leaves half of it, as git would restore.
+    # DVC writes its lock in place: killed as its stage has just ended it may leave half of it, which git has whole.
     shutil.copy(finished / "dvc.lock", folder / "dvc.lock")
     succeed(["dvc", "repro", "--single-item", "--force", "--no-run-cache", address], folder)
     assert (folder / out).read_bytes() == expected

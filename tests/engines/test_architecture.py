@@ -16,7 +16,7 @@ from stages.engines.checkpoints import checkpoint_renderer, load_checkpoint
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy, save_policy
 from stages.pure.packing import pack_mask, pack_positions
-from tests.engines.test_policy import contents
+from tests.engines.countdown_policy import contents
 
 LENGTHS = (23, 40, 31)  # longer than the windows of 16
 QUESTIONS = ["What is 12 + 30 + 7 - 4 + 9?", "What is 6 times 7?"]

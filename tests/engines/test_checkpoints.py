@@ -18,21 +18,7 @@ from stages.contracts.render import Renderer
 from stages.engines.checkpoints import INDEX_FILE, checkpoint_renderer, find_checkpoint, load_checkpoint
 from stages.engines.policy import WEIGHTS_FILE, save_policy
 from stages.tasks.formats import load_format
-from tests.engines.test_policy import RENDERER, TASK, contents, logits, policy
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints") / "r0"
-    save_policy(policy(), RENDERER, folder)
-    return folder
-
-
-@pytest.fixture
-def copied(saved: Path, tmp_path: Path) -> Path:
-    for name, content in contents(saved).items():
-        (tmp_path / name).write_bytes(content)
-    return tmp_path
+from tests.engines.countdown_policy import RENDERER, TASK, logits, policy
 
 
 def checkpoint(folder: Path) -> Checkpoint:

@@ -6,56 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stages.contracts.errors import BadInput
-from stages.contracts.init_params import ModelShape
-from stages.contracts.render import Renderer
-from stages.contracts.task_params import CountdownTask
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
-from stages.tasks.formats import load_format
-
-SHAPE = ModelShape(hidden_size=64, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64)
-TASK = CountdownTask.model_validate(
-    {
-        "name": "countdown",
-        "seed": 0,
-        "max_number": 12,
-        "max_result": 99,
-        "heldout_bucket": 0,
-        "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
-    }
-)
-FORM = load_format(TASK)
-RENDERER = Renderer(FORM.tokenizer([]))
-TOKENS = RENDERER.encode("<bos> 3 5 7 T36 : 7 + 5 12 12 * 3 36 = # 7 + 5 12")
-
-
-def policy(seed: int = 1) -> PreTrainedModel:
-    return new_policy(SHAPE, RENDERER, FORM.token_values, seed)
-
-
-def logits(model: PreTrainedModel) -> torch.Tensor:
-    with torch.no_grad():
-        return model(input_ids=torch.tensor([TOKENS])).logits
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policies") / "r0"
-    save_policy(policy(), RENDERER, folder)
-    return folder
-
-
-@pytest.fixture
-def copied(saved: Path, tmp_path: Path) -> Path:
-    for name, content in contents(saved).items():
-        (tmp_path / name).write_bytes(content)
-    return tmp_path
+from tests.engines.countdown_policy import RENDERER, SHAPE, contents, logits, policy
 
 
 def test_saved_loaded_and_saved_again_it_is_the_same_bytes(saved: Path, tmp_path: Path) -> None:

@@ -9,8 +9,6 @@ import psutil
 import pytest
 
 from stages.contracts.task_params import (
-    CountdownTask,
-    CountdownTier,
     DatasetTask,
     ModularTask,
     ModularTier,
@@ -24,6 +22,7 @@ from stages.tasks.task import Problem
 from stages.verifiers.isolated import Request, _load_judge, _Worker, judge
 from stages.verifiers.verdict import Verdict
 from tests.verifiers.hostile import HOSTILE, aimed
+from tests.verifiers.test_isolated import COUNTDOWN
 
 TEXT = TrainedText(kind="trained", vocabulary_size=300)
 TIMEOUT_SECONDS = 0.3
@@ -33,14 +32,6 @@ FAMILIES = (
     "spiral_matrix",  # likewise
     "complex_arithmetic",  # a parser of its own; takes nan for any number
     "coin_flip",  # takes any first digits for the whole number
-)
-COUNTDOWN = CountdownTask(
-    name="countdown",
-    seed=1,
-    max_number=12,
-    max_result=99,
-    heldout_bucket=0,
-    tiers=[CountdownTier(num_numbers=3, num_train=1, num_heldout=1)],
 )
 MODULAR = ModularTask(
     name="modular",

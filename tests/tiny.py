@@ -3,6 +3,8 @@
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from stages.engines.varlen import VARLEN
+
 WEIGHT_STD = 0.3
 
 
@@ -20,7 +22,7 @@ def tiny_llama(vocabulary_size: int = 23, seed: int = 0, dtype: torch.dtype = to
         num_key_value_heads=2,
         max_position_embeddings=128,
         tie_word_embeddings=True,
-        attn_implementation="sdpa",
+        attn_implementation=VARLEN,
     )
     model = LlamaForCausalLM(config).to(dtype)
     if dtype == torch.float64:

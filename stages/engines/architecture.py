@@ -5,24 +5,26 @@ would take the window's place, so each such mask gets it back; tokens are as far
 Soft caps: of attention logits, which torch's fused attention does not know; of the head's logits, behind the head.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from stages.contracts.errors import BadInput
-from stages.pure.packing import pack_mask, pack_positions
+from stages.engines.varlen import MASKED_ROW_TOKENS, VARLEN, packed_inputs
 
 SLIDING, FULL = "sliding_attention", "full_attention"
-TRIED_LENGTHS = (7, 9)
+TRIED_LENGTHS = ((7, 9), (9, MASKED_ROW_TOKENS))
 TOLERANCE_NATS = 1e-3
 
 
-def attention_of(config: Any) -> str:
-    """The implementation of attention that computes what an architecture says."""
-    return "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
+def attention_of(model: PreTrainedModel) -> str:
+    """The implementation of attention that computes what an architecture says, of variable length where it can."""
+    if getattr(model.config, "attn_logit_softcapping", None):
+        return "eager"
+    return VARLEN if model._supports_attention_backend else "sdpa"
 
 
 def is_windowed(model: PreTrainedModel) -> bool:
@@ -51,18 +53,7 @@ def need_known(model: PreTrainedModel, name: str) -> None:
     Raises:
         BadInput: they come out different, so this architecture does something that is not known here.
     """
-    config, device = model.config, model.device
-    parts = [torch.arange(length, device=device) % config.vocab_size for length in TRIED_LENGTHS]
-    width = sum(TRIED_LENGTHS)
-    mask = torch.from_numpy(pack_mask(TRIED_LENGTHS, width))[None, None].to(device)
-    positions = torch.from_numpy(np.asarray(pack_positions(TRIED_LENGTHS, width)))[None].to(device)
-    with torch.no_grad():
-        apart = torch.cat([model(input_ids=part[None], use_cache=False).logits[0] for part in parts])
-        hidden = model.base_model(
-            input_ids=torch.cat(parts)[None], attention_mask=mask, position_ids=positions, use_cache=False
-        ).last_hidden_state
-        packed = head_logits(model, hidden)[0]
-    difference = float((apart.log_softmax(-1) - packed.log_softmax(-1)).abs().max())
+    difference = max(_difference(model, lengths) for lengths in TRIED_LENGTHS)
     if not difference < TOLERANCE_NATS:
         raise BadInput(
             f"{name}: the architecture {type(model).__name__} gives other log-probabilities (by {difference:.2g} nats) "
@@ -70,9 +61,20 @@ def need_known(model: PreTrainedModel, name: str) -> None:
         )
 
 
+def _difference(model: PreTrainedModel, lengths: Sequence[int]) -> float:
+    """Between log-probabilities of texts of some tokens packed into one row, and apart; nats, at most."""
+    texts = [torch.arange(length, device=model.device) % model.config.vocab_size for length in lengths]
+    with torch.no_grad():
+        apart = torch.cat([model(input_ids=text[None], use_cache=False).logits[0] for text in texts])
+        inputs = packed_inputs(model, [lengths], sum(lengths))
+        hidden = model.base_model(input_ids=torch.cat(texts)[None], **inputs, use_cache=False).last_hidden_state
+        packed = head_logits(model, hidden)[0]
+    return float((apart.log_softmax(-1) - packed.log_softmax(-1)).abs().max())
+
+
 def _mend(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     mask = kwargs.get("attention_mask")
-    if not isinstance(mask, Tensor) or mask.ndim != 4:
+    if not isinstance(mask, Tensor) or mask.ndim != 4 or "segments" in kwargs:
         return args, kwargs
     config, positions = module.config, kwargs["position_ids"]
     window = getattr(config, "sliding_window", None)

@@ -20,8 +20,9 @@ from stages.contracts.progress import Progress
 from stages.engines.computing import Precision, passing, summable
 from stages.engines.ranks import first_says, shares
 from stages.engines.trainer import Trainer
+from stages.engines.varlen import packed_inputs
 from stages.pure.losses import token_logprobs, weighted_nll
-from stages.pure.packing import micro_batches, pack, pack_mask, pack_positions
+from stages.pure.packing import micro_batches, pack
 
 CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
@@ -115,16 +116,9 @@ def _rows_loss(
     precision: Precision,
 ) -> torch.Tensor:
     """Weighted sum of the next-token loss over packed rows, each of examples as long as its `spans` say."""
-    width = tokens.shape[1]
-    mask = np.stack([pack_mask(span, width) for span in spans])
-    positions = np.stack([pack_positions(span, width) for span in spans])
+    inputs = packed_inputs(model, spans, tokens.shape[1])
     with passing(model, precision):
-        logits = model(
-            input_ids=tokens.to(model.device),
-            attention_mask=torch.from_numpy(mask).unsqueeze(1).to(model.device),
-            position_ids=torch.from_numpy(positions).to(model.device),
-            use_cache=False,
-        ).logits
+        logits = model(input_ids=tokens.to(model.device), **inputs, use_cache=False).logits
     targets = tokens[:, 1:].to(model.device)
     return weighted_nll(token_logprobs(summable(logits[:, :-1]), targets), weights[:, 1:].to(model.device))
 

@@ -62,7 +62,7 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
     if loaded["missing_keys"]:  # transformers would go on with random weights in their place
         missing = sorted(loaded["missing_keys"])
         raise BadInput(f"{complaint} (no weights {missing}); {remedy}")
-    if model.config._attn_implementation != (right := attention_of(model.config)):
+    if model.config._attn_implementation != (right := attention_of(model)):
         model.set_attn_implementation(right)
     keep_masks_whole(model)
     return model.to(device())

@@ -6,7 +6,7 @@ for each micro-batch; the shares add up to the minibatch's loss however it is cu
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from stages.contracts.recipe_params import Update
 from stages.engines.computing import Precision, passing, summable
 from stages.engines.ranks import largest, merged, shares, summed
+from stages.engines.varlen import packed_inputs
 from stages.pure.losses import (
     aggregation,
     entropy,
@@ -26,7 +27,7 @@ from stages.pure.losses import (
     surrogate,
     token_logprobs,
 )
-from stages.pure.packing import lay_out, pack_mask, pack_positions, pad
+from stages.pure.packing import lay_out, pad
 
 WATCHED = ("clip_frac", "mean_ratio", "kl_nats", "entropy_nats", "mean_logprob_difference_nats")
 Rows = Sequence[Sequence[int]]
@@ -179,10 +180,15 @@ class PolicyLoss:
 
     def _forward(self, model: PreTrainedModel, examples: Sequence[Example], rows: Rows) -> tuple[Tensor, Tensor]:
         """Logits of a micro-batch, [row, position, vocabulary], and the token that follows each position."""
-        inputs, targets = _inputs(examples, rows, model.device, is_packed=self.settings.row_tokens is not None)
+        laid = [[token for item in items for token in _tokens(examples[item])] for items in rows]
+        tokens = pad(laid, 0).to(model.device)
+        inputs: dict[str, Any] = {}
+        if self.settings.row_tokens is not None:
+            lengths = [[examples[item].num_tokens for item in items] for items in rows]
+            inputs = packed_inputs(model, lengths, tokens.shape[1] - 1)
         with passing(model, self._precision):
-            logits = model(**inputs, use_cache=False).logits
-        return summable(logits), targets
+            logits = model(input_ids=tokens[:, :-1], **inputs, use_cache=False).logits
+        return summable(logits), tokens[:, 1:]
 
     def _token_values(
         self, batch: Sequence[Prepared], weights: np.ndarray, watched: dict[str, float]
@@ -273,22 +279,6 @@ def _sums(terms: Terms) -> dict[str, float]:
         "reference_kl_nats": terms.reference_kl_nats,
     }
     return {name: float(values.detach().sum()) for name, values in sums.items()}
-
-
-def _inputs(
-    examples: Sequence[Example], rows: Rows, device: torch.device, is_packed: bool
-) -> tuple[dict[str, Tensor], Tensor]:
-    """What a model takes of a micro-batch, and the token that follows each position."""
-    lengths = [[examples[item].num_tokens for item in items] for items in rows]
-    laid = [[token for item in items for token in _tokens(examples[item])] for items in rows]
-    tokens = pad(laid, 0).to(device)
-    inputs = {"input_ids": tokens[:, :-1]}
-    if is_packed:
-        width = tokens.shape[1]
-        mask = torch.from_numpy(np.stack([pack_mask(row, width)[:-1, :-1] for row in lengths]))
-        positions = torch.from_numpy(np.stack([pack_positions(row, width)[:-1] for row in lengths]))
-        inputs |= {"attention_mask": mask.unsqueeze(1).to(device), "position_ids": positions.to(device)}
-    return inputs, tokens[:, 1:]
 
 
 def _tokens(example: Example) -> list[int]:

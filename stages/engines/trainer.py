@@ -24,6 +24,8 @@ def use_threads() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it a GPU's products are refused as random
     torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
     torch.use_deterministic_algorithms(True)
+    # torch would fill what is about to be written, to show up who does not
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 class Trainer:

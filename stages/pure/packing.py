@@ -1,11 +1,15 @@
 """Rows of different lengths to rectangles, and many probes of one trace to one row. Indices and masks only."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+
+MAX_EMPTY_FRAC = 0.2
+"""Of the slots of an item in a rectangle."""
 
 
 def micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
@@ -72,6 +76,49 @@ def lay_out(lengths: Sequence[int], max_tokens: int, row_tokens: int | None) -> 
     rows = [[item] for item in range(len(lengths))] if row_tokens is None else pack(lengths, row_tokens)
     row_lengths = [sum(lengths[item] for item in row) for row in rows]
     return [[rows[row] for row in group] for group in micro_batches(row_lengths, max_tokens)]
+
+
+def cut(lengths: Sequence[int], width: int) -> list[int]:
+    """What a row of `width` tokens has room for of items laid end to end, the last of them cut."""
+    ends = np.minimum(np.cumsum(lengths), width)
+    return [length for length in np.diff(ends, prepend=0).tolist() if length]
+
+
+class Regrouped(NamedTuple):
+    """Items laid end to end, and the slots of rectangles that hold them."""
+
+    token_of_slot: Int[np.ndarray, " slot"]
+    slot_of_token: Int[np.ndarray, " token"]
+    shapes: list[tuple[int, int]]
+    """Of each rectangle: items, and slots of each. An item's last slots may be empty; they repeat its last token."""
+
+
+def regroup(lengths: Sequence[int]) -> Regrouped:
+    """Rectangles of items that are about as long as each other: none is a fifth shorter than the longest beside it."""
+    groups = _alike(lengths)
+    starts = np.cumsum([0, *lengths])[:-1]
+    token_of_slot, slot_of_token, num_slots = [], np.zeros(sum(lengths), dtype=np.int64), 0
+    for items in groups:
+        index = np.arange(lengths[items[0]])
+        own = np.array([lengths[item] for item in items])[:, None]
+        first = starts[items][:, None]
+        token_of_slot.append((first + np.minimum(index, own - 1)).ravel())
+        is_taken = index < own
+        slot_of_token[(first + index)[is_taken]] = num_slots + np.flatnonzero(is_taken)
+        num_slots += is_taken.size
+    shapes = [(len(items), lengths[items[0]]) for items in groups]
+    return Regrouped(np.concatenate(token_of_slot), slot_of_token, shapes)
+
+
+def _alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Items from longest to shortest, ties by index, cut where one is a fifth shorter than the first of its group."""
+    groups: list[list[int]] = []
+    for item in sorted(range(len(lengths)), key=lambda item: (-lengths[item], item)):
+        if groups and lengths[item] > (1 - MAX_EMPTY_FRAC) * lengths[groups[-1][0]]:
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups
 
 
 def pack_mask(lengths: Sequence[int], width: int) -> Bool[np.ndarray, "token token"]:

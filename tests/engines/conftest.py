@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from stages.engines import varlen
 from stages.engines.policy import save_policy
 from tests.engines.countdown_policy import RENDERER, contents, policy
 
@@ -23,3 +24,11 @@ def copied(saved: Path, tmp_path: Path) -> Path:
     for name, content in contents(saved).items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
+
+
+@pytest.fixture(params=["mask", "segments"])
+def packing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to keep texts in a row apart, however short it is."""
+    if request.param == "segments":
+        monkeypatch.setattr(varlen, "MASKED_ROW_TOKENS", 0)
+    return str(request.param)

@@ -1,8 +1,8 @@
 """Qwen3, Llama and Gemma at tiny size: packed or apart, probed or plainly read, saved or loaded: one function."""
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedModel
@@ -15,7 +15,7 @@ from stages.engines.architecture import need_known
 from stages.engines.checkpoints import checkpoint_renderer, load_checkpoint
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy, save_policy
-from stages.pure.packing import pack_mask, pack_positions
+from stages.engines.varlen import packed_inputs
 from tests.engines.countdown_policy import contents
 
 LENGTHS = (23, 40, 31)  # longer than the windows of 16
@@ -45,18 +45,29 @@ def texts(seed: int = 0) -> list[torch.Tensor]:
     return [torch.randint(4, 290, (length,), generator=generator) for length in LENGTHS]
 
 
-def test_texts_packed_into_one_row_are_read_as_apart(model: PreTrainedModel) -> None:
-    width = sum(LENGTHS)
+def test_texts_packed_into_one_row_are_read_as_apart(model: PreTrainedModel, packing: str) -> None:
+    inputs = packed_inputs(model, [LENGTHS], sum(LENGTHS))
+    is_capped = getattr(model.config, "attn_logit_softcapping", None) is not None
+    assert ("segments" in inputs) == (packing == "segments" and not is_capped)
     with torch.no_grad():
         apart = torch.cat([model(input_ids=text[None], use_cache=False).logits[0] for text in texts()])
-        packed = model(
-            input_ids=torch.cat(texts())[None],
-            attention_mask=torch.from_numpy(pack_mask(LENGTHS, width))[None, None],
-            position_ids=torch.from_numpy(np.asarray(pack_positions(LENGTHS, width)))[None],
-            use_cache=False,
-        ).logits[0]
+        packed = model(input_ids=torch.cat(texts())[None], **inputs, use_cache=False).logits[0]
     assert apart.std() > 0.05
     torch.testing.assert_close(packed, apart, atol=2e-4, rtol=1e-4)
+
+
+def test_gradients_through_a_packed_row_are_those_of_texts_apart(model: PreTrainedModel, packing: str) -> None:
+    def gradients(passes: list[tuple[torch.Tensor, dict[str, Any]]]) -> list[torch.Tensor]:
+        model.zero_grad()
+        for tokens, inputs in passes:
+            logits = model(input_ids=tokens[None], **inputs, use_cache=False).logits[0]
+            (logits.log_softmax(-1)[:, 7] * tokens.sin()).sum().backward()
+        return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+    apart = gradients([(text, {}) for text in texts()])
+    packed = gradients([(torch.cat(texts()), packed_inputs(model, [LENGTHS], sum(LENGTHS)))])
+    assert max(float(gradient.abs().max()) for gradient in apart) > 1
+    torch.testing.assert_close(packed, apart, atol=2e-3, rtol=1e-3)
 
 
 def test_answers_probed_in_one_pass_are_those_of_a_pass_each(model: PreTrainedModel, renderer: Renderer) -> None:

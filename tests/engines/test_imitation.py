@@ -82,7 +82,7 @@ def alone(batch: list[Example]) -> float:
 
 
 @pytest.mark.parametrize("row_tokens", [1, 12, 20, 64])
-def test_packing_changes_nothing(row_tokens: int) -> None:
+def test_packing_changes_nothing(row_tokens: int, packing: str) -> None:
     loss, gradient = loss_and_gradient(row_tokens, examples())
     assert loss == pytest.approx(alone(examples()), abs=1e-12)
     other_loss, other_gradient = loss_and_gradient(40, examples()[::-1])

@@ -20,6 +20,7 @@ import torch
 
 from stages.contracts import params
 from stages.contracts.recipe_params import Update
+from stages.engines import varlen
 from stages.engines.computing import Precision
 from stages.engines.policy_loss import Example, PolicyLoss
 from tests.golden import losses as golden
@@ -82,6 +83,7 @@ class TablePolicy(torch.nn.Module):
     """Row a of its one parameter holds the logits of what follows token a."""
 
     device = torch.device("cpu")
+    config = SimpleNamespace(_attn_implementation="none")
 
     def __init__(self, logits: list[list[float]]) -> None:
         super().__init__()
@@ -168,17 +170,21 @@ ORDERS = {"as_it_is": [0, 1, 2, 3, 4], "reversed": [4, 3, 2, 1, 0], "shuffled": 
 
 @pytest.mark.parametrize("changes", [{}, EVERYTHING, {"objective": "offline"}], ids=["plain", "everything", "offline"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_split_padding_packing_and_order_change_nothing(loss: str, changes: dict[str, Any]) -> None:
-    def run(order: Sequence[int], micro_batch_tokens: int, row_tokens: int | None) -> Measured:
+def test_split_padding_packing_and_order_change_nothing(
+    loss: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(order: Sequence[int], micro_batch_tokens: int, row_tokens: int | None, masked: int = 0) -> Measured:
+        monkeypatch.setattr(varlen, "MASKED_ROW_TOKENS", masked)
         update = settings(loss=loss, **changes, micro_batch_tokens=micro_batch_tokens, row_tokens=row_tokens)
         anchor = llama(2) if update.kl_coefficient else None
         examples = batch()
         return measure(llama(0), update, [examples[i] for i in order], llama(1), anchor)
 
     expected = run(ORDERS["as_it_is"], 10_000, None)
-    for micro_batch_tokens, row_tokens in ((1, None), (22, None), (26, None), (10_000, 16), (32, 16), (10_000, 100)):
+    padded, packed = ((1, None), (22, None), (26, None)), ((10_000, 16), (32, 16), (10_000, 100), (10_000, 100, 100))
+    for layout in (*padded, *packed):
         for order in ORDERS.values():
-            assert_equal(run(order, micro_batch_tokens, row_tokens), expected, 1e-12)
+            assert_equal(run(order, *layout), expected, 1e-12)
 
 
 def test_dividing_by_a_micro_batchs_own_count_would_not_add_up() -> None:
@@ -189,7 +195,7 @@ def test_dividing_by_a_micro_batchs_own_count_would_not_add_up() -> None:
     assert abs(np.mean(parts) - whole) > 1e-3
 
 
-def test_rollouts_in_a_packed_row_are_strangers() -> None:
+def test_rollouts_in_a_packed_row_are_strangers(packing: str) -> None:
     """What stands before a rollout in its row changes neither its loss nor its gradient."""
     update = settings(loss="grpo", row_tokens=100)
     first, second = batch()[:2]

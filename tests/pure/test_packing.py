@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.pure.packing import (
+    MAX_EMPTY_FRAC,
     balanced,
+    cut,
     lay_out,
     micro_batches,
     pack,
@@ -16,6 +18,7 @@ from stages.pure.packing import (
     pad,
     probe_mask,
     probe_positions,
+    regroup,
 )
 from tests.tiny import tiny_llama
 
@@ -109,6 +112,30 @@ def test_a_packed_token_sees_its_own_item_up_to_itself(lengths: list[int], num_p
     seen = pack_mask(lengths, width).sum(axis=1)
     assert (seen == np.concatenate([*(np.arange(n) + 1 for n in lengths), np.ones(num_padding)])).all()
     assert (np.triu(pack_mask(lengths, width), 1) == 0).all()
+
+
+def test_cut_by_hand() -> None:
+    assert cut([3, 2], 7) == [3, 2]
+    assert cut([3, 2], 4) == [3, 1]
+    assert cut([3, 2], 3) == [3]
+    assert cut([3, 2], 2) == [2]
+
+
+def test_regroup_by_hand() -> None:
+    found = regroup([3, 6, 5, 3])  # tokens 0-2, 3-8, 9-13, 14-16
+    assert found.shapes == [(2, 6), (2, 3)]
+    assert found.token_of_slot.tolist() == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 13, 0, 1, 2, 14, 15, 16]
+    assert found.slot_of_token.tolist() == [12, 13, 14, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17]
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=25))
+def test_every_token_has_a_slot_of_its_own_and_few_are_empty(lengths: list[int]) -> None:
+    found = regroup(lengths)
+    assert sum(items for items, _ in found.shapes) == len(lengths)
+    assert sum(items * slots for items, slots in found.shapes) == len(found.token_of_slot)
+    assert (found.token_of_slot[found.slot_of_token] == np.arange(sum(lengths))).all()
+    assert (1 - MAX_EMPTY_FRAC) * len(found.token_of_slot) <= sum(lengths)
+    assert (np.diff(found.token_of_slot) <= 1).sum() >= len(found.token_of_slot) - len(lengths), "in order in an item"
 
 
 def test_a_packed_row_equals_its_items_alone() -> None:

@@ -185,6 +185,8 @@ def write_job(folder: Path, everything: params.Params, policy: Path | None, num_
     """The policy, and in job.json all that both sides must agree on."""
     recipe = everything.recipes[RECIPE].model_dump(mode="json")
     recipe["update"] |= {"normalize_by_std": False, "loss": "dr_grpo"}
+    recipe["update"]["row_tokens"] = recipe["update"]["micro_batch_tokens"]
+    recipe["rollout"]["shard_rollouts"] = num_prompts * recipe["rollout"]["group_size"] // THREADS
     form = load_format(everything.task)
     renderer = Renderer(form.tokenizer([]))
     cue_tokens = renderer.cue_tokens(form)

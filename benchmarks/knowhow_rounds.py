@@ -2,36 +2,44 @@
 
 Reads   a policy, prompts, settings in --job; for `update` and `losses` the rollouts that `rollout` left.
 Writes  rollouts beside the job; one JSON object a line on stdout.
-Method  `rollout` is `stages.rollout.sample` and its table, as `benchmarks.rollout_speed` runs it; the engine was made
-        before. `update` is all from that table to the next policy's folder: the policy loaded, advantages,
-        `stages.update.train` with its checkpoints. `losses` takes the same steps in the table's own order.
+Method  `rollout` is `stages.rollout.sample` and its table, on vLLM in workers of a Ray cluster, one for each thread
+        (`compute.inference`). A stage's workers end with it; here they stay, and wait where a round begins, so that
+        their start is apart. `update` is all from that table to the next policy's folder: the policy loaded,
+        advantages, `stages.update.train`. `losses` takes the same steps in the table's own order.
 """
 
 import json
 import os
+import queue
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 import numpy as np
 
 from benchmarks.trl_rounds import clocks, reward, since
 from stages.contracts import tables
+from stages.contracts.compute_params import RayInference
 from stages.contracts.errors import command
 from stages.contracts.publish import read_json
 from stages.contracts.recipe_params import Recipe
 from stages.contracts.render import Renderer
-from stages.engines.pool import OneEngine
-from stages.engines.sampler import Answering
+from stages.engines.inference import open_samplers
+from stages.engines.pool import Pool, Work
+from stages.engines.sampler import Answering, Request, Sampler, think_then_answer
 from stages.pure.credit import group_normalized
 
 if TYPE_CHECKING:
     from stages.engines.policy_loss import Example, PolicyLoss
 
 SEED = 1
-Turn = Callable[[], int]
+Turn = Callable[[], tuple[int, float]]
+"""Runs a round; its tokens, and processor seconds of other processes."""
 
 
 def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
@@ -42,25 +50,99 @@ def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
     if stage == "losses":
         print(json.dumps(losses_of(found, folder)), file=answers, flush=True)
         return
-    turn = rollouts_of(found, folder) if stage == "rollout" else updates_of(found, folder)
+    if stage == "update":
+        take_turns(stage, updates_of(found, folder), answers)
+        return
+    where = RayInference(engine="ray", address="local", num_workers=found["threads"])
+    os.environ.update(OMP_NUM_THREADS="1", KNOWHOW_THREADS="1")
+    with open_samplers(folder / "policy", where) as samplers:
+        take_turns(stage, rollouts_of(found, folder, samplers), answers)
+
+
+def take_turns(stage: str, turn: Turn, answers: TextIO) -> None:
+    """Say that all is ready, then run a round for each line that comes."""
     print(json.dumps({"ready": True}), file=answers, flush=True)
     while sys.stdin.readline():
         begin = clocks()
-        num_tokens = turn()
-        told = {stage: since(begin), "num_tokens": num_tokens}
+        num_tokens, elsewhere = turn()
+        seconds, processor_seconds = since(begin)
+        told = {stage: (seconds, processor_seconds + elsewhere), "num_tokens": num_tokens}
         print(json.dumps(told), file=answers, flush=True)
 
 
-def rollouts_of(job: Mapping[str, Any], folder: Path) -> Turn:
-    """Start the engine; the turn samples a round and gives the number of tokens sampled."""
+class Timed(NamedTuple):
+    """What a worker made of a part, and the processor seconds that took."""
+
+    result: Any
+    processor_seconds: float
+
+
+class Gate(NamedTuple):
+    """Files by which the workers say that they stand before a round, and are told that it begins."""
+
+    folder: Path
+
+    def wait(self, number: int, place: int) -> None:
+        """In a worker, before part `place` of a round."""
+        (self.folder / f"{number}.{place}.ready").touch()
+        while not (self.folder / f"{number}.go").exists():
+            time.sleep(0.002)
+
+    def open(self, number: int) -> None:
+        """Let the round begin."""
+        (self.folder / f"{number}.go").touch()
+
+    def wait_for(self, number: int, num_parts: int) -> None:
+        """Until a worker stands before every part of a round."""
+        while len(list(self.folder.glob(f"{number}.*.ready"))) < num_parts:
+            time.sleep(0.01)
+
+
+def work_on(sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate) -> Timed:
+    """What a worker does with a part: wait for its round, then the stage's own work."""
+    number, place, work, requests = part
+    gate.wait(number, place)
+    begin = time.process_time()
+    return Timed(work(sampler, requests, on_tokens=on_tokens), time.process_time() - begin)
+
+
+class KeptPool:
+    """A pool whose workers stay: the same parts in every round."""
+
+    def __init__(self, pool: Pool[Sampler], work: Work[Any, Any, Any], parts: Sequence[Any], num_rounds: int) -> None:
+        self._folder = TemporaryDirectory()
+        self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(parts), 0
+        self._done: queue.Queue[tuple[int, Timed]] = queue.Queue()
+        self.processor_seconds = 0.0
+        everything = [(n, place, work, part) for n in range(num_rounds) for place, part in enumerate(parts)]
+
+        def drain() -> None:
+            for found in pool.each(partial(work_on, gate=self._gate), everything, lambda amount: None):
+                self._done.put(found)
+
+        self._thread = threading.Thread(target=drain, daemon=True)
+        self._thread.start()
+        self._gate.wait_for(0, len(parts))
+
+    def each(self, work: Any, parts: Iterable[Any], on_tokens: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
+        """See `Pool.each`: the next round of the parts it has had from the start."""
+        self._gate.open(self._number)
+        self.processor_seconds = 0.0
+        for _ in range(self._num_parts):
+            place, (result, processor_seconds) = self._done.get(timeout=600)
+            self.processor_seconds += processor_seconds
+            yield place % self._num_parts, result
+        self._number += 1
+
+
+def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -> Turn:
+    """Start the engines; the turn samples a round."""
     from stages import rollout
-    from stages.engines.vllm_sampler import VllmSampler
 
     renderer = Renderer.of_policy(folder / "policy")
     settings = Recipe.model_validate(job["recipe"]).rollout
     answering = Answering(job["cue_tokens"], settings.answer_tokens)
-    sampler = VllmSampler(folder / "policy")
-    work = [
+    work: list[dict[str, Any]] = [
         {
             "rollout_id": f"b/{number}/{index}",
             "problem_id": f"{number}",
@@ -73,19 +155,24 @@ def rollouts_of(job: Mapping[str, Any], folder: Path) -> Turn:
         for number, prompt in enumerate(job["prompts"])
         for index in range(settings.group_size)
     ]
+    requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in work]
+    parts = [requests[at : at + settings.shard_rollouts] for at in range(0, len(requests), settings.shard_rollouts)]
+    think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
+    pool = KeptPool(samplers, think, parts, job["num_rounds"])
 
-    def turn() -> int:
+    def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
-            shards = rollout.sample("b", OneEngine(sampler), work, answering, settings, Path(unfinished))
+            shards = rollout.sample("b", pool, work, answering, settings, Path(unfinished))
             rows = list(tables.merged(shards, tables.ROLLOUTS))
             tables.write(folder / "rollouts.parquet", tables.ROLLOUTS, rows)
-        return sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
+        num_tokens = sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
+        return num_tokens, pool.processor_seconds
 
     return turn
 
 
 def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
-    """The turn trains on the rollouts that lie there and gives the number of completion tokens in them."""
+    """The turn trains on the rollouts that lie there."""
     from stages import update
     from stages.engines.policy import load_policy, save_policy
     from stages.engines.trainer import Trainer, use_threads
@@ -93,13 +180,13 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
 
-    def turn() -> int:
+    def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
             trainer, loss = Trainer(load_policy(folder / "policy"), recipe.update.optimizer), loss_of(job, recipe)
             examples = examples_of(folder)
             update.train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
             save_policy(trainer.model, Renderer.of_policy(folder / "policy"), folder / "next")
-        return sum(len(example.completion_tokens) for example in examples)
+        return sum(len(example.completion_tokens) for example in examples), 0.0
 
     return turn
 

@@ -257,7 +257,7 @@ def train(
     seed: int,
     unfinished: Path,
 ) -> None:
-    """Take all optimizer steps that are left, a checkpoint after each."""
+    """Take all optimizer steps that are left, keeping a checkpoint in `unfinished`."""
     prepared = loss.prepare(trainer.model, examples)  # of the parent policy: a checkpoint is further on
     steps = minibatches(len(examples), settings, seed)
     trainer.resume(unfinished)
@@ -268,7 +268,7 @@ def train(
             batch = [prepared[row] for row in rows]
             record = trainer.step(loss.minibatch(trainer.model, batch, watched, progress.tokens))
             record.update(watched)
-            trainer.save(unfinished)
+            trainer.save_at_times(unfinished)
             progress.add(len(rows))
 
 

@@ -147,7 +147,7 @@ def kill(address: str, folder: Path, wait: float | None, blind_wait: float) -> i
     """
     command = ["dvc", "repro", "--single-item", "--force", "--no-run-cache", address]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "KNOWHOW_CHECKPOINT_SECONDS": "0.2"}
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "KNOWHOW_CHECKPOINT_SECONDS": "-1"}
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
     scratch = folder / "data" / ".scratch"
     before = kept_work(scratch)

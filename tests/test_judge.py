@@ -12,10 +12,9 @@ from stages import judge
 from stages.contracts import init_params, params, tables
 from stages.contracts.errors import BadInput
 from stages.contracts.render import Renderer
-from stages.engines import imitation
 from stages.engines.judging import Wording, is_exact, judge_scores
 from stages.engines.policy import new_policy, save_policy
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
 from stages.judge import Answer
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
@@ -164,7 +163,7 @@ def test_a_judge_learns_what_is_right_of_problems_it_has_not_seen(folder: Path) 
 
 
 def test_a_killed_training_goes_on_to_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(imitation.CHECKPOINT_SECONDS, "-1")
+    monkeypatch.setenv(CHECKPOINT_SECONDS, "-1")
     train(folder, folder / "whole")
     step, taken = Trainer.step, []
 

@@ -33,7 +33,7 @@ from stages.contracts.render import Renderer
 from stages.engines.adapters import ADAPTER_FILE
 from stages.engines.policy import load_policy, new_policy, save_policy
 from stages.engines.policy_loss import Example
-from stages.engines.trainer import CHECKPOINT, Trainer
+from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.accounting import Status
 from stages.tasks.formats import load_format
 
@@ -353,6 +353,11 @@ def round_rows(renderer: Renderer) -> dict[str, list[dict[str, Any]]]:
                 gain |= {"num_judged_before": 1, "num_judged_after": 1, "is_interpolated": False}
                 rows["gains"].append({**gain, "info_gain_nats": rng.normal(0, 1)})
     return rows
+
+
+@pytest.fixture(autouse=True)
+def saved_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHECKPOINT_SECONDS, "-1")
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ few seconds makes a killed run go on where it stopped.
 """
 
 import math
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +16,11 @@ from transformers import PreTrainedModel
 from stages.contracts.init_params import Sft
 from stages.contracts.progress import Progress
 from stages.engines.computing import Precision, passing, summable
-from stages.engines.ranks import first_says, shares
+from stages.engines.ranks import shares
 from stages.engines.trainer import Trainer
 from stages.engines.varlen import packed_inputs
 from stages.pure.losses import token_logprobs, weighted_nll
 from stages.pure.packing import micro_batches, pack
-
-CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
 class Example(NamedTuple):
@@ -69,8 +65,6 @@ def train(
     steps = batches(lengths, settings.batch_tokens, settings.epochs, seed)
     trainer.resume(unfinished)
     done = sum(lengths[row] for rows in steps[: trainer.num_steps] for row in rows)
-    period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
-    saved = time.monotonic()
     with Progress(stage, settings.epochs * sum(lengths), unit="tok", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
             losses = batch_losses(trainer.model, [examples[row] for row in rows], settings, precision)
@@ -78,9 +72,7 @@ def train(
             num_tokens = sum(lengths[row] for row in rows)
             progress.add(num_tokens)
             progress.tokens(num_tokens)
-            if first_says(time.monotonic() - saved > period):
-                trainer.save(unfinished)
-                saved = time.monotonic()
+            trainer.save_at_times(unfinished)
 
 
 def batch_losses(

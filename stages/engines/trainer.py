@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from transformers import PreTrainedModel
 
 from stages.contracts.publish import atomic
 from stages.contracts.recipe_params import AdamW
-from stages.engines.ranks import is_first, placed_as, summed, whole
+from stages.engines.ranks import first_says, is_first, placed_as, summed, whole
 
 CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
 def use_threads() -> None:
@@ -40,6 +42,7 @@ class Trainer:
         self.settings = settings
         self.history: list[dict[str, float]] = []
         """What the caller recorded of each step taken, kept through a resume."""
+        self._saved = time.monotonic()
         self._named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(
             self._named.values(),
@@ -87,6 +90,13 @@ class Trainer:
         if is_first():
             with atomic(folder / CHECKPOINT) as beside:
                 save_file(tensors, beside, metadata={"history": json.dumps(self.history)})
+
+    def save_at_times(self, folder: Path) -> None:
+        """Save where the last time is `KNOWHOW_CHECKPOINT_SECONDS` ago, 10 unless set."""
+        period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
+        if first_says(time.monotonic() - self._saved > period):
+            self.save(folder)
+            self._saved = time.monotonic()
 
     def resume(self, folder: Path) -> bool:
         """Continue from a checkpoint in `folder`; False where there is none."""

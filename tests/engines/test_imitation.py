@@ -10,7 +10,7 @@ from stages.contracts.init_params import LossWeights, Sft
 from stages.contracts.recipe_params import AdamW
 from stages.engines import imitation
 from stages.engines.imitation import Example
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
 from tests.tiny import tiny_llama
 
 SETTINGS = Sft(
@@ -123,7 +123,7 @@ def test_the_loss_curve_by_hand() -> None:
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(imitation.CHECKPOINT_SECONDS, "-1")
+    monkeypatch.setenv(CHECKPOINT_SECONDS, "-1")
     shape = settings(batch_tokens=10, row_tokens=16, epochs=2)
 
     def trained(folder: Path, interrupt_after: int | None = None) -> Trainer:

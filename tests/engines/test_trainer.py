@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stages.contracts.recipe_params import AdamW
-from stages.engines.trainer import CHECKPOINT, Trainer
+from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
 from tests.tiny import tiny_llama
 
@@ -42,6 +42,17 @@ def weights(of: Trainer) -> list[Tensor]:
 
 def same(left: list[Tensor], right: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize(("seconds", "is_saved"), [("-1", True), ("3600", False)])
+def test_a_checkpoint_is_kept_when_its_time_has_come(
+    seconds: str, is_saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHECKPOINT_SECONDS, seconds)
+    one = trainer()
+    take(one, 1)
+    one.save_at_times(tmp_path)
+    assert (tmp_path / CHECKPOINT).exists() == is_saved
 
 
 @pytest.mark.parametrize("done", range(NUM_STEPS + 1))

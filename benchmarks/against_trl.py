@@ -35,7 +35,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from benchmarks.trl_parity import environment_with_trl
 from stages.contracts import params
@@ -43,7 +43,7 @@ from stages.contracts.errors import MachineFailure, command
 from stages.contracts.init_params import ModelShape
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
-from stages.engines.policy import save_policy
+from stages.engines.policy import llama_config, save_policy
 from stages.tasks.formats import load_format
 from stages.tasks.sources import load_source
 
@@ -225,20 +225,8 @@ def endless_policy(everything: params.Params, renderer: Renderer, cue_tokens: li
     """
     shape = everything.inits[INIT].model
     assert isinstance(shape, ModelShape)
-    config = LlamaConfig(
-        vocab_size=renderer.vocabulary_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_heads,
-        max_position_embeddings=shape.max_positions,
-        tie_word_embeddings=False,
-        bos_token_id=None,
-        eos_token_id=renderer.eos_token,
-        pad_token_id=renderer.pad_token,
-        dtype="float32",
-    )
+    config = llama_config(shape, renderer)
+    config.tie_word_embeddings = False
     torch.manual_seed(0)
     model = LlamaForCausalLM(config)
     with torch.no_grad():

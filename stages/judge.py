@@ -33,7 +33,7 @@ from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
 from stages.engines.imitation import Example
-from stages.engines.judging import Wording, judge_scores, save_wording
+from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.trainer import Trainer, use_threads
 from stages.pure.judgement import balanced_weights, quality
@@ -169,7 +169,7 @@ def render(
 
 def examine(judge: Path, answers: Sequence[Answer]) -> dict[str, float | None]:
     """How well a judge's scores tell these answers apart."""
-    found = judge_scores(judge, [answer.prompt for answer in answers], [answer.text for answer in answers])
+    found = load_judge(judge)([answer.prompt for answer in answers], [answer.text for answer in answers])
     rated = quality(np.array(found), np.array([answer.is_right for answer in answers], dtype=bool))
     return {name: None if math.isnan(value) else round(value, 6) for name, value in rated._asdict().items()}
 

@@ -15,7 +15,7 @@ from stages.contracts.errors import BadInput
 from stages.contracts.init_params import ModelShape
 from stages.contracts.render import Renderer
 from stages.engines.exam_sums import Sums, choices, joined, samples_up_to, sums_of
-from stages.engines.judging import Wording, judge_scores, save_wording
+from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import new_policy, save_policy
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
@@ -219,7 +219,7 @@ def test_a_generative_judge_chooses_by_its_score(exam: Exam) -> None:
     save_policy(model, RENDERER, judge)
     save_wording(Wording(FORM.cue, *FORM.judge_words), judge)
     grades, metrics = exam.evaluate()
-    expected = judge_scores(judge, ["<bos> 3 7 5 T36 :"] * 3, [RIGHT, WRONG, UNREADABLE])
+    expected = load_judge(judge)(["<bos> 3 7 5 T36 :"] * 3, [RIGHT, WRONG, UNREADABLE])
     by_answer = grades.groupby("answer")["judge_score"].agg(["min", "max"])
     for answer, score in zip([RIGHT, WRONG, UNREADABLE], expected, strict=True):
         assert by_answer.loc[answer].tolist() == pytest.approx([score, score], rel=1e-6)

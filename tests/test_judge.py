@@ -12,7 +12,7 @@ from stages import judge
 from stages.contracts import init_params, params, tables
 from stages.contracts.errors import BadInput
 from stages.contracts.render import Renderer
-from stages.engines.judging import Wording, is_exact, judge_scores
+from stages.engines.judging import Wording, is_exact, load_judge
 from stages.engines.policy import new_policy, save_policy
 from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
 from stages.judge import Answer
@@ -158,7 +158,7 @@ def test_a_judge_learns_what_is_right_of_problems_it_has_not_seen(folder: Path) 
     assert metrics["heldout"]["auc"] > 0.95
     assert metrics["heldout"]["brier"] < 0.1
     assert not is_exact(folder / "g1")
-    right, wrong = judge_scores(folder / "g1", ["<bos> 3 1 T12 :"] * 2, ["1 + 3 12", "1 + 3 25"])
+    right, wrong = load_judge(folder / "g1")(["<bos> 3 1 T12 :"] * 2, ["1 + 3 12", "1 + 3 25"])
     assert right > 0.8 > 0.2 > wrong
 
 

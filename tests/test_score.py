@@ -15,7 +15,7 @@ from stages.contracts import params, tables
 from stages.contracts.errors import BadInput
 from stages.contracts.recipe_params import CutpointSegments, FixedSegments, MarkerSegments, Segments
 from stages.contracts.render import Renderer
-from stages.engines.judging import EXACT, JUDGE_FILE, Wording, judge_scores, save_wording
+from stages.engines.judging import EXACT, JUDGE_FILE, Wording, load_judge, save_wording
 from stages.engines.policy import new_policy, save_policy
 from stages.pure.credit import group_normalized
 from stages.tasks.formats import load_format
@@ -230,7 +230,7 @@ def test_a_generative_judge_decides_the_reward_and_the_verdict_stays_exact(
     exact, _ = scored(folder, "exact")
     scores, _ = scored(folder, "g1")
     assert [row["verdict"] for row in scores] == [row["verdict"] for row in exact]
-    found = judge_scores(folder / "g1", [PROBLEM.prompt] * 5, [GOOD, BAD, GOOD, "", BAD])
+    found = load_judge(folder / "g1")([PROBLEM.prompt] * 5, [GOOD, BAD, GOOD, "", BAD])
     assert [row["judge_score"] for row in scores] == pytest.approx(found, abs=1e-7)
     assert scores[0]["judge_score"] == scores[2]["judge_score"]  # the thinking before it means nothing
     assert [row["reward"] for row in scores] == [float(value >= 0.5) for value in found]

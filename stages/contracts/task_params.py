@@ -84,33 +84,20 @@ Text = Annotated[TrainedText | ChatText, Field(discriminator="kind")]
 """How a task without an alphabet of its own is written. See `stages.tasks.text_format`."""
 
 
-class ReasoningGymTier(Section):
-    """One difficulty of a reasoning-gym family: by configuration keys as that family names them, or by `level`.
-
-    `level` sets every attribute of the family's own curriculum; one with fewer levels stays at its highest.
-    """
+class Tier(Section):
+    """One difficulty, by its own name."""
 
     difficulty: Annotated[int, Field(ge=0)]
     num_train: Count
     num_heldout: Count
-    config: dict[str, Any] | None = None
-    level: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "ReasoningGymTier":
-        if (self.config is None) == (self.level is None):
-            raise ValueError(f"difficulty {self.difficulty}: a tier has either config or level")
-        return self
 
 
-class ReasoningGymTask(Section):
-    """Problems of any reasoning-gym family, as text."""
+class TextTask(Section):
+    """What tasks whose problems are texts have in common."""
 
-    name: Literal["reasoning_gym"]
-    family: str
     seed: Seed
     text: Text
-    tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
+    tiers: Sequence[Tier]
 
     @property
     def difficulties(self) -> list[int]:
@@ -121,6 +108,30 @@ class ReasoningGymTask(Section):
         """Tokens any answer needs, end of text included; what its texts need is known to their tokenizer only."""
         del difficulty
         return 2
+
+
+class ReasoningGymTier(Tier):
+    """One difficulty of a reasoning-gym family: by configuration keys as that family names them, or by `level`.
+
+    `level` sets every attribute of the family's own curriculum; one with fewer levels stays at its highest.
+    """
+
+    config: dict[str, Any] | None = None
+    level: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ReasoningGymTier":
+        if (self.config is None) == (self.level is None):
+            raise ValueError(f"difficulty {self.difficulty}: a tier has either config or level")
+        return self
+
+
+class ReasoningGymTask(TextTask):
+    """Problems of any reasoning-gym family, as text."""
+
+    name: Literal["reasoning_gym"]
+    family: str
+    tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
 
 
 class ModularTier(Section):
@@ -151,33 +162,12 @@ class ModularTask(Section):
         return 2
 
 
-class ImportedTier(Section):
-    """One difficulty of a task of the user's own."""
-
-    difficulty: Annotated[int, Field(ge=0)]
-    num_train: Count
-    num_heldout: Count
-
-
-class ImportedTask(Section):
+class ImportedTask(TextTask):
     """What tasks of the user's own have in common. `sha256` of their file says which bytes are meant."""
 
     sha256: Sha256
-    seed: Seed
-    text: Text
     max_question_characters: Count
     heldout_bucket: Bucket
-    tiers: Sequence[ImportedTier]
-
-    @property
-    def difficulties(self) -> list[int]:
-        """What `difficulty` a problem may have."""
-        return [tier.difficulty for tier in self.tiers]
-
-    def shortest_answer_tokens(self, difficulty: int) -> int:
-        """Tokens any answer needs, end of text included; what its texts need is known to their tokenizer only."""
-        del difficulty
-        return 2
 
 
 class Columns(Section):
@@ -190,7 +180,7 @@ class Columns(Section):
     """Worked reasoning, which strategy `worked` shows before the answer."""
 
 
-class DatasetTier(ImportedTier):
+class DatasetTier(Tier):
     """One difficulty: the rows whose level is one of `levels`; without a column of levels, every row."""
 
     levels: Annotated[list[int | str], Field(min_length=1)] | None = None
@@ -222,7 +212,7 @@ class UserTask(ImportedTask):
 
     name: Literal["user"]
     source: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
-    tiers: Annotated[list[ImportedTier], Field(min_length=1)]
+    tiers: Annotated[list[Tier], Field(min_length=1)]
 
 
 TaskParams = Annotated[

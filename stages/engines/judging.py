@@ -98,11 +98,6 @@ def opened(stage: str, folder: Path) -> Iterator[Rate]:
             yield load_judge(folder)
 
 
-def judge_scores(folder: Path, prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
-    """P(right) of each answer, as `load_judge` tells."""
-    return load_judge(folder)(prompts, answers)
-
-
 def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
     """What gives P(right) of each answer to its prompt, as the generative judge in `folder` says, from their texts.
 

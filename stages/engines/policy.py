@@ -17,6 +17,7 @@ from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
+from stages.engines.varlen import VARLEN
 
 INIT_STD = 0.02
 FOURIER_PERIODS = 20
@@ -89,12 +90,9 @@ def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path, start:
     renderer.save(folder)
 
 
-def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str, float], seed: int) -> PreTrainedModel:
-    """A Llama-architecture decoder with random weights drawn from `seed`.
-
-    Tokens that stand for numbers start with Fourier features of their value, so that near numbers start out near.
-    """
-    config = LlamaConfig(
+def llama_config(shape: ModelShape, renderer: Renderer) -> LlamaConfig:
+    """A Llama-architecture decoder of that shape, for that vocabulary."""
+    return LlamaConfig(
         vocab_size=renderer.vocabulary_size,
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size,
@@ -107,9 +105,16 @@ def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str,
         eos_token_id=renderer.eos_token,
         pad_token_id=renderer.pad_token,
         dtype="float32",
-        attn_implementation="sdpa",
+        attn_implementation=VARLEN,
     )
-    model = LlamaForCausalLM(config)
+
+
+def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str, float], seed: int) -> PreTrainedModel:
+    """A Llama-architecture decoder with random weights drawn from `seed`.
+
+    Tokens that stand for numbers start with Fourier features of their value, so that near numbers start out near.
+    """
+    model = LlamaForCausalLM(llama_config(shape, renderer))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

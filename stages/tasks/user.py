@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from stages.contracts.errors import BadInput
-from stages.contracts.task_params import DirectDemonstrations, ImportedTier, UserTask, WorkedDemonstrations
+from stages.contracts.task_params import DirectDemonstrations, Tier, UserTask, WorkedDemonstrations
 from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals
 from stages.tasks.question import Question, question_of
 from stages.tasks.splits import fill_splits
@@ -68,12 +68,12 @@ class User:
             )
         return self._task.solutions(question_of(problem.metadata))
 
-    def _draws(self, tier: ImportedTier, intake: Intake) -> Iterator[Problem | None]:
+    def _draws(self, tier: Tier, intake: Intake) -> Iterator[Problem | None]:
         for number, question in enumerate(self._questions(tier), start=1):
             problem = intake.problem(question, tier.difficulty, number, _place(tier.difficulty, number))
             yield None if problem is None or problem.split == RESERVED else problem
 
-    def _questions(self, tier: ImportedTier) -> Iterator[Question]:
+    def _questions(self, tier: Tier) -> Iterator[Question]:
         try:
             for question in self._task.problems(
                 tier.difficulty, random.Random(f"{self.params.seed}/{tier.difficulty}")

@@ -14,7 +14,7 @@ from stages.contracts.init_params import ModelShape
 from stages.contracts.render import Renderer
 from stages.contracts.task_params import CountdownTask
 from stages.engines import judging
-from stages.engines.judging import EXACT, JUDGE_FILE, Wording, is_exact, judge_scores, load_wording, save_wording
+from stages.engines.judging import EXACT, JUDGE_FILE, Wording, is_exact, load_judge, load_wording, save_wording
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
@@ -85,7 +85,7 @@ def log_odds(scores: Sequence[float]) -> np.ndarray:
 
 
 def test_a_score_is_the_share_of_the_word_for_right(countdown: Path) -> None:
-    found = judge_scores(countdown, [PROMPT] * 4, ANSWERS)
+    found = load_judge(countdown)([PROMPT] * 4, ANSWERS)
     assert found == pytest.approx(expected(countdown, PROMPT, ANSWERS), abs=TOLERANCE)
     assert np.ptp(found) > 100 * TOLERANCE
 
@@ -95,31 +95,31 @@ def test_words_of_several_tokens_count_as_wholes(text: Path) -> None:
     right, wrong = load_wording(text).word_tokens(renderer)
     assert len(right) > 1
     assert len(right) != len(wrong)
-    found = log_odds(judge_scores(text, ["<bos>How much?\n"] * 3, answers))
+    found = log_odds(load_judge(text)(["<bos>How much?\n"] * 3, answers))
     assert found == pytest.approx(log_odds(expected(text, "<bos>How much?\n", answers)), abs=TOLERANCE)
     assert np.ptp(found) > 100 * TOLERANCE
 
 
 def test_equal_pairs_score_equally_to_the_last_bit_whatever_stands_beside_them(countdown: Path) -> None:
-    once = judge_scores(countdown, [PROMPT] * 4, ANSWERS)
+    once = load_judge(countdown)([PROMPT] * 4, ANSWERS)
     asked = [*ANSWERS[::-1], *ANSWERS, *ANSWERS]
-    assert judge_scores(countdown, [PROMPT] * 12, asked) == [*once[::-1], *once, *once]
+    assert load_judge(countdown)([PROMPT] * 12, asked) == [*once[::-1], *once, *once]
 
 
 def test_micro_batches_change_nothing_but_the_last_digits(countdown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    once = judge_scores(countdown, [PROMPT] * 4, ANSWERS)
+    once = load_judge(countdown)([PROMPT] * 4, ANSWERS)
     monkeypatch.setattr(judging, "MICRO_BATCH_TOKENS", 1)
-    assert judge_scores(countdown, [PROMPT] * 4, ANSWERS) == pytest.approx(once, abs=1e-6)
+    assert load_judge(countdown)([PROMPT] * 4, ANSWERS) == pytest.approx(once, abs=1e-6)
 
 
 def test_the_answer_counts_and_so_does_the_prompt(countdown: Path) -> None:
     prompts = [PROMPT, PROMPT.replace("T36", "T6")]
-    one, other = judge_scores(countdown, prompts, ANSWERS[:1] * 2)
+    one, other = load_judge(countdown)(prompts, ANSWERS[:1] * 2)
     assert abs(one - other) > 10 * TOLERANCE
 
 
 def test_nothing_to_judge_is_no_score(countdown: Path) -> None:
-    assert judge_scores(countdown, [], []) == []
+    assert load_judge(countdown)([], []) == []
 
 
 def test_the_wording_of_training_is_kept_with_the_judge(countdown: Path) -> None:
@@ -133,7 +133,7 @@ def test_an_exact_judge_is_a_marker_without_weights(tmp_path: Path) -> None:
     with judging.opened("score", tmp_path) as rate:
         assert rate([PROMPT] * 2, ANSWERS[:2]) == [None, None]
     with pytest.raises(BadInput, match="has no cue"):
-        judge_scores(tmp_path, [PROMPT], ANSWERS[:1])
+        load_judge(tmp_path)([PROMPT], ANSWERS[:1])
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_judge_without_its_weights_is_refused(countdown: Path, tmp_path: Path)
     folder = Path(shutil.copytree(countdown, tmp_path / "g1"))
     (folder / WEIGHTS_FILE).unlink()
     with pytest.raises(BadInput, match="is missing"):
-        judge_scores(folder, [PROMPT], ANSWERS[:1])
+        load_judge(folder)([PROMPT], ANSWERS[:1])
 
 
 @pytest.mark.parametrize(("right", "wrong"), [("yes", "no"), ("=", "="), ("=", "= <"), ("", "=")])

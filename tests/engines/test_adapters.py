@@ -1,7 +1,6 @@
 """Adapters: what their folders hold, that they change nothing at first, go on as they were, and are served as such."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,8 @@ from stages.engines.policy import load_policy, new_policy, save_policy
 from stages.engines.trainer import Trainer
 from stages.pure.losses import token_logprobs
 from stages.tasks.formats import load_format
-from tests.conftest import PROFILES, ROOT, succeed
+from tests.conftest import PROFILES
+from tests.engines.serving import difference_nats, served
 
 FORM = load_format(params.load(PROFILES / "tiny.yaml").task)
 RENDERER = Renderer(FORM.tokenizer([]))
@@ -150,30 +150,8 @@ def test_a_full_policy_holds_weights_and_no_optimizer(policies: Path, tmp_path: 
         assert set(file.keys()) == {name for name, _ in model.named_parameters()}
 
 
-SERVE = """
-import dataclasses, json, sys
-from pathlib import Path
-from stages.engines.sampler import Request
-from stages.engines.vllm_sampler import VllmSampler
-requests = [Request(tokens, 12, seed) for seed, tokens in enumerate(json.loads(sys.argv[2]))]
-completions = VllmSampler(Path(sys.argv[1])).sample(requests, 1.0, lambda _: None)
-Path(sys.argv[3]).write_text(json.dumps([dataclasses.asdict(completion) for completion in completions]))
-"""
-
-
 def test_vllm_serves_an_adapter_as_the_trainer_sees_it(policies: Path, tmp_path: Path) -> None:
-    """In a process of its own: vLLM binds the one it is in to cores."""
-    prompts, out = TOKENS[:, :6].tolist(), tmp_path / "completions.json"
-    succeed([sys.executable, "-c", SERVE, str(policies / "i2"), json.dumps(prompts), str(out)], ROOT)
-    sampled = json.loads(out.read_text())
-    differences = dict.fromkeys(("i2", "r0"), 0.0)
-    for name in differences:
-        model = load_policy(policies / name)
-        for prompt, completion in zip(prompts, sampled, strict=True):
-            tokens = torch.tensor([[*prompt, *completion["tokens"]]])
-            with torch.no_grad():
-                found = token_logprobs(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:])[0, len(prompt) - 1 :]
-            largest = (found - torch.tensor(completion["logprobs"])).abs().max().item()
-            differences[name] = max(differences[name], largest)
-    assert differences["i2"] < 1e-5
-    assert differences["r0"] > 0.1
+    prompts = TOKENS[:, :6].tolist()
+    [sampled] = served([(policies / "i2", prompts)], 12, tmp_path)
+    assert difference_nats(load_policy(policies / "i2"), prompts, sampled) < 1e-5
+    assert difference_nats(load_policy(policies / "r0"), prompts, sampled) > 0.1

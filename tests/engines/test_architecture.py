@@ -17,6 +17,7 @@ from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.varlen import packed_inputs
 from tests.engines.countdown_policy import contents
+from tests.engines.serving import difference_nats, served
 
 LENGTHS = (23, 40, 31)  # longer than the windows of 16
 QUESTIONS = ["What is 12 + 30 + 7 - 4 + 9?", "What is 6 times 7?"]
@@ -119,3 +120,18 @@ def test_an_architecture_with_a_head_of_its_own_is_refused(
     monkeypatch.setattr(architecture, "head_logits", lambda model, hidden: 2 * model.get_output_embeddings()(hidden))
     with pytest.raises(BadInput, match=r"checkpoint x: the architecture .*ForCausalLM gives other log-prob"):
         need_known(model, "checkpoint x")
+
+
+def test_vllm_samples_each_family_as_the_trainer_sees_it(tmp_path: Path) -> None:
+    """Past the window too: 24 tokens behind a prompt of about 20."""
+    policies, models = [], []
+    for family in sorted(CONFIGS):
+        write_checkpoint(tmp_path / family, family, QUESTIONS, vocabulary_size=300, init_std=INIT_STD)
+        renderer = checkpoint_renderer(tmp_path / family, Prompting(system="Be brief.", thinking_start="<think>\n"))
+        models.append(load_checkpoint(tmp_path / family, renderer))
+        save_policy(models[-1], renderer, tmp_path / f"{family}-policy")
+        policies.append((tmp_path / f"{family}-policy", [renderer.prompt_tokens(question) for question in QUESTIONS]))
+    sampled = served(policies, 24, tmp_path)
+    for model, (_, prompts), completions in zip(models, policies, sampled, strict=True):
+        assert max(len(completion["tokens"]) for completion in completions) > 12
+        assert difference_nats(model, prompts, completions) < 2e-5, type(model).__name__

@@ -1,16 +1,24 @@
 """dvc.yaml as a plan: every stage in running order, the stages it waits for, and why it must run again.
 
 DVC decides; nothing here knows a path or a rule of its own. A stage after a stale one is stale too: it may turn out to
-need no work, which DVC finds when its turn comes.
+need no work, which DVC finds when its turn comes. Of an edit of code it is told beforehand: the stages whose listing of
+code would come out as it is are left alone.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dvc.dependency import ParamsDependency
     from dvc.stage import Stage
+
+LISTER = "code"
+"""The stage that lists the code of all others, and the module it runs."""
 
 
 class GraphError(Exception):
@@ -55,11 +63,32 @@ def plan(targets: Sequence[str] = ()) -> list[Node]:
 
 def _nodes(stages: Iterator[tuple["Stage", list["Stage"]]]) -> list[Node]:
     nodes: dict[str, Node] = {}
+    kept: set[str] = set()
     for stage, needed in stages:
-        parents = tuple(sorted(parent.addressing for parent in needed))
-        after = [f"after {parent}" for parent in parents if nodes[parent].is_stale]
-        nodes[stage.addressing] = Node(stage.addressing, parents, (*_reasons(stage), *after))
+        reasons = _reasons(stage)
+        if stage.addressing == LISTER and reasons:
+            kept = set(_listings_kept(stage))
+        parents = {parent.addressing: parent for parent in sorted(needed, key=lambda parent: parent.addressing)}
+        stale = [name for name, parent in parents.items() if nodes[name].is_stale and _takes(stage, parent, kept)]
+        nodes[stage.addressing] = Node(stage.addressing, (*parents,), (*reasons, *(f"after {name}" for name in stale)))
     return list(nodes.values())
+
+
+def _takes(stage: "Stage", parent: "Stage", kept: set[str]) -> bool:
+    """Whether a stage reads anything of a parent's but listings that stay as they are."""
+    read = {dep.fs_path for dep in stage.deps} & {out.fs_path for out in parent.outs}
+    return not read or not read <= kept
+
+
+def _listings_kept(lister: "Stage") -> Iterator[str]:
+    """The listings of code that would come out as they are; none where the code is not Python, as its run will tell."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", f"stages.{LISTER}", "--listings", folder]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            for path in (Path(out.fs_path) for out in lister.outs):
+                anew = Path(folder, path.name)
+                if path.is_file() and anew.is_file() and path.read_bytes() == anew.read_bytes():
+                    yield str(path)
 
 
 def _reasons(stage: "Stage") -> list[str]:

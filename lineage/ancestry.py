@@ -136,7 +136,7 @@ def digest(parts: Any) -> str:
 def _generation(tree: Tree, graph: Graph, maker: Step, commit: str | None, environment: str) -> Generation:
     steps = {name: step for name, step in graph.of_key(maker.key).items() if name != JUDGE}
     own = [step for name, step in steps.items() if name not in EXAM]
-    code = {(dep.path, dep.md5) for step in own for dep in step.code}
+    code = {listed for step in own for listed in step.code.items()}
     return Generation(
         policy=maker.key,
         parent=parent_of(graph, maker),

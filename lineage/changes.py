@@ -84,8 +84,8 @@ def code(before: Sequence[Step], after: Sequence[Step], tree: Tree, commits: Seq
     changed = sorted(path for path in then.keys() & now.keys() if then[path] != now[path])
     ran = defaultdict(set)
     for step in (*before, *after):
-        for dep in step.code:
-            ran[dep.path].add(step.group)
+        for path in step.code:
+            ran[path].add(step.group)
     lines, total = _lines(tree, commits, changed)
     return {
         "files": [
@@ -110,8 +110,8 @@ def _files(steps: Iterable[Step]) -> dict[str, set[str]]:
     """Digests of each file of code; more than one where steps ran it at different times."""
     found: dict[str, set[str]] = {}
     for step in steps:
-        for dep in step.code:
-            found.setdefault(dep.path, set()).add(dep.md5)
+        for path, md5 in step.code.items():
+            found.setdefault(path, set()).add(md5)
     return found
 
 

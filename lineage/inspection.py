@@ -40,7 +40,8 @@ def inspect(audit: Audit, policy: str) -> Inspection:
     evidence = gather(audit, steps)
     rows, num_rows = check_rows(audit.graph, steps, evidence)
     found = [*broken, *evidence.findings, *check_wiring(audit, steps, evidence), *rows]
-    sources = {dep.path for step in steps for dep in step.deps if audit.graph.maker(dep.path) is None}
+    read = {dep.path for step in steps for dep in step.deps if audit.graph.maker(dep.path) is None}
+    sources = read.union(*(step.code for step in steps))
     return Inspection(steps, evidence, found, [*_notes(audit, steps), *evidence.notes], num_rows, len(sources))
 
 

@@ -2,18 +2,23 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
 import yaml
 
 from lineage.errors import AuditError
+from lineage.listings import read_listing
 from lineage.tree import Tree
 
 LOCK = "dvc.lock"
+LISTER = "code"
+"""The step that lists the code of all others."""
+FOLDER = ".dir"
+"""What the digest of a folder ends in."""
 CODE_SUFFIXES = (".py", ".json", ".j2")
 
 
@@ -41,7 +46,7 @@ class File:
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder."""
-        return self.md5.endswith(".dir")
+        return self.md5.endswith(FOLDER)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Step:
     outs: tuple[File, ...]
     params: Mapping[str, Any]
     """Of params.yaml, by dotted key, as they were when it ran."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """The files of code it ran, each with its md5, by its listing. Before there were listings it depended on each."""
 
     @property
     def group(self) -> str:
@@ -77,11 +84,6 @@ class Step:
         path = self.flags.get(flag)
         return next((out for out in self.outs if out.path == path), None)
 
-    @property
-    def code(self) -> tuple[File, ...]:
-        """The dependencies that are code: not made by any step, and not under data."""
-        return tuple(dep for dep in self.deps if dep.path.endswith(CODE_SUFFIXES) and dep.path.startswith("stages/"))
-
 
 def read_lock(tree: Tree) -> dict[str, Step]:
     """The steps of dvc.lock by name, in its order.
@@ -90,11 +92,19 @@ def read_lock(tree: Tree) -> dict[str, Step]:
         AuditError: there is no lock file, or it is not one.
     """
     try:
-        return _steps(tree.read(LOCK))
+        steps = _steps(tree.read(LOCK))
     except FileNotFoundError:
         raise AuditError(f"{LOCK} is missing at {tree.commit[:12]}; `dvc repro` makes it") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise AuditError(f"{LOCK} at {tree.commit[:12]} is not a lock file of DVC: {error!r}") from None
+    lister = steps.get(LISTER)
+    listings = {out.path for out in lister.outs} if lister else set()
+    read = cache(partial(read_listing, tree))  # the steps of a kind share one
+    return {name: replace(step, code={**step.code, **_listed(step, listings, read)}) for name, step in steps.items()}
+
+
+def _listed(step: Step, listings: Set[str], read: Callable[[str, str], Mapping[str, str]]) -> dict[str, str]:
+    return {path: md5 for dep in step.deps if dep.path in listings for path, md5 in read(dep.path, dep.md5).items()}
 
 
 @lru_cache
@@ -106,7 +116,9 @@ def _steps(lock: bytes) -> dict[str, Step]:
 
 def _step(name: str, entry: Mapping[str, Any]) -> Step:
     params = {key: value for file in entry.get("params", {}).values() for key, value in file.items()}
-    return Step(name, entry["cmd"], _files(entry.get("deps", ())), _files(entry.get("outs", ())), params)
+    deps = _files(entry.get("deps", ()))
+    code = {dep.path: dep.md5 for dep in deps if dep.path.startswith("stages/") and dep.path.endswith(CODE_SUFFIXES)}
+    return Step(name, entry["cmd"], deps, _files(entry.get("outs", ())), params, code)
 
 
 def _files(entries: Iterable[Mapping[str, Any]]) -> tuple[File, ...]:

@@ -25,7 +25,7 @@ from lineage.audit import Audit, open_audit
 from lineage.closeness import ABSOLUTE, APART, RELATIVE, Distance, distance
 from lineage.errors import AuditError, Finding
 from lineage.graph import Graph
-from lineage.lock import LOCK, File, Step
+from lineage.lock import LISTER, LOCK, File, Step
 from lineage.tree import git
 
 INPUTS = ("params.yaml", "dvc.yaml")
@@ -62,7 +62,7 @@ def refuse_changes(audit: Audit, steps: Sequence[Step]) -> None:
     """
     if audit.tree.root is None:
         return
-    wanted = sorted({*INPUTS, *(dep.path for step in steps for dep in step.code)})
+    wanted = sorted({*INPUTS, *(path for step in steps for path in step.code)})
     changed = git(audit.tree.root, "status", "--porcelain", "--untracked-files=all", "--", *wanted).splitlines()
     if changed:
         raise AuditError(
@@ -118,8 +118,8 @@ def run(targets: Sequence[str], root: Path) -> None:
 
 
 def compare(before: Audit, after: Audit, policy: str) -> dict[str, Any]:
-    """Hold what was built anew to what is on record, step by step, parents first."""
-    steps = before.graph.ancestors(*steps_of(before.graph, policy))
+    """Hold what was built anew to what is on record, step by step, parents first. Other code is a reason, no result."""
+    steps = [step for step in before.graph.ancestors(*steps_of(before.graph, policy)) if step.name != LISTER]
     differing = [found for step in steps if (found := _step(before, after, step))]
     verdict = _verdict(before, after, policy, differing)
     first = differing[0] if differing else None
@@ -222,15 +222,14 @@ def _out(path: str, found: Distance) -> dict[str, Any]:
 
 def _reasons(before: Audit, after: Audit, step: Step, again: Step) -> list[str]:
     """Why a step may have written otherwise: by the lock files, the run facts, and this machine."""
-    code = _changed({dep.path: dep.md5 for dep in step.code}, {dep.path: dep.md5 for dep in again.code})
     data = [
-        {dep.path: dep.md5 for dep in one.deps if audit.graph.maker(dep.path)}
+        {dep.path: dep.md5 for dep in one.deps if (maker := audit.graph.maker(dep.path)) and maker.name != LISTER}
         for audit, one in ((before, step), (after, again))
     ]
     facts = [run_facts(audit.tree, one) or {} for audit, one in ((before, step), (after, again))]
     seen = {
         "command": [] if step.command == again.command else [again.command],
-        "code": code,
+        "code": _changed(step.code, again.code),
         "params": _changed(step.params, again.params),
         "inputs": _changed(*data),
         "packages": _changed(*(one.get("packages", {}) for one in facts)) if facts[0] else [],

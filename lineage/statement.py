@@ -186,8 +186,9 @@ def _materials(audit: Audit, steps: Sequence[Step], evidence: Evidence, commit: 
     for path in RECORDS:
         yield _resource(path, _sha256(sources.read(path)))
     made = {out.path for step in audit.graph.steps.values() for out in step.outs}
-    code = {dep.path for step in steps for dep in step.deps if audit.graph.maker(dep.path) is None} - made
-    for path in sorted({*code, *audit.tree.paths(ENVIRONMENT)}):
+    read = {dep.path for step in steps for dep in step.deps if audit.graph.maker(dep.path) is None} - made
+    code = {path for step in steps for path in step.code}
+    for path in sorted({*read, *code, *audit.tree.paths(ENVIRONMENT)}):
         try:
             yield _resource(path, _sha256(audit.tree.read(path)))
         except (FileNotFoundError, IsADirectoryError):

@@ -8,14 +8,15 @@ from typing import Any
 from lineage.audit import Audit
 from lineage.errors import AuditError, Finding
 from lineage.evidence import Evidence
-from lineage.lock import File, Step
+from lineage.lock import FOLDER, LISTER, Step
+from lineage.store import Member, folder_list
 from lineage.template import GRAPH, PARAMS, Asked, asked_steps, read_yaml, value_at
 from lineage.tree import Tree
 
 
 def check_wiring(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> list[Finding]:
     """What does not fit together."""
-    found = [*check_edges(audit, steps, evidence)]
+    found = [*check_edges(audit, steps, evidence), *check_sources(audit, steps)]
     try:
         params, asked = read_yaml(audit.tree, PARAMS), asked_steps(audit.tree)
     except AuditError as error:
@@ -71,38 +72,54 @@ def check_asked(step: Step, asked: Asked) -> Iterator[Finding]:
 
 
 def check_edges(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> Iterator[Finding]:
-    """What a step read is what the step before it wrote; what no step wrote is in git."""
+    """What a step read is what the step before it wrote."""
     outs = {out.path: out for step in audit.graph.steps.values() for out in step.outs}
-    folders = {str(folder) for path in outs for folder in PurePosixPath(path).parents}
-    sources: dict[str, str | None] = {}
     for step in steps:
         for dep in step.deps:
-            maker = audit.graph.maker(dep.path)
-            if maker is not None:
+            if (maker := audit.graph.maker(dep.path)) is not None:
                 part = evidence.parts.get(dep.path)
                 wrote = outs[dep.path].md5 if dep.path in outs else part.md5 if part else None
                 if wrote is not None and wrote != dep.md5:
                     message = f"read {dep.path} {dep.md5[:12]}, but {maker.name} wrote {wrote[:12]}"
                     yield Finding("edges", step.name, message)
-            elif dep.path not in folders:
-                if dep.path not in sources:
-                    sources[dep.path] = source_md5(audit.tree, dep.path)
-                yield from _source(step, dep, sources[dep.path])
 
 
-def source_md5(tree: Tree, path: str) -> str | None:
-    """md5 of a file that no step wrote, as it is in the revision; None where there is none."""
+def check_sources(audit: Audit, steps: Sequence[Step]) -> Iterator[Finding]:
+    """What a step read and no step wrote, and the code it ran, is in the revision."""
+    outs = [PurePosixPath(path) for path in audit.graph.makers]
+    folders = {str(folder) for path in outs for folder in path.parents}
+    sources: dict[str, str | None] = {}
+    for step in steps:
+        read = {dep.path: dep.md5 for dep in step.deps if audit.graph.maker(dep.path) is None}
+        for path, md5 in {**read, **step.code}.items():
+            if path not in folders:
+                if path not in sources:
+                    sources[path] = source_md5(audit.tree, path, is_folder=md5.endswith(FOLDER))
+                yield from _source(step, path, md5, sources[path])
+        if not step.code and any(audit.graph.maker(dep.path) is audit.graph.steps.get(LISTER) for dep in step.deps):
+            yield Finding("code", step.name, "what code it ran is not known: git has its listing in no commit")
+
+
+def source_md5(tree: Tree, path: str, is_folder: bool) -> str | None:
+    """md5 of a file or folder that no step wrote, as it is in the revision; None where there is none."""
+    if is_folder:
+        members = [Member(name.removeprefix(f"{path}/"), _md5(tree.read(name))) for name in tree.paths(f"{path}/")]
+        return f"{_md5(folder_list(members))}{FOLDER}" if members else None
     try:
-        return hashlib.md5(tree.read(path), usedforsecurity=False).hexdigest()
+        return _md5(tree.read(path))
     except (FileNotFoundError, IsADirectoryError):
         return None
 
 
-def _source(step: Step, dep: File, found: str | None) -> Iterator[Finding]:
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _source(step: Step, path: str, md5: str, found: str | None) -> Iterator[Finding]:
     if found is None:
-        yield Finding("code", step.name, f"read {dep.path}, which no step wrote and the revision has not")
-    elif found != dep.md5:
-        yield Finding("code", step.name, f"ran with {dep.path} {dep.md5[:12]}; it is {found[:12]} now")
+        yield Finding("code", step.name, f"read {path}, which no step wrote and the revision has not")
+    elif found != md5:
+        yield Finding("code", step.name, f"ran with {path} {md5[:12]}; it is {found[:12]} now")
 
 
 def differences(key: str, then: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:

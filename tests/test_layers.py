@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import ROOT, closure, imported_modules, project_file
+from stages.code import ROOT, closure, imported_modules, project_file
 
 PACKAGES = ("stages", "flows", "lineage", "experiments")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
@@ -182,7 +182,7 @@ def test_functions_are_short() -> None:
 
 
 def test_a_packages_content_counts_as_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.imports.ROOT", tmp_path)
+    monkeypatch.setattr("stages.code.ROOT", tmp_path)
     for name, text in {
         "top/__init__.py": "import other\n",
         "top/inner/__init__.py": "",

@@ -58,7 +58,7 @@ def _events(origin: Origin, step: Step) -> Iterator[RunEvent]:
 
 
 def _run_facets(origin: Origin, step: Step, producer: str) -> dict[str, Any]:
-    code = digest(f"{dep.path} {dep.md5}\n".encode() for dep in step.code)
+    code = digest(f"{path} {md5}\n".encode() for path, md5 in step.code.items())
     generation = origin.generation(step)
     tags = {"commit": generation.commit or "none", "code": code, "environment": generation.environment}
     namespace = origin.project.name

@@ -9,7 +9,9 @@ from lineage.errors import AuditError
 from lineage.lock import File, Step, read_lock
 from lineage.tree import open_tree
 from tests.lineage import chain
+from tests.lineage.forging import md5_of
 
+LISTING = "data/code/update.json"
 LOCK = """\
 schema: '2.0'
 stages:
@@ -61,7 +63,7 @@ def test_a_step_says_what_it_ran_on(repository: Path) -> None:
     assert step.outs == (File("data/policies/i1", "d41d8cd98f00b204e9800998ecf8427e.dir", 12),)
     assert step.outs[0].is_folder
     assert [dep.path for dep in step.deps] == ["data/policies/r0", "stages/update.py"]  # listed twice, read once
-    assert step.code == (File("stages/update.py", "900150983cd24fb0d6963f7d28e17f72", 3),)
+    assert step.code == {"stages/update.py": "900150983cd24fb0d6963f7d28e17f72"}  # as before there were listings
 
 
 def test_flags_name_the_tables(repository: Path) -> None:
@@ -113,4 +115,34 @@ def test_a_lock_of_dvc_is_read_whole(audited: Path) -> None:
     for name, step in steps.items():
         assert {out.path for out in step.outs} == {out["path"] for out in stages[name]["outs"]}
         assert all((audited / file.path).exists() for file in (*step.deps, *step.outs))
-        assert step.code
+        assert all(md5_of((audited / path).read_bytes()) == md5 for path, md5 in step.code.items())
+    assert [name for name, step in steps.items() if not step.code] == ["code"]
+    assert {"stages/update.py", "stages/pure/credit.py"} <= steps["update@i1"].code.keys()
+
+
+def listed_lock(folder: Path, lister: str, update: str) -> None:
+    """A lock file in which the step `code` wrote one listing, and `update` ran by one."""
+    entries = [{"path": LISTING, "hash": "md5", "md5": chain.md5(text), "size": len(text)} for text in (lister, update)]
+    steps = {"code": {"cmd": "list", "outs": entries[:1]}, "update@i1": {"cmd": "update", "deps": entries[1:]}}
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": steps}))
+
+
+def test_a_steps_code_is_that_of_its_listing_though_it_was_written_anew(tmp_path: Path) -> None:
+    old, new = ('{"stages/update.py": "0"}', '{"stages/update.py": "1", "stages/pure/credit.py": "2"}')
+    chain.write(tmp_path, {}, files={LISTING: old})
+    listed_lock(tmp_path, old, old)
+    assert read_lock(open_tree(tmp_path))["update@i1"].code == {"stages/update.py": "0"}
+    chain.write(tmp_path, {}, files={LISTING: new})
+    listed_lock(tmp_path, new, old)
+    assert read_lock(open_tree(tmp_path))["update@i1"].code == {"stages/update.py": "0"}
+    listed_lock(tmp_path, new, new)
+    assert read_lock(open_tree(tmp_path))["update@i1"].code.keys() == {"stages/update.py", "stages/pure/credit.py"}
+
+
+@pytest.mark.parametrize("listing", ["no JSON", "[1]"])
+def test_what_is_no_listing_lists_nothing(tmp_path: Path, listing: str) -> None:
+    chain.write(tmp_path, {}, files={LISTING: listing})
+    listed_lock(tmp_path, listing, listing)
+    assert read_lock(open_tree(tmp_path))["update@i1"].code == {}
+    listed_lock(tmp_path, listing, "bytes that git never had")
+    assert read_lock(open_tree(tmp_path))["update@i1"].code == {}

@@ -37,6 +37,7 @@ ROLLOUTS, SCORES, SEGMENTS, PROBES, GAINS, LEDGER = (
 DEMOS, POLICY, WEIGHTS = "data/demos/r0.parquet", "data/policies/s1", "data/policies/s1/model.safetensors"
 ANSWERS, GRADES = "data/exams/s1/answers.parquet", "data/exams/s1/grades.parquet"
 UPDATED, EXAMINED = "data/metrics/updates/s1.json", "data/metrics/exams/s1.json"
+LISTING = "data/code/update.json"
 ATTESTED = "data/attestations/s1"
 Tamper = Callable[[Path], None]
 KINDS: dict[str, tuple[str, Tamper]] = {}
@@ -260,8 +261,7 @@ def recorded_command_edited(tree: Path) -> None:
 
 @kind("code")
 def digest_of_code_edited(tree: Path) -> None:
-    code = forging.md5_of((tree / "stages/update.py").read_bytes())
-    edit_step(tree, "update@s1", code, forging.md5_of(b"other code"))
+    edit_step(tree, "update@s1", locked(tree, LISTING), forging.md5_of(b"other code"))
 
 
 @kind("deps")
@@ -296,7 +296,7 @@ def output_removed_from_the_lock(tree: Path) -> None:
 @kind("deps")
 def input_removed_from_the_lock(tree: Path) -> None:
     text = (tree / "dvc.lock").read_text()
-    start = text.index("    - path: stages/pure/credit.py", text.index("  update@s1:"))
+    start = text.index(f"    - path: {LISTING}", text.index("  update@s1:"))
     (tree / "dvc.lock").write_text(text[:start] + text[text.index("size", start) :].partition("\n")[2])
 
 
@@ -321,6 +321,29 @@ def code_edited_after_the_fact(tree: Path) -> None:
     with (tree / "stages/pure/credit.py").open("a") as file:
         file.write("\n")
     commit(tree)
+
+
+@kind("code")
+def code_edited_and_the_digest_of_all_of_it(tree: Path) -> None:
+    code_edited_after_the_fact(tree)
+    cover_up(tree, "stages")
+
+
+@kind("code")
+def code_added_that_no_step_knows(tree: Path) -> None:
+    put(tree / "stages/other.py", b"a = 1\n")
+    commit(tree)
+
+
+@kind("code")
+def code_of_a_listing_swapped(tree: Path) -> None:
+    replace(tree / LISTING, forging.md5_of((tree / "stages/update.py").read_bytes()), forging.md5_of(b"other code"))
+    cover_up(tree, LISTING)
+
+
+@kind("metrics")
+def listing_edited(tree: Path) -> None:
+    replace(tree / LISTING, "stages/pure/credit.py", "stages/pure/debit.py")
 
 
 @kind("code")
@@ -473,13 +496,19 @@ def params_and_lock_edited_together(tree: Path) -> None:
 
 @kind("statement")
 def code_and_lock_edited_together(tree: Path) -> None:
-    path, lock = tree / "stages/update.py", tree / "dvc.lock"
+    path = tree / "stages/update.py"
     old = path.read_bytes()
     path.write_bytes(old.replace(b"\n\n\n", b"\n\n\n# edited\n", 1))
-    new = path.read_bytes()
-    text = lock.read_text().replace(forging.md5_of(old), forging.md5_of(new))
-    lock.write_text(text.replace(f"size: {len(old)}", f"size: {len(new)}"))
-    commit(tree)
+    replace(tree / LISTING, forging.md5_of(old), forging.md5_of(path.read_bytes()))
+    cover_up(tree, LISTING, "stages")
+
+
+@kind("statement")
+def file_left_out_of_a_listing(tree: Path) -> None:
+    listed = json.loads((tree / LISTING).read_text())
+    del listed["stages/pure/credit.py"]
+    (tree / LISTING).write_text(json.dumps(listed))
+    cover_up(tree, LISTING)
 
 
 @kind("statement")

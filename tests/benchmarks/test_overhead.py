@@ -39,5 +39,5 @@ def test_hollow_stages_run_and_leave_what_others_read(tmp_path: Path) -> None:
     set_rounds(tree, 1)
     spent = run_in(tree, ["dvc", "repro"])
     assert spent.processor_seconds > 0
-    assert count_stages(tree) == 3 + 6 + 4  # r0's, the round's, its exam's and the two that look at all
+    assert count_stages(tree) == 1 + 3 + 6 + 4  # code, r0's, the round's, its exam's and the two that look at all
     assert "up to date" in succeed(["dvc", "repro"], tree)

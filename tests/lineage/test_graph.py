@@ -114,6 +114,6 @@ def test_a_real_round_has_every_step_before_it(audited: Path) -> None:
         for key in ("i1", "s1")
         for group in ("rollout", "score", "probe", "infogain", "validate", "update")
     }
-    assert found == {"prepare", "demonstrate@r0", "sft@r0", *rounds}
+    assert found == {"code", "prepare", "demonstrate@r0", "sft@r0", *rounds}
     everything = set(names(graph.ancestors(graph.steps["report"])))
     assert everything == set(graph.steps)

@@ -51,7 +51,7 @@ def test_the_working_tree(tree: Path) -> None:
         f"remote local was not checked: {tree / '.dvc/remote'} is not there",
         "s1 has no signed statement",
     ]
-    assert found["checked"]["steps"] == 19
+    assert found["checked"]["steps"] == 20
     assert found["checked"]["rows"] > 8000
     assert found["commit"] == open_tree(tree).commit
     assert "all as it should be" in printed(found)

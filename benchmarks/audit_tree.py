@@ -1,6 +1,6 @@
 """Write a tree to audit: a chain of rounds as this repository's own dvc.lock has them, with tables of any length.
 
-Reads   dvc.lock, params.yaml and metrics of this repository.
+Reads   dvc.lock, params.yaml, metrics and listings of code of this repository.
 Writes  a git repository: dvc.lock, metrics, and under `data` the tables and policies that the lock names.
 Method  Each round's entries are those of the first round of this repository, renamed: every dependency and parameter
         is there. Problems, demonstrations, rollouts, ledgers and exams hold rows; other tables hold none; weights are a
@@ -57,7 +57,7 @@ def main(folder: Path, num_rounds: int = 30, num_problems: int = 512, group_size
 def lock(num_rounds: int) -> Lock:
     """The steps, their digests still those of this repository."""
     own = yaml.load(Path("dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
-    steps: Lock = {name: own[name] for name in ("prepare", f"demonstrate@{BASE}", f"sft@{BASE}")}
+    steps: Lock = {name: own[name] for name in own if name in ("code", "prepare", f"demonstrate@{BASE}", f"sft@{BASE}")}
     for number in range(1, num_rounds + 1):
         for name in own:
             group, _, key = name.partition("@")
@@ -75,8 +75,9 @@ def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) 
     path.parent.mkdir(parents=True, exist_ok=True)
     name, key = path.stem, path.parent.name
     if path.suffix == ".json":
-        source = {"updates": f"updates/{FIRST}", "exams": f"exams/{EXAMINED}", "sft": f"sft/{BASE}"}.get(key)
-        path.write_bytes(Path(f"data/metrics/{source}.json").read_bytes() if source else b'{"success": true}')
+        metrics = {"updates": f"updates/{FIRST}", "exams": f"exams/{EXAMINED}", "sft": f"sft/{BASE}"}
+        source = f"code/{name}" if key == "code" else f"metrics/{metrics[key]}" if key in metrics else None
+        path.write_bytes(Path(f"data/{source}.json").read_bytes() if source else b'{"success": true}')
     elif not path.suffix:
         path.mkdir(exist_ok=True)
         tokenizer.save(str(path / "tokenizer.json"))

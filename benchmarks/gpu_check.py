@@ -115,7 +115,8 @@ def sized(size: Size, recipe: Recipe) -> Recipe:
     rollout = recipe.rollout.model_copy(
         update={name: getattr(size, name) for name in ("num_problems", "group_size", "budget_tokens", "answer_tokens")}
     )
-    work = {"epochs": 1, "minibatches_per_epoch": 4, "micro_batch_tokens": size.micro_batch_tokens}
+    work = {"epochs": 1, "minibatches_per_epoch": 4}
+    work |= dict.fromkeys(("micro_batch_tokens", "row_tokens"), size.micro_batch_tokens)
     return recipe.model_copy(update={"rollout": rollout, "update": recipe.update.model_copy(update=work)})
 
 

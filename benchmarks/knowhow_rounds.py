@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.trl_rounds import clocks, reward, since
 from stages.contracts import tables
 from stages.contracts.compute_params import RayInference
-from stages.contracts.errors import command
+from stages.contracts.errors import MachineFailure, command
 from stages.contracts.publish import read_json
 from stages.contracts.recipe_params import Recipe
 from stages.contracts.render import Renderer
@@ -86,16 +86,15 @@ class Gate(NamedTuple):
         """In a worker, before part `place` of a round."""
         (self.folder / f"{number}.{place}.ready").touch()
         while not (self.folder / f"{number}.go").exists():
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def open(self, number: int) -> None:
         """Let the round begin."""
         (self.folder / f"{number}.go").touch()
 
-    def wait_for(self, number: int, num_parts: int) -> None:
-        """Until a worker stands before every part of a round."""
-        while len(list(self.folder.glob(f"{number}.*.ready"))) < num_parts:
-            time.sleep(0.01)
+    def num_waiting(self, number: int) -> int:
+        """Workers that stand before a part of a round."""
+        return len(list(self.folder.glob(f"{number}.*.ready")))
 
 
 def work_on(sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate) -> Timed:
@@ -120,9 +119,12 @@ class KeptPool:
             for found in pool.each(partial(work_on, gate=self._gate), everything, lambda amount: None):
                 self._done.put(found)
 
-        self._thread = threading.Thread(target=drain, daemon=True)
-        self._thread.start()
-        self._gate.wait_for(0, len(parts))
+        thread = threading.Thread(target=drain, daemon=True)
+        thread.start()
+        while self._gate.num_waiting(0) < len(parts):
+            if not thread.is_alive():
+                raise MachineFailure("the workers ended before their first round; what they said stands above")
+            time.sleep(0.01)
 
     def each(self, work: Any, parts: Iterable[Any], on_tokens: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
         """See `Pool.each`: the next round of the parts it has had from the start."""

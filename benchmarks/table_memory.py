@@ -1,12 +1,14 @@
 """How much memory a round and an exam of any length take: score, infogain, validate and evaluate on made-up tables.
 
 Reads   params.yaml, for its task and its recipe `information`.
-Writes  under --folder the tables of a round and of an exam, and what the four stages make of them. Prints rows, seconds
-        and peak memory of each.
+Writes  under --folder the tables of a round and of an exam, unless they are there, and what the four stages make of
+        them, or those of --stages. Prints rows, seconds by the clock and of processor, and peak memory of each.
 Method  Rollouts are short and of a few kinds, 200 of each problem; an exam has as many answers as the round has
         rollouts, 40 samples of each problem at five budgets. Each stage is the process that `dvc repro` would start.
         Its memory is the sum of the resident sets of the process and all it started, the verifier's workers, ten
-        times a second: pages that two share count twice, and a shorter peak may be missed.
+        times a second: pages that two share count twice, and a shorter peak may be missed. With --repeated the tables
+        are those of a folder where all has run on fewer rollouts, again and again, so that `validate` can be measured
+        without an hour of `score`.
 Limits  The problems are read whole by design: memory grows with them, by a few KiB each, and not with rollouts.
 
 Example: python -m benchmarks.table_memory --folder memory --num-rollouts 1_000_000
@@ -23,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from stages.contracts import params, tables
@@ -31,6 +34,7 @@ from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
 from stages.tasks.formats import load_format
 
+STAGES = ("score", "infogain", "validate", "evaluate")
 ROUND, RECIPE, PARENT = "i1", "information", "r0"
 GROUP_SIZE, NUM_SAMPLES, BUDGETS = 200, 40, (0, 9, 18, 36, 72)
 BATCH_PROBLEMS = 100
@@ -48,27 +52,47 @@ class Peak(NamedTuple):
     stage: str
     num_rows: int
     seconds: float
+    processor_seconds: float
     mebibytes: float
 
 
-def main(folder: Path, num_rollouts: int = 200_000, out: Path | None = None) -> None:
+def main(
+    folder: Path,
+    num_rollouts: int = 200_000,
+    stages: tuple[str, ...] = STAGES,
+    repeated: Path | None = None,
+    out: Path | None = None,
+) -> None:
     """Make the tables and run the stages; `num_rollouts` is rounded down to whole problems."""
     num_problems = max(2, num_rollouts // GROUP_SIZE)
+    make(folder, num_problems, repeated)
+    peaks = []
+    for stage in stages:
+        peaks.append(peak := run(stage, folder, num_problems * GROUP_SIZE))
+        times = f"{peak.seconds:8.0f} s, {peak.processor_seconds:8.0f} s of processor"
+        print(f"{stage:9} {peak.num_rows:>11,} rows {times} {peak.mebibytes:8,.0f} MiB", flush=True)
+    if out is not None:
+        write_json(out, [peak._asdict() for peak in peaks])
+
+
+def make(folder: Path, num_problems: int, repeated: Path | None) -> None:
+    """Make the tables, where they are not of that many problems already, anew or from those of a shorter round."""
     folder.mkdir(parents=True, exist_ok=True)
     everything = settings(folder / "params.yaml", num_problems)
     form = load_format(everything.task)
     renderer = Renderer(form.tokenizer([]))
     renderer.save(folder / "policy")
     write_json(folder / "judge" / "judge.json", {"kind": params.EXACT})
+    thoughts = folder / "thoughts.parquet"  # the last to be written
+    if thoughts.exists() and tables.count_rows(thoughts, tables.THOUGHTS) == num_problems * NUM_SAMPLES:
+        return
     write_problems(folder, num_problems, everything.task.name)
+    if repeated is not None:
+        repeat(repeated, folder, num_problems)
+        return
     made = Kinds(renderer, form.cue)
     write_rounds(folder, num_problems, made, renderer)
     write_exam(folder, num_problems, made)
-    peaks = [run(stage, folder, num_problems * GROUP_SIZE) for stage in ("score", "infogain", "validate", "evaluate")]
-    for peak in peaks:
-        print(f"{peak.stage:9} {peak.num_rows:>11,} rows {peak.seconds:8.0f} s {peak.mebibytes:8,.0f} MiB")
-    if out is not None:
-        write_json(out, [peak._asdict() for peak in peaks])
 
 
 def settings(path: Path, num_problems: int) -> params.Params:
@@ -221,6 +245,40 @@ def as_table(columns: dict[str, Any], table: tables.Table) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=table.schema)
 
 
+def repeat(shorter: Path, folder: Path, num_problems: int) -> None:
+    """Write what stages made of a shorter round, and its tables, again and again as those of later problems."""
+    num_repeated = tables.count_rows(shorter / "problems.parquet", tables.PROBLEMS) // 2
+    for name in ("rollouts", "probes", "scores", "segments", "gains", "answers", "thoughts"):
+        table = tables.TABLES[name]
+        with tables.writer(folder / f"{name}.parquet", table) as to_table:
+            for start in range(0, num_problems, num_repeated):
+                for batch in tables.batches(shorter / f"{name}.parquet", table):
+                    to_table.add_table(renamed(batch, start))
+
+
+def renamed(batch: pa.Table, start: int) -> pa.Table:
+    """Rows of problems `start` numbers later."""
+    for name in ("rollout_id", "problem_id"):
+        if name in batch.column_names:
+            texts, at = batch[name], len(f"{ROUND}/t") if name == "rollout_id" else 1
+            numbers = pc.add(pc.utf8_slice_codeunits(texts, at, at + 8).cast(pa.int32()), start)
+            parts = (
+                pc.utf8_slice_codeunits(texts, 0, at),
+                pc.utf8_lpad(numbers.cast(pa.string()), 8, "0"),
+                pc.utf8_slice_codeunits(texts, at + 8),
+            )
+            batch = set_column(batch, name, pc.binary_join_element_wise(*parts, ""))
+    if "seed" in batch.column_names:
+        batch = set_column(batch, "seed", pc.add(batch["seed"], start * GROUP_SIZE))
+    return batch
+
+
+def set_column(batch: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    """The same rows with other values in a column."""
+    place = batch.schema.get_field_index(name)
+    return batch.set_column(place, batch.schema.field(name), values.cast(batch.schema.field(name).type))
+
+
 def arguments(stage: str, folder: Path) -> Iterator[str]:
     """The command line of a stage: its tables are files of the folder, by their flags."""
     of_stage = {
@@ -249,21 +307,25 @@ def arguments(stage: str, folder: Path) -> Iterator[str]:
 def run(stage: str, folder: Path, num_rows: int) -> Peak:
     """Run a stage to its end, looking at its memory."""
     begin, peak = time.monotonic(), 0
+    busy: dict[int, float] = {}
     process = psutil.Popen([sys.executable, "-m", f"stages.{stage}", *arguments(stage, folder)])
     while process.poll() is None:
-        peak = max(peak, resident_bytes(process))
+        peak = max(peak, look(process, busy))
         time.sleep(PERIOD_SECONDS)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, stage)
-    return Peak(stage, num_rows, round(time.monotonic() - begin, 1), round(peak / 2**20, 1))
+    seconds = time.monotonic() - begin
+    return Peak(stage, num_rows, round(seconds, 1), round(sum(busy.values()), 1), round(peak / 2**20, 1))
 
 
-def resident_bytes(process: psutil.Process) -> int:
-    """Resident set of a process and of all it started."""
+def look(process: psutil.Process, busy: dict[int, float]) -> int:
+    """Resident bytes of a process and of all it started; `busy` gets the processor seconds of each so far."""
     total = 0
     try:
         for one in (process, *process.children(recursive=True)):
             total += one.memory_info().rss
+            times = one.cpu_times()
+            busy[one.pid] = times.user + times.system
     except psutil.NoSuchProcess:  # it ended while it was looked at
         pass
     return total

@@ -17,14 +17,14 @@ Example: python -m stages.infogain --round-id i1 --problems data/problems.parque
          --gains data/rounds/i1/gains.parquet
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput, command
@@ -39,19 +39,16 @@ from stages.tasks.task import Problem
 from stages.verifiers.isolated import Pool, Request, open_pool
 
 SAMPLED = ("forced_answer", "answer_entropy")
-Row = Mapping[str, Any]
 
 
-class Estimate(NamedTuple):
-    """What the probes of one rollout say: success and answers judged at each boundary probed.
-
-    `stderr` of the change in success, and information gained, from each boundary probed to the next.
-    """
+class Boundaries(NamedTuple):
+    """What the probes of some boundaries say, [rollout, boundary] or flat; NaN where the estimator says nothing."""
 
     success: np.ndarray
     num_judged: np.ndarray
-    stderr: np.ndarray
-    info_gain_nats: np.ndarray | None
+    is_sampled: np.ndarray
+    log_success: np.ndarray
+    entropy: np.ndarray
 
 
 def main(
@@ -81,98 +78,125 @@ def main(
             tables.batches(probes, tables.PROBES),
             tables.batches(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]),
         ):
-            rows = probed.to_pylist()
-            sampled = [row for row in rows if row["estimator"] in SAMPLED]
-            rewards = judge_answers(pool, sampled, asked, known) if sampled else {}
-            to_gains.add(
-                gain
-                for rollout_id, boundaries in groupby(rows, key=itemgetter("rollout_id"))
-                for gain in gain_rows(rollout_id, list(boundaries), rewards, gates_by_success)
-            )
-            progress.add(len(rows))
+            to_gains.add_table(gains_of(probed, judge_answers(pool, probed, asked, known), gates_by_success))
+            progress.add(probed.num_rows)
     facts.count(num_segments=to_gains.num_rows)
     facts.write(gains)
 
 
-def judge_answers(
-    pool: Pool, rows: Sequence[Row], asked: pa.Table, known: Mapping[str, Problem]
-) -> dict[tuple[str, int], np.ndarray]:
-    """Reward of each sampled answer by (rollout_id, boundary_index); NaN where the verifier failed.
+def judge_answers(pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[str, Problem]) -> dict[int, np.ndarray]:
+    """Reward of each sampled answer by the row of its boundary; NaN where the verifier failed.
 
     Raises:
         BadInput: probes are of a rollout, or a rollout of a problem, that is not there.
     """
+    places = np.flatnonzero(_is_any_of(probed["estimator"], SAMPLED))
+    sampled = probed.select(["rollout_id", "answers"]).take(places).to_pylist()
     problem_of = dict(zip(asked["rollout_id"].to_pylist(), asked["problem_id"].to_pylist(), strict=True))
-    foreign = [row["rollout_id"] for row in rows if problem_of.get(row["rollout_id"]) not in known]
+    foreign = [row["rollout_id"] for row in sampled if problem_of.get(row["rollout_id"]) not in known]
     if foreign:
         raise BadInput(
             f"table probes, column rollout_id: {len(foreign)} row(s) are of a rollout whose problem is not known; "
             f"first {foreign[0]}; run `dvc repro` to probe again"
         )
-    requests = [Request(known[problem_of[row["rollout_id"]]], text, False) for row in rows for text in row["answers"]]
+    requests = [
+        Request(known[problem_of[row["rollout_id"]]], text, False) for row in sampled for text in row["answers"]
+    ]
     verdicts = iter(pool.judge(requests))
     rewards = {}
-    for row in rows:
+    for place, row in zip(places.tolist(), sampled, strict=True):
         judged = [next(verdicts) for _ in row["answers"]]
         values = [np.nan if verdict is None or verdict.reward is None else verdict.reward for verdict in judged]
-        rewards[row["rollout_id"], row["boundary_index"]] = np.array(values)
+        rewards[place] = np.array(values)
     return rewards
 
 
-def gain_rows(
-    rollout_id: str,
-    boundaries: Sequence[Row],
-    rewards: Mapping[tuple[str, int], np.ndarray],
-    gates_by_success: bool,
-) -> Iterator[Row]:
-    """Gains of one rollout's segments from its boundaries, those probed, in order."""
-    found = estimate([{**row, "rewards": rewards.get((rollout_id, row["boundary_index"]))} for row in boundaries])
-    index = np.array([row["boundary_index"] for row in boundaries])
-    success = information.interpolated_success(found.success, index)
-    stderr = information.spread_evenly(found.stderr, index)
-    nats = found.info_gain_nats
-    if nats is not None and gates_by_success:
-        nats = nats * success[1:]
-    is_probed = np.isin(np.arange(len(success)), index)
-    num_judged = np.zeros(len(success), dtype=int)
-    num_judged[index] = found.num_judged
-    for segment, progress in enumerate(information.progress(success)):
-        yield {
-            "rollout_id": rollout_id,
-            "segment_index": segment,
-            "num_judged_before": int(num_judged[segment]),
-            "num_judged_after": int(num_judged[segment + 1]),
-            "success_before": _nullable(success[segment]),
-            "success_after": _nullable(success[segment + 1]),
-            "progress": _nullable(progress),
-            "info_gain_nats": None if nats is None else _nullable(nats[segment]),
-            "stderr": _nullable(stderr[segment]),
-            "is_interpolated": bool(not is_probed[segment : segment + 2].all()),
-            "estimator": boundaries[0]["estimator"],
-        }
+def gains_of(probed: pa.Table, rewards: Mapping[int, np.ndarray], gates_by_success: bool) -> pa.Table:
+    """Gains of the segments of whole rollouts from their boundaries, those probed, in order.
+
+    Rollouts that were probed at the same boundaries are reckoned with together, as the rows of one array.
+    """
+    counted = pc.value_counts(probed["rollout_id"])
+    lengths = counted.field("counts").to_numpy()
+    starts = lengths.cumsum() - lengths
+    index, flat = probed["boundary_index"].to_numpy(), at_boundaries(probed, rewards)
+    num_segments = index[starts + lengths - 1]
+    first_segments = num_segments.cumsum() - num_segments
+    told = {
+        "rollout_id": counted.field("values").take(pa.array(np.repeat(np.arange(len(lengths)), num_segments))),
+        "estimator": probed["estimator"].take(pa.array(np.repeat(starts, num_segments))),
+    }
+    columns: dict[str, np.ndarray] = {}
+    for probed_at, rollouts in by_layout(index, starts, lengths):
+        rows = starts[rollouts][:, None] + np.arange(len(probed_at))
+        places = first_segments[rollouts][:, None] + np.arange(probed_at[-1])
+        stack = Boundaries(*(values[rows] for values in flat))
+        for name, values in stacked_gains(stack, probed_at, gates_by_success).items():
+            columns.setdefault(name, np.zeros(num_segments.sum(), values.dtype))[places] = values
+    arrays = [
+        told[field.name].cast(field.type)
+        if field.name in told
+        else pa.array(columns.get(field.name, np.zeros(0)), field.type, from_pandas=field.nullable)
+        for field in tables.GAINS.schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=tables.GAINS.schema)
 
 
-def estimate(boundaries: Sequence[Row]) -> Estimate:
-    """What a rollout's probes say, by their estimator. `rewards` of a boundary are those of its sampled answers."""
-    estimator, num_stretches = boundaries[0]["estimator"], len(boundaries) - 1
-    num_judged = np.array([row["num_probes"] for row in boundaries])
-    if estimator == "critic":
-        return Estimate(np.array([row["value"] for row in boundaries]), num_judged, np.zeros(num_stretches), None)
-    if estimator not in SAMPLED:
-        success = np.array([information.set_success(np.array(row["answer_logprobs"])) for row in boundaries])
-        nats = information.information_gain(np.array([row["gold_logprob_nats"] for row in boundaries]))
-        return Estimate(success, num_judged, np.zeros(num_stretches), nats)
-    success = np.array([information.sampled_success(row["rewards"]) for row in boundaries])
-    num_judged = np.array([np.count_nonzero(~np.isnan(row["rewards"])) for row in boundaries])
-    stderr = information.progress_stderr(success, num_judged)
-    if estimator == "forced_answer":
-        return Estimate(success, num_judged, stderr, None)
-    entropy = [information.answer_entropy(answer_counts(row["answers"])) for row in boundaries]
-    return Estimate(success, num_judged, stderr, information.entropy_fall(np.array(entropy)))
+def by_layout(index: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The sets of boundaries at which rollouts were probed, each with the rollouts that were."""
+    found: defaultdict[bytes, list[int]] = defaultdict(list)
+    for rollout, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        found[index[start : start + length].tobytes()].append(rollout)
+    return ((np.frombuffer(layout, index.dtype), np.array(rollouts)) for layout, rollouts in found.items())
 
 
-def _nullable(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def stacked_gains(found: Boundaries, index: np.ndarray, gates_by_success: bool) -> dict[str, np.ndarray]:
+    """Columns of gains, [rollout, segment], of rollouts that were all probed at the boundaries `index`."""
+    success, log_success, entropy = (
+        information.interpolated(values, index) for values in (found.success, found.log_success, found.entropy)
+    )
+    num_judged, is_probed = np.zeros(success.shape, dtype=int), np.zeros(success.shape[1], dtype=bool)
+    num_judged[:, index], is_probed[index] = found.num_judged, True
+    is_sampled = found.is_sampled[:, :1]
+    stderr = np.where(is_sampled, information.progress_stderr(found.success, found.num_judged), 0.0)
+    nats = np.where(is_sampled, information.entropy_fall(entropy), information.information_gain(log_success))
+    return {
+        "segment_index": np.broadcast_to(np.arange(index[-1]), nats.shape),
+        "num_judged_before": num_judged[:, :-1],
+        "num_judged_after": num_judged[:, 1:],
+        "success_before": success[:, :-1],
+        "success_after": success[:, 1:],
+        "progress": information.progress(success),
+        "info_gain_nats": nats * success[:, 1:] if gates_by_success else nats,
+        "stderr": information.spread_evenly(stderr, index),
+        "is_interpolated": np.broadcast_to(~(is_probed[:-1] & is_probed[1:]), nats.shape),
+    }
+
+
+def at_boundaries(probed: pa.Table, rewards: Mapping[int, np.ndarray]) -> Boundaries:
+    """What each boundary's probes say, by their estimator. `rewards` are those of its sampled answers."""
+    is_sampled = _is_any_of(probed["estimator"], SAMPLED)
+    success, log_success = (probed[name].to_numpy().astype(np.float64) for name in ("value", "gold_logprob_nats"))
+    num_judged, entropy = probed["num_probes"].to_numpy().astype(int), np.full(len(success), np.nan)
+
+    is_known = ~is_sampled & ~_is_any_of(probed["estimator"], ["critic"])
+    logprobs = pc.list_flatten(probed["answer_logprobs"]).to_numpy().astype(np.float64)
+    lengths = pc.list_value_length(probed["answer_logprobs"]).to_numpy()
+    starts = lengths.cumsum() - lengths
+    for length in np.unique(lengths[is_known]):
+        rows = np.flatnonzero(is_known & (lengths == length))
+        success[rows] = information.set_success(logprobs[starts[rows][:, None] + np.arange(length)])
+    for row, judged in rewards.items():
+        success[row] = information.sampled_success(judged)
+        num_judged[row] = np.count_nonzero(~np.isnan(judged))
+    for row in np.flatnonzero(_is_any_of(probed["estimator"], ["answer_entropy"])).tolist():
+        entropy[row] = information.answer_entropy(answer_counts(probed["answers"][row].as_py()))
+    return Boundaries(success, num_judged, is_sampled, log_success, entropy)
+
+
+def _is_any_of(texts: pa.ChunkedArray, wanted: Iterable[str]) -> np.ndarray:
+    found: np.ndarray = pc.is_in(texts, pa.array(wanted, pa.string())).to_numpy()
+    return found
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ def main(
     need_problems(rollouts, known)
     columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, recipe_params.CutpointSegments) else [])]
     num_rollouts = tables.count_rows(rollouts, tables.ROLLOUTS)
+    num_cue_tokens = len(renderer.cue_tokens(form))
 
     with (
         facts.phase("judging"),
@@ -80,7 +81,7 @@ def main(
         for batch in tables.batches(rollouts, tables.ROLLOUTS, columns):
             rows = batch.to_pylist()
             asked = [known[row["problem_id"]] for row in rows]
-            cuts = [cut(row, how, form, renderer) for row in rows]
+            cuts = [cut(row, how, form, renderer, num_cue_tokens) for row in rows]
             judged = pool.judge(requests(asked, cuts))
             found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
             to_scores.add(map(_score_row, rows, cuts, judged, found))
@@ -122,7 +123,9 @@ def requests(asked: Sequence[Problem], cuts: Sequence[Cut]) -> list[Request]:
     return answers + thoughts
 
 
-def cut(row: Mapping[str, Any], how: recipe_params.Segments, form: Format, renderer: Renderer) -> Cut:
+def cut(
+    row: Mapping[str, Any], how: recipe_params.Segments, form: Format, renderer: Renderer, num_cue_tokens: int
+) -> Cut:
     """Cut a rollout's thinking. The answer is what follows the cue, and empty where there is no cue."""
     tokens, num_thinking = row["completion_tokens"], row["num_thinking_tokens"]
     thinking = tokens[:num_thinking]
@@ -136,7 +139,7 @@ def cut(row: Mapping[str, Any], how: recipe_params.Segments, form: Format, rende
     spans = list(pairwise(boundaries))
     is_marked = isinstance(how, recipe_params.MarkerSegments)
     thoughts = [renderer.decode(thinking[a:b]) if is_marked else None for a, b in spans]
-    answer = tokens[num_thinking + len(renderer.cue_tokens(form)) :]
+    answer = tokens[num_thinking + num_cue_tokens :]
     return Cut(spans, thoughts, renderer.decode(answer))
 
 

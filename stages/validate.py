@@ -112,15 +112,15 @@ def judge_round(
         tables.batches(path, tables.TABLES[name], max_rows=BATCH_ROWS, max_bytes=BATCH_BYTES)
         for name, path in streamed.items()
     )
-    frames = (check_frames(premises, *parts) for parts in aligned("rollout_id", *batches))
-    first = next(frames)  # the tables' own contracts come before the seconds that Great Expectations takes
+    cuts = aligned("rollout_id", *batches)
+    first = next(cuts)  # the tables' own contracts come before the seconds that Great Expectations takes
     gate = Gate(suite_parameters(settings, round_id, renderer, len(cue_tokens)))
     gate.judge("problems", problems_frame(asked))
     with Progress(f"validate {round_id}", tables.count_rows(rollouts, tables.ROLLOUTS), unit="rollout") as progress:
-        for framed in chain([first], frames):
-            for name, frame in framed.items():
+        for parts in chain([first], cuts):
+            for name, frame in check_frames(premises, *parts):
                 gate.judge(name, frame)
-            progress.add(len(framed["rollouts"]))
+            progress.add(parts[0].num_rows)
     gate.judge_whole("rollouts", "problem_id", pd.DataFrame({"problem_id": [*sizes]}, dtype="str"))
     seeded = partial(tables.batches, rollouts, tables.ROLLOUTS, ["rollout_id", "seed"])
     gate.judge_whole("rollouts", "seed", shared_seeds(seeded))

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from stages.infogain import gain_rows
+from stages.contracts import tables
+from stages.infogain import gains_of
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -30,8 +32,10 @@ def boundary(
 
 
 def gains(rows: Rows, rewards: Mapping[int, Sequence[float]] | None = None, gates_by_success: bool = False) -> Rows:
-    judged = {("r", index): np.array(values) for index, values in (rewards or {}).items()}
-    return list(gain_rows("r", rows, judged, gates_by_success))
+    place = {row["boundary_index"]: place for place, row in enumerate(rows)}
+    judged = {place[index]: np.array(values, float) for index, values in (rewards or {}).items()}
+    found: Rows = gains_of(pa.Table.from_pylist(rows, tables.PROBES.schema), judged, gates_by_success).to_pylist()
+    return found
 
 
 def column(rows: Rows, name: str) -> list[Any]:
@@ -112,3 +116,19 @@ def test_a_rollout_without_thinking_has_no_gains() -> None:
 def test_a_loss_is_not_clipped() -> None:
     [row] = gains([sampled(0), sampled(1)], {0: [1, 1, 1, 1], 1: [0, 0, 0, 0]})
     assert row["progress"] == -1
+
+
+def test_rollouts_together_are_each_by_itself() -> None:
+    """Whatever their number of boundaries and answers, to the last bit."""
+    rng = np.random.default_rng(3)
+    rollouts = []
+    for number in range(40):
+        num_answers = int(rng.integers(1, 20))
+        rows = [
+            boundary(index, "set_likelihood", ["7"] * num_answers, rng.uniform(-9, 0, num_answers).tolist())
+            for index in range(int(rng.integers(1, 6)))
+        ]
+        rollouts.append([row | {"rollout_id": f"r{number:02d}"} for row in rows])
+    together = gains([row for rows in rollouts for row in rows])
+    assert together == [gain for rows in rollouts for gain in gains(rows)]
+    assert len({row["rollout_id"] for row in together}) > 20

@@ -58,7 +58,7 @@ def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
 
 
 def cut_of(text: str) -> score.Cut:
-    return score.cut(rollout(text), MARKER, FORM, RENDERER)
+    return score.cut(rollout(text), MARKER, FORM, RENDERER, 1)
 
 
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
@@ -72,7 +72,7 @@ def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
 
 def rows_of(text: str, how: Segments = MARKER, logprob: float = -0.5) -> list[dict[str, Any]]:
     row = rollout(text, logprob)
-    cut = score.cut(row, how, FORM, RENDERER)
+    cut = score.cut(row, how, FORM, RENDERER, 1)
     verdicts = iter([Verdict.INCORRECT] * sum(thought is not None for thought in cut.thoughts))
     return list(score._segment_rows(row, cut, verdicts, FORM))
 
@@ -135,7 +135,7 @@ def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
     row = rollout(f"{BAD} <<")
     row["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
     how = CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=2)
-    assert score.cut(row, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
+    assert score.cut(row, how, FORM, RENDERER, 1).spans == [(0, 3), (3, 6), (6, 10)]
 
 
 @pytest.mark.parametrize(

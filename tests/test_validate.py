@@ -1,6 +1,7 @@
 """The gate before `update`: a sound round passes, and every planted corruption is refused and named."""
 
 import copy
+import gc
 import html
 import json
 import math
@@ -8,6 +9,7 @@ import random
 import re
 import shutil
 import sys
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -1001,7 +1003,7 @@ def framed(data: dict[str, pa.Table], workplace: Path, decision: float | None = 
     """Check frames of whole tables."""
     problems, *others = (data[name] for name in ("problems", "rollouts", "scores", "segments", "probes", "gains"))
     held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision)
-    return {"problems": problems_frame(problems), **check_frames(held, *others)}
+    return {"problems": problems_frame(problems), **dict(check_frames(held, *others))}
 
 
 def premises(workplace: Path, problems: pa.Table, sizes: dict[str, int], decision: float | None) -> Premises:
@@ -1049,3 +1051,25 @@ def test_every_parameter_is_used(workplace: Path) -> None:
     known = validate.suite_parameters(settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1)
     bounds = [bound for name in NAMES for e in suites.read_suite(name) for bound in e["kwargs"].values()]
     assert {bound["$PARAMETER"] for bound in bounds if isinstance(bound, dict)} == set(known)
+
+
+def test_the_gate_keeps_no_frame_that_it_has_judged() -> None:
+    gate = suites.Gate({"verdicts": ["correct"]})
+    frame = pd.DataFrame(
+        {
+            "rollout_id": ["r0", "r1"],
+            "verdict": ["correct", "lucky"],
+            "reward": 1.0,
+            "judge_score": float("nan"),
+            "reward_residual": 0.0,
+            "is_of_known_rollout": True,
+            "is_answer_of_rollout": True,
+        }
+    )
+    kept = weakref.ref(frame)
+    gate.judge("scores", frame)
+    gate.judge("scores", frame.head(1))
+    del frame
+    gc.collect()
+    assert kept() is None
+    assert (gate.num_rows["scores"], gate.results["scores"].success) == (3, False)

@@ -6,7 +6,7 @@ NaN means that it says nothing about the row.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -41,16 +41,19 @@ class Premises:
 
 def check_frames(
     premises: Premises, rollouts: pa.Table, scores: pa.Table, segments: pa.Table, probes: pa.Table, gains: pa.Table
-) -> dict[str, pd.DataFrame]:
-    """The check frame of each table, of whole rollouts: all their rows, in the order of their key."""
-    with np.errstate(all="ignore"):  # numbers out of their range must reach the expectations, not warn here
-        return {
-            "rollouts": rollouts_frame(rollouts, scores, segments, probes, premises),
-            "scores": scores_frame(scores, rollouts, premises),
-            "segments": segments_frame(segments, rollouts, gains),
-            "probes": probes_frame(probes, rollouts, segments, premises.probe),
-            "gains": gains_frame(gains, segments, probes, premises.probe),
-        }
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The check frame of each table, of whole rollouts: all their rows, in the order of their key. One at a time."""
+    frames: dict[str, Callable[[], pd.DataFrame]] = {
+        "rollouts": lambda: rollouts_frame(rollouts, scores, segments, probes, premises),
+        "scores": lambda: scores_frame(scores, rollouts, premises),
+        "segments": lambda: segments_frame(segments, rollouts, gains),
+        "probes": lambda: probes_frame(probes, rollouts, segments, premises.probe),
+        "gains": lambda: gains_frame(gains, segments, probes, premises.probe),
+    }
+    for name, frame in frames.items():
+        with np.errstate(all="ignore"):  # numbers out of their range must reach the expectations, not warn here
+            made = frame()
+        yield name, made
 
 
 def group_sizes(rollouts: Iterable[pa.Table]) -> dict[str, int]:

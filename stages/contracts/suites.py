@@ -11,6 +11,7 @@ import pandas as pd
 from stages.contracts import tables
 
 if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
     from great_expectations.core.expectation_validation_result import (
         ExpectationSuiteValidationResult,
         ExpectationValidationResult,
@@ -57,8 +58,10 @@ class Gate:
         self._parameters = dict(parameters)
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = {"globally": False}
-        self._source = self._context.data_sources.add_pandas("round")
-        self._definitions: dict[str, Any] = {}
+        source = self._context.data_sources.add_pandas("round")
+        # one asset for all tables: Great Expectations keeps the last frame of each
+        self._rows = source.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+        self._suites: dict[str, ExpectationSuite] = {}
 
     def judge(self, name: str, rows: pd.DataFrame) -> None:
         """Hold some rows of a check frame against the expectations of rows."""
@@ -79,12 +82,10 @@ class Gate:
             self.results[name].results += self._run(name, column, rows).results
 
     def _run(self, table: str, column: str | None, frame: pd.DataFrame) -> "ExpectationSuiteValidationResult":
-        name = f"{table} {column or 'rows'}"
-        if name not in self._definitions:
-            self._definitions[name] = self._define(table, column, name)
         key = [column for column in tables.TABLES[table].key if column in frame]
-        result = self._definitions[name].run(
-            batch_parameters={"dataframe": frame},
+        # by the batch, not by a validation definition: those keep every result there has been
+        result = self._rows.get_batch({"dataframe": frame}).validate(
+            self._suite(table, column),
             expectation_parameters=self._parameters,
             result_format={
                 "result_format": "COMPLETE",
@@ -99,13 +100,14 @@ class Gate:
             _shorten(entry.result)
         return result
 
-    def _define(self, table: str, column: str | None, name: str) -> Any:
+    def _suite(self, table: str, column: str | None) -> "ExpectationSuite":
         import great_expectations as gx
 
-        suite = [e for e in read_suite(table) if _whole_column(e) == column]
-        expectations = self._context.suites.add(gx.ExpectationSuite(name, expectations=suite))
-        rows = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        return gx.ValidationDefinition(name=name, data=rows, suite=expectations)
+        name = f"{table} {column or 'rows'}"
+        if name not in self._suites:
+            wanted = [expectation for expectation in read_suite(table) if _whole_column(expectation) == column]
+            self._suites[name] = self._context.suites.add(gx.ExpectationSuite(name, expectations=wanted))
+        return self._suites[name]
 
 
 def _whole_column(expectation: Mapping[str, Any]) -> str | None:

@@ -1,20 +1,23 @@
-"""What each segment told: success at boundaries, progress over segments, information gain, standard errors."""
+"""What each segment told: success at boundaries, progress over segments, information gain, standard errors.
+
+Of one rollout, or of several with as many boundaries each, in the rows of an array.
+"""
 
 import numpy as np
 from jaxtyping import Float, Int
 
-Success = Float[np.ndarray, " boundary"]
-PerSegment = Float[np.ndarray, " segment"]
+Success = Float[np.ndarray, "*rollout boundary"]
+PerSegment = Float[np.ndarray, "*rollout segment"]
 Counts = Int[np.ndarray, " distinct"]
 
 
-def set_success(logprobs: Float[np.ndarray, " answer"]) -> float:
+def set_success(logprobs: Float[np.ndarray, "*boundary answer"]) -> Float[np.ndarray, "*boundary"]:
     """J = ∑_{y correct} π(y | x, z_1..j): the exact success of an answer forced at temperature 1.
 
     The sum of probabilities of disjoint events; rounding may carry it a hair past 1, where it is held. Of one known
     answer among several correct ones it is a lower bound.
     """
-    return float(min(1.0, np.exp(logprobs).sum()))
+    return np.minimum(1.0, np.exp(logprobs).sum(axis=-1))
 
 
 def sampled_success(rewards: Float[np.ndarray, " probe"]) -> float:
@@ -31,7 +34,7 @@ def progress(success: Success) -> PerSegment:
     return np.diff(success)
 
 
-def information_gain(logprobs: Float[np.ndarray, " boundary"]) -> PerSegment:
+def information_gain(logprobs: Success) -> PerSegment:
     """Log J_j − log J_{j−1} in nats, from log J: what a segment told about the correct answers.
 
     Of the whole set; or of the one known answer, as in Quiet-STaR (arXiv 2403.09629, section 4.4), summed over its
@@ -41,30 +44,33 @@ def information_gain(logprobs: Float[np.ndarray, " boundary"]) -> PerSegment:
     return np.diff(logprobs)
 
 
-def progress_stderr(success: Success, num_probes: Int[np.ndarray, " boundary"]) -> PerSegment:
+def progress_stderr(success: Success, num_probes: Int[np.ndarray, "*rollout boundary"]) -> PerSegment:
     """sqrt(J_j (1 − J_j) / K_j + J_{j−1} (1 − J_{j−1}) / K_{j−1}): standard error of Δ_j from K sampled answers.
 
     Binomial, the two boundaries drawn independently. Zero where both estimates are 0 or 1, which at small K is the
     estimate's own blindness, not certainty. NaN where K is zero.
     """
     variance = np.divide(
-        success * (1 - success), num_probes, out=np.full(len(success), np.nan), where=np.asarray(num_probes) > 0
+        success * (1 - success), num_probes, out=np.full(np.shape(success), np.nan), where=np.asarray(num_probes) > 0
     )
-    return np.sqrt(variance[1:] + variance[:-1])
+    return np.sqrt(variance[..., 1:] + variance[..., :-1])
 
 
-def interpolated_success(success: Success, boundary_index: Int[np.ndarray, " boundary"]) -> Float[np.ndarray, " every"]:
+def interpolated(values: Success, boundary_index: Int[np.ndarray, " boundary"]) -> Float[np.ndarray, "*rollout every"]:
     """J at every boundary 0 … k from those probed: linear in the boundary index between two neighbours.
 
     Args:
-        success: at the boundaries probed; NaN is carried to the boundaries on either side of it, not bridged.
+        values: at the boundaries probed; NaN is carried to the boundaries on either side of it, not bridged.
         boundary_index: rises strictly from 0, the last is k. With one entry there is nothing between.
     """
-    return np.interp(np.arange(boundary_index[-1] + 1), boundary_index, success)
+    every = np.arange(boundary_index[-1] + 1)
+    if len(every) == len(boundary_index):
+        return values
+    return np.apply_along_axis(lambda probed: np.interp(every, boundary_index, probed), -1, values)
 
 
 def spread_evenly(
-    per_stretch: Float[np.ndarray, " stretch"], boundary_index: Int[np.ndarray, " boundary"]
+    per_stretch: Float[np.ndarray, "*rollout stretch"], boundary_index: Int[np.ndarray, " boundary"]
 ) -> PerSegment:
     """What holds from one probed boundary to the next, in equal parts to the segments between them.
 
@@ -73,7 +79,7 @@ def spread_evenly(
     true curve is from the line, no sample says. Errors of one stretch are wholly correlated: they add up to the whole.
     """
     width = np.diff(boundary_index)
-    return np.repeat(per_stretch / width, width)
+    return np.repeat(per_stretch / width, width, axis=-1)
 
 
 def answer_entropy(counts: Counts) -> float:

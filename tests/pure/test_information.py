@@ -12,7 +12,7 @@ from stages.pure.information import (
     answer_entropy,
     entropy_fall,
     information_gain,
-    interpolated_success,
+    interpolated,
     progress,
     progress_stderr,
     sampled_success,
@@ -131,14 +131,14 @@ def test_information_gain_and_progress_have_one_sign(success: np.ndarray) -> Non
 
 def test_interpolation_by_hand() -> None:
     success, index = np.array([0.2, 0.8, 0.5]), np.array([0, 3, 4])
-    assert interpolated_success(success, index) == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.5])
+    assert interpolated(success, index) == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.5])
     assert spread_evenly(np.array([0.6, -0.3]), index) == pytest.approx([0.2, 0.2, 0.2, -0.3])
-    assert interpolated_success(np.array([0.7]), np.array([0])).tolist() == [0.7]
+    assert interpolated(np.array([0.7]), np.array([0])).tolist() == [0.7]
     assert spread_evenly(np.array([]), np.array([0])).shape == (0,)
 
 
 def test_an_unknown_success_is_carried_to_its_neighbours_and_no_further() -> None:
-    found = interpolated_success(np.array([0.2, np.nan, 0.6, 0.8]), np.array([0, 2, 4, 6]))
+    found = interpolated(np.array([0.2, np.nan, 0.6, 0.8]), np.array([0, 2, 4, 6]))
     assert np.isnan(found).tolist() == [False, True, True, True, False, False, False]
     assert found[[0, 4, 5, 6]] == pytest.approx([0.2, 0.6, 0.7, 0.8])
 
@@ -156,7 +156,7 @@ def test_interpolated_progress_telescopes_and_is_spread_evenly(
     curve: tuple[np.ndarray, np.ndarray],
 ) -> None:
     success, index = curve
-    every = interpolated_success(success, index)
+    every = interpolated(success, index)
     assert len(every) == index[-1] + 1
     assert every[index] == pytest.approx(success, abs=1e-15)
     assert progress(every).sum() == pytest.approx(success[-1] - success[0], abs=1e-12)
@@ -168,7 +168,7 @@ def test_interpolated_stderr_agrees_with_simulation() -> None:
     rng = np.random.default_rng(0)
     truth, index = np.array([0.3, 0.7, 0.6]), np.array([0, 3, 4])
     drawn = rng.binomial(8, truth, size=(20_000, 3)) / 8
-    simulated = np.std([progress(interpolated_success(row, index)) for row in drawn], axis=0)
+    simulated = np.std([progress(interpolated(row, index)) for row in drawn], axis=0)
     stated = spread_evenly(progress_stderr(truth, np.array([8, 8, 8])), index)
     assert simulated == pytest.approx(stated, rel=0.03)
 

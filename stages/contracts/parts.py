@@ -153,7 +153,7 @@ def batches(
     num_rows, before = 0, None
     for part in find_parts(path, table):
         with _opened(part, table) as file:
-            fitting = file.metadata.num_rows * max_bytes // max(1, _stored_bytes(file, asked))
+            fitting = file.metadata.num_rows * max_bytes // max(1, _memory_bytes(file, asked))
             for batch in file.iter_batches(min(max_rows, max(1, fitting)), columns=asked):
                 data = pa.Table.from_batches([batch])
                 _check(data, table, str(part), data.slice(0, 0) if before is None else before, num_rows)
@@ -226,11 +226,12 @@ def _opened(part: Path, table: Table) -> Iterator[pq.ParquetFile]:
         raise BadInput(f"table {table.name}: {part} is corrupt ({error}); delete it and run `dvc repro`") from None
 
 
-def _stored_bytes(file: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """Bytes of these columns before compression."""
+def _memory_bytes(file: pq.ParquetFile, columns: Sequence[str]) -> int:
+    """About how many bytes these columns have in memory: more than in the file, where values that recur stand once."""
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     leaves = [group.column(index) for group in groups for index in range(group.num_columns)]
-    return sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema.split(".")[0] in columns)
+    asked = [leaf for leaf in leaves if leaf.path_in_schema.split(".")[0] in columns]
+    return sum(max(leaf.total_uncompressed_size, 4 * leaf.num_values) for leaf in asked)
 
 
 def _row_bytes(data: pa.Table) -> np.ndarray:

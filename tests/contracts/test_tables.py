@@ -24,6 +24,7 @@ from stages.contracts.tables import (
     SCORES,
     SEGMENTS,
     TABLES,
+    THOUGHTS,
     Table,
     batches,
     count_rows,
@@ -376,3 +377,10 @@ def test_batches_are_bounded_in_rows_and_in_bytes(path: Path) -> None:
     assert [batch.num_rows for batch in batches(path, SEGMENTS, max_bytes=1)] == [1, 1, 1]
     write(path, SEGMENTS, [])
     assert [batch.num_rows for batch in batches(path, SEGMENTS, ["kind"])] == [0]
+
+
+def test_a_batch_is_bounded_by_its_bytes_in_memory_not_in_the_file(path: Path) -> None:
+    thought = {"policy_id": "r0", "problem_id": "h", "thinking_tokens": [7] * 1000}
+    write(path, THOUGHTS, [{**thought, "sample_index": index} for index in range(10)])
+    assert sum(part.stat().st_size for part in path.iterdir()) < 4000, "tokens that recur stand in the file once"
+    assert [batch.num_rows for batch in batches(path, THOUGHTS, max_bytes=2**13)] == [2] * 5

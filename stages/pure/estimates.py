@@ -134,12 +134,14 @@ def _drawn_means(
     return np.concatenate([_resampled(sample, block.astype(float)) for block in blocks])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _drawn_counts(size: int, num_resamples: int, seed: int, place: int) -> UInt16[np.ndarray, "draw problem"]:
     """How often each resample has each row. Kept, since the many numbers of one exam share their resamples."""
     rng = np.random.default_rng([seed, place])
-    draws = (rng.integers(size, size=size) for _ in range(num_resamples))
-    return np.stack([np.bincount(draw, minlength=size).astype(np.uint16) for draw in draws])
+    counts = np.empty((num_resamples, size), np.uint16)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(size, size=size), minlength=size)
+    return counts
 
 
 def _influences(

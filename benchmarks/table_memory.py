@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import yaml
 
 from stages.contracts import params, tables
-from stages.contracts.errors import command
+from stages.contracts.errors import BadInput, command
 from stages.contracts.publish import write_json
 from stages.contracts.render import Renderer
 from stages.tasks.formats import load_format
@@ -248,6 +248,10 @@ def as_table(columns: dict[str, Any], table: tables.Table) -> pa.Table:
 def repeat(shorter: Path, folder: Path, num_problems: int) -> None:
     """Write what stages made of a shorter round, and its tables, again and again as those of later problems."""
     num_repeated = tables.count_rows(shorter / "problems.parquet", tables.PROBLEMS) // 2
+    if num_problems % num_repeated:
+        raise BadInput(
+            f"{shorter} has {num_repeated} problems; ask for a multiple of {num_repeated * GROUP_SIZE} rollouts"
+        )
     for name in ("rollouts", "probes", "scores", "segments", "gains", "answers", "thoughts"):
         table = tables.TABLES[name]
         with tables.writer(folder / f"{name}.parquet", table) as to_table:

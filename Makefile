@@ -5,7 +5,7 @@ REQUIREMENTS := requirements/$(if $(filter cuda,$(KNOWHOW_DEVICE)),gpu,cpu).txt
 PYTORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 INSTALLED := .venv/.installed-$(KNOWHOW_DEVICE)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
 
 export KNOWHOW_DEVICE
 export DVC_NO_ANALYTICS := 1
@@ -47,7 +47,7 @@ plan: $(INSTALLED) ## Which stages would run, and why
 	@$(RUN) $(BIN)/knowhow plan
 
 test: $(INSTALLED) ## Every test, an end-to-end `dvc repro` with real vLLM among them
-	@$(RUN) OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses 2 --dist loadfile
+	@$(RUN) OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
 
 check: $(INSTALLED) ## Lint, format and types
 	@$(RUN) $(BIN)/ruff check .

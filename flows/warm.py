@@ -17,7 +17,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SOCKET = "KNOWHOW_WARM"
@@ -27,21 +28,29 @@ BACKLOG = 16
 
 def main(command: list[str]) -> int:
     """Run the command beside a warm server; its exit code."""
+    with server() as path:
+        try:
+            return subprocess.run(command, env={**os.environ, SOCKET: str(path)}, check=False).returncode
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+
+
+@contextmanager
+def server() -> Iterator[Path]:
+    """The socket of a server of our own, there once its libraries are loaded."""
     with tempfile.TemporaryDirectory(prefix="knowhow-") as folder:
         path = Path(folder) / "warm"
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "flows.warm", "--serve", str(path)],
             stdin=subprocess.PIPE,
             env={**os.environ, "PYTHONHASHSEED": "0"},
             start_new_session=True,
         )
         try:
-            return subprocess.run(command, env={**os.environ, SOCKET: str(path)}, check=False).returncode
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
+            yield path
         finally:
-            server.kill()
-            server.wait()
+            process.kill()
+            process.wait()
 
 
 def serve(path: Path) -> None:

@@ -4,14 +4,62 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+from flows.warm import SOCKET, server
 
 ROOT = Path(__file__).parent.parent
 PROFILES = ROOT / "tests" / "profiles"
+WARM_SECONDS = 300
+
+FIRST = (
+    "tests/test_end_to_end.py::test_every_variant_goes_through",  # while another worker makes the finished checkout
+    "tests/test_end_to_end.py",
+    "tests/test_ray_stages.py",
+    "tests/flows/test_serve.py",
+    "tests/flows/test_train.py",
+    "tests/flows/test_nightly.py",
+    "tests/lineage/test_rebuild.py",
+    "tests/test_update.py",
+    "tests/benchmarks/test_gpu_check.py",
+    "tests/lineage/test_tampering.py",
+    "tests/test_validate.py",
+    "tests/engines/test_ray_pool.py",
+    "tests/engines/test_policy_loss.py",
+    "tests/verifiers/test_hostile.py",
+    "tests/flows/test_warm.py",
+    "tests/engines/test_ranks.py",
+)
+"""What takes longest, in the order in which it is begun; the rest fills in at the end."""
+APART = ("tests/test_end_to_end.py", "tests/test_ray_stages.py")
+"""Files whose tests share nothing but what a session shares."""
+
+
+class InUnits(LoadScopeScheduling):
+    """A worker takes a file at a time, and of those that stand apart a test at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid.partition("[")[0] if file in APART else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InUnits:
+    return InUnits(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((number for number, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
+
+    items.sort(key=place)
 
 
 def run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +102,18 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def warm() -> Iterator[dict[str, str]]:
+    """Environment in which a checkout's stages are forks of one warm server, which has this tree's code."""
+    with server() as path:
+        end = time.monotonic() + WARM_SECONDS
+        while not path.exists():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        yield {SOCKET: str(path)}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, warm: dict[str, str]) -> Path:
     """A checkout of the tiny profile after `dvc repro`. Tests must leave its tracked files and results as they are.
 
     Made once, whichever of the workers asks first. While you work, `KNOWHOW_FINISHED` may name one that was finished
@@ -67,6 +126,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if not folder.with_suffix(".done").exists():
             folder.mkdir()
-            succeed(["dvc", "repro"], check_out(folder, "tiny"))
+            succeed(["dvc", "repro"], check_out(folder, "tiny"), **warm)
             folder.with_suffix(".done").touch()
     return folder

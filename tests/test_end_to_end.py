@@ -2,10 +2,10 @@
 
 What holds, in the order of the tests:
  1. a finished checkout is up to date, and running it again executes nothing
- 2. the Prefect flow in another checkout, its stages forked from a warm server, leaves an equal dvc.lock and equal bytes
+ 2. the Prefect flow in another checkout, beside a warm server of its own, leaves an equal dvc.lock and equal bytes
  3. sampler and trainer agree on log-probabilities; every token is accounted for
  4. sampled probes agree with the exact ones within sampling error
- 5. a stage killed at random moments, then run again, ends with the same bytes
+ 5. a stage killed at random moments, then run again without a warm server, ends with the same bytes
  6. DVC's experiments, metrics, plots and graph serve
  7. a reasoning-gym family goes through the same contracts as text
  8. every way to cut, estimate, credit, judge and train goes through, and its rows are what it says
@@ -32,7 +32,7 @@ import pytest
 import yaml
 
 from stages.contracts.parts import part_name
-from tests.conftest import run, succeed
+from tests.conftest import PROFILES, run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
 WARM = [sys.executable, "-m", "flows.warm"]
@@ -84,7 +84,7 @@ def test_every_generated_token_is_accounted_for(finished: Path, round_id: str) -
     assert tokens["trained"] > 0
 
 
-def test_sampled_probes_agree_with_exact_ones(finished: Path, tmp_path: Path) -> None:
+def test_sampled_probes_agree_with_exact_ones(finished: Path, warm: dict[str, str], tmp_path: Path) -> None:
     everything = yaml.safe_load((finished / "params.yaml").read_text())
     num_probes = 64
     everything["recipes"]["information"]["probe"] = {
@@ -102,8 +102,8 @@ def test_sampled_probes_agree_with_exact_ones(finished: Path, tmp_path: Path) ->
     shared += ["--round-id", "i1"]
     probe = ["--policy", "data/policies/r0"]
     probe += [word for name in ("scores", "segments") for word in (f"--{name}", f"{of_round}/{name}.parquet")]
-    succeed([sys.executable, "-m", "stages.probe", *probe, *shared], finished)
-    succeed([sys.executable, "-m", "stages.infogain", *shared, "--gains", str(gains)], finished)
+    succeed([sys.executable, "-m", "stages.probe", *probe, *shared], finished, **warm)
+    succeed([sys.executable, "-m", "stages.infogain", *shared, "--gains", str(gains)], finished, **warm)
     exact = pd.read_parquet(finished / of_round / "gains.parquet")["success_after"].to_numpy(float)
     sampled = pd.read_parquet(gains)["success_after"].to_numpy(float)
     spread = np.sqrt((exact * (1 - exact) / num_probes).sum()) / len(exact)
@@ -119,7 +119,9 @@ STAGES_TO_KILL = {
 
 
 @pytest.mark.parametrize("stage", STAGES_TO_KILL)
-def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tmp_path: Path) -> None:
+def test_a_killed_stage_goes_on_to_the_same_bytes(
+    stage: str, finished: Path, warm: dict[str, str], tmp_path: Path
+) -> None:
     address, out, longest_wait = STAGES_TO_KILL[stage]
     folder = tmp_path / "clone"
     shutil.copytree(finished, folder, symlinks=True)
@@ -129,8 +131,9 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tm
     print(f"moments drawn from seed {seed}")
     rng = random.Random(seed)
     # The first falls in mid-work for certain; on a fast machine what is left to do may be over before a drawn wait is.
-    waits = (0.0, None, rng.uniform(0, longest_wait))
-    num_kept = [kill(address, folder, wait, rng.uniform(0, 8)) for wait in waits]
+    # Forks of a warm server are killed with their callers; what starts up by itself is killed while it does.
+    kills = ((0.0, warm), (None, {}), (rng.uniform(0, longest_wait), warm))
+    num_kept = [kill(address, folder, wait, rng.uniform(0, 8), **server) for wait, server in kills]
     # DVC writes its lock in place: killed as its stage has just ended it may leave half of it, which git has whole.
     shutil.copy(finished / "dvc.lock", folder / "dvc.lock")
     succeed(["dvc", "repro", "--single-item", "--force", "--no-run-cache", address], folder)
@@ -140,14 +143,14 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(stage: str, finished: Path, tm
     assert not list(folder.rglob("*.tmp")), "something half-written was left"
 
 
-def kill(address: str, folder: Path, wait: float | None, blind_wait: float) -> int:
+def kill(address: str, folder: Path, wait: float | None, blind_wait: float, **server: str) -> int:
     """Start a stage and kill -9 it; how many files of unfinished work it had kept.
 
     The kill comes `wait` seconds after new unfinished work is on disk; without `wait` at any moment, start-up too.
     """
     command = ["dvc", "repro", "--single-item", "--force", "--no-run-cache", address]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "KNOWHOW_CHECKPOINT_SECONDS": "-1"}
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "KNOWHOW_CHECKPOINT_SECONDS": "-1", **server}
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
     scratch = folder / "data" / ".scratch"
     before = kept_work(scratch)
@@ -169,14 +172,15 @@ def kept_work(scratch: Path) -> dict[Path, int]:
     return found
 
 
-def test_experiments_metrics_plots_and_graph(finished: Path, tmp_path: Path) -> None:
+def test_experiments_metrics_plots_and_graph(finished: Path, warm: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "clone"
     shutil.copytree(finished, folder, symlinks=True)
     succeed(["git", "add", "--all"], folder)
     succeed(["git", "commit", "--quiet", "--message", "results"], folder)
-    ran = succeed([*WARM, "dvc", "exp", "run", "--set-param", "recipes.information.update.alpha=0.5"], folder)
-    assert "Running stage 'update@i1'" in ran
-    assert "Running stage 'rollout@i1'" not in ran
+    change = "recipes.sampled.update.optimizer.learning_rate=0.01"
+    ran = succeed(["dvc", "exp", "run", "--set-param", change], folder, **warm)
+    assert "Running stage 'update@s1'" in ran
+    assert "Running stage 'rollout@s1'" not in ran
     diff = json.loads(succeed(["dvc", "metrics", "diff", "--json"], folder).splitlines()[-1])
     assert any("exams/s1" in name for name in diff)
     assert "rollout@i1" in succeed(["dvc", "dag"], folder)
@@ -188,17 +192,17 @@ def test_experiments_metrics_plots_and_graph(finished: Path, tmp_path: Path) -> 
     assert 'src="http' not in text
 
 
-def test_a_reasoning_gym_family_goes_through_as_text(checkout: Callable[[str], Path]) -> None:
+def test_a_reasoning_gym_family_goes_through_as_text(checkout: Callable[[str], Path], warm: dict[str, str]) -> None:
     folder = checkout("reasoning_gym")
-    succeed([*WARM, "dvc", "repro"], folder)
+    succeed(["dvc", "repro"], folder, **warm)
     assert "up to date" in succeed(["dvc", "status"], folder)
     success = json.loads((folder / "data/metrics/exams/t1.json").read_text())["all"]["success"]
     assert all(0 <= estimate["mean"] <= 1 for estimate in success.values())
 
 
-def test_every_variant_goes_through(checkout: Callable[[str], Path]) -> None:
+def test_every_variant_goes_through(checkout: Callable[[str], Path], warm: dict[str, str]) -> None:
     folder = checkout("variants")
-    succeed([*WARM, "dvc", "repro"], folder)
+    succeed(["dvc", "repro"], folder, **warm)
     assert "up to date" in succeed(["dvc", "status"], folder)
     everything = yaml.safe_load((folder / "params.yaml").read_text())
     for name, entry in everything["rounds"].items():
@@ -219,9 +223,9 @@ def test_every_variant_goes_through(checkout: Callable[[str], Path]) -> None:
     assert 0 <= json.loads((folder / "data/metrics/judges/g1.json").read_text())["heldout"]["accuracy"] <= 1
 
 
-def test_the_negative_control_gains_nothing(checkout: Callable[[str], Path]) -> None:
+def test_the_negative_control_gains_nothing(checkout: Callable[[str], Path], warm: dict[str, str]) -> None:
     folder = checkout("modular")
-    succeed([*WARM, "dvc", "repro"], folder)
+    succeed(["dvc", "repro"], folder, **warm)
     compared = json.loads((folder / "data/report/comparisons.json").read_text())["i1_minus_r0"]["all"]
     differences = {name: value for name, value in compared.items() if name.startswith("budget_")}
     assert len(differences) == 3
@@ -229,6 +233,12 @@ def test_the_negative_control_gains_nothing(checkout: Callable[[str], Path]) -> 
     exam = json.loads((folder / "data/metrics/exams/i1.json").read_text())["all"]
     longest = exam["success"]["budget_12"]
     assert longest["low"] <= 2 / 23, "a policy that cannot multiply has found a way"  # chance is 1 in 23
+
+
+@pytest.fixture(scope="module")
+def untouched(checkout: Callable[[str], Path]) -> Path:
+    """A checkout in which nothing has run."""
+    return checkout("tiny")
 
 
 @pytest.mark.parametrize(
@@ -240,10 +250,11 @@ def test_the_negative_control_gains_nothing(checkout: Callable[[str], Path]) -> 
         ("{parent: r0,", "{parent: s1,", "circular"),
     ],
 )
-def test_bad_parameters_stop_the_run(old: str, new: str, named: str, checkout: Callable[[str], Path]) -> None:
-    folder = checkout("tiny")
-    file = folder / "params.yaml"
-    file.write_text(file.read_text().replace(old, new, 1))
+def test_bad_parameters_stop_the_run(old: str, new: str, named: str, untouched: Path) -> None:
+    folder = untouched
+    text = (PROFILES / "tiny.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
     done = run([sys.executable, "-m", "stages.contracts.params"], folder)
     assert done.returncode == 2
     assert named in done.stderr

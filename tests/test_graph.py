@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from stages import code
 from tests.conftest import ROOT, run, succeed
@@ -98,11 +99,12 @@ def edited(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("title", "edit", "expected"), edits(), ids=[title for title, _, _ in edits()])
 def test_an_edit_changes_the_stages_that_contributing_names(
-    title: str, edit: str, expected: set[str], edited: Path
+    title: str, edit: str, expected: set[str], edited: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(edited)
     name, change = edit.replace("\\n", "\n").split(": ", 1)
-    with changed_file(edited, name, change):
-        changed = json.loads(succeed(["dvc", "status", "--json"], edited).splitlines()[-1])
+    with changed_file(edited, name, change), Repo() as repo:
+        changed = repo.status()
     assert ("code" in changed) == name.startswith("stages/")
     assert {stage.split("@")[0] for stage in changed} - {"code"} == expected, f"{title}: {sorted(changed)}"
 

@@ -42,7 +42,7 @@ APART = ("tests/test_end_to_end.py", "tests/test_ray_stages.py")
 """Files whose tests share nothing but what a session shares."""
 
 
-class InUnits(LoadScopeScheduling):
+class InUnits(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """A worker takes a file at a time, and of those that stand apart a test at a time."""
 
     def _split_scope(self, nodeid: str) -> str:

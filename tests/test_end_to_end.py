@@ -2,7 +2,7 @@
 
 What holds, in the order of the tests:
  1. a finished checkout is up to date, and running it again executes nothing
- 2. the Prefect flow in another checkout, beside a warm server of its own, leaves an equal dvc.lock and equal bytes
+ 2. the Prefect flow in another checkout leaves an equal dvc.lock and equal bytes
  3. sampler and trainer agree on log-probabilities; every token is accounted for
  4. sampled probes agree with the exact ones within sampling error
  5. a stage killed at random moments, then run again without a warm server, ends with the same bytes
@@ -35,7 +35,6 @@ from stages.contracts.parts import part_name
 from tests.conftest import PROFILES, run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
-WARM = [sys.executable, "-m", "flows.warm"]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -58,9 +57,11 @@ def test_a_second_run_executes_nothing(finished: Path) -> None:
     assert "Running stage" not in succeed(["dvc", "repro"], finished)
 
 
-def test_the_flow_leaves_the_same_lock_and_the_same_bytes(finished: Path, checkout: Callable[[str], Path]) -> None:
+def test_the_flow_leaves_the_same_lock_and_the_same_bytes(
+    finished: Path, checkout: Callable[[str], Path], warm: dict[str, str]
+) -> None:
     other = checkout("tiny")
-    succeed([*WARM, sys.executable, "-m", "flows.cli", "train"], other)
+    succeed([sys.executable, "-m", "flows.cli", "train"], other, **warm)
     assert lock(other) == lock(finished)
     assert digests(other) == digests(finished)
     assert "up to date" in succeed(["dvc", "status"], other)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, succeed
+from tests.conftest import ROOT, run, succeed
 
 # The command begins while the server still imports; only what comes after the socket is there is forked.
 WAIT = 'while [ ! -e "$KNOWHOW_WARM" ]; do sleep 0.2; done; '
@@ -23,8 +23,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def warm(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a shell script beside a warm server, from the moment it is warm."""
+def beside_a_server(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell script beside a warm server of its own, from the moment it is warm."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-m", "flows.warm", "sh", "-c", WAIT + script]
     return subprocess.run(
@@ -36,9 +36,9 @@ def prepare(folder: str) -> str:
     return f"python -m stages.prepare --problems {folder}/problems.parquet --exact-judge {folder}/exact"
 
 
-def test_a_fork_computes_what_a_process_does(clone: Path) -> None:
+def test_a_fork_computes_what_a_process_does(clone: Path, warm: dict[str, str]) -> None:
     succeed(prepare("cold").split(), clone)
-    done = warm(prepare("warm"), clone)
+    done = run(prepare("warm").split(), clone, **warm)
     assert done.returncode == 0, done.stderr
     tables = [clone / of / "problems.parquet" for of in ("warm", "cold")]
     forked, fresh = ([part.read_bytes() for part in sorted(table.iterdir())] for table in tables)
@@ -46,12 +46,11 @@ def test_a_fork_computes_what_a_process_does(clone: Path) -> None:
     assert "prepare: " in done.stderr  # the stage writes to the caller's own streams
 
 
-def test_errors_and_exit_codes_come_through(clone: Path) -> None:
+def test_errors_and_exit_codes_come_through(clone: Path, warm: dict[str, str]) -> None:
     script = "python -m stages.sft --init r0 --problems none.parquet --demos d --policy p --metrics m.json; echo $?; "
-    done = warm(f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?; exit 7", clone)
+    done = run(["sh", "-c", f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?"], clone, **warm)
     assert done.stdout.split() == ["2", "2"]
     assert "error: table demos: d is missing" in done.stderr
-    assert done.returncode == 7
 
 
 def test_a_fork_dies_with_its_caller_and_the_server_with_its_command(clone: Path) -> None:
@@ -63,8 +62,10 @@ def test_a_fork_dies_with_its_caller_and_the_server_with_its_command(clone: Path
     kill -9 $stage; sleep 1
     echo children $(ps -o pid= --ppid $(pgrep -f -- "--serve $KNOWHOW_WARM") | wc -l)
     echo "$KNOWHOW_WARM"
+    exit 7
     """
-    done = warm(script, clone)
+    done = beside_a_server(script, clone)
+    assert done.returncode == 7
     *counts, socket = done.stdout.splitlines()
     assert counts == ["children 1", "children 0"], done
     assert not Path(socket).exists()

@@ -113,7 +113,7 @@ def warm() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, warm: dict[str, str]) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A checkout of the tiny profile after `dvc repro`. Tests must leave its tracked files and results as they are.
 
     Made once, whichever of the workers asks first. While you work, `KNOWHOW_FINISHED` may name one that was finished
@@ -126,6 +126,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, warm: dict[str, str]) -> 
     with FileLock(folder.with_suffix(".lock")):
         if not folder.with_suffix(".done").exists():
             folder.mkdir()
-            succeed(["dvc", "repro"], check_out(folder, "tiny"), **warm)
+            succeed(["dvc", "repro"], check_out(folder, "tiny"), **request.getfixturevalue("warm"))
             folder.with_suffix(".done").touch()
     return folder

@@ -47,7 +47,7 @@ class InUnits(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return nodeid.partition("[")[0] if file in APART else file
+        return nodeid if file in APART else file
 
 
 @pytest.hookimpl(optionalhook=True)

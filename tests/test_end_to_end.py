@@ -161,6 +161,7 @@ def kill(address: str, folder: Path, wait: float | None, blind_wait: float, **se
     kept = len(kept_work(scratch))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)  # DVC's own, written in place: it may be left empty
     return kept
 
 

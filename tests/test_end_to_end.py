@@ -159,7 +159,8 @@ def kill(address: str, folder: Path, wait: float | None, blind_wait: float, **se
         time.sleep(0.01)
     time.sleep(blind_wait if wait is None else wait)
     kept = len(kept_work(scratch))
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it may be over
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)  # DVC's own, written in place: it may be left empty
     return kept

@@ -8,7 +8,8 @@ Method  `endless`: a random Llama decoder of the default's shape that never ends
         TRL pads a round to its longest and generates until the last has ended. Same prompts, group size, temperature,
         clipping, epochs, minibatches, micro-batches, optimizer and threads; rewards are made up. TRL runs as its own
         `train()` does (`benchmarks.trl_rounds`), we as the two stages do, each a process of its own
-        (`benchmarks.knowhow_rounds`). All three processes live through the run and take turns, so that a slow moment
+        (`benchmarks.knowhow_rounds`): two workers sample, by a thread each; the update packs its rows. All processes
+        live through the run and take turns, so that a slow moment
         of the machine hits both; the first turn is dropped. Processor seconds, all threads of a side, are what other
         jobs disturb least; where a side leaves a core idle they flatter it. Start-up, from the start of a process to
         its first round, is timed apart: TRL pays it once a run; we pay it every round, once for each stage.
@@ -84,7 +85,7 @@ class Losses(NamedTuple):
 def main(
     folder: Path = Path(".venv/var/trl"),
     repeats: int = 5,
-    num_prompts: int = 192,
+    num_prompts: int = 384,
     generation: Literal["transformers", "continuous", "vllm"] = "transformers",
     policy: Path | None = None,
     out: Path | None = None,

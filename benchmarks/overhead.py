@@ -137,6 +137,7 @@ def fill(tree: Path, num_rounds: int) -> None:
         graph[stage]["do"]["cmd"].replace("${key}", f"n{n}") for n in range(1, num_rounds + 1) for stage in ROUND_STAGES
     ]
     if words:
+        succeed(["dvc", "repro", "code"], tree)
         succeed(["sh", "-c", " && ".join(words)], tree)
         succeed(["dvc", "commit", "--force", *ROUND_STAGES], tree)
 

@@ -9,10 +9,10 @@ Method  `endless`: a random Llama decoder of the default's shape that never ends
         clipping, epochs, minibatches, micro-batches, optimizer and threads; rewards are made up. TRL runs as its own
         `train()` does (`benchmarks.trl_rounds`), we as the two stages do, each a process of its own
         (`benchmarks.knowhow_rounds`): two workers sample, by a thread each; the update packs its rows. All processes
-        live through the run and take turns, so that a slow moment
-        of the machine hits both; the first turn is dropped. Processor seconds, all threads of a side, are what other
-        jobs disturb least; where a side leaves a core idle they flatter it. Start-up, from the start of a process to
-        its first round, is timed apart: TRL pays it once a run; we pay it every round, once for each stage.
+        live through the run and take turns, so that a slow moment of the machine hits both; the first turn is dropped.
+        Processor seconds, all threads of a side, are what other jobs disturb least; where a side leaves a core idle
+        they flatter it. Start-up, from the start of a process to its first round, is timed apart: TRL pays it once a
+        run; we pay it every round, once for each stage.
         Sampling in TRL is transformers' `generate`, what one gets on a CPU: with its vLLM the engine starts, and fails
         as TRL hands it weights the first time (vLLM 0.32 packs them anew on a CPU).
         Losses are compared on one set of rollouts, ours: TRL is handed them, and both train a round on them.

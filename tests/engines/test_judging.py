@@ -10,26 +10,14 @@ import pytest
 import torch
 
 from stages.contracts.errors import BadInput
-from stages.contracts.init_params import ModelShape
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import CountdownTask
 from stages.engines import judging
 from stages.engines.judging import EXACT, JUDGE_FILE, Wording, is_exact, load_judge, load_wording, save_wording
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
+from tests.engines.countdown_policy import SHAPE, TASK
 
-SHAPE = ModelShape(hidden_size=64, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64)
-TASK = CountdownTask.model_validate(
-    {
-        "name": "countdown",
-        "seed": 0,
-        "max_number": 12,
-        "max_result": 99,
-        "heldout_bucket": 0,
-        "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
-    }
-)
 PROMPT = "<bos> 3 5 7 T36 :"
 ANSWERS = ["7 + 5 12 12 * 3 36", "7 - 5 2 3 * 2 6", "", "7 + 5"]
 TOLERANCE = 1e-4

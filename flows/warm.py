@@ -5,6 +5,7 @@ after. A fork is a process of its own: it dies with the stage that asked for it,
 what a fresh process would. Stages that come before the imports are done run by themselves.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -57,6 +58,7 @@ def serve(path: Path) -> None:
     """Import, then fork for each caller until whoever started this server is gone."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # a fork that looked through the libraries for garbage would copy their pages, and find none
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         beside = path.with_suffix(".new")

@@ -122,13 +122,20 @@ def _scores(step: Step | None, ids: pa.ChunkedArray, tables: Tables) -> Iterator
         return
     yield from _same_ids(step, "scores", scores["rollout_id"], ids)
     scores = scores.filter(pc.is_null(scores["judge_score"]))
-    yield from _rewards(step, scores, scores["rollout_id"])
+    has_partial_credit = (step.params.get("task") or {}).get("partial_credit", False)
+    yield from _rewards(step, scores, scores["rollout_id"], has_partial_credit)
 
 
-def _rewards(step: Step, judged: pa.Table, names: pa.ChunkedArray) -> Iterator[Finding]:
-    """A reward is what the verdict says."""
+def _rewards(
+    step: Step, judged: pa.Table, names: pa.ChunkedArray, has_partial_credit: bool = False
+) -> Iterator[Finding]:
+    """A reward is what the verdict says; with partial credit a wrong answer's lies anywhere from 0 to below 1."""
     due = pa.array([VERDICT_REWARDS.get(verdict) for verdict in judged["verdict"].to_pylist()], pa.float32())
     same = pc.or_kleene(pc.equal(judged["reward"].cast(pa.float32()), due), False).fill_null(False)
+    if has_partial_credit:
+        is_part = pc.and_(pc.greater_equal(judged["reward"], 0), pc.less(judged["reward"], 1))
+        is_part = pc.and_(is_part, pc.equal(judged["verdict"], "incorrect")).fill_null(False)
+        same = pc.or_(same, is_part)
     both_null = pc.and_(pc.is_null(judged["reward"]), pc.is_null(due))
     yield from _some(step, pc.invert(pc.or_(same, both_null)), names, "rewards are not those of their verdicts")
 

@@ -44,7 +44,7 @@ from stages.tasks.task import Problem
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 from stages.verifiers.thinking import Thought, count, look
-from stages.verifiers.verdict import Verdict
+from stages.verifiers.verdict import Judgement
 
 SUCCESS_LEVELS = (0.25, 0.5, 0.75)  # whose tokens are measured
 MASTERED_SUCCESS = 0.75  # at which the curriculum goes on to the next difficulty
@@ -104,12 +104,12 @@ def main(
         ):
             rows = given.to_pylist()
             requests = [Request(by_id[row["problem_id"]], row["answer"], False) for row in rows]
-            verdicts = pool.judge(requests)
+            judged = pool.judge(requests)
             looked = look_at_thinking(thought.to_pylist(), by_id, everything.task, renderer, pool)
             scores = rate([r.problem.prompt for r in requests], [r.text for r in requests])
             to_grades.add(
-                _grade_row(row, request.problem, verdict, score, looked[row["problem_id"], row["sample_index"]])
-                for row, request, verdict, score in zip(rows, requests, verdicts, scores, strict=True)
+                _grade_row(row, request.problem, found, score, looked[row["problem_id"], row["sample_index"]])
+                for row, request, found, score in zip(rows, requests, judged, scores, strict=True)
             )
             progress.add(len(rows))
 
@@ -145,17 +145,17 @@ def look_at_thinking(
 def _grade_row(
     row: Mapping[str, Any],
     problem: Problem,
-    verdict: Verdict | None,
+    judged: Judgement | None,
     judge_score: float | None,
     thoughts: Sequence[tuple[int, Thought]],
 ) -> dict[str, Any]:
-    assert verdict is not None, "an answer always has a verdict"
+    assert judged is not None, "an answer always has a verdict"
     return {
         **{name: row[name] for name in tables.GRADES.schema.names if name in row},
         "split": problem.split,
         "difficulty": problem.difficulty,
-        "verdict": verdict,
-        "reward": verdict.reward,
+        "verdict": judged.verdict,
+        "reward": judged.verdict.reward,  # an exam gives no partial credit
         "judge_score": judge_score,
         **count([thought for end, thought in thoughts if end <= row["budget_tokens"]]),
     }

@@ -9,8 +9,9 @@ Method  Success J at a boundary is the probability of the correct answers, the s
         Information is the gain in log-probability of the correct answers, or the fall in entropy of the sampled ones
         times, with `gate_by_success`, success after it: then a segment that makes the policy sure of a wrong answer
         earns nothing, and the sum over segments telescopes no longer (`stages.pure.information`).
-Limits  A row is null where every probe of one of its boundaries lost its verifier. The standard error of a critic's
-        progress is given as 0, which leaves out that the critic may be wrong.
+Limits  A row is null where every probe of one of its boundaries lost its verifier. With the task's `partial_credit` the
+        share of correct answers is a mean reward, and its standard error an upper bound. The standard error of a
+        critic's progress is given as 0, which leaves out that the critic may be wrong.
 
 Example: python -m stages.infogain --round-id i1 --problems data/problems.parquet \
          --rollouts data/rounds/i1/rollouts.parquet --probes data/rounds/i1/probes.parquet \
@@ -102,12 +103,11 @@ def judge_answers(pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[
     requests = [
         Request(known[problem_of[row["rollout_id"]]], text, False) for row in sampled for text in row["answers"]
     ]
-    verdicts = iter(pool.judge(requests))
+    judged = iter(pool.judge(requests))
     rewards = {}
     for place, row in zip(places.tolist(), sampled, strict=True):
-        judged = [next(verdicts) for _ in row["answers"]]
-        values = [np.nan if verdict is None or verdict.reward is None else verdict.reward for verdict in judged]
-        rewards[place] = np.array(values)
+        found = [next(judged) for _ in row["answers"]]
+        rewards[place] = np.array([np.nan if one is None or one.reward is None else one.reward for one in found])
     return rewards
 
 

@@ -35,7 +35,7 @@ from stages.tasks.rows import read_problems
 from stages.tasks.task import Format, Problem, closing_marker
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
-from stages.verifiers.verdict import Verdict
+from stages.verifiers.verdict import Judgement, Verdict
 
 COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "num_thinking_tokens")
 
@@ -85,7 +85,7 @@ def main(
             judged = pool.judge(requests(asked, cuts))
             found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
             to_scores.add(map(_score_row, rows, cuts, judged, found))
-            attempts = iter(judged[len(rows) :])
+            attempts = (found and found.verdict for found in judged[len(rows) :])
             to_segments.add(row for r, c in zip(rows, cuts, strict=True) for row in _segment_rows(r, c, attempts, form))
             progress.add(len(rows))
     facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
@@ -143,12 +143,12 @@ def cut(
     return Cut(spans, thoughts, renderer.decode(answer))
 
 
-def _score_row(row: Mapping[str, Any], cut: Cut, verdict: Verdict | None, judge_score: float | None) -> dict[str, Any]:
-    assert verdict is not None, "an answer always has a verdict"
+def _score_row(row: Mapping[str, Any], cut: Cut, judged: Judgement | None, judge_score: float | None) -> dict[str, Any]:
+    assert judged is not None, "an answer always has a verdict"
     return {
         "rollout_id": row["rollout_id"],
-        "verdict": verdict,
-        "reward": verdict.reward if judge_score is None else float(judge_score >= DECISION),
+        "verdict": judged.verdict,
+        "reward": judged.reward if judge_score is None else float(judge_score >= DECISION),
         "judge_score": judge_score,
         "answer": cut.answer,
     }

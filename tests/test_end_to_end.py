@@ -199,8 +199,17 @@ def test_a_reasoning_gym_family_goes_through_as_text(checkout: Callable[[str], P
     folder = checkout("reasoning_gym")
     succeed(["dvc", "repro"], folder, **warm)
     assert "up to date" in succeed(["dvc", "status"], folder)
-    success = json.loads((folder / "data/metrics/exams/t1.json").read_text())["all"]["success"]
-    assert all(0 <= estimate["mean"] <= 1 for estimate in success.values())
+    exam = json.loads((folder / "data/metrics/exams/t1.json").read_text())["all"]
+    assert all(0 <= estimate["mean"] <= 1 for estimate in exam["success"].values())
+    scores, gains = (pd.read_parquet(folder / f"data/rounds/t1/{table}.parquet") for table in ("scores", "gains"))
+    wrong = scores["reward"][scores["verdict"] == "incorrect"]
+    assert wrong.between(0, 1, inclusive="left").all()
+    assert (wrong > 0).any(), "no answer earned a part"
+    assert (scores["reward"][scores["verdict"] == "correct"] == 1).all()
+    success = gains[["success_before", "success_after"]].to_numpy()
+    assert (success * 4 % 1 > 0).any(), "of four answers at a boundary none earned a part"
+    assert set(pd.read_parquet(folder / "data/exams/t1/grades.parquet")["reward"].dropna()) <= {0, 1}
+    succeed(["knowhow", "audit", "verify", "t1"], folder)
 
 
 def test_every_variant_goes_through(checkout: Callable[[str], Path], warm: dict[str, str]) -> None:

@@ -458,6 +458,38 @@ def test_a_judges_rewards_are_its_decisions(
     assert (residual == 0).tolist() == [is_sound, *[True] * (len(rows) - 1)]
 
 
+@pytest.mark.parametrize(
+    ("verdict", "reward", "is_sound"),
+    [
+        ("incorrect", 0.0, True),
+        ("incorrect", 0.25, True),
+        ("incorrect", 1.0, False),
+        ("incorrect", -0.25, False),
+        ("incorrect", None, False),
+        ("unparsable", 0.25, False),
+        ("correct", 0.25, False),
+        ("timeout", 0.25, False),
+    ],
+)
+def test_a_part_of_the_reward_goes_to_the_verdicts_that_may_have_it(
+    verdict: str, reward: float | None, is_sound: bool, workplace: Path, sound: Rows
+) -> None:
+    rows = [dict(row) for row in sound["scores"]]
+    rows[0] |= {"verdict": verdict, "reward": reward}
+    data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
+    data["scores"] = pa.Table.from_pylist(rows, schema=tables.SCORES.schema)
+    residual = framed(data, workplace, partly_paid=["incorrect"])["scores"]["reward_residual"]
+    assert (residual == 0).tolist() == [is_sound, *[True] * (len(rows) - 1)]
+    if reward == 0.25:
+        assert framed(data, workplace)["scores"]["reward_residual"][0] != 0
+
+
+def test_partial_credit_goes_to_wrong_answers_of_a_task_that_gives_it() -> None:
+    settings = params.load(ROOT / "tests/profiles/reasoning_gym.yaml").task
+    assert validate.partly_paid(settings) == ["incorrect"]
+    assert validate.partly_paid(settings.model_copy(update={"partial_credit": False})) == []
+
+
 def test_a_score_that_no_judge_gave_is_refused(tmp_path: Path, workplace: Path, sound: Rows) -> None:
     rows = copy.deepcopy(sound)
     offender = put("scores", "judge_score", 0.5)(rows)
@@ -999,21 +1031,28 @@ def arrow(rows: Rows) -> dict[str, pa.Table]:
     return {name: t.sort_by([(c, "ascending") for c in tables.TABLES[name].key]) for name, t in data.items()}
 
 
-def framed(data: dict[str, pa.Table], workplace: Path, decision: float | None = None) -> dict[str, pd.DataFrame]:
+def framed(
+    data: dict[str, pa.Table], workplace: Path, decision: float | None = None, partly_paid: Sequence[str] = ()
+) -> dict[str, pd.DataFrame]:
     """Check frames of whole tables."""
     problems, *others = (data[name] for name in ("problems", "rollouts", "scores", "segments", "probes", "gains"))
-    held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision)
+    held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision, partly_paid)
     return {"problems": problems_frame(problems), **dict(check_frames(held, *others))}
 
 
-def premises(workplace: Path, problems: pa.Table, sizes: dict[str, int], decision: float | None) -> Premises:
+def premises(
+    workplace: Path,
+    problems: pa.Table,
+    sizes: dict[str, int],
+    decision: float | None = None,
+    partly_paid: Sequence[str] = (),
+) -> Premises:
     """What the sound round is held against."""
     settings, renderer = params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0")
     rewards = {verdict.value: verdict.reward for verdict in Verdict}
     cue_tokens = renderer.encode(load_format(settings.task).cue)
-    return Premises(
-        ROUND, problems, sizes, renderer, cue_tokens, rewards, decision, settings.recipes["information"].probe
-    )
+    probe = settings.recipes["information"].probe
+    return Premises(ROUND, problems, sizes, renderer, cue_tokens, rewards, partly_paid, decision, probe)
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,9 @@ from stages.contracts.render import Renderer
 class Premises:
     """What the tables of a round are held against, beside each other.
 
-    `group_sizes` is how many rollouts ask each problem; `rewards` the reward of each verdict; `decision` the least
-    score at which the round's judge rewards an answer, None where the exact verifier judges alone.
+    `group_sizes` is how many rollouts ask each problem; `rewards` the reward of each verdict; `partly_paid` the
+    verdicts whose answers may earn another one, from 0 to below 1; `decision` the least score at which the round's
+    judge rewards an answer, None where the exact verifier judges alone.
     """
 
     round_id: str
@@ -35,6 +36,7 @@ class Premises:
     renderer: Renderer
     cue_tokens: Sequence[int]
     rewards: Mapping[str, float | None]
+    partly_paid: Sequence[str]
     decision: float | None
     probe: Probe
 
@@ -48,7 +50,7 @@ def check_frames(
         "scores": lambda: scores_frame(scores, rollouts, premises),
         "segments": lambda: segments_frame(segments, rollouts, gains),
         "probes": lambda: probes_frame(probes, rollouts, segments, premises.probe),
-        "gains": lambda: gains_frame(gains, segments, probes, premises.probe),
+        "gains": lambda: gains_frame(gains, segments, probes, premises.probe, bool(premises.partly_paid)),
     }
     for name, frame in frames.items():
         with np.errstate(all="ignore"):  # numbers out of their range must reach the expectations, not warn here
@@ -103,6 +105,8 @@ def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     due = frame["verdict"].map({verdict: np.nan if r is None else r for verdict, r in premises.rewards.items()})
     due = due.astype(float)
+    is_part = frame["verdict"].isin(premises.partly_paid) & frame["reward"].between(0, 1, inclusive="left")
+    due = due.mask(is_part, frame["reward"])
     if premises.decision is not None:
         due = (frame["judge_score"] >= premises.decision).astype(float)
     is_judged = frame["judge_score"].notna()

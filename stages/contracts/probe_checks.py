@@ -41,12 +41,17 @@ def probes_frame(probes: pa.Table, rollouts: pa.Table, segments: pa.Table, probe
     return frame
 
 
-def gains_frame(gains: pa.Table, segments: pa.Table, probes: pa.Table, probe: Probe) -> pd.DataFrame:
-    """One row per gain: its segment, and the residual of each number against the probes and against its neighbours."""
+def gains_frame(
+    gains: pa.Table, segments: pa.Table, probes: pa.Table, probe: Probe, has_partial_credit: bool = False
+) -> pd.DataFrame:
+    """One row per gain: its segment, and the residual of each number against the probes and against its neighbours.
+
+    Success sampled is a whole number of correct answers among those judged; with partial credit any mean of rewards.
+    """
     frame = scalars(gains)
     kinds = segments.select([*SEGMENT, "kind"]).to_pandas().set_index(SEGMENT)["kind"]
     frame["segment_kind"] = kinds.reindex(pd.MultiIndex.from_frame(frame[SEGMENT])).fillna(UNKNOWN).to_numpy()
-    _add_probe_residuals(frame, gains, probes, probe)
+    _add_probe_residuals(frame, gains, _boundary_grid(frame, probes, probe, has_partial_credit), probe)
 
     own = frame.groupby("rollout_id")
     is_first, is_last = own.cumcount() == 0, own.cumcount(ascending=False) == 0
@@ -62,9 +67,8 @@ def gains_frame(gains: pa.Table, segments: pa.Table, probes: pa.Table, probe: Pr
     return frame
 
 
-def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, probes: pa.Table, probe: Probe) -> None:
+def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, grid: pd.DataFrame, probe: Probe) -> None:
     """Columns holding counts, successes, information gain and standard error against the probes around a segment."""
-    grid = _boundary_grid(frame, probes, probe)
     at = {side: _at(grid, frame["rollout_id"], frame["segment_index"] + shift) for side, shift in _SIDES}
     is_sampled = isinstance(probe, ForcedAnswer | AnswerEntropy)
     for side, found in at.items():
@@ -86,7 +90,7 @@ def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, probes: pa.Table,
     frame["info_gain_nats_residual"] = residual(frame["info_gain_nats"], gains["info_gain_nats"], info_gain)
 
 
-def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe) -> pd.DataFrame:
+def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe, has_partial_credit: bool) -> pd.DataFrame:
     """Every boundary that gains speak of, with what its probes make of it.
 
     `left` and `right` are the nearest boundaries probed, the boundary itself where it is. `success_due` is what success
@@ -106,7 +110,8 @@ def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe) -> pd.Da
     grid["num_probes"] = grid["num_probes"].fillna(0)
     place = grid["boundary_index"].where(is_probed).groupby(grid["rollout_id"])
     grid["left"], grid["right"] = place.ffill(), place.bfill()
-    share = (grid["success"] * grid["num_judged"]).round().fillna(0) / grid["num_judged"]
+    total = (grid["success"] * grid["num_judged"]).fillna(0)
+    share = (total.clip(0, grid["num_judged"]) if has_partial_credit else total.round()) / grid["num_judged"]
     grid["variance"] = grid["success"] * (1 - grid["success"]) / grid["num_judged"]
     grid["information"] = -grid["entropy"] if isinstance(probe, AnswerEntropy) else grid["log_success"]
     grid["success_due"] = share

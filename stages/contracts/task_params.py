@@ -131,6 +131,8 @@ class ReasoningGymTask(TextTask):
 
     name: Literal["reasoning_gym"]
     family: str
+    partial_credit: bool = False
+    """Whether a wrong answer earns, in training, the score that the family gives it; an exam pays right ones alone."""
     tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
 
 

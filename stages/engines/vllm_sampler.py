@@ -1,7 +1,9 @@
 """Sampling by vLLM, in this process. The only importer of vllm."""
 
+import gc
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from stages.contracts.publish import read_json
@@ -16,6 +18,7 @@ os.environ.update(
 )
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
+import torch
 from vllm import LLM, SamplingParams, TokensPrompt
 from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput
@@ -45,6 +48,7 @@ class VllmSampler:
         if is_adapter(policy):
             self._adapter = LoRARequest(policy.name, 1, str(policy.resolve()))
             served, serving = policy / BASE, {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)}
+        gc.freeze()  # vLLM collects garbage again and again as it starts: not among what libraries hold for good
         self._model = LLM(
             model=str(served),
             dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less
@@ -65,8 +69,14 @@ class VllmSampler:
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
     ) -> list[Completion]:
         """See `stages.engines.sampler.Sampler.sample`."""
-        engine = self._model.llm_engine
         self._model.reset_prefix_cache()
+        with _compiling():
+            return self._sample(requests, temperature, on_tokens)
+
+    def _sample(
+        self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
+    ) -> list[Completion]:
+        engine = self._model.llm_engine
         for index, request in enumerate(requests):
             engine.add_request(
                 str(index),
@@ -101,6 +111,11 @@ class VllmSampler:
         tokens = list(output.token_ids)
         logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
         return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
+
+
+def _compiling() -> AbstractContextManager[None]:
+    """On the CPU torch compiles nothing: vLLM would a count of ranks alone, in seconds, and by a C++ compiler."""
+    return torch.compiler.set_stance("force_eager") if device() == "cpu" else nullcontext()
 
 
 def _room(rank: int) -> int:

@@ -11,7 +11,7 @@ from stages.pure.credit import PerRollout, PerSegment, RolloutOfSegment, spread,
 IsSegment = Bool[np.ndarray, " segment"]
 Scale = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Makes values comparable within their groups: `stages.pure.credit.group_scaled` with all but its arrays given."""
-RIGHT_REWARD = 0.5
+RIGHT_REWARD = 1.0
 
 
 class Parts(NamedTuple):
@@ -157,14 +157,14 @@ def imitated(
     progress: Float[np.ndarray, " rollout"],
     keep_frac: float,
 ) -> Bool[np.ndarray, " rollout"]:
-    """The correct rollouts (reward above 1/2) to fine-tune on: of each group the `keep_frac` of highest progress.
+    """The correct rollouts (reward 1) to fine-tune on: of each group the `keep_frac` of highest progress.
 
     MRT's offline variant, STaR (arXiv 2503.07572): rollouts that make most progress and end correct. Ranked
     within the group, for J_0 differs between problems: a ranking over all would drop what the policy already knows.
     ⌈keep_frac · correct ones⌉ of a group, so a problem solved once is kept, and none where `keep_frac` is 0. Of equal
-    progress the earlier rollout goes first. A NaN reward is not correct.
+    progress the earlier rollout goes first. Neither a NaN reward nor partial credit is correct.
     """
-    is_correct = rewards > RIGHT_REWARD
+    is_correct = rewards >= RIGHT_REWARD
     is_kept = np.zeros(len(rewards), dtype=bool)
     for group in np.unique(groups[is_correct]):
         members = np.flatnonzero(is_correct & (groups == group))

@@ -12,7 +12,7 @@ from stages.contracts.errors import BadInput
 from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier
 
 CORRECT_SCORE = 1.0 - 1e-6
-"""The least `score_answer` that counts as correct: partial credit does not."""
+"""The least `score_answer` that counts as correct."""
 
 EXAMPLES = ("possible_answer", "example_answer", "example_correct_answer")
 FORMULA_FAMILIES = (

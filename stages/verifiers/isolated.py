@@ -26,7 +26,7 @@ from stages.contracts.errors import MachineFailure
 from stages.contracts.task_params import TaskParams
 from stages.tasks.task import Problem
 from stages.verifiers.registry import load_verifier
-from stages.verifiers.verdict import Verdict
+from stages.verifiers.verdict import Judgement, Verdict
 
 TIMEOUT_SECONDS = 5.0
 START_SECONDS = 120.0
@@ -49,7 +49,7 @@ class Request(NamedTuple):
     is_attempt: bool
 
 
-Judge = Callable[[Request], Verdict | None]
+Judge = Callable[[Request], Verdict | Judgement | None]
 
 
 def judge(
@@ -77,7 +77,7 @@ def judge_with(
 ) -> list[Verdict | None]:
     """`judge` by the function that `load`, which must be picklable, returns inside each worker."""
     with Pool(load, timeout_seconds) as pool:
-        return pool.judge(requests, on_judged)
+        return [judged and judged.verdict for judged in pool.judge(requests, on_judged)]
 
 
 def open_pool(task_params: TaskParams) -> "Pool":
@@ -103,8 +103,8 @@ class Pool:
 
     def judge(
         self, requests: Sequence[Request], on_judged: Callable[[int], object] = lambda count: None
-    ) -> list[Verdict | None]:
-        """The verdict of each request, as `judge` tells.
+    ) -> list[Judgement | None]:
+        """The verdict of each request, as `judge` tells, and what its answer earns.
 
         Raises:
             MachineFailure: a worker does not start.
@@ -114,18 +114,18 @@ class Pool:
         for worker in self._workers:
             idle.put(worker)
 
-        def judge_chunk(chunk: Sequence[Request]) -> list[Verdict | None]:
+        def judge_chunk(chunk: Sequence[Request]) -> list[Judgement | None]:
             worker = idle.get()
             try:
                 return worker.judge(chunk)
             finally:
                 idle.put(worker)
 
-        verdicts: list[Verdict | None] = []
+        judgements: list[Judgement | None] = []
         for judged in self._threads.map(judge_chunk, chunks):
-            verdicts += judged
+            judgements += judged
             on_judged(len(judged))
-        return verdicts
+        return judgements
 
 
 class _Worker:
@@ -136,28 +136,27 @@ class _Worker:
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
-    def judge(self, requests: Sequence[Request]) -> list[Verdict | None]:
-        """The verdict of each request; after one that loses the process, a new one goes on with the next."""
-        verdicts: list[Verdict | None] = []
-        while len(verdicts) < len(requests):
+    def judge(self, requests: Sequence[Request]) -> list[Judgement | None]:
+        """The judgement of each request; after one that loses the process, a new one goes on with the next."""
+        judgements: list[Judgement | None] = []
+        while len(judgements) < len(requests):
             if self._process is None:
                 self._start()
-            verdicts += self._judge_until_lost(requests[len(verdicts) :])
-        return verdicts
+            judgements += self._judge_until_lost(requests[len(judgements) :])
+        return judgements
 
-    def _judge_until_lost(self, requests: Sequence[Request]) -> Iterator[Verdict | None]:
+    def _judge_until_lost(self, requests: Sequence[Request]) -> Iterator[Judgement | None]:
         try:
             self._connection.send(requests)
             for _ in requests:
                 if not self._connection.poll(self._timeout_seconds):
                     self.stop()
-                    yield Verdict.TIMEOUT
+                    yield Judgement(Verdict.TIMEOUT, None)
                     return
-                reply = self._connection.recv_bytes(MAX_REPLY_BYTES).decode()
-                yield Verdict(reply) if reply else None
+                yield _judgement(self._connection.recv_bytes(MAX_REPLY_BYTES).decode())
         except (OSError, EOFError, ValueError):
             self.stop()
-            yield Verdict.ERROR
+            yield Judgement(Verdict.ERROR, None)
 
     def stop(self) -> None:
         """Kill the process, if there is one."""
@@ -203,14 +202,23 @@ def work(descriptor: int) -> None:
             return
         for request in requests:
             _limit_processor(timeout_seconds)
-            connection.send_bytes((_verdict(judge_request, request) or "").encode())
+            connection.send_bytes(_reply(judge_request, request).encode())
 
 
-def _verdict(judge_request: Judge, request: Request) -> Verdict | None:
+def _reply(judge_request: Judge, request: Request) -> str:
+    """A verdict, behind it the reward where it is not the verdict's own; nothing where there is no attempt."""
     try:
-        return judge_request(request)
+        found = judge_request(request)
     except BaseException:  # SystemExit and KeyboardInterrupt too: they are what the text made the verifier do
         return Verdict.ERROR
+    return f"{found.verdict} {found.reward!r}" if isinstance(found, Judgement) else found or ""
+
+
+def _judgement(reply: str) -> Judgement | None:
+    if not reply:
+        return None
+    verdict, _, reward = reply.partition(" ")
+    return Judgement(Verdict(verdict), float(reward) if reward else Verdict(verdict).reward)
 
 
 def _confine() -> None:
@@ -246,7 +254,7 @@ def _limit(kind: int, value: int) -> None:
 def _load_judge(task_params: TaskParams) -> Judge:
     verifier = load_verifier(task_params)
 
-    def judge_request(request: Request) -> Verdict | None:
+    def judge_request(request: Request) -> Verdict | Judgement | None:
         look = verifier.verify_attempt if request.is_attempt else verifier.verify
         return look(request.problem.metadata, request.text)
 

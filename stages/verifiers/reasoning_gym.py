@@ -1,8 +1,8 @@
 """Verifier for any reasoning-gym family: the family's own `score_answer`, disarmed.
 
-Four families call Python's `eval` on an answer, for partial credit that does not count here: they lose `eval`. Five
-hand it to sympy's parser, which does the same: they see nothing but formulas. Four give full score to answers that are
-wrong (in reasoning-gym 0.1.25, all families tried on others' answers and on text at large): they get a condition more.
+Four families call Python's `eval` on an answer, for partial credit: they lose `eval`. Five hand it to sympy's parser,
+which does the same: they see nothing but formulas. Four give full score to answers that are wrong (in reasoning-gym
+0.1.25, all families tried on others' answers and on text at large): they get a condition more.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from stages.contracts.task_params import ReasoningGymTask
 from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, unpack
-from stages.verifiers.verdict import Verdict
+from stages.verifiers.verdict import Judgement, Verdict
 
 EVAL_FAMILIES = ("binary_matrix", "n_queens", "spiral_matrix", "string_insertion")
 COIN_TOLERANCE = 1e-4
@@ -54,14 +54,15 @@ class ReasoningGymVerifier:
 
     def __init__(self, params: ReasoningGymTask) -> None:
         self._family = params.family
+        self._gives_partial_credit = params.partial_credit
         self._condition = CONDITIONS.get(params.family, lambda answer, entry: True)
         self._datasets = {tier.difficulty: load_dataset(params, tier, size=1) for tier in params.tiers}
         if params.family in EVAL_FAMILIES:
             for dataset in self._datasets.values():
                 vars(sys.modules[type(dataset).__module__])["eval"] = _refuse
 
-    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
-        """Correct only at the family's full score."""
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:
+        """Correct only at the family's full score; with `partial_credit` a wrong answer earns what score it has."""
         if not is_readable(self._family, answer):
             return Verdict.UNPARSABLE
         dataset = self._datasets[metadata["difficulty"]]
@@ -72,8 +73,11 @@ class ReasoningGymVerifier:
             raise
         except Exception:  # the family accepts its own reference answer, so it is this text that it cannot read
             return Verdict.UNPARSABLE
-        is_correct = score >= CORRECT_SCORE and self._condition(answer, entry)
-        return Verdict.CORRECT if is_correct else Verdict.INCORRECT
+        if score >= CORRECT_SCORE:
+            return Verdict.CORRECT if self._condition(answer, entry) else Verdict.INCORRECT
+        if self._gives_partial_credit and score >= 0:
+            return Judgement(Verdict.INCORRECT, float(score))
+        return Verdict.INCORRECT
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
         """None: free text has no attempt that could be told from the rest."""

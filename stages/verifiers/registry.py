@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from stages.contracts.task_params import CountdownTask, DatasetTask, ModularTask, ReasoningGymTask, TaskParams
-from stages.verifiers.verdict import Verdict
+from stages.verifiers.verdict import Judgement, Verdict
 
 
 class Verifier(Protocol):
-    """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated` runs it."""
+    """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated` runs it.
 
-    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
+    A bare verdict earns its own reward; a judgement says what an answer earns.
+    """
+
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:
         """Judge an answer: the text after the cue."""
         ...
 

@@ -19,7 +19,7 @@ class Thought(NamedTuple):
 def look(asked: Sequence[Problem], texts: Sequence[Sequence[str]], form: Format, pool: Pool) -> list[list[Thought]]:
     """The thoughts of each sample, from the problem it was asked and the texts of its segments."""
     requests = [Request(problem, text, True) for problem, said in zip(asked, texts, strict=True) for text in said]
-    verdicts = iter(pool.judge(requests))
+    verdicts = (judged and judged.verdict for judged in pool.judge(requests))
     return [[_thought(said[:index], text, next(verdicts), form) for index, text in enumerate(said)] for said in texts]
 
 

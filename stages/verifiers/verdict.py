@@ -1,6 +1,7 @@
 """What a verifier may say of an answer, and the reward that goes with it."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -20,3 +21,10 @@ class Verdict(StrEnum):
         if self in (Verdict.TIMEOUT, Verdict.ERROR):
             return None
         return 1.0 if self is Verdict.CORRECT else 0.0
+
+
+class Judgement(NamedTuple):
+    """A verdict, and what the answer earns in training: more than its verdict's reward where it has partial credit."""
+
+    verdict: Verdict
+    reward: float | None

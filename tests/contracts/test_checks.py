@@ -21,6 +21,7 @@ PREMISES = Premises(
     renderer=COUNTDOWN,
     cue_tokens=CUE,
     rewards={},
+    partly_paid=(),
     decision=None,
     probe=PROBE,
 )

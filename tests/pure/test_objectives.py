@@ -188,7 +188,7 @@ def test_the_total_would_rank_by_the_last_boundary_alone() -> None:
 
 
 def test_imitated_by_hand() -> None:
-    rewards = np.array([1, 1, 1, 0, 1, 0, 1, 1, NAN])
+    rewards = np.array([1, 1, 1, 0.9, 1, 0, 1, 1, NAN])
     groups = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     progress = np.array([0.1, 0.3, 0.2, 0.9, -0.5, 0.0, 0.4, 0.4, 0.9])
     half = objectives.imitated(rewards, groups, progress, 0.5)

@@ -19,6 +19,7 @@ from stages.tasks.reasoning_gym import ReasoningGym
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
 from stages.tasks.text_format import SPECIAL, TextFormat
+from stages.verifiers.isolated import Request, open_pool
 from stages.verifiers.reasoning_gym import ReasoningGymVerifier
 from stages.verifiers.verdict import Verdict
 
@@ -134,6 +135,24 @@ def test_partial_credit_does_not_count() -> None:
     dataset = load_dataset(params, params.tiers[0], size=1)
     assert 0 < dataset.score_answer(answer, unpack(stored(problem)["entry"])) < 1
     assert ReasoningGymVerifier(params).verify(stored(problem), answer) is Verdict.INCORRECT
+
+
+def test_partial_credit_is_paid_where_it_is_asked_for() -> None:
+    params = task("basic_arithmetic").model_copy(update={"partial_credit": True})
+    problem = next(ReasoningGym(params).problems())
+    answers = [problem.answer, f"x {problem.answer}", "x"]
+    dataset = load_dataset(params, params.tiers[0], size=1)
+    right, part, nothing = (dataset.score_answer(answer, unpack(stored(problem)["entry"])) for answer in answers)
+    assert right == 1 > part > nothing
+    requests = [Request(problem, answer, is_attempt=False) for answer in answers]
+    with open_pool(params) as pool:
+        assert pool.judge(requests) == [(Verdict.CORRECT, 1.0), (Verdict.INCORRECT, part), (Verdict.INCORRECT, nothing)]
+
+
+def test_a_wrong_answer_at_full_score_earns_nothing() -> None:
+    params = task("game_of_life_halting").model_copy(update={"partial_credit": True})
+    problem = next(p for p in ReasoningGym(params).problems() if p.answer == "True")
+    assert ReasoningGymVerifier(params).verify(stored(problem), "maybe") is Verdict.INCORRECT
 
 
 def test_an_answer_is_not_evaluated() -> None:

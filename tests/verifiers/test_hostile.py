@@ -102,13 +102,13 @@ def test_a_bomb_is_killed_at_its_limit_and_the_next_answers_are_judged() -> None
     right = Request(asked, asked.answer, is_attempt=False)
     worker = _Worker(partial(_load_judge, task), 5.0)
     try:
-        assert worker.judge([right]) == [Verdict.CORRECT]
+        assert worker.judge([right]) == [(Verdict.CORRECT, 1)]
         worker._timeout_seconds = TIMEOUT_SECONDS
         begin = time.monotonic()
-        assert worker.judge([right._replace(text="9^{9^{9^{9}}}")]) == [Verdict.TIMEOUT]
+        assert worker.judge([right._replace(text="9^{9^{9^{9}}}")]) == [(Verdict.TIMEOUT, None)]
         assert TIMEOUT_SECONDS <= time.monotonic() - begin < TIMEOUT_SECONDS + 1
         worker._timeout_seconds = 5.0
-        assert worker.judge([right, right]) == [Verdict.CORRECT] * 2
+        assert worker.judge([right, right]) == [(Verdict.CORRECT, 1)] * 2
     finally:
         worker.stop()
 

@@ -18,7 +18,7 @@ from stages.contracts.errors import MachineFailure
 from stages.contracts.task_params import CountdownTask, CountdownTier
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with, open_pool
-from stages.verifiers.verdict import Verdict
+from stages.verifiers.verdict import Judgement, Verdict
 
 COUNTDOWN = CountdownTask(
     name="countdown",
@@ -100,9 +100,10 @@ def delete() -> Verdict:
     return correct()
 
 
-DEEDS: dict[str, Callable[[], Verdict | None]] = {
+DEEDS: dict[str, Callable[[], Verdict | Judgement | None]] = {
     "correct": correct,
     "incorrect": lambda: Verdict.INCORRECT,
+    "partly right": lambda: Judgement(Verdict.INCORRECT, 1 / 3),
     "no attempt": lambda: None,
     "hang in python": hang_in_python,
     "hang in C": hang_in_c,
@@ -124,7 +125,7 @@ DEEDS: dict[str, Callable[[], Verdict | None]] = {
     "delete": delete,
 }
 HANGS = ("hang in python", "hang in C", "sleep")
-CRASHES = tuple(deed for deed in DEEDS if deed not in ("correct", "incorrect", "no attempt", *HANGS))
+CRASHES = tuple(deed for deed in DEEDS if deed not in ("correct", "incorrect", "partly right", "no attempt", *HANGS))
 
 
 def asked(*texts: str) -> list[Request]:
@@ -141,7 +142,7 @@ def shared_worker() -> Iterator[_Worker]:
 @pytest.fixture
 def worker(shared_worker: _Worker) -> _Worker:
     """A worker of the fake verifier, past its start."""
-    assert shared_worker.judge(asked("correct")) == [Verdict.CORRECT]
+    assert shared_worker.judge(asked("correct")) == [(Verdict.CORRECT, 1)]
     return shared_worker
 
 
@@ -151,6 +152,12 @@ def test_verdicts_keep_the_order_of_requests() -> None:
     counts: list[int] = []
     assert judge_with(load_fake, asked(*texts), TIMEOUT_SECONDS, counts.append) == expected
     assert sum(counts) == len(texts)
+
+
+def test_a_reward_is_the_verdicts_or_what_the_verifier_says(worker: _Worker) -> None:
+    texts = ["correct", "partly right", "incorrect", "no attempt", "raise"]
+    expected = [(Verdict.CORRECT, 1), (Verdict.INCORRECT, 1 / 3), (Verdict.INCORRECT, 0), None, (Verdict.ERROR, None)]
+    assert worker.judge(asked(*texts)) == expected
 
 
 def test_nothing_to_judge_is_no_work() -> None:
@@ -165,13 +172,13 @@ def test_answers_and_attempts_go_to_their_own_methods() -> None:
 @pytest.mark.parametrize("deed", HANGS)
 def test_a_hang_is_killed_at_its_limit(worker: _Worker, deed: str) -> None:
     begin = time.monotonic()
-    assert worker.judge(asked(deed)) == [Verdict.TIMEOUT]
+    assert worker.judge(asked(deed)) == [(Verdict.TIMEOUT, None)]
     assert TIMEOUT_SECONDS <= time.monotonic() - begin < TIMEOUT_SECONDS + 1
 
 
 @pytest.mark.parametrize("deed", CRASHES)
 def test_a_crash_or_a_refused_deed_is_an_error(worker: _Worker, deed: str) -> None:
-    assert worker.judge(asked(deed)) == [Verdict.ERROR]
+    assert worker.judge(asked(deed)) == [(Verdict.ERROR, None)]
 
 
 def test_only_the_guilty_lose_their_verdict() -> None:
@@ -217,5 +224,5 @@ def test_a_pools_workers_live_from_batch_to_batch() -> None:
     with open_pool(COUNTDOWN) as pool:
         first = pool.judge(requests)
         started = {child.pid for child in psutil.Process().children() if child.is_running()}
-        assert pool.judge(requests) == pool.judge(requests[:1]) * NUM_MANY == first == [Verdict.CORRECT] * NUM_MANY
+        assert pool.judge(requests) == pool.judge(requests[:1]) * NUM_MANY == first == [(Verdict.CORRECT, 1)] * NUM_MANY
         assert {child.pid for child in psutil.Process().children() if child.is_running()} <= started

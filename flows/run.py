@@ -169,6 +169,8 @@ def exclusive() -> Iterator[None]:
     Raises:
         Busy: another one does; the lock dies with its holder, however it dies.
     """
+    from flows import rwlock  # not above: the guard, which is this file as a script, finds no package
+
     SCRATCH.mkdir(parents=True, exist_ok=True)
     path = SCRATCH / "run.lock"
     with path.open("w") as lock:
@@ -178,6 +180,7 @@ def exclusive() -> Iterator[None]:
             raise Busy(
                 f"another run is at work in this checkout (`fuser {path}` says which); let it end, or end it"
             ) from None
+        rwlock.mend()
         yield
 
 

@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from flows import rwlock
+
 SOCKET = "KNOWHOW_WARM"
 LIBRARIES = ("stages.engines.vllm_sampler", "stages.engines.policy", "great_expectations")
 BACKLOG = 16
@@ -29,6 +31,7 @@ BACKLOG = 16
 
 def main(command: list[str]) -> int:
     """Run the command beside a warm server; its exit code."""
+    rwlock.mend()
     with server() as path:
         try:
             return subprocess.run(command, env={**os.environ, SOCKET: str(path)}, check=False).returncode

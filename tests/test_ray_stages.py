@@ -13,16 +13,17 @@ from tests.conftest import PROFILES
 
 PATIENCE_SECONDS = 300
 INPUTS = {"policy": "data/policies/r0", "problems": "data/problems.parquet"}
-JUDGED = {name: f"data/rounds/i1/{name}.parquet" for name in ("rollouts", "scores", "segments")}
+ROUND = {"round_id": "i1"}
+JUDGED = {**ROUND, **{name: f"data/rounds/i1/{name}.parquet" for name in ("rollouts", "scores", "segments")}}
 
 
 @contextmanager
 def running(stage: str, finished: Path, out: Path, **arguments: str | Path) -> Iterator[psutil.Popen]:
-    """A stage of round i1 on two Ray workers, with the code and the inputs of a finished checkout."""
+    """A stage on two Ray workers, with the code and the inputs of a finished checkout."""
     text = (PROFILES / "tiny.yaml").read_text()
     assert "{engine: vllm}" in text
     (out / "params.yaml").write_text(text.replace("{engine: vllm}", "{engine: ray, address: local, num_workers: 2}"))
-    arguments = {"round_id": "i1", **INPUTS, **arguments, "params_file": out / "params.yaml"}
+    arguments = {**INPUTS, **arguments, "params_file": out / "params.yaml"}
     options = [str(word) for name, value in arguments.items() for word in (f"--{name.replace('_', '-')}", value)]
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     with psutil.Popen([sys.executable, "-m", f"stages.{stage}", *options], cwd=finished, env=env) as process:
@@ -56,14 +57,23 @@ def wait_until(condition: Callable[[], object]) -> None:
 def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Path) -> None:
     """Killed with the first shard back and three to come; then the rows are to the byte those of one engine."""
     shards = tmp_path / "scratch"
-    with running("rollout", finished, tmp_path, rollouts=tmp_path / "rollouts.parquet", scratch_root=shards) as stage:
+    out = tmp_path / "rollouts.parquet"
+    with running("rollout", finished, tmp_path, **ROUND, rollouts=out, scratch_root=shards) as stage:
         wait_until(lambda: list(shards.glob("*/[0-9]*.parquet")) or stage.poll() is not None)
         assert len(list(shards.glob("*/[0-9]*.parquet"))) < 4
         first = {worker.pid for worker in workers(stage)}
         assert len(first) == 2
         os.kill(min(first), 9)
         assert stage.wait(PATIENCE_SECONDS) == 0
-    assert part_bytes(tmp_path / "rollouts.parquet") == part_bytes(finished / JUDGED["rollouts"])
+    assert part_bytes(out) == part_bytes(finished / JUDGED["rollouts"])
+
+
+def test_an_exam_has_the_same_answers(finished: Path, tmp_path: Path) -> None:
+    written = {name: tmp_path / f"{name}.parquet" for name in ("answers", "thoughts")}
+    with running("examine", finished, tmp_path, policy_id="r0", **written) as stage:
+        assert stage.wait(PATIENCE_SECONDS) == 0
+    for name, table in written.items():
+        assert part_bytes(table) == part_bytes(finished / f"data/exams/r0/{name}.parquet")
 
 
 def test_likelihoods_are_read_to_the_same_bits(finished: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_run_begins_by_mending() -> None:
 
 
 def test_dvc_goes_on_where_it_refused(project: Path) -> None:
-    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet", "--force"]):
         succeed(command, project)
     (project / "dvc.yaml").write_text(PIPELINE)
     succeed(["dvc", "repro", "--quiet"], project)

@@ -76,18 +76,17 @@ def test_an_exam_has_the_same_answers(finished: Path, tmp_path: Path) -> None:
         assert part_bytes(table) == part_bytes(finished / f"data/exams/r0/{name}.parquet")
 
 
-def test_likelihoods_are_read_to_the_same_bits(finished: Path, tmp_path: Path) -> None:
-    with running("probe", finished, tmp_path, **JUDGED, probes=tmp_path / "probes.parquet") as stage:
-        assert stage.wait(PATIENCE_SECONDS) == 0
-    probes = finished / "data/rounds/i1/probes.parquet"
-    assert part_bytes(tmp_path / "probes.parquet") == part_bytes(probes)
-
-
-def test_a_killed_stage_leaves_no_process_of_ray(finished: Path, tmp_path: Path) -> None:
-    with running("probe", finished, tmp_path, **JUDGED, probes=tmp_path / "probes.parquet") as stage:
+def test_a_killed_stage_leaves_no_process_of_ray_and_the_next_reads_the_same_likelihoods(
+    finished: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "probes.parquet"
+    with running("probe", finished, tmp_path, **JUDGED, probes=written) as stage:
         wait_until(lambda: len(workers(stage)) == 2)
         left = below(stage)
         assert {"raylet", "gcs_server"} <= {process.name() for process in left}
         stage.kill()
-        _, alive = psutil.wait_procs(left, PATIENCE_SECONDS)
+    with running("probe", finished, tmp_path, **JUDGED, probes=written) as stage:
+        assert stage.wait(PATIENCE_SECONDS) == 0
+    assert part_bytes(written) == part_bytes(finished / "data/rounds/i1/probes.parquet")
+    _, alive = psutil.wait_procs(left, PATIENCE_SECONDS)  # ray's agents wait a minute for a cluster that is gone
     assert not alive

@@ -48,7 +48,8 @@ class VllmSampler:
         if is_adapter(policy):
             self._adapter = LoRARequest(policy.name, 1, str(policy.resolve()))
             served, serving = policy / BASE, {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)}
-        gc.freeze()  # vLLM collects garbage again and again as it starts: not among what libraries hold for good
+        gc.collect()  # an engine that is gone; then vLLM, which collects again and again as it starts,
+        gc.freeze()  # need not look through all that libraries hold for good
         self._model = LLM(
             model=str(served),
             dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less

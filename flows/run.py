@@ -169,8 +169,6 @@ def exclusive() -> Iterator[None]:
     Raises:
         Busy: another one does; the lock dies with its holder, however it dies.
     """
-    from flows import rwlock  # not above: the guard, which is this file as a script, finds no package
-
     SCRATCH.mkdir(parents=True, exist_ok=True)
     path = SCRATCH / "run.lock"
     with path.open("w") as lock:
@@ -180,7 +178,6 @@ def exclusive() -> Iterator[None]:
             raise Busy(
                 f"another run is at work in this checkout (`fuser {path}` says which); let it end, or end it"
             ) from None
-        rwlock.mend()
         yield
 
 
@@ -198,6 +195,9 @@ def run_stage(
         StageFailed: the stage failed, or was not done in `deadline_seconds`.
         Cancelled: `children` have been closed.
     """
+    from flows import rwlock  # not above: the guard, which is this file as a script, finds no package
+
+    rwlock.mend()  # each time: a DVC that was killed may be tried again
     log = log_path(name)
     progress = SCRATCH / "progress" / f"{log.stem}.json"
     for path in (log, progress):

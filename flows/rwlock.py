@@ -6,6 +6,7 @@ in that moment leaves it empty or cut short, and then every command of DVC fails
 
 import fcntl
 import json
+from contextlib import suppress
 from pathlib import Path
 
 RECORD = Path(".dvc/tmp/rwlock")
@@ -13,21 +14,18 @@ GUARD = Path(".dvc/tmp/rwlock.lock")
 """What DVC holds, by flock, while it edits the record."""
 
 
-def mend() -> bool:
-    """Remove the record if it is no JSON, unless DVC is about to write it; whether it was removed.
+def mend() -> None:
+    """Remove the record if it is no JSON, unless a DVC is just writing it.
 
-    Only what processes at work hold is in it, and these are checked by their numbers: nothing else is lost.
+    A DVC at work elsewhere in this checkout ends with an error when it looks for itself in the record, as it would have
+    at the broken one.
     """
     if not _is_broken():
-        return False
-    with GUARD.open("a") as guard:
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        if is_broken := _is_broken():
+        return
+    with GUARD.open("a") as guard, suppress(BlockingIOError):
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_broken():
             RECORD.unlink()
-        return is_broken
 
 
 def _is_broken() -> bool:

@@ -122,17 +122,15 @@ def _scores(step: Step | None, ids: pa.ChunkedArray, tables: Tables) -> Iterator
         return
     yield from _same_ids(step, "scores", scores["rollout_id"], ids)
     scores = scores.filter(pc.is_null(scores["judge_score"]))
-    has_partial_credit = (step.params.get("task") or {}).get("partial_credit", False)
-    yield from _rewards(step, scores, scores["rollout_id"], has_partial_credit)
+    partial_credit = (step.params.get("task") or {}).get("partial_credit", False)
+    yield from _rewards(step, scores, scores["rollout_id"], partial_credit=partial_credit)
 
 
-def _rewards(
-    step: Step, judged: pa.Table, names: pa.ChunkedArray, has_partial_credit: bool = False
-) -> Iterator[Finding]:
+def _rewards(step: Step, judged: pa.Table, names: pa.ChunkedArray, *, partial_credit: bool) -> Iterator[Finding]:
     """A reward is what the verdict says; with partial credit a wrong answer's lies anywhere from 0 to below 1."""
     due = pa.array([VERDICT_REWARDS.get(verdict) for verdict in judged["verdict"].to_pylist()], pa.float32())
     same = pc.or_kleene(pc.equal(judged["reward"].cast(pa.float32()), due), False).fill_null(False)
-    if has_partial_credit:
+    if partial_credit:
         is_part = pc.and_(pc.greater_equal(judged["reward"], 0), pc.less(judged["reward"], 1))
         is_part = pc.and_(is_part, pc.equal(judged["verdict"], "incorrect")).fill_null(False)
         same = pc.or_(same, is_part)
@@ -204,7 +202,7 @@ def _exam(graph: Graph, step: Step, tables: Tables) -> Iterator[Finding]:
         return
     if answers is not None and not answers.select(GRADED).equals(grades.select(GRADED)):
         yield Finding("rows", step.name, "its grades are of other answers than the exam's")
-    yield from _rewards(step, grades, grades["problem_id"])
+    yield from _rewards(step, grades, grades["problem_id"], partial_credit=False)
     for level, metrics in (tables.read_json(step, "metrics") or {}).items():
         if "success" in metrics:
             yield from _exam_means(step, grades, level, metrics["success"])

@@ -4,14 +4,14 @@ Reads   probes, one row per boundary probed; rollouts and problems, to judge sam
         recipe's `probe`.
 Writes  gains, one row per thinking segment: success before and after (fractions), progress, information gain in
         nats, standard error of progress.
-Method  Success J at a boundary is the probability of the correct answers, the share of correct ones among the sampled,
-        or a critic's value; progress is J after minus J before. Between boundaries probed J is interpolated.
-        Information is the gain in log-probability of the correct answers, or the fall in entropy of the sampled ones
-        times, with `gate_by_success`, success after it: then a segment that makes the policy sure of a wrong answer
-        earns nothing, and the sum over segments telescopes no longer (`stages.pure.information`).
-Limits  A row is null where every probe of one of its boundaries lost its verifier. With the task's `partial_credit` the
-        share of correct answers is a mean reward, and its standard error an upper bound. The standard error of a
-        critic's progress is given as 0, which leaves out that the critic may be wrong.
+Method  Success J at a boundary is the probability of the correct answers, the mean reward of the sampled ones (their
+        share of correct ones, but for partial credit), or a critic's value; progress is J after minus J before.
+        Between boundaries probed J is interpolated. Information is the gain in log-probability of the correct answers,
+        or the fall in entropy of the sampled ones times, with `gate_by_success`, success after it: then a segment that
+        makes the policy sure of an answer without reward earns nothing, and the sum over segments telescopes no longer
+        (`stages.pure.information`).
+Limits  A row is null where every probe of one of its boundaries lost its verifier. The standard error of a critic's
+        progress is given as 0, which leaves out that the critic may be wrong.
 
 Example: python -m stages.infogain --round-id i1 --problems data/problems.parquet \
          --rollouts data/rounds/i1/rollouts.parquet --probes data/rounds/i1/probes.parquet \
@@ -46,6 +46,7 @@ class Boundaries(NamedTuple):
     """What the probes of some boundaries say, [rollout, boundary] or flat; NaN where the estimator says nothing."""
 
     success: np.ndarray
+    variance: np.ndarray
     num_judged: np.ndarray
     is_sampled: np.ndarray
     log_success: np.ndarray
@@ -158,7 +159,7 @@ def stacked_gains(found: Boundaries, index: np.ndarray, gates_by_success: bool) 
     num_judged, is_probed = np.zeros(success.shape, dtype=int), np.zeros(success.shape[1], dtype=bool)
     num_judged[:, index], is_probed[index] = found.num_judged, True
     is_sampled = found.is_sampled[:, :1]
-    stderr = np.where(is_sampled, information.progress_stderr(found.success, found.num_judged), 0.0)
+    stderr = np.where(is_sampled, information.progress_stderr(found.variance), 0.0)
     nats = np.where(is_sampled, information.entropy_fall(entropy), information.information_gain(log_success))
     return {
         "segment_index": np.broadcast_to(np.arange(index[-1]), nats.shape),
@@ -177,7 +178,8 @@ def at_boundaries(probed: pa.Table, rewards: Mapping[int, np.ndarray]) -> Bounda
     """What each boundary's probes say, by their estimator. `rewards` are those of its sampled answers."""
     is_sampled = _is_any_of(probed["estimator"], SAMPLED)
     success, log_success = (probed[name].to_numpy().astype(np.float64) for name in ("value", "gold_logprob_nats"))
-    num_judged, entropy = probed["num_probes"].to_numpy().astype(int), np.full(len(success), np.nan)
+    num_judged = probed["num_probes"].to_numpy().astype(int)
+    variance, entropy = np.full(len(success), np.nan), np.full(len(success), np.nan)
 
     is_known = ~is_sampled & ~_is_any_of(probed["estimator"], ["critic"])
     logprobs = pc.list_flatten(probed["answer_logprobs"]).to_numpy().astype(np.float64)
@@ -187,11 +189,11 @@ def at_boundaries(probed: pa.Table, rewards: Mapping[int, np.ndarray]) -> Bounda
         rows = np.flatnonzero(is_known & (lengths == length))
         success[rows] = information.set_success(logprobs[starts[rows][:, None] + np.arange(length)])
     for row, judged in rewards.items():
-        success[row] = information.sampled_success(judged)
+        success[row], variance[row] = information.sampled_success(judged), information.success_variance(judged)
         num_judged[row] = np.count_nonzero(~np.isnan(judged))
     for row in np.flatnonzero(_is_any_of(probed["estimator"], ["answer_entropy"])).tolist():
         entropy[row] = information.answer_entropy(answer_counts(probed["answers"][row].as_py()))
-    return Boundaries(success, num_judged, is_sampled, log_success, entropy)
+    return Boundaries(success, variance, num_judged, is_sampled, log_success, entropy)
 
 
 def _is_any_of(texts: pa.ChunkedArray, wanted: Iterable[str]) -> np.ndarray:

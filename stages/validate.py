@@ -35,7 +35,7 @@ from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, write_json
 from stages.contracts.render import Renderer
 from stages.contracts.suites import Gate, Outcome, outcomes
-from stages.contracts.task_params import ReasoningGymTask, TaskParams
+from stages.contracts.task_params import ReasoningGymTask
 from stages.pure.judgement import DECISION
 from stages.tasks.formats import load_format
 from stages.verifiers.verdict import Verdict
@@ -106,7 +106,7 @@ def judge_round(
         renderer,
         cue_tokens,
         rewards={verdict.value: verdict.reward for verdict in Verdict},
-        partly_paid=partly_paid(settings.task),
+        partial_credit=isinstance(settings.task, ReasoningGymTask) and settings.task.partial_credit,
         decision=None if entry.judge == params.EXACT else DECISION,
         probe=settings.recipes[entry.recipe].probe,
     )
@@ -127,11 +127,6 @@ def judge_round(
     seeded = partial(tables.batches, rollouts, tables.ROLLOUTS, ["rollout_id", "seed"])
     gate.judge_whole("rollouts", "seed", shared_seeds(seeded))
     return gate
-
-
-def partly_paid(task: TaskParams) -> list[str]:
-    """Verdicts whose answers may earn a part of the reward."""
-    return [Verdict.INCORRECT.value] if isinstance(task, ReasoningGymTask) and task.partial_credit else []
 
 
 def suite_parameters(settings: params.Params, round_id: str, renderer: Renderer, num_cue_tokens: int) -> dict[str, Any]:

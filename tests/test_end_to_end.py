@@ -31,6 +31,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from flows import rwlock
 from stages.contracts.parts import part_name
 from tests.conftest import PROFILES, run, succeed
 
@@ -162,7 +163,8 @@ def kill(address: str, folder: Path, wait: float | None, blind_wait: float, **se
     with contextlib.suppress(ProcessLookupError):  # it may be over
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)  # DVC's own, written in place: it may be left empty
+    with contextlib.chdir(folder):
+        rwlock.mend()
     return kept
 
 
@@ -206,8 +208,8 @@ def test_a_reasoning_gym_family_goes_through_as_text(checkout: Callable[[str], P
     assert wrong.between(0, 1, inclusive="left").all()
     assert (wrong > 0).any(), "no answer earned a part"
     assert (scores["reward"][scores["verdict"] == "correct"] == 1).all()
-    success = gains[["success_before", "success_after"]].to_numpy()
-    assert (success * 4 % 1 > 0).any(), "of four answers at a boundary none earned a part"
+    after = gains["success_after"][gains["num_judged_after"] == 4]
+    assert (after * 4 % 1 > 0).any(), "of four answers at a boundary none earned a part"
     assert set(pd.read_parquet(folder / "data/exams/t1/grades.parquet")["reward"].dropna()) <= {0, 1}
     succeed(["knowhow", "audit", "verify", "t1"], folder)
 

@@ -68,6 +68,12 @@ def test_forced_answers_give_a_share_and_its_error() -> None:
     assert row["info_gain_nats"] is None
 
 
+def test_partial_credit_gives_a_mean_and_its_own_error() -> None:
+    [found] = gains([sampled(0), sampled(1)], {0: [0.5, 0.5, 0.5, 0.5], 1: [1, 0.5, 0, math.nan]})
+    assert (found["success_before"], found["success_after"], found["num_judged_after"]) == (0.5, 0.5, 3)
+    assert found["stderr"] == pytest.approx(math.sqrt((0.25 + 0.25) / 9), abs=1e-7)  # no variance before
+
+
 def test_boundaries_between_two_probed_ones_lie_on_the_line() -> None:
     found = gains([sampled(0), sampled(3), sampled(4)], {0: [0, 0, 0, 1], 3: [1, 1, 1, 1], 4: [1, 1, 0, 0]})
     assert column(found, "success_after") == pytest.approx([0.5, 0.75, 1.0, 0.5])

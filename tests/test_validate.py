@@ -478,16 +478,10 @@ def test_a_part_of_the_reward_goes_to_the_verdicts_that_may_have_it(
     rows[0] |= {"verdict": verdict, "reward": reward}
     data = {name: pa.Table.from_pylist(sound[name], schema=tables.TABLES[name].schema) for name in NAMES}
     data["scores"] = pa.Table.from_pylist(rows, schema=tables.SCORES.schema)
-    residual = framed(data, workplace, partly_paid=["incorrect"])["scores"]["reward_residual"]
+    residual = framed(data, workplace, partial_credit=True)["scores"]["reward_residual"]
     assert (residual == 0).tolist() == [is_sound, *[True] * (len(rows) - 1)]
     if reward == 0.25:
         assert framed(data, workplace)["scores"]["reward_residual"][0] != 0
-
-
-def test_partial_credit_goes_to_wrong_answers_of_a_task_that_gives_it() -> None:
-    settings = params.load(ROOT / "tests/profiles/reasoning_gym.yaml").task
-    assert validate.partly_paid(settings) == ["incorrect"]
-    assert validate.partly_paid(settings.model_copy(update={"partial_credit": False})) == []
 
 
 def test_a_score_that_no_judge_gave_is_refused(tmp_path: Path, workplace: Path, sound: Rows) -> None:
@@ -1032,11 +1026,11 @@ def arrow(rows: Rows) -> dict[str, pa.Table]:
 
 
 def framed(
-    data: dict[str, pa.Table], workplace: Path, decision: float | None = None, partly_paid: Sequence[str] = ()
+    data: dict[str, pa.Table], workplace: Path, decision: float | None = None, partial_credit: bool = False
 ) -> dict[str, pd.DataFrame]:
     """Check frames of whole tables."""
     problems, *others = (data[name] for name in ("problems", "rollouts", "scores", "segments", "probes", "gains"))
-    held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision, partly_paid)
+    held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision, partial_credit)
     return {"problems": problems_frame(problems), **dict(check_frames(held, *others))}
 
 
@@ -1045,14 +1039,14 @@ def premises(
     problems: pa.Table,
     sizes: dict[str, int],
     decision: float | None = None,
-    partly_paid: Sequence[str] = (),
+    partial_credit: bool = False,
 ) -> Premises:
     """What the sound round is held against."""
     settings, renderer = params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0")
     rewards = {verdict.value: verdict.reward for verdict in Verdict}
     cue_tokens = renderer.encode(load_format(settings.task).cue)
     probe = settings.recipes["information"].probe
-    return Premises(ROUND, problems, sizes, renderer, cue_tokens, rewards, partly_paid, decision, probe)
+    return Premises(ROUND, problems, sizes, renderer, cue_tokens, rewards, partial_credit, decision, probe)
 
 
 @pytest.fixture(scope="module")

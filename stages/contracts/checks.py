@@ -20,13 +20,15 @@ from stages.contracts.probe_checks import gains_frame, is_thinned, probes_frame
 from stages.contracts.recipe_params import Probe
 from stages.contracts.render import Renderer
 
+INCORRECT = "incorrect"
+
 
 @dataclass(frozen=True)
 class Premises:
     """What the tables of a round are held against, beside each other.
 
-    `group_sizes` is how many rollouts ask each problem; `rewards` the reward of each verdict; `partly_paid` the
-    verdicts whose answers may earn another one, from 0 to below 1; `decision` the least score at which the round's
+    `group_sizes` is how many rollouts ask each problem; `rewards` the reward of each verdict; with `partial_credit` an
+    incorrect answer may earn anything from 0 to below 1 instead; `decision` is the least score at which the round's
     judge rewards an answer, None where the exact verifier judges alone.
     """
 
@@ -36,7 +38,7 @@ class Premises:
     renderer: Renderer
     cue_tokens: Sequence[int]
     rewards: Mapping[str, float | None]
-    partly_paid: Sequence[str]
+    partial_credit: bool
     decision: float | None
     probe: Probe
 
@@ -50,7 +52,7 @@ def check_frames(
         "scores": lambda: scores_frame(scores, rollouts, premises),
         "segments": lambda: segments_frame(segments, rollouts, gains),
         "probes": lambda: probes_frame(probes, rollouts, segments, premises.probe),
-        "gains": lambda: gains_frame(gains, segments, probes, premises.probe, bool(premises.partly_paid)),
+        "gains": lambda: gains_frame(gains, segments, probes, premises.probe, premises.partial_credit),
     }
     for name, frame in frames.items():
         with np.errstate(all="ignore"):  # numbers out of their range must reach the expectations, not warn here
@@ -100,13 +102,14 @@ def rollouts_frame(
 
 
 def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd.DataFrame:
-    """One row per score: whether its rollout exists, and whether reward and answer are those of verdict and rollout."""
+    """One row per score: whether its rollout exists, whether its reward may be and its answer is the rollout's."""
     frame = scalars(scores)
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     due = frame["verdict"].map({verdict: np.nan if r is None else r for verdict, r in premises.rewards.items()})
     due = due.astype(float)
-    is_part = frame["verdict"].isin(premises.partly_paid) & frame["reward"].between(0, 1, inclusive="left")
-    due = due.mask(is_part, frame["reward"])
+    if premises.partial_credit:
+        is_part = (frame["verdict"] == INCORRECT) & frame["reward"].between(0, 1, inclusive="left")
+        due = due.mask(is_part, frame["reward"])
     if premises.decision is not None:
         due = (frame["judge_score"] >= premises.decision).astype(float)
     is_judged = frame["judge_score"].notna()

@@ -42,16 +42,17 @@ def probes_frame(probes: pa.Table, rollouts: pa.Table, segments: pa.Table, probe
 
 
 def gains_frame(
-    gains: pa.Table, segments: pa.Table, probes: pa.Table, probe: Probe, has_partial_credit: bool = False
+    gains: pa.Table, segments: pa.Table, probes: pa.Table, probe: Probe, partial_credit: bool
 ) -> pd.DataFrame:
     """One row per gain: its segment, and the residual of each number against the probes and against its neighbours.
 
-    Success sampled is a whole number of correct answers among those judged; with partial credit any mean of rewards.
+    Success sampled is a whole number of correct answers among those judged, and its error binomial; with partial credit
+    it is any mean of rewards, and its error at most that.
     """
     frame = scalars(gains)
     kinds = segments.select([*SEGMENT, "kind"]).to_pandas().set_index(SEGMENT)["kind"]
     frame["segment_kind"] = kinds.reindex(pd.MultiIndex.from_frame(frame[SEGMENT])).fillna(UNKNOWN).to_numpy()
-    _add_probe_residuals(frame, gains, _boundary_grid(frame, probes, probe, has_partial_credit), probe)
+    _add_probe_residuals(frame, gains, _boundary_grid(frame, probes, probe, partial_credit), probe, partial_credit)
 
     own = frame.groupby("rollout_id")
     is_first, is_last = own.cumcount() == 0, own.cumcount(ascending=False) == 0
@@ -67,7 +68,9 @@ def gains_frame(
     return frame
 
 
-def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, grid: pd.DataFrame, probe: Probe) -> None:
+def _add_probe_residuals(
+    frame: pd.DataFrame, gains: pa.Table, grid: pd.DataFrame, probe: Probe, partial_credit: bool
+) -> None:
     """Columns holding counts, successes, information gain and standard error against the probes around a segment."""
     at = {side: _at(grid, frame["rollout_id"], frame["segment_index"] + shift) for side, shift in _SIDES}
     is_sampled = isinstance(probe, ForcedAnswer | AnswerEntropy)
@@ -81,16 +84,16 @@ def _add_probe_residuals(frame: pd.DataFrame, gains: pa.Table, grid: pd.DataFram
     frame["is_interpolation_told"] = frame["is_interpolated"] == ~(before["is_probed"] & after["is_probed"])
     left, right = before["left"], after["right"]
     variance = [_at(grid, frame["rollout_id"], place)["variance"] for place in (left, right)]
-    frame["stderr_residual"] = residual(
-        frame["stderr"], gains["stderr"], np.sqrt(variance[0] + variance[1]) / (right - left)
-    )
+    stderr = np.sqrt(variance[0] + variance[1]) / (right - left)
+    stderr = stderr.clip(upper=frame["stderr"]) if partial_credit else stderr
+    frame["stderr_residual"] = residual(frame["stderr"], gains["stderr"], stderr)
     info_gain = after["information"] - before["information"]
     if isinstance(probe, AnswerEntropy) and probe.gate_by_success:
         info_gain = info_gain * frame["success_after"]
     frame["info_gain_nats_residual"] = residual(frame["info_gain_nats"], gains["info_gain_nats"], info_gain)
 
 
-def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe, has_partial_credit: bool) -> pd.DataFrame:
+def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe, partial_credit: bool) -> pd.DataFrame:
     """Every boundary that gains speak of, with what its probes make of it.
 
     `left` and `right` are the nearest boundaries probed, the boundary itself where it is. `success_due` is what success
@@ -111,7 +114,7 @@ def _boundary_grid(frame: pd.DataFrame, probes: pa.Table, probe: Probe, has_part
     place = grid["boundary_index"].where(is_probed).groupby(grid["rollout_id"])
     grid["left"], grid["right"] = place.ffill(), place.bfill()
     total = (grid["success"] * grid["num_judged"]).fillna(0)
-    share = (total.clip(0, grid["num_judged"]) if has_partial_credit else total.round()) / grid["num_judged"]
+    share = (total.clip(0, grid["num_judged"]) if partial_credit else total.round()) / grid["num_judged"]
     grid["variance"] = grid["success"] * (1 - grid["success"]) / grid["num_judged"]
     grid["information"] = -grid["entropy"] if isinstance(probe, AnswerEntropy) else grid["log_success"]
     grid["success_due"] = share

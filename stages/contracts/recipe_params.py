@@ -76,7 +76,7 @@ class AdaptiveProbes(Section):
 
 
 class ForcedAnswer(Section):
-    """Success at a boundary = share of correct ones among `num_probes` sampled answers.
+    """Success at a boundary = mean reward of `num_probes` sampled answers: where nothing is paid in parts, a share.
 
     With `boundary_frac` a random share of the boundaries inside a rollout is probed, the first and the last always;
     success between two probed ones is interpolated.

@@ -70,7 +70,8 @@ SCORES = _table(
     _column(
         "reward",
         FLOAT,
-        "what the round learns from: 1 right, 0 not, as its judge says; null where `exact` judges and failed",
+        "what the round learns from: 1 right, 0 not, as its judge says, between with partial credit; null where "
+        "`exact` judges and failed",
         nullable=True,
     ),
     _column("judge_score", FLOAT, "what the round's judge gives; null where `exact` judges", nullable=True),

@@ -48,8 +48,8 @@ class VllmSampler:
         if is_adapter(policy):
             self._adapter = LoRARequest(policy.name, 1, str(policy.resolve()))
             served, serving = policy / BASE, {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)}
-        gc.collect()  # an engine that is gone; then vLLM, which collects again and again as it starts,
-        gc.freeze()  # need not look through all that libraries hold for good
+        gc.collect()
+        gc.freeze()  # else vLLM, which collects again and again as it starts, looks through all libraries each time
         self._model = LLM(
             model=str(served),
             dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less
@@ -71,7 +71,7 @@ class VllmSampler:
     ) -> list[Completion]:
         """See `stages.engines.sampler.Sampler.sample`."""
         self._model.reset_prefix_cache()
-        with _compiling():
+        with _eager_on_cpu():
             return self._sample(requests, temperature, on_tokens)
 
     def _sample(
@@ -114,8 +114,11 @@ class VllmSampler:
         return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
 
 
-def _compiling() -> AbstractContextManager[None]:
-    """On the CPU torch compiles nothing: vLLM would a count of ranks alone, in seconds, and by a C++ compiler."""
+def _eager_on_cpu() -> AbstractContextManager[None]:
+    """On the CPU torch compiles nothing.
+
+    The one function that vLLM compiles there, the rank of a sampled token, costs seconds and needs a C++ compiler.
+    """
     return torch.compiler.set_stance("force_eager") if device() == "cpu" else nullcontext()
 
 

@@ -20,8 +20,9 @@ def widest_stderr(counts: Counts) -> float:
 
     max over sets S of distinct answers of sqrt(p_S (1 − p_S) / K), p_S = ∑_{c in S} n_c / K, K = ∑ n_c. A verifier that
     judges equal answers equally makes success one of the p_S, so the plug-in error of success is at most this, and is
-    this where an answer of more than half the draws is correct or all others are. 0 where all agree, which at small K
-    is the estimate's own blindness, as in `progress_stderr`; NaN without answers.
+    this where an answer of more than half the draws is correct or all others are. Partial credit makes it no greater:
+    the variance is convex in each reward. 0 where all agree, which at small K is the estimate's own blindness, as in
+    `success_variance`; NaN without answers.
     """
     num_answers = int(counts.sum())
     if num_answers == 0:

@@ -44,15 +44,17 @@ def information_gain(logprobs: Success) -> PerSegment:
     return np.diff(logprobs)
 
 
-def progress_stderr(success: Success, num_probes: Int[np.ndarray, "*rollout boundary"]) -> PerSegment:
-    """sqrt(J_j (1 − J_j) / K_j + J_{j−1} (1 − J_{j−1}) / K_{j−1}): standard error of Δ_j from K sampled answers.
+def success_variance(rewards: Float[np.ndarray, " probe"]) -> float:
+    """∑ (r − J)² / K² of the K rewards judged: the plug-in variance of J, and J (1 − J) / K where rewards are 0 or 1.
 
-    Binomial, the two boundaries drawn independently. Zero where both estimates are 0 or 1, which at small K is the
-    estimate's own blindness, not certainty. NaN where K is zero.
+    Zero where all agree, which at small K is the estimate's own blindness, not certainty. NaN where K is zero.
     """
-    variance = np.divide(
-        success * (1 - success), num_probes, out=np.full(np.shape(success), np.nan), where=np.asarray(num_probes) > 0
-    )
+    judged = rewards[~np.isnan(rewards)]
+    return float(judged.var() / len(judged)) if len(judged) else float("nan")
+
+
+def progress_stderr(variance: Success) -> PerSegment:
+    """sqrt(Var J_j + Var J_{j−1}): standard error of Δ_j, the answers at two boundaries being drawn independently."""
     return np.sqrt(variance[..., 1:] + variance[..., :-1])
 
 

@@ -14,6 +14,13 @@ from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier
 CORRECT_SCORE = 1.0 - 1e-6
 """The least `score_answer` that counts as correct."""
 
+EVAL_FAMILIES = ("binary_matrix", "n_queens", "spiral_matrix", "string_insertion")
+MISLED_FAMILIES = ("coin_flip", "complex_arithmetic", "game_of_life_halting", "puzzle24")
+WITHOUT_PARTIAL_CREDIT = {
+    **dict.fromkeys(EVAL_FAMILIES, "its scorer would run the answer as a program"),
+    **dict.fromkeys(MISLED_FAMILIES, "its scorer takes some wrong answers for right"),
+}
+"""Families whose scores below the full one are not to be had, or not to be trusted; and why."""
 EXAMPLES = ("possible_answer", "example_answer", "example_correct_answer")
 FORMULA_FAMILIES = (
     "countdown",
@@ -35,10 +42,15 @@ def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) ->
     """The reasoning-gym dataset of one tier. Most families give entries beyond `size` too.
 
     Raises:
-        BadInput: no such family or configuration key, or the family refuses a value.
+        BadInput: no such family or configuration key, the family refuses a value, or has no partial credit.
     """
     from reasoning_gym.factory import DATASETS, create_dataset
 
+    if params.partial_credit and params.family in WITHOUT_PARTIAL_CREDIT:
+        raise BadInput(
+            f"params.yaml task.partial_credit: family {params.family} has none: "
+            f"{WITHOUT_PARTIAL_CREDIT[params.family]}; leave partial_credit out"
+        )
     families = sorted(DATASETS.keys() - {MIXTURE})
     if params.family not in families:
         raise BadInput(f"params.yaml task.family: no family {params.family}; {_choices(params.family, families)}")

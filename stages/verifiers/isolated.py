@@ -215,10 +215,19 @@ def _reply(judge_request: Judge, request: Request) -> str:
 
 
 def _judgement(reply: str) -> Judgement | None:
+    """What a reply says.
+
+    Raises:
+        ValueError: no such verdict, or a reward that is not a wrong answer's part.
+    """
     if not reply:
         return None
-    verdict, _, reward = reply.partition(" ")
-    return Judgement(Verdict(verdict), float(reward) if reward else Verdict(verdict).reward)
+    verdict, _, part = reply.partition(" ")
+    if not part:
+        return Judgement(Verdict(verdict), Verdict(verdict).reward)
+    if Verdict(verdict) is not Verdict.INCORRECT or not 0 <= float(part) < 1:
+        raise ValueError(f"{verdict} earns no {part}")
+    return Judgement(Verdict.INCORRECT, float(part))
 
 
 def _confine() -> None:

@@ -1,8 +1,8 @@
 """Verifier for any reasoning-gym family: the family's own `score_answer`, disarmed.
 
-Four families call Python's `eval` on an answer, for partial credit: they lose `eval`. Five hand it to sympy's parser,
-which does the same: they see nothing but formulas. Four give full score to answers that are wrong (in reasoning-gym
-0.1.25, all families tried on others' answers and on text at large): they get a condition more.
+Four families call Python's `eval` on an answer, for partial credit, which they do not give here: they lose `eval`. Five
+hand it to sympy's parser, which does the same: they see nothing but formulas. Four give full score to answers that are
+wrong (in reasoning-gym 0.1.25, all families tried on others' answers and on text at large): they get a condition more.
 """
 
 import re
@@ -12,10 +12,9 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from stages.contracts.task_params import ReasoningGymTask
-from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, unpack
+from stages.tasks.families import CORRECT_SCORE, EVAL_FAMILIES, is_readable, load_dataset, unpack
 from stages.verifiers.verdict import Judgement, Verdict
 
-EVAL_FAMILIES = ("binary_matrix", "n_queens", "spiral_matrix", "string_insertion")
 COIN_TOLERANCE = 1e-4
 
 
@@ -54,7 +53,7 @@ class ReasoningGymVerifier:
 
     def __init__(self, params: ReasoningGymTask) -> None:
         self._family = params.family
-        self._gives_partial_credit = params.partial_credit
+        self._partial_credit = params.partial_credit
         self._condition = CONDITIONS.get(params.family, lambda answer, entry: True)
         self._datasets = {tier.difficulty: load_dataset(params, tier, size=1) for tier in params.tiers}
         if params.family in EVAL_FAMILIES:
@@ -75,9 +74,7 @@ class ReasoningGymVerifier:
             return Verdict.UNPARSABLE
         if score >= CORRECT_SCORE:
             return Verdict.CORRECT if self._condition(answer, entry) else Verdict.INCORRECT
-        if self._gives_partial_credit and score >= 0:
-            return Judgement(Verdict.INCORRECT, float(score))
-        return Verdict.INCORRECT
+        return Judgement(Verdict.INCORRECT, float(score)) if self._partial_credit else Verdict.INCORRECT
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
         """None: free text has no attempt that could be told from the rest."""

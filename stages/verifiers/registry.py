@@ -10,7 +10,7 @@ from stages.verifiers.verdict import Judgement, Verdict
 class Verifier(Protocol):
     """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated` runs it.
 
-    A bare verdict earns its own reward; a judgement says what an answer earns.
+    A bare verdict earns its own reward; a judgement says which part a wrong answer earns.
     """
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:

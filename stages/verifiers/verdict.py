@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 class Judgement(NamedTuple):
-    """A verdict, and what the answer earns in training: more than its verdict's reward where it has partial credit."""
+    """A verdict, and what the answer earns in training: its verdict's reward, or of a wrong one a part below 1."""
 
     verdict: Verdict
     reward: float | None

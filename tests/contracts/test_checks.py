@@ -21,7 +21,7 @@ PREMISES = Premises(
     renderer=COUNTDOWN,
     cue_tokens=CUE,
     rewards={},
-    partly_paid=(),
+    partial_credit=False,
     decision=None,
     probe=PROBE,
 )

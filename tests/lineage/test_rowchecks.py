@@ -29,7 +29,5 @@ def test_a_wrong_answer_earns_a_part_only_of_a_task_with_partial_credit(
     verdict: str, reward: float | None, is_sound: bool, is_sound_in_parts: bool
 ) -> None:
     judged = pa.table({"verdict": [verdict], "reward": pa.array([reward], pa.float32())})
-    assert [not [*_rewards(STEP, judged, NAMES, has_parts)] for has_parts in (False, True)] == [
-        is_sound,
-        is_sound_in_parts,
-    ]
+    found = [[*_rewards(STEP, judged, NAMES, partial_credit=gives)] for gives in (False, True)]
+    assert [not some for some in found] == [is_sound, is_sound_in_parts]

@@ -1,6 +1,8 @@
 """Progress telescopes, is never clipped, and knows its own noise."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from stages.pure.agreement import widest_stderr
 from stages.pure.information import (
     answer_entropy,
     entropy_fall,
@@ -18,6 +21,7 @@ from stages.pure.information import (
     sampled_success,
     set_success,
     spread_evenly,
+    success_variance,
 )
 
 CURVES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
@@ -28,6 +32,12 @@ def noisy_success(num_traces: int, num_boundaries: int, num_probes: int, success
     """Estimates of a success that never changes, [trace, boundary]."""
     rng = np.random.default_rng(5)
     return rng.binomial(num_probes, success, size=(num_traces, num_boundaries)) / num_probes
+
+
+def binomial(success: Sequence[float], num_probes: Sequence[int]) -> np.ndarray:
+    """J (1 − J) / K, the variance of a share of right answers."""
+    share = np.asarray(success)
+    return share * (1 - share) / np.asarray(num_probes)
 
 
 def test_set_success_adds_probabilities() -> None:
@@ -85,13 +95,13 @@ def test_useless_segments_earn_nothing_on_average_where_clipping_would_pay_them(
 
 @pytest.mark.parametrize(("num_probes", "expected"), [(4, 0.35), (8, 0.25), (20, 0.16)])
 def test_stderr_at_even_odds(num_probes: int, expected: float) -> None:
-    found = progress_stderr(np.array([0.5, 0.5]), np.array([num_probes, num_probes]))
+    found = progress_stderr(binomial([0.5, 0.5], [num_probes, num_probes]))
     assert found == pytest.approx([math.sqrt((0.25 + 0.25) / num_probes)], abs=1e-12)
     assert found == pytest.approx([expected], abs=0.005)
 
 
 def test_stderr_by_hand_with_unequal_probes() -> None:
-    found = progress_stderr(np.array([0.5, 0.75, 1.0]), np.array([4, 8, 2]))
+    found = progress_stderr(binomial([0.5, 0.75, 1.0], [4, 8, 2]))
     assert found == pytest.approx([0.29315098498896436, 0.15309310892394862], abs=1e-12)
 
 
@@ -100,14 +110,34 @@ def test_stderr_agrees_with_simulation(before: float, after: float, num_probes: 
     rng = np.random.default_rng(0)
     drawn = rng.binomial(num_probes, [before, after], size=(40_000, 2)) / num_probes
     simulated = np.std([progress(pair)[0] for pair in drawn])
-    stated = progress_stderr(np.array([before, after]), np.array([num_probes, num_probes]))[0]
+    stated = progress_stderr(binomial([before, after], [num_probes, num_probes]))[0]
     assert simulated == pytest.approx(stated, rel=0.02)
 
 
 def test_stderr_without_probes_is_unknown_not_zero() -> None:
-    found = progress_stderr(np.array([0.5, 0.5, 0.5]), np.array([4, 0, 4]))
-    assert np.isnan(found).all()
-    assert np.isnan(progress_stderr(np.array([np.nan, 0.5]), np.array([0, 4]))).all()
+    assert np.isnan(success_variance(np.array([])))
+    assert np.isnan(success_variance(np.array([np.nan])))
+    assert np.isnan(progress_stderr(np.array([0.1, np.nan, 0.1]))).all()
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=20))
+def test_variance_is_binomial_where_answers_are_right_or_wrong(rewards: list[float]) -> None:
+    share = sum(rewards) / len(rewards)
+    found = success_variance(np.array([*rewards, np.nan]))
+    assert found == pytest.approx(binomial([share], [len(rewards)])[0], abs=1e-12)
+
+
+def test_variance_by_hand_with_partial_credit() -> None:
+    assert success_variance(np.array([0.5, 0.5, 0.5])) == 0
+    assert success_variance(np.array([0.25, 0.75])) == pytest.approx(0.0625 / 2, abs=1e-15)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=1, max_size=12))
+def test_no_rewards_of_equal_answers_make_the_error_wider_than_it_may_be(drawn: list[tuple[int, float]]) -> None:
+    reward_of = dict(drawn)
+    counts = np.array(sorted(Counter(answer for answer, _ in drawn).values(), reverse=True))
+    rewards = np.array([reward_of[answer] for answer, _ in drawn])
+    assert math.sqrt(success_variance(rewards)) <= widest_stderr(counts) + 1e-12
 
 
 def test_information_gain_by_hand() -> None:
@@ -169,7 +199,7 @@ def test_interpolated_stderr_agrees_with_simulation() -> None:
     truth, index = np.array([0.3, 0.7, 0.6]), np.array([0, 3, 4])
     drawn = rng.binomial(8, truth, size=(20_000, 3)) / 8
     simulated = np.std([progress(interpolated(row, index)) for row in drawn], axis=0)
-    stated = spread_evenly(progress_stderr(truth, np.array([8, 8, 8])), index)
+    stated = spread_evenly(progress_stderr(binomial(truth, [8, 8, 8])), index)
     assert simulated == pytest.approx(stated, rel=0.03)
 
 

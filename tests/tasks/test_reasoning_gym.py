@@ -149,10 +149,11 @@ def test_partial_credit_is_paid_where_it_is_asked_for() -> None:
         assert pool.judge(requests) == [(Verdict.CORRECT, 1.0), (Verdict.INCORRECT, part), (Verdict.INCORRECT, nothing)]
 
 
-def test_a_wrong_answer_at_full_score_earns_nothing() -> None:
-    params = task("game_of_life_halting").model_copy(update={"partial_credit": True})
-    problem = next(p for p in ReasoningGym(params).problems() if p.answer == "True")
-    assert ReasoningGymVerifier(params).verify(stored(problem), "maybe") is Verdict.INCORRECT
+@pytest.mark.parametrize(("family", "why"), [("n_queens", "run the answer"), ("coin_flip", "wrong answers for right")])
+def test_partial_credit_is_refused_where_the_scorer_cannot_give_it(family: str, why: str) -> None:
+    params = task(family).model_copy(update={"partial_credit": True})
+    with pytest.raises(BadInput, match=f"task.partial_credit: family {family} has none: .*{why}.*leave"):
+        next(ReasoningGym(params).problems())
 
 
 def test_an_answer_is_not_evaluated() -> None:

@@ -24,7 +24,8 @@ def checked(partial_credit: bool, **changed: Any) -> pd.Series:
     """The check frame's row of the gains that `infogain` makes of `REWARDS`, with some values changed."""
     [row] = gains_of(PROBES, REWARDS, gates_by_success=False).to_pylist()
     gains = pa.Table.from_pylist([row | changed], tables.GAINS.schema)
-    return gains_frame(gains, SEGMENTS, PROBES, PROBE, partial_credit).iloc[0]
+    with np.errstate(all="ignore"):
+        return gains_frame(gains, SEGMENTS, PROBES, PROBE, partial_credit).iloc[0]
 
 
 def broken(row: pd.Series) -> set[str]:

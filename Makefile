@@ -32,6 +32,7 @@ ifeq ($(KNOWHOW_DEVICE),cpu)
 endif
 	@$(PIP) -r $(REQUIREMENTS) -r requirements/lineage.txt -r requirements/dev.txt
 	@$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true  # by all cores; some packages have templates named .py
 	@$(BIN)/python -m flows.plots_page .dvc/plots.html
 	@rm -f .venv/.installed-* && touch $@
 

@@ -4,10 +4,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import ray
 from ray._private import ray_constants
@@ -47,8 +49,8 @@ def refuse(model: int, part: list[int], *, on_tokens: Callable[[int], None]) -> 
 
 
 @pytest.fixture(scope="module")
-def where() -> Iterator[RayInference]:
-    """Two workers of a cluster on loopback, behind a token."""
+def cluster() -> Iterator[Cluster]:
+    """A cluster on loopback, behind a token: a raylet with room for two workers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
         patch.setenv("RAY_AUTH_MODE", "token")
@@ -56,8 +58,13 @@ def where() -> Iterator[RayInference]:
         Config.initialize("")
         head = {"num_cpus": 2, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
         cluster = Cluster(initialize_head=True, head_node_args=head)
-        yield RayInference(engine="ray", address=cluster.address, num_workers=2)
+        yield cluster
         cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def where(cluster: Cluster) -> RayInference:
+    return RayInference(engine="ray", address=cluster.address, num_workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,29 @@ def test_each_part_comes_once_though_a_worker_dies(where: RayInference, policy: 
     assert sorted(found) == alone
     assert sorted(told) == sorted(number for part in PARTS for number in part)
     assert len(pids) >= 2
+
+
+def test_a_machine_lost_half_way_costs_no_part(cluster: Cluster, where: RayInference, policy: Path) -> None:
+    """Another raylet, with an object store of its own, stands for a machine that joins, and is killed at work.
+
+    Ray may give up on the part that was done there: then the run ends, and the next does what is left.
+    """
+    machine = cluster.add_node(num_cpus=1)
+    raylet = psutil.Process(machine.all_processes[ray_constants.PROCESS_TYPE_RAYLET][0].process.pid)
+    work, parts, num_workers = partial(multiply, seconds=0.5), PARTS * 3, 3
+    found: dict[int, list[int]] = {}
+    for _ in range(2):
+        left = [place for place in range(len(parts)) if place not in found]
+        asked = where.model_copy(update={"num_workers": num_workers})
+        with suppress(MachineFailure), ray_pool.ray_pool(open_factor, policy, asked) as pool:
+            for place, (pid, numbers) in pool.each(work, [parts[place] for place in left], lambda _: None):
+                assert left[place] not in found
+                found[left[place]] = numbers
+                if num_workers == 3 and pid in {child.pid for child in raylet.children()}:
+                    num_workers = 2
+                    cluster.remove_node(machine, allow_graceful=False)
+    assert num_workers == 2, "no part was done there"
+    assert found == {place: [7 * number for number in part] for place, part in enumerate(parts)}
 
 
 def test_an_error_of_the_work_is_handed_back_as_it_is(where: RayInference, policy: Path) -> None:

@@ -1035,11 +1035,7 @@ def framed(
 
 
 def premises(
-    workplace: Path,
-    problems: pa.Table,
-    sizes: dict[str, int],
-    decision: float | None = None,
-    partial_credit: bool = False,
+    workplace: Path, problems: pa.Table, sizes: dict[str, int], decision: float | None, partial_credit: bool
 ) -> Premises:
     """What the sound round is held against."""
     settings, renderer = params.load(workplace / "params.yaml"), Renderer.of_policy(workplace / "r0")

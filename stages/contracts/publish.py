@@ -81,8 +81,11 @@ def scratch(root: Path, stage: str, settings: Any, inputs: Iterable[Path]) -> It
     """
     folder = root / f"{stage}-{_digest(settings, inputs)[:20]}"
     folder.mkdir(parents=True, exist_ok=True)
+    for left in root.glob(f".{stage}-*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     yield folder
-    shutil.rmtree(folder)
+    # Renamed first: of a folder half deleted by a kill, a re-run would take what is left for finished work.
+    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.tmp")))
 
 
 def _digest(settings: Any, inputs: Iterable[Path]) -> str:

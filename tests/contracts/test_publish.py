@@ -266,6 +266,32 @@ def test_it_is_kept_on_failure_found_again_and_dropped_on_success(tmp_path: Path
     assert list(root.iterdir()) == []
 
 
+KILLED_AS_IT_DROPS = """
+import os, shutil, sys
+from pathlib import Path
+from stages.contracts.publish import scratch
+
+def die_half_way(folder):
+    next(folder.rglob("weights")).unlink()
+    os.kill(os.getpid(), 9)
+
+with scratch(Path(sys.argv[1]), "update", [], []) as folder:
+    (folder / "shard").mkdir()
+    (folder / "shard" / "weights").write_text("done")
+    shutil.rmtree = die_half_way
+"""
+
+
+def test_work_half_dropped_by_a_kill_is_never_found_again(tmp_path: Path) -> None:
+    root = tmp_path / "scratch"
+    assert python(KILLED_AS_IT_DROPS, root).returncode == -signal.SIGKILL
+    [half_dropped] = root.iterdir()
+    assert [path.name for path in half_dropped.rglob("*")] == ["shard"]
+    with scratch(root, "update", [], []) as again:
+        assert list(root.iterdir()) == [again]
+        assert list(again.iterdir()) == []
+
+
 def test_scratch_of_a_missing_input_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(BadInput, match="absent is missing"),

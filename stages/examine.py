@@ -21,9 +21,9 @@ import numpy as np
 from stages.contracts import params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
-from stages.contracts.progress import Progress
 from stages.contracts.publish import atomic, scratch
 from stages.contracts.render import Renderer
+from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
 from stages.engines.pool import Pool
@@ -61,11 +61,11 @@ def main(
         open_samplers(policy, everything.compute.inference) as samplers,
     ):
         with facts.phase("sampling"):
-            shards = sit(policy_id, samplers, work, settings, answering, renderer, unfinished)
+            kept = sit(policy_id, samplers, work, settings, answering, renderer, unfinished)
         with tables.writer(thoughts, tables.THOUGHTS) as to_thoughts:
-            to_thoughts.add(tables.merged((shard / THOUGHTS for shard in shards), tables.THOUGHTS))
+            to_thoughts.add(tables.merged((shard / THOUGHTS for shard in kept), tables.THOUGHTS))
         with tables.writer(answers, tables.ANSWERS) as to_answers:
-            to_answers.add(tables.merged((shard / ANSWERS for shard in shards), tables.ANSWERS))
+            to_answers.add(tables.merged((shard / ANSWERS for shard in kept), tables.ANSWERS))
     facts.count(num_answers=to_answers.num_rows)
     facts.write(answers)
 
@@ -99,28 +99,21 @@ def sit(
     unfinished: Path,
 ) -> list[Path]:
     """Do the exam's work that is not yet in `unfinished`, at all budgets; the folders of all shards."""
-    shards = {
-        unfinished / f"{start:09d}": work[start : start + settings.shard_rollouts]
-        for start in range(0, len(work), settings.shard_rollouts)
-    }
-    missing = [shard for shard in shards if not shard.is_dir()]
-    requests = ([_request(problem, index, settings, renderer) for problem, index in shards[shard]] for shard in missing)
+    kept = shards.cut(work, settings.shard_rollouts, unfinished)
     answer = partial(
         answer_at_budgets,
         budgets_tokens=settings.budgets_tokens,
         answering=answering,
         temperature=settings.temperature,
     )
-    num_done = len(work) - sum(len(shards[shard]) for shard in missing)
-    with Progress(f"examine {policy_id}", len(work), unit="sample", done=num_done) as progress:
-        for place, sat in samplers.each(answer, requests, progress.tokens):
-            part = shards[missing[place]]
-            keep(policy_id, part, sat, settings, renderer, missing[place])
-            progress.add(len(part))
-    return list(shards)
+    ask = partial(_request, settings=settings, renderer=renderer)
+    for shard, items, sat in shards.missing(kept, samplers, answer, ask, f"examine {policy_id}", "sample"):
+        keep(policy_id, items, sat, settings, renderer, shard)
+    return [*kept]
 
 
-def _request(problem: Problem, index: int, settings: params.Exam, renderer: Renderer) -> Request:
+def _request(item: Work, settings: params.Exam, renderer: Renderer) -> Request:
+    problem, index = item
     longest = max(1, *settings.budgets_tokens)
     return Request(
         renderer.prompt_tokens(problem.prompt), longest, derive_seed("exam", settings.seed, problem.problem_id, index)

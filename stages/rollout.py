@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from stages.contracts import params, recipe_params, tables
 from stages.contracts.errors import BadInput, command
 from stages.contracts.facts import RunFacts
-from stages.contracts.progress import Progress
 from stages.contracts.publish import scratch
 from stages.contracts.render import Renderer
+from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
 from stages.engines.pool import Pool
@@ -60,9 +60,9 @@ def main(
         open_samplers(policy, everything.compute.inference) as samplers,
     ):
         with facts.phase("sampling"):
-            shards = sample(round_id, samplers, work, answering, settings, unfinished)
+            kept = sample(round_id, samplers, work, answering, settings, unfinished)
         with tables.writer(rollouts, tables.ROLLOUTS) as to_rollouts:
-            to_rollouts.add(tables.merged(shards, tables.ROLLOUTS))
+            to_rollouts.add(tables.merged(kept, tables.ROLLOUTS))
     facts.count(num_rollouts=len(work), num_tokens=count_tokens(rollouts))
     facts.write(rollouts)
 
@@ -114,23 +114,16 @@ def sample(
     unfinished: Path,
 ) -> list[Path]:
     """Sample the shards that are not yet in `unfinished`; all shards, a table each."""
-    shards = {
-        unfinished / f"{start:09d}.parquet": work[start : start + settings.shard_rollouts]
-        for start in range(0, len(work), settings.shard_rollouts)
-    }
-    missing = [shard for shard in shards if not shard.is_dir()]
-    requests = (
-        [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in shards[shard]]
-        for shard in missing
-    )
+    kept = shards.cut(work, settings.shard_rollouts, unfinished)
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
-    num_done = len(work) - sum(len(shards[shard]) for shard in missing)
-    with Progress(f"rollout {round_id}", len(work), unit="rollout", done=num_done) as progress:
-        for index, traces in samplers.each(think, requests, progress.tokens):
-            part = shards[missing[index]]
-            tables.write(missing[index], tables.ROLLOUTS, map(_row, part, traces))
-            progress.add(len(part))
-    return [*shards]
+    ask = partial(_request, budget_tokens=settings.budget_tokens)
+    for shard, planned, traces in shards.missing(kept, samplers, think, ask, f"rollout {round_id}", "rollout"):
+        tables.write(shard, tables.ROLLOUTS, map(_row, planned, traces))
+    return [*kept]
+
+
+def _request(planned: Mapping[str, Any], budget_tokens: int) -> Request:
+    return Request(planned["prompt_tokens"], budget_tokens, planned["seed"])
 
 
 def count_tokens(rollouts: Path) -> int:

@@ -1,0 +1,42 @@
+"""Work cut into shards, each kept when it is done: a killed run goes on after its last whole shard, to the same bytes.
+
+What the next keeper finds of a shard is a folder, whole or not there, for the caller publishes it atomically.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from stages.contracts.progress import Progress
+from stages.engines.pool import Model, Pool, Result, Work
+
+Item = TypeVar("Item")
+Request = TypeVar("Request")
+
+
+def cut(work: Sequence[Item], num_items: int, folder: Path) -> dict[Path, Sequence[Item]]:
+    """Shards of `num_items`, the last of what is left, by the folder in `folder` where each is to be kept."""
+    return {folder / f"{start:09d}": work[start : start + num_items] for start in range(0, len(work), num_items)}
+
+
+def missing(
+    shards: Mapping[Path, Sequence[Item]],
+    pool: Pool[Model],
+    do: Work[Model, list[Request], Result],
+    request: Callable[[Item], Request],
+    stage: str,
+    unit: str,
+) -> Iterator[tuple[Path, Sequence[Item], Result]]:
+    """Do the shards that are not kept yet, under a progress bar.
+
+    Yields:
+        The folder of a shard, to be kept before the next is asked for; its items; what came of them.
+    """
+    left = [folder for folder in shards if not folder.is_dir()]
+    requests = ([request(item) for item in shards[folder]] for folder in left)
+    total, num_left = (sum(len(shards[folder]) for folder in folders) for folders in (shards, left))
+    with Progress(stage, total, unit, done=total - num_left) as progress:
+        for place, results in pool.each(do, requests, progress.tokens):
+            items = shards[left[place]]
+            yield left[place], items, results
+            progress.add(len(items))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.conftest import PROFILES
 
@@ -54,13 +55,40 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def left(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[psutil.Process]]:
+    """Every process below a stage that was killed at work. All have ended when the tests here are over.
+
+    Not before: two agents of Ray's wait a minute for a cluster that is gone.
+    """
+    out = tmp_path_factory.mktemp("killed")
+    with running("probe", finished, out, **JUDGED, probes=out / "probes.parquet") as stage:
+        wait_until(lambda: len(workers(stage)) == 2)
+        processes = below(stage)
+        assert {"raylet", "gcs_server"} <= {process.name() for process in processes}
+        stage.kill()
+    yield processes
+    _, alive = psutil.wait_procs(processes, PATIENCE_SECONDS)
+    assert not alive
+
+
+def test_a_stage_killed_before_reads_the_same_likelihoods(
+    finished: Path, tmp_path: Path, left: list[psutil.Process]
+) -> None:
+    assert left
+    written = tmp_path / "probes.parquet"
+    with running("probe", finished, tmp_path, **JUDGED, probes=written) as stage:
+        assert stage.wait(PATIENCE_SECONDS) == 0
+    assert part_bytes(written) == part_bytes(finished / "data/rounds/i1/probes.parquet")
+
+
 def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Path) -> None:
     """Killed with the first shard back and three to come; then the rows are to the byte those of one engine."""
     shards = tmp_path / "scratch"
     out = tmp_path / "rollouts.parquet"
     with running("rollout", finished, tmp_path, **ROUND, rollouts=out, scratch_root=shards) as stage:
-        wait_until(lambda: list(shards.glob("*/[0-9]*.parquet")) or stage.poll() is not None)
-        assert len(list(shards.glob("*/[0-9]*.parquet"))) < 4
+        wait_until(lambda: list(shards.glob("*/[0-9]*")) or stage.poll() is not None)
+        assert len(list(shards.glob("*/[0-9]*"))) < 4
         first = {worker.pid for worker in workers(stage)}
         assert len(first) == 2
         os.kill(min(first), 9)
@@ -74,19 +102,3 @@ def test_an_exam_has_the_same_answers(finished: Path, tmp_path: Path) -> None:
         assert stage.wait(PATIENCE_SECONDS) == 0
     for name, table in written.items():
         assert part_bytes(table) == part_bytes(finished / f"data/exams/r0/{name}.parquet")
-
-
-def test_a_killed_stage_leaves_no_process_of_ray_and_the_next_reads_the_same_likelihoods(
-    finished: Path, tmp_path: Path
-) -> None:
-    written = tmp_path / "probes.parquet"
-    with running("probe", finished, tmp_path, **JUDGED, probes=written) as stage:
-        wait_until(lambda: len(workers(stage)) == 2)
-        left = below(stage)
-        assert {"raylet", "gcs_server"} <= {process.name() for process in left}
-        stage.kill()
-    with running("probe", finished, tmp_path, **JUDGED, probes=written) as stage:
-        assert stage.wait(PATIENCE_SECONDS) == 0
-    assert part_bytes(written) == part_bytes(finished / "data/rounds/i1/probes.parquet")
-    _, alive = psutil.wait_procs(left, PATIENCE_SECONDS)  # ray's agents wait a minute for a cluster that is gone
-    assert not alive

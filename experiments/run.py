@@ -19,9 +19,11 @@ from tqdm import tqdm
 
 from experiments.plan import Chain, chains, load_profile
 from stages.contracts.errors import BadInput, MachineFailure, command
+from stages.contracts.publish import atomic
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(".dvc/cache")
+GRACE_SECONDS = "10"
 
 
 def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None = None) -> None:
@@ -56,8 +58,8 @@ def pin_commit(folder: Path) -> str:
     if not pin.is_file():
         if changed := _git("status", "--porcelain", cwd=ROOT):
             raise BadInput(f"{len(changed.splitlines())} file(s) differ from HEAD; commit them, then run again")
-        folder.mkdir(parents=True, exist_ok=True)
-        pin.write_text(_git("rev-parse", "HEAD", cwd=ROOT) + "\n", encoding="utf-8")
+        with atomic(pin) as beside:
+            beside.write_text(_git("rev-parse", "HEAD", cwd=ROOT) + "\n", encoding="utf-8")
     return pin.read_text(encoding="utf-8").strip()
 
 
@@ -92,30 +94,31 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
         "OMP_NUM_THREADS": "1",
         "VLLM_CPU_OMP_THREADS_BIND": str(core),
     }
-    with log.open("a", encoding="utf-8") as stream:
-        ended = subprocess.run(
-            ["taskset", "--cpu-list", str(core), sys.executable, "-m", "flows.warm", "dvc", "repro", target],
-            cwd=clone,
-            env=environment,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if ended.returncode:
-        raise MachineFailure(f"chain {chain.name} ended with {ended.returncode}; see {log}, then run again")
+    command = ["taskset", "--cpu-list", str(core), sys.executable, "-m", "flows.warm", "dvc", "repro", target]
+    guarded = [sys.executable, "-m", "flows.run", GRACE_SECONDS, *command]  # ends all below it when its stdin closes
+    with (
+        log.open("a", encoding="utf-8") as stream,
+        subprocess.Popen(
+            guarded, cwd=clone, env=environment, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT
+        ) as running,
+    ):
+        code = running.wait()
+    if code:
+        raise MachineFailure(f"chain {chain.name} ended with {code}; see {log}, then run again")
     done.parent.mkdir(exist_ok=True)
     done.touch()
 
 
 def check_out(clone: Path, commit: str, chain: Chain) -> None:
     """A clone at `commit` with the chain's params.yaml, on the DVC cache of this checkout; kept where it is there."""
-    if not (clone / "params.yaml").is_file():
-        _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(clone), cwd=ROOT)
-        _git("checkout", "--quiet", "--detach", commit, cwd=clone)
-        subprocess.run(["dvc", "cache", "dir", "--local", str(ROOT / CACHE)], cwd=clone, check=True)
-        (clone / "dvc.lock").unlink(missing_ok=True)
-    text = yaml.safe_dump(chain.params, sort_keys=False)
-    (clone / "params.yaml").write_text(text, encoding="utf-8")
+    if not clone.is_dir():
+        with atomic(clone) as beside:
+            _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(beside), cwd=ROOT)
+            _git("checkout", "--quiet", "--detach", commit, cwd=beside)
+            subprocess.run(["dvc", "cache", "dir", "--local", str(ROOT / CACHE)], cwd=beside, check=True)
+            (beside / "dvc.lock").unlink(missing_ok=True)
+    with atomic(clone / "params.yaml") as beside:
+        beside.write_text(yaml.safe_dump(chain.params, sort_keys=False), encoding="utf-8")
 
 
 def _git(*arguments: str, cwd: Path) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from flows import mending
+
 if TYPE_CHECKING:
     from dvc.dependency import ParamsDependency
     from dvc.stage import Stage
@@ -42,7 +44,7 @@ class Node:
 def plan(targets: Sequence[str] = ()) -> list[Node]:
     """The stages `dvc repro` would look at from this directory, in its order: all, or `targets` and their ancestors.
 
-    A target is a stage (`update@i1`) or a group of stages (`update`).
+    What a killed DVC cut short is mended first. A target is a stage (`update@i1`) or a group of stages (`update`).
 
     Raises:
         GraphError: DVC cannot read the project, or does not know a target.
@@ -51,6 +53,7 @@ def plan(targets: Sequence[str] = ()) -> list[Node]:
     from dvc.repo import Repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
+    mending.mend()
     try:
         with Repo(".", _wait_for_lock=True) as repo, repo.lock:
             graph = get_active_graph(repo.index.graph)

@@ -10,8 +10,8 @@ from flows import console
 EXIT_IN_THE_WAY = console.EXIT_BAD_INPUT
 RUN_EXAMPLES = """\b
 Examples:
-  knowhow nightly run                       today's night
-  knowhow nightly run --date 2026-11-25     that night, or go on with it where it was stopped
+  knowhow nightly run                       the night that was stopped half-way, else today's
+  knowhow nightly run --date 2026-11-25     that night, or go on with it
   knowhow nightly run --server-url http://127.0.0.1:4200"""
 PREFLIGHT_EXAMPLES = """\b
 Examples:
@@ -22,7 +22,9 @@ Examples:
   knowhow nightly show --json | jq -r '.[] | select(.verdict == "kept") | .why[]'"""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="A round every night.")
-Date = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Which night; else today's.")]
+Date = Annotated[
+    str | None, typer.Option(metavar="YYYY-MM-DD", help="Which night; else one stopped half-way, or today.")
+]
 
 
 @app.command(epilog=RUN_EXAMPLES)
@@ -32,9 +34,10 @@ def run(
 ) -> None:
     """Train a round on from the champion, examine it, and promote it where every gate passes.
 
-    All is committed on branch nightly/DATE and pushed to the DVC remote. Stopped half-way, the same command goes on; a
-    night that is over is left alone. Ends with 0 when the policy was promoted or the night is over, 1 when a stage
-    failed, 2 when something is in the way of a start, 3 when a gate kept the champion, and 75 when the machine failed.
+    All is committed on branch nightly/DATE and pushed to the DVC remote. Without a date it is the night that was
+    stopped half-way, else today's; a night that is over is left alone. Ends with 0 when the policy was promoted or the
+    night is over, 1 when a stage failed, 2 when something is in the way of a start, 3 when a gate kept the champion,
+    and 75 when the machine failed.
     """
     from flows import pages, server
     from flows.run import Children
@@ -65,7 +68,7 @@ def preflight(date: Date = None) -> None:
 
     try:
         wanted = settings.load()
-        night = nights.named(date, wanted.schedule.timezone)
+        night = nights.wanted(date, wanted.schedule.timezone)
         found = nights.record(night)
         if found:
             print(f"night {night} is over: {found['verdict']}")

@@ -37,17 +37,20 @@ class Unfinished(Exception):
 
 @flow(name="nightly")
 def nightly(date: str | None = None) -> State[None]:
-    """Run the night of a date, 2026-11-25, else of today, or go on with it. Stand in the repository's root.
+    """Run the night of a date, 2026-11-25, or go on with it. Stand in the repository's root.
+
+    Without a date it is the night that was stopped half-way, else today's.
 
     Ends in a state named after what came of it: completed where the policy was promoted or the night was over before,
     failed where the champion stays or something was in the way.
     """
     try:
         wanted = settings.load()
-        night = nights.named(date, wanted.schedule.timezone)
+        night = nights.wanted(date, wanted.schedule.timezone)
+        for each in nights.begun()[-1:]:
+            _register(nights.record(each))  # where a kill came before it
         found = nights.record(night)
         if found:
-            _register(found)
             return Completed(name=OVER, message=f"night {night} is over: {found['verdict']}; {_first(found)}")
         return _verdict(_run(preflight.plan(wanted, night)))
     except (settings.SettingsError, nights.NoDate, _Refused, run.Busy) as error:
@@ -98,11 +101,16 @@ def _begin(plan: preflight.Plan) -> str:
     """Check out the night's branch, commit its round, and fetch what is not here. Returns the champion."""
     night = plan.night
     git.switch(night.branch)
-    git.git("restore", "--staged", "--worktree", str(champion.GRAPH))  # a promotion that was cut short
+    # An end that was cut short: its record, committed with the evidence, would say that the night is over.
+    git.git("reset", "--quiet")
+    git.git("restore", "--worktree", str(champion.GRAPH))
+    night.file.unlink(missing_ok=True)
     rounds.publish(preflight.with_night(rounds.PARAMS.read_text(encoding="utf-8"), plan))
     git.commit(f"Night {night}: begin round {night.round}", str(rounds.PARAMS))
     if any(reason.endswith(" deleted") for node in graph.plan() for reason in node.reasons):
-        _dvc(plan.settings, "pull", "--allow-missing")  # else all that is not in this clone would be made anew
+        # Else all that is not in this clone would be made anew. Forced: a stage that was killed may have left an output
+        # that no cache has, and makes it again.
+        _dvc(plan.settings, "pull", "--allow-missing", "--force")
     return champion.at("HEAD").policy
 
 
@@ -150,9 +158,7 @@ def _end(plan: preflight.Plan, found: dict[str, Any], began: float) -> None:
     found["version"] = night.version if is_promoted else None
     if is_promoted:
         _sign(plan.settings, night.round)
-        champion.GRAPH.write_text(
-            champion.moved(champion.GRAPH.read_text(encoding="utf-8"), night.round), encoding="utf-8"
-        )
+        champion.promote(night.round)
     if found["verdict"] == FAILED:
         _withdraw(night)
     found["seconds"] = round(time.monotonic() - began, 1)
@@ -213,9 +219,9 @@ def _call(wanted: Settings, module: str, *arguments: str) -> None:
         raise Unfinished(f"{what} failed with exit code {done.returncode}: {' '.join(done.stderr.split())}")
 
 
-def _register(found: dict[str, Any]) -> None:
-    """Tag the commit of a promotion; once, and also where a kill came between the two."""
-    if found["verdict"] == PROMOTED:
+def _register(found: dict[str, Any] | None) -> None:
+    """Tag the commit of a promotion, once."""
+    if found and found["verdict"] == PROMOTED:
         night = nights.named(found["night"], "UTC")
         where = night.branch if git.has_branch(night.branch) else "HEAD"
         commit = git.git("log", "-1", "--format=%H", "--diff-filter=A", where, "--", str(night.file))

@@ -61,6 +61,15 @@ def named(text: str | None, timezone: str) -> Night:
         raise NoDate(f"{text!r} is no date; write it as 2026-11-25") from None
 
 
+def wanted(date: str | None, timezone: str) -> Night:
+    """The night of a date; without one that which is unfinished on the branch checked out, else today's.
+
+    Raises:
+        NoDate: the text is none.
+    """
+    return (None if date else unfinished()) or named(date, timezone)
+
+
 def record(night: Night) -> dict[str, Any] | None:
     """What came of a night, from its branch, or from HEAD where that is merged; None before its end."""
     for revision in (night.branch, "HEAD"):

@@ -13,7 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.run import SCRATCH
+
 PARAMS = Path("params.yaml")
+PROPOSED = SCRATCH / PARAMS.name  # which git ignores
 EXAMS = Path("data/metrics/exams")
 EXIT_BAD_INPUT = 2
 
@@ -131,14 +134,14 @@ def publish(text: str) -> None:
     Raises:
         Refused: it is not; the file is left as it was.
     """
-    beside = PARAMS.with_suffix(".new.yaml")
-    beside.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "stages.contracts.params", "--params-file", str(beside)]
+    PROPOSED.parent.mkdir(parents=True, exist_ok=True)
+    PROPOSED.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "stages.contracts.params", "--params-file", str(PROPOSED)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     if checked.returncode:
-        beside.unlink()
-        raise Refused(checked.stderr.removeprefix("error: ").strip().replace(str(beside), str(PARAMS)))
-    beside.replace(PARAMS)
+        PROPOSED.unlink()
+        raise Refused(checked.stderr.removeprefix("error: ").strip().replace(str(PROPOSED), str(PARAMS)))
+    PROPOSED.replace(PARAMS)
 
 
 def _append(section: Any, name: str, **values: Any) -> None:

@@ -195,9 +195,9 @@ def run_stage(
         StageFailed: the stage failed, or was not done in `deadline_seconds`.
         Cancelled: `children` have been closed.
     """
-    from flows import rwlock  # not above: the guard, which is this file as a script, finds no package
+    from flows import mending  # not above: the guard, which is this file as a script, finds no package
 
-    rwlock.mend()  # each time: a DVC that was killed may be tried again
+    mending.mend()  # each time: a DVC that was killed may be tried again
     log = log_path(name)
     progress = SCRATCH / "progress" / f"{log.stem}.json"
     for path in (log, progress):

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from flows import rwlock
+from flows import mending
 
 SOCKET = "KNOWHOW_WARM"
 LIBRARIES = ("stages.engines.vllm_sampler", "stages.engines.policy", "great_expectations")
@@ -31,7 +31,7 @@ BACKLOG = 16
 
 def main(command: list[str]) -> int:
     """Run the command beside a warm server; its exit code."""
-    rwlock.mend()
+    mending.mend()
     with server() as path:
         try:
             return subprocess.run(command, env={**os.environ, SOCKET: str(path)}, check=False).returncode

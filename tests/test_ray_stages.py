@@ -4,8 +4,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -41,11 +42,21 @@ def part_bytes(table: Path) -> dict[str, bytes]:
 
 
 def workers(stage: psutil.Popen) -> list[psutil.Process]:
-    return [process for process in below(stage) if process.cmdline()[:1] and "MapWorker" in process.cmdline()[0]]
+    return [process for process in below(stage) if "MapWorker" in "".join(of(process, "cmdline") or [])]
 
 
 def below(stage: psutil.Popen) -> list[psutil.Process]:
-    return [process for process in stage.children(recursive=True) if process.status() != psutil.STATUS_ZOMBIE]
+    return [
+        process
+        for process in stage.children(recursive=True)
+        if of(process, "status") not in (None, psutil.STATUS_ZOMBIE)
+    ]
+
+
+def of(process: psutil.Process, what: str) -> Any:
+    """What is known of a process; None where it has ended, as helpers of Ray's do at any time."""
+    with suppress(psutil.NoSuchProcess):
+        return process.as_dict([what])[what]
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -26,8 +26,7 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     for left in path.parent.glob(f".{path.name}.*.tmp"):
-        if left != beside:
-            _remove(left)
+        _remove(left)
     try:
         yield beside
         if path.is_dir() or beside.is_dir():

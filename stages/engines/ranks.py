@@ -27,7 +27,7 @@ from stages.contracts.warm import SOCKET
 from stages.engines.device import device, exclusive_device
 from stages.pure.packing import balanced
 
-MEETING = "KNOWHOW_RANKS_MEETING"
+MEETING, AGENT = "KNOWHOW_RANKS_MEETING", "KNOWHOW_RANKS_AGENT"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
@@ -61,7 +61,7 @@ def _run_ranks(stage: str, num_processes: int) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="knowhow-") as folder:
         os.environ.pop(SOCKET, None)  # a warm server's fork would not be the agent's child
-        os.environ.update({**LOOPBACK, MEETING: str(Path(folder) / "ranks")})
+        os.environ.update({**LOOPBACK, MEETING: str(Path(folder) / "ranks"), AGENT: str(os.getpid())})
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -78,10 +78,12 @@ def _run_ranks(stage: str, num_processes: int) -> int:
             elastic_launch(config, sys.executable)("-m", f"stages.{stage}", *sys.argv[1:])
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
+            for other, its in error.failures.items():  # one that was killed may be seen after those it took with it
+                rank, failure = (other, its) if its.exitcode < 0 else (rank, failure)
             if failure.exitcode < 0:
                 raise MachineFailure(
                     f"{stage}: process {rank} of {num_processes} was killed by signal {-failure.exitcode}; where "
-                    "memory was short (9), lower micro_batch_tokens, then run again: finished steps are kept"
+                    "memory was short (9), lower micro_batch_tokens, then run again"
                 ) from None
             return int(failure.exitcode)
         except SignalException as error:  # to this process, and the agent has ended the ranks
@@ -92,6 +94,8 @@ def _run_ranks(stage: str, num_processes: int) -> int:
 @contextmanager
 def _joined() -> Iterator[None]:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # torchrun's agent may be killed without a word
+    if os.getppid() != int(os.environ[AGENT]):  # it was, before that call
+        raise SystemExit(128 + signal.SIGKILL)
     if device() == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group(

@@ -143,7 +143,7 @@ class RayPool(Generic[Model]):
             if len(left) == num_left:
                 raise MachineFailure(
                     f"Ray gave up with {num_parts - num_left} of {num_parts} parts done ({reason}); `ray status` and "
-                    "the cluster's logs tell more; mend it and run again: finished parts are kept"
+                    "the cluster's logs tell more; mend it and run again"
                 )
 
     def _done(

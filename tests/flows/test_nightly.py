@@ -155,9 +155,13 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
     assert not psutil.wait_procs(tree, timeout=60)[1]
 
     (project / "over").touch()
-    done = night(project, served[1])
+    (project / RECORD).parent.mkdir()
+    (project / RECORD).write_text(json.dumps({"verdict": "failed"}))  # as if killed before its last commit
+    git(project, "add", RECORD)
+    done = knowhow(project, "nightly", "run", "--server-url", served[1])  # without a date: what was stopped goes on
     assert done.returncode == 0, done.stderr
     assert record(project)["verdict"] == "promoted"
+    assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(project, "rev-parse", BRANCH)
     assert [subject for subject in subjects(project) if "person" not in subject] == [
         "Night 2026-11-24: promoted, champion n20261124",
         "Night 2026-11-24: all stages ran",

@@ -180,10 +180,10 @@ def test_an_error_of_dvc_itself_is_final(children: Children) -> None:
 
 def test_a_deadline_ends_the_whole_tree(children: Children) -> None:
     begin = time.monotonic()
-    with pytest.raises(StageFailed, match="not done within its deadline of 2 s") as caught:
-        run_stage("stubborn", children, deadline_seconds=2)
+    with pytest.raises(StageFailed, match="not done within its deadline of 5 s") as caught:
+        run_stage("stubborn", children, deadline_seconds=5)
     assert (caught.value.exit_code, caught.value.is_machine_failure) == (124, False)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30
     assert Path("started").exists()
     assert not sleepers()
 

@@ -57,10 +57,15 @@ def test_a_fork_dies_with_its_caller_and_the_server_with_its_command(clone: Path
     pipe = clone / "never.yaml"
     os.mkfifo(pipe)  # a stage that reads it waits for ever
     script = f"""
+    children() {{ ps -o pid= --ppid $(pgrep -f -- "--serve $KNOWHOW_WARM") | wc -l; }}
+    until_there_are() {{
+        for _ in $(seq 300); do [ $(children) = $1 ] && break; sleep 0.1; done
+        echo children $(children)
+    }}
     {prepare("late")} --params-file {pipe} & stage=$!
-    sleep 2; echo children $(ps -o pid= --ppid $(pgrep -f -- "--serve $KNOWHOW_WARM") | wc -l)
-    kill -9 $stage; sleep 1
-    echo children $(ps -o pid= --ppid $(pgrep -f -- "--serve $KNOWHOW_WARM") | wc -l)
+    until_there_are 1
+    kill -9 $stage
+    until_there_are 0
     echo "$KNOWHOW_WARM"
     exit 7
     """

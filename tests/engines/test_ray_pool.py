@@ -92,8 +92,14 @@ def test_each_part_comes_once_though_a_worker_dies(where: RayInference, policy: 
     assert len(pids) >= 2
 
 
-def test_a_machine_lost_half_way_costs_no_part(cluster: Cluster, where: RayInference, policy: Path) -> None:
-    """Another raylet, with an object store of its own, stands for a machine that joins, and is killed at work."""
+def test_a_machine_lost_half_way_costs_no_part(
+    cluster: Cluster, where: RayInference, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another raylet, with an object store of its own, stands for a machine that joins, and is killed at work.
+
+    Ray may wait for the worker that was there, rather than give up; not for long here.
+    """
+    monkeypatch.setattr(ray_pool, "NO_PROGRESS_SECONDS", 30)
     machine = cluster.add_node(num_cpus=1)
     raylet = psutil.Process(machine.all_processes[ray_constants.PROCESS_TYPE_RAYLET][0].process.pid)
     work, parts = partial(multiply, seconds=0.5), PARTS * 3

@@ -97,9 +97,9 @@ def test_a_machine_lost_half_way_costs_no_part(
 ) -> None:
     """Another raylet, with an object store of its own, stands for a machine that joins, and is killed at work.
 
-    Ray may wait for the worker that was there, rather than give up; not for long here.
+    Ray may wait for the worker that was there rather than give up; not for hours here.
     """
-    monkeypatch.setattr(ray_pool, "NO_PROGRESS_SECONDS", 30)
+    monkeypatch.setattr(ray_pool, "NO_PROGRESS_SECONDS", 120)
     machine = cluster.add_node(num_cpus=1)
     raylet = psutil.Process(machine.all_processes[ray_constants.PROCESS_TYPE_RAYLET][0].process.pid)
     work, parts = partial(multiply, seconds=0.5), PARTS * 3

@@ -78,8 +78,8 @@ def _run_ranks(stage: str, num_processes: int) -> int:
             elastic_launch(config, sys.executable)("-m", f"stages.{stage}", *sys.argv[1:])
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            for other, its in error.failures.items():  # one that was killed may be seen after those it took with it
-                rank, failure = (other, its) if its.exitcode < 0 else (rank, failure)
+            killed = [found for found in error.failures.items() if found[1].exitcode == -signal.SIGKILL]
+            rank, failure = killed[0] if killed else (rank, failure)  # those it took with it may be seen to end before
             if failure.exitcode < 0:
                 raise MachineFailure(
                     f"{stage}: process {rank} of {num_processes} was killed by signal {-failure.exitcode}; where "

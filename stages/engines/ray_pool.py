@@ -1,8 +1,7 @@
 """Work done by the workers of a Ray cluster, handed out and brought back by Ray Data. The only importer of ray.
 
 Each worker opens the policy once and does one part at a time. Ray starts a worker that died again and gives it its part
-again, `MAX_RETRIES` times; a part that was done stays done. Where Ray gives up all the same, as it may when it loses a
-machine, the parts left are handed out to new workers.
+again, `MAX_RETRIES` times; a part that was done stays done.
 """
 
 import logging
@@ -12,7 +11,7 @@ import socket
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,40 +119,34 @@ class RayPool(Generic[Model]):
     ) -> Iterator[tuple[int, Result]]:
         """See `stages.engines.pool.Pool.each`. The workers start with the first part, and end with the last.
 
-        Parts that Ray gives up on are handed out again as long as others get done meanwhile.
-
         Raises:
-            MachineFailure: Ray gave up with nothing done meanwhile, or brought a part twice.
+            MachineFailure: a worker died too often, or a part was lost or came twice.
         """
-        left = {place: ray.put(part) for place, part in enumerate(parts)}
-        num_parts = len(left)
-        while left:
-            num_left, reason = len(left), "without a word"
-            try:
-                for place, done in self._done(work, left):
+        references = [ray.put(part) for part in parts]
+        if not references:
+            return
+        seen: set[int] = set()
+        try:
+            for batch in self._hand_out(work, references).iter_batches(batch_size=None, prefetch_batches=0):
+                for place, done in zip(batch["place"].tolist(), batch["done"], strict=True):
                     if isinstance(done.result, Exception):
                         raise done.result
-                    if left.pop(place, None) is None:
-                        raise MachineFailure(f"Ray brought part {place} of {num_parts} twice; run again")
+                    if place in seen:
+                        raise MachineFailure(f"Ray brought part {place} of {len(references)} twice; run again")
+                    seen.add(place)
                     for amount in done.told:
                         on_tokens(amount)
                     yield place, done.result
-            except (RayError, ExecutionTimeoutError) as error:
-                reason = _reason(error)
-            if len(left) == num_left:
-                raise MachineFailure(
-                    f"Ray gave up with {num_parts - num_left} of {num_parts} parts done ({reason}); `ray status` and "
-                    "the cluster's logs tell more; mend it and run again"
-                )
+        except (RayError, ExecutionTimeoutError) as error:
+            raise MachineFailure(
+                f"Ray gave up with {len(seen)} of {len(references)} parts done ({_reason(error)}); `ray status` and "
+                "the cluster's logs tell more; mend it and run again"
+            ) from None
+        lost = sorted(set(range(len(references))) - seen)
+        if lost:
+            raise MachineFailure(f"Ray lost {len(lost)} of {len(references)} parts, the first {lost[0]}; run again")
 
-    def _done(
-        self, work: Work[Model, Part, Result], parts: Mapping[int, ray.ObjectRef]
-    ) -> Iterator[tuple[int, "_Done"]]:
-        """Hand out parts, by place; what is done of them, as it is done."""
-        for batch in self._hand_out(work, parts).iter_batches(batch_size=None, prefetch_batches=0):
-            yield from zip(batch["place"].tolist(), batch["done"], strict=True)
-
-    def _hand_out(self, work: Work[Model, Part, Result], parts: Mapping[int, ray.ObjectRef]) -> ray.data.Dataset:
+    def _hand_out(self, work: Work[Model, Part, Result], references: Sequence[ray.ObjectRef]) -> ray.data.Dataset:
         """A row for each part when it is done: its place, and what is done."""
         environment = {DEVICE: "cuda" if self._uses_gpu else "cpu", **{name: os.environ.get(name) for name in THREADS}}
         context = ray.data.DataContext.get_current()
@@ -161,10 +154,10 @@ class RayPool(Generic[Model]):
         context.execution_no_progress_timeout_s = NO_PROGRESS_SECONDS
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # the only way to bound restarts
-        places = [{"place": place} for place in parts]
+        places = [{"place": place} for place in range(len(references))]
         return ray.data.from_items(places, override_num_blocks=len(places)).map_batches(
             _Worker,
-            fn_constructor_args=(self._opener, self._policy, work, dict(parts), environment),
+            fn_constructor_args=(self._opener, self._policy, work, references, environment),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=self._num_workers, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
@@ -190,14 +183,14 @@ class _Worker(Generic[Model, Part, Result]):
         opener: Callable[[Path], Model],
         policy: Path | Parcel,
         work: Work[Model, Part, Result],
-        parts: Mapping[int, ray.ObjectRef],
+        references: Sequence[ray.ObjectRef],
         environment: Mapping[str, str | None],
     ) -> None:
         for name, value in environment.items():  # before torch is imported; ray has set threads of its own
             os.environ.pop(name, None)
             os.environ.update({name: value} if value is not None else {})
         self._opener, self._policy = opener, policy
-        self._work, self._parts = work, parts
+        self._work, self._references = work, references
         self._model: Model | None = None
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -206,7 +199,7 @@ class _Worker(Generic[Model, Part, Result]):
         try:
             if self._model is None:
                 self._model = self._opener(self._folder())
-            part = ray.get(self._parts[int(batch["place"][0])])
+            part = ray.get(self._references[int(batch["place"][0])])
             result: Result | Exception = self._work(self._model, part, on_tokens=told.append)
         except Exception as error:
             error.add_note(traceback.format_exc())

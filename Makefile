@@ -48,7 +48,7 @@ plan: $(INSTALLED) ## Which stages would run, and why
 	@$(RUN) $(BIN)/knowhow plan
 
 test: $(INSTALLED) ## Every test, an end-to-end `dvc repro` with real vLLM among them
-	@$(RUN) OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
+	@$(RUN) OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses 3 --no-loadscope-reorder
 
 check: $(INSTALLED) ## Lint, format and types
 	@$(RUN) $(BIN)/ruff check .

@@ -47,9 +47,9 @@ def nightly(date: str | None = None) -> State[None]:
     try:
         wanted = settings.load()
         night = nights.wanted(date, wanted.schedule.timezone)
-        for each in nights.begun()[-1:]:
-            _register(nights.record(each))  # where a kill came before it
         found = nights.record(night)
+        for each in (found, *map(nights.record, nights.begun()[-1:])):
+            _register(each)  # where a kill came before it
         if found:
             return Completed(name=OVER, message=f"night {night} is over: {found['verdict']}; {_first(found)}")
         return _verdict(_run(preflight.plan(wanted, night)))

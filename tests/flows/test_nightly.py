@@ -79,7 +79,9 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
     assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(project, "rev-parse", BRANCH)
 
     git(project, "tag", "--delete", "champion@v2026.11.24")  # as if killed before it
+    git(project, "branch", "nightly/2026-11-25", "main")  # and another night begun
     again = night(project, served[1])
+    git(project, "branch", "--delete", "--force", "nightly/2026-11-25")
     assert again.returncode == 0
     assert git(project, "tag") == "champion@v2026.11.24"
     assert "night 2026-11-24 is over: promoted" in again.stdout

@@ -5,7 +5,8 @@ Example: python docs/generate.py
 
 from pathlib import Path
 
-from stages.contracts.tables import TABLES, Table
+from stages.contracts.storage.contract import Table
+from stages.contracts.tables.all import TABLES
 
 PAGE = Path(__file__).parent / "tables.md"
 HEAD = """# Tables
@@ -23,7 +24,9 @@ def section(table: Table) -> str:
     rows = []
     for field in table.schema:
         description = field.metadata[b"description"].decode()
-        rows.append(f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {description} |")
+        rows.append(
+            f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {description} |"
+        )
     head = f"## {table.name}\n\nOne row is {table.grain}. Key: {', '.join(f'`{name}`' for name in table.key)}.\n"
     return "\n".join([head, "| column | type | null | what it is |", "|---|---|---|---|", *rows])
 

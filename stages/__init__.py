@@ -1,4 +1,7 @@
-"""The steps of the method. Importing any of them first settles what its libraries read from the environment."""
+"""The steps of the method.
+
+Importing any of them first settles what its libraries read from the environment.
+"""
 
 import os
 
@@ -12,6 +15,6 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from stages.contracts.warm import hand_over  # noqa: E402 (what it forks reads the settings above)
+from stages.running.warm import hand_over  # noqa: E402 (what it forks reads the settings above)
 
 hand_over()

@@ -1,7 +1,8 @@
-"""What a task is: where its problems and demonstrations come from, and how its text is written and cut.
+"""What a task is: where its problems and demonstrations come from, and how its text is written and
+cut.
 
-The two sides are apart so that a change to a generator leaves sampling alone, and a change to a verifier
-(`stages.verifiers`) leaves both.
+The two sides are apart so that a change to a generator leaves sampling alone, and a change to a
+verifier (`stages.verifiers`) leaves both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,10 @@ from stages.contracts.render import Prompting
 
 @dataclass(frozen=True)
 class Problem:
-    """A question with a reference answer. `metadata` is what the verifier needs to judge any other answer."""
+    """A question with a reference answer.
+
+    `metadata` is what the verifier needs to judge any other answer.
+    """
 
     problem_id: str
     split: str
@@ -40,12 +44,13 @@ class Demonstration:
 class Format(Protocol):
     """How a task's text is written: thinking segments, then `cue`, then the answer.
 
-    `thinking_end` is the one token that the cue begins with. `prompting` says how a text task's questions are put; a
-    task without it writes its prompts in full. A segment ends after any of `segment_ends`. `self_verdicts` says what a
-    policy claims of its own attempt when it closes a segment with that marker; empty where the text makes no claim.
-    `judge_words` are what a generative judge says behind an answer that is right, and behind one that is wrong.
-    `token_values` gives the numbers that words stand for, so that their embeddings start out ordered; empty where words
-    are opaque.
+    `thinking_end` is the one token that the cue begins with. `prompting` says how a text task's
+    questions are put; a task without it writes its prompts in full. A segment ends after any of
+    `segment_ends`. `self_verdicts` says what a policy claims of its own attempt when it closes a
+    segment with that marker; empty where the text makes no claim. `judge_words` are what a
+    generative judge says behind an answer that is right, and behind one that is wrong.
+    `token_values` gives the numbers that words stand for, so that their embeddings start out
+    ordered; empty where words are opaque.
     """
 
     thinking_end: str
@@ -68,16 +73,14 @@ class Source(Protocol):
         """All problems of both splits; no problem of one split is a rewriting of one of the other."""
         ...
 
-    def demonstrations(self, problems: Sequence[Problem], settings: Any, seed: int) -> Iterator[Demonstration]:
+    def demonstrations(
+        self, problems: Sequence[Problem], settings: Any, seed: int
+    ) -> Iterator[Demonstration]:
         """As many demonstrations as `settings` asks for, on the given problems only."""
         ...
 
     def solutions(self, problem: Problem) -> list[str]:
-        """Every correct answer in the task's canonical form.
-
-        Raises:
-            BadInput: the task cannot enumerate them.
-        """
+        """Every correct answer in the task's canonical form; none where the task cannot list them."""
         ...
 
 

@@ -1,16 +1,17 @@
 """Integer verifier for Countdown: are these steps a way from the given numbers to the target?
 
-A step is four words `a op b c`, meaning a op b = c. Every number is used exactly once, results of earlier steps
-included, and the last result is the target. Words are matched against a closed set; nothing is ever evaluated.
+A step is four words `a op b c`, meaning a op b = c. Every number is used exactly once, results of
+earlier steps included, and the last result is the target. Words are matched against a closed set;
+nothing is ever evaluated.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.contracts.verdict import Verdict
 from stages.tasks.arithmetic import OPERATORS, WORDS_PER_STEP, Step, apply
 from stages.tasks.task import without_marker
-from stages.verifiers.verdict import Verdict
 
 MAX_DIGITS = 4
 

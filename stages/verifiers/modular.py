@@ -1,12 +1,14 @@
-"""Verifier for modular products: is this word the residue of the factors' product? Nothing is ever evaluated."""
+"""Verifier for modular products: is this word the residue of the factors' product? Nothing is ever
+evaluated.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.contracts.verdict import Verdict
 from stages.tasks.task import without_marker
 from stages.verifiers.expression import is_number
-from stages.verifiers.verdict import Verdict
 
 
 class ModularVerifier:
@@ -21,7 +23,9 @@ class ModularVerifier:
         if len(words) != 1 or not is_number(words[0]):
             return Verdict.UNPARSABLE
         product = math.prod(metadata["factors"])
-        return Verdict.CORRECT if int(words[0]) == product % metadata["modulus"] else Verdict.INCORRECT
+        return (
+            Verdict.CORRECT if int(words[0]) == product % metadata["modulus"] else Verdict.INCORRECT
+        )
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
         """Judge the residue before the segment's verdict marker."""

@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stages.contracts.task_params import CountdownTask, DatasetTask, ModularTask, ReasoningGymTask, TaskParams
-from stages.verifiers.verdict import Judgement, Verdict
+from stages.contracts.params.task import (
+    CountdownTask,
+    DatasetTask,
+    ModularTask,
+    ReasoningGymTask,
+    TaskParams,
+)
+from stages.contracts.verdict import Judgement, Verdict
 
 
 class Verifier(Protocol):
-    """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated` runs it.
+    """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated`
+    runs it.
 
     A bare verdict earns its own reward; a judgement says which part a wrong answer earns.
     """

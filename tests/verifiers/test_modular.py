@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.contracts.verdict import Verdict
 from stages.tasks.formats import ModularFormat
 from stages.verifiers.modular import ModularVerifier
-from stages.verifiers.verdict import Verdict
 
 VERIFIER = ModularVerifier(ModularFormat.segment_ends)
 METADATA = {"factors": [3, 5, 7], "modulus": 23}  # 105 = 4 * 23 + 13
@@ -52,11 +52,17 @@ def test_one_residue_is_correct_and_it_is_the_remainder_of_repeated_addition(
     remainder = 1
     for factor in factors:
         remainder = sum([remainder] * factor) % modulus
-    is_correct = VERIFIER.verify({"factors": factors, "modulus": modulus}, str(residue)) is Verdict.CORRECT
+    is_correct = (
+        VERIFIER.verify({"factors": factors, "modulus": modulus}, str(residue)) is Verdict.CORRECT
+    )
     assert is_correct == (residue == remainder)
 
 
 @QUICK
 @given(st.text())
 def test_any_text_gets_a_verdict(text: str) -> None:
-    assert VERIFIER.verify(METADATA, text) in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE)
+    assert VERIFIER.verify(METADATA, text) in (
+        Verdict.CORRECT,
+        Verdict.INCORRECT,
+        Verdict.UNPARSABLE,
+    )

@@ -121,8 +121,12 @@ def main(
     starts = {name: worker.start_seconds for name, worker in sides.items()}
     print(table(turns, starts, losses))
     if out is not None:
-        found = {side: [as_json(turn) for turn in own] for side, own in turns.items()}
-        write_json(out, {"turns": found, "startup_seconds": starts, "losses": losses._asdict()})
+        turns_json = {
+            side: [as_json(turn) for turn in side_turns] for side, side_turns in turns.items()
+        }
+        write_json(
+            out, {"turns": turns_json, "startup_seconds": starts, "losses": losses._asdict()}
+        )
 
 
 def as_json(turn: Turn) -> dict[str, Any]:
@@ -178,8 +182,8 @@ class Worker:
             raise MachineFailure(
                 f"{self.log.stem} ended without an answer; the last it said:\n{tail}"
             )
-        found: dict[str, Any] = json.loads(line)
-        return found
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def close(self) -> None:
         """No more turns: it ends by itself."""
@@ -190,10 +194,8 @@ def take_turns(sides: Mapping[str, Worker], repeats: int) -> dict[str, list[Turn
     """The first turn warms up and is dropped."""
     turns: dict[str, list[Turn]] = {TRL: [], OURS: []}
     for number in range(repeats + 1):
-        found = sides[TRL].turn()
-        turns[TRL].append(
-            Turn(found["num_tokens"], Spent(*found["rollout"]), Spent(*found["update"]))
-        )
+        turn = sides[TRL].turn()
+        turns[TRL].append(Turn(turn["num_tokens"], Spent(*turn["rollout"]), Spent(*turn["update"])))
         sampled, trained = sides["rollout"].turn(), sides["update"].turn()
         turns[OURS].append(
             Turn(sampled["num_tokens"], Spent(*sampled["rollout"]), Spent(*trained["update"]))
@@ -201,7 +203,7 @@ def take_turns(sides: Mapping[str, Worker], repeats: int) -> dict[str, list[Turn
         print(f"turn {number}: {turns[TRL][-1]} {turns[OURS][-1]}", file=sys.stderr, flush=True)
     for worker in sides.values():
         worker.close()
-    return {side: found[1:] for side, found in turns.items()}
+    return {side: of_side[1:] for side, of_side in turns.items()}
 
 
 def write_job(
@@ -276,9 +278,11 @@ def compare(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[f
     norms = list(zip(ours["grad_norm"], theirs["grad_norm"], strict=True))
     return Losses(
         num_steps=len(losses),
-        largest_loss=max(abs(own) for own, _ in losses),
-        max_loss_difference=max(abs(own - other) for own, other in losses),
-        max_grad_norm_difference_frac=max(abs(own - other) / other for own, other in norms),
+        largest_loss=max(abs(ours_here) for ours_here, _ in losses),
+        max_loss_difference=max(abs(ours_here - other) for ours_here, other in losses),
+        max_grad_norm_difference_frac=max(
+            abs(ours_here - other) / other for ours_here, other in norms
+        ),
     )
 
 
@@ -290,16 +294,18 @@ def table(turns: Mapping[str, Sequence[Turn]], starts: Mapping[str, float], loss
     )
     for part in ("rollout", "update", "both"):
         for side in (TRL, OURS):
-            own = turns[side]
-            cells = f"{part:9}{side:10}{median(turn.num_tokens for turn in own):9,.0f}"
+            values = turns[side]
+            cells = f"{part:9}{side:10}{median(turn.num_tokens for turn in values):9,.0f}"
             for clock, width in enumerate((9, 15)):
-                seconds = median(turn.spent(part)[clock] for turn in own)
-                rate = median(turn.num_tokens / turn.spent(part)[clock] for turn in own)
+                seconds = median(turn.spent(part)[clock] for turn in values)
+                rate = median(turn.num_tokens / turn.spent(part)[clock] for turn in values)
                 cells += f"{seconds:{width}.2f}{rate:10,.0f}"
             lines.append(cells)
         by_clock = (ratios(turns, part, clock) for clock in Spent._fields)
-        found = [f"{median(own):.2f} [{min(own):.2f} … {max(own):.2f}]" for own in by_clock]
-        lines.append(f"{part:9}{'ratio':10}by the clock {found[0]}, of processors {found[1]}")
+        ranges = [
+            f"{median(values):.2f} [{min(values):.2f} … {max(values):.2f}]" for values in by_clock
+        ]
+        lines.append(f"{part:9}{'ratio':10}by the clock {ranges[0]}, of processors {ranges[1]}")
     lines.append(
         "start-up, s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in starts.items())
     )
@@ -324,7 +330,7 @@ def ratios(turns: Mapping[str, Sequence[Turn]], part: str, clock: str) -> list[f
         seconds: float = getattr(turn.spent(part), clock)
         return turn.num_tokens / seconds
 
-    return [rate(own) / rate(other) for own, other in zip(turns[OURS], turns[TRL], strict=True)]
+    return [rate(ours) / rate(other) for ours, other in zip(turns[OURS], turns[TRL], strict=True)]
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main(
     with TemporaryDirectory() as name:
         place, last = Path(name), f"n{num_rounds}"
         grow(place / "chain", num_rounds, 512, 1)
-        told = {
+        questions = {
             "show": ["show", last],
             "show --html": ["show", last, "--html", str(place / "page.html")],
             "rows": ["rows", last],
@@ -61,16 +61,16 @@ def main(
         }
         chain = [
             middle([ask(place / "chain", name, words) for _ in range(repeats)])
-            for name, words in told.items()
+            for name, words in questions.items()
         ]
         print(table(f"{num_rounds} rounds", chain), flush=True)
         grow(place / "large", 1, num_rows // GROUP_SIZE, GROUP_SIZE)
-        told = {
+        questions = {
             "rows": ["rows", "n1"],
             "rows .parquet": ["rows", "n1", "--out", str(place / "rows.parquet")],
             "leaks": ["leaks", "n1"],
         }
-        large = [ask(place / "large", name, words) for name, words in told.items()]
+        large = [ask(place / "large", name, words) for name, words in questions.items()]
         print(table(f"{num_rows:,} rows", large))
     if out is not None:
         write_json(

@@ -97,8 +97,8 @@ def main(
             "--params-file",
             str(params_file),
         ]
-        found = {name: in_own_process(name, Path(scratch), words) for name in PARTS}
-    report = {"size": size, "date": f"{datetime.now(UTC):%Y-%m-%d}", **machine(device), **found}
+        figures = {name: in_own_process(name, Path(scratch), words) for name in PARTS}
+    report = {"size": size, "date": f"{datetime.now(UTC):%Y-%m-%d}", **machine(device), **figures}
     print(table(report))
     if out is not None:
         write_json(out, report)
@@ -171,13 +171,13 @@ def in_own_process(part: str, folder: Path, words: list[str]) -> dict[str, Any]:
 
 def machine(where: str) -> dict[str, Any]:
     """Hardware and versions."""
-    found = {"device": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
+    facts = {"device": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
     if where == "cuda":
-        own = torch.cuda.get_device_properties(0)
-        found["device"] = (
-            f"{own.name}, {own.total_memory / MEBIBYTE:,.0f} MiB, CUDA {torch.version.cuda}"
+        gpu = torch.cuda.get_device_properties(0)
+        facts["device"] = (
+            f"{gpu.name}, {gpu.total_memory / MEBIBYTE:,.0f} MiB, CUDA {torch.version.cuda}"
         )
-    return {**found, "python": platform.python_version(), "versions": dict(versions())}
+    return {**facts, "python": platform.python_version(), "versions": dict(versions())}
 
 
 def versions() -> Iterator[tuple[str, str]]:
@@ -211,9 +211,9 @@ def table(report: Mapping[str, Any]) -> str:
         )
     if "failed" not in trained:
         for name in ("probe", "update"):
-            own = trained[name]
+            figures = trained[name]
             lines.append(
-                f"{name:11}{own['tokens_per_second']:,.0f} tokens/s, {own['utilisation']:.1%} of "
+                f"{name:11}{figures['tokens_per_second']:,.0f} tokens/s, {figures['utilisation']:.1%} of "
                 f"{trained['ceiling_tflops']:.3g} TFLOP/s in {trained['precision']}"
             )
         lines.append(f"peak       {trained['peak_memory_mib']:,.0f} MiB in probe and update")

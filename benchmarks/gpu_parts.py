@@ -59,18 +59,18 @@ def run_part(part: str, size: Size, folder: Path, repeats: int, recipe: Recipe) 
     """In the part's own process."""
     with exclusive_device("gpu_check"):
         if part == "train":
-            found = train(folder, size, recipe)
+            figures = train(folder, size, recipe)
         else:
             from stages.engines.vllm_sampler import VllmSampler
 
             sampler = VllmSampler(folder / "policy")
             job = job_of(folder, recipe)
-            found = (
+            figures = (
                 sample_all(sampler, job, folder, repeats)
                 if part == "rollout"
                 else halves(sampler, job)
             )
-        write_json(folder / f"{part}.json", {**found, "peak_memory_mib": peak_of_all()})
+        write_json(folder / f"{part}.json", {**figures, "peak_memory_mib": peak_of_all()})
 
 
 def job_of(folder: Path, recipe: Recipe) -> rollout_speed.Job:
@@ -107,8 +107,8 @@ def sample_all(sampler: Any, job: rollout_speed.Job, folder: Path, repeats: int)
     rows = [rollout._row(planned, trace) for planned, trace in zip(job.work, one, strict=True)]
     write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
     rates = {
-        name: float(np.median([run.tokens_per_second for run in found]))
-        for name, found in runs.items()
+        name: float(np.median([run.tokens_per_second for run in turns]))
+        for name, turns in runs.items()
     }
     return {
         "tokens_per_second": rates,
@@ -126,9 +126,11 @@ def halves(sampler: Sampler, job: rollout_speed.Job) -> dict[str, Any]:
 
 def draw(sampler: Sampler, job: rollout_speed.Job, work: Any) -> list[Trace]:
     """Rollouts as they leave the engine."""
-    asked = [Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in work]
+    requests = [
+        Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in work
+    ]
     return think_then_answer(
-        sampler, asked, job.answering, job.settings.temperature, lambda num_tokens: None
+        sampler, requests, job.answering, job.settings.temperature, lambda num_tokens: None
     )
 
 
@@ -212,8 +214,8 @@ def probe_rate(
 def boundaries(num_prompt_tokens: int, num_thinking_tokens: int) -> list[int]:
     """Evenly apart, from the prompt's end to that of thinking."""
     last = num_prompt_tokens + num_thinking_tokens
-    found: list[int] = np.linspace(num_prompt_tokens, last, NUM_BOUNDARIES, dtype=int).tolist()
-    return found
+    positions: list[int] = np.linspace(num_prompt_tokens, last, NUM_BOUNDARIES, dtype=int).tolist()
+    return positions
 
 
 def update_rate(
@@ -229,10 +231,10 @@ def update_rate(
     prepared = loss.prepare(model, [example_of(row) for row in rows])
     watched: dict[str, float] = {}
     seconds, num_tokens = 0.0, 0
-    for number, part in enumerate(
+    for number, rows_of_step in enumerate(
         np.array_split(np.arange(len(rows)), recipe.update.minibatches_per_epoch)
     ):
-        batch = [prepared[row] for row in part]
+        batch = [prepared[row] for row in rows_of_step]
         begin = clock()
         trainer.step(
             loss.minibatch(model, batch, {} if number else watched, lambda num_tokens: None)

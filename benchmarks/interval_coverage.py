@@ -137,7 +137,7 @@ def _percentile(
     first.
     """
     if case.statistic is None:
-        samples = [np.stack([part.mean(axis=0) for part in samples], axis=1)]
+        samples = [np.stack([of_sample.mean(axis=0) for of_sample in samples], axis=1)]
     means = []
     for sample in samples:
         size = len(sample)
@@ -190,8 +190,8 @@ def _unpaired(num_seen: int) -> Draw:
 
 def _verdicts(frac: float) -> Draw:
     def draw(rng: np.random.Generator) -> list[np.ndarray]:
-        judged = rng.poisson(ATTEMPTS_PER_PROBLEM, size=100)
-        return [np.stack([rng.binomial(judged, frac), judged], axis=1).astype(float)]
+        num_attempts = rng.poisson(ATTEMPTS_PER_PROBLEM, size=100)
+        return [np.stack([rng.binomial(num_attempts, frac), num_attempts], axis=1).astype(float)]
 
     return draw
 

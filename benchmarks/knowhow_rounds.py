@@ -51,17 +51,17 @@ def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
     """Run a stage as the parent asks for it."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # progress bars and libraries print
-    found, folder = read_json(job), job.parent
+    settings, folder = read_json(job), job.parent
     if stage == "losses":
-        print(json.dumps(losses_of(found, folder)), file=answers, flush=True)
+        print(json.dumps(losses_of(settings, folder)), file=answers, flush=True)
         return
     if stage == "update":
-        take_turns(stage, updates_of(found, folder), answers)
+        take_turns(stage, updates_of(settings, folder), answers)
         return
-    where = RayInference(engine="ray", address="local", num_workers=found["threads"])
+    where = RayInference(engine="ray", address="local", num_workers=settings["threads"])
     os.environ.update(OMP_NUM_THREADS="1", KNOWHOW_THREADS="1")
     with open_samplers(folder / "policy", where) as samplers:
-        take_turns(stage, rollouts_of(found, folder, samplers), answers)
+        take_turns(stage, rollouts_of(settings, folder, samplers), answers)
 
 
 def take_turns(stage: str, turn: Turn, answers: TextIO) -> None:
@@ -71,8 +71,8 @@ def take_turns(stage: str, turn: Turn, answers: TextIO) -> None:
         begin = clocks()
         num_tokens, elsewhere = turn()
         seconds, processor_seconds = since(begin)
-        told = {stage: (seconds, processor_seconds + elsewhere), "num_tokens": num_tokens}
-        print(json.dumps(told), file=answers, flush=True)
+        line = {stage: (seconds, processor_seconds + elsewhere), "num_tokens": num_tokens}
+        print(json.dumps(line), file=answers, flush=True)
 
 
 class Timed(NamedTuple):
@@ -103,10 +103,10 @@ class Gate(NamedTuple):
 
 
 def work_on(
-    sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate
+    sampler: Sampler, item: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate
 ) -> Timed:
     """What a worker does with a part: wait for its round, then the stage's own work."""
-    number, place, work, requests = part
+    number, place, work, requests = item
     gate.wait(number, place)
     begin = time.process_time()
     return Timed(work(sampler, requests, on_tokens=on_tokens), time.process_time() - begin)
@@ -116,25 +116,25 @@ class KeptPool:
     """A pool whose workers stay: the same parts in every round."""
 
     def __init__(
-        self, pool: Pool[Sampler], work: Work[Any, Any, Any], parts: Sequence[Any], num_rounds: int
+        self, pool: Pool[Sampler], work: Work[Any, Any, Any], items: Sequence[Any], num_rounds: int
     ) -> None:
         self._folder = TemporaryDirectory()
-        self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(parts), 0
+        self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(items), 0
         self._done: queue.Queue[tuple[int, Timed]] = queue.Queue()
         self.processor_seconds = 0.0
         everything = [
-            (n, place, work, part) for n in range(num_rounds) for place, part in enumerate(parts)
+            (n, place, work, item) for n in range(num_rounds) for place, item in enumerate(items)
         ]
 
         def drain() -> None:
-            for found in pool.each(
+            for done in pool.each(
                 partial(work_on, gate=self._gate), everything, lambda amount: None
             ):
-                self._done.put(found)
+                self._done.put(done)
 
         thread = threading.Thread(target=drain, daemon=True)
         thread.start()
-        while self._gate.num_waiting(0) < len(parts):
+        while self._gate.num_waiting(0) < len(items):
             if not thread.is_alive():
                 raise MachineFailure(
                     "the workers ended before their first round; what they said stands above"
@@ -142,7 +142,7 @@ class KeptPool:
             time.sleep(0.01)
 
     def each(
-        self, work: Any, parts: Iterable[Any], on_tokens: Callable[[int], None]
+        self, work: Any, items: Iterable[Any], on_tokens: Callable[[int], None]
     ) -> Iterator[tuple[int, Any]]:
         """See `Pool.each`: the next round of the parts it has had from the start."""
         self._gate.open(self._number)
@@ -175,12 +175,12 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
         for index in range(settings.group_size)
     ]
     requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in work]
-    parts = [
+    items = [
         requests[at : at + settings.shard_rollouts]
         for at in range(0, len(requests), settings.shard_rollouts)
     ]
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
-    pool = KeptPool(samplers, think, parts, job["num_rounds"])
+    pool = KeptPool(samplers, think, items, job["num_rounds"])
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
@@ -241,8 +241,10 @@ def examples_of(folder: Path) -> "list[Example]":
         index = np.arange(len(row["completion_tokens"]))
         is_target = (index < row["forced_start"]) | (index >= row["forced_end"])
         tokens, logprobs = row["completion_tokens"], np.array(row["sampler_logprobs"])
-        own = np.full(len(index), advantage)
-        examples.append(Example(row["prompt_tokens"], tokens, logprobs, own, is_target, is_target))
+        per_token = np.full(len(index), advantage)
+        examples.append(
+            Example(row["prompt_tokens"], tokens, logprobs, per_token, is_target, is_target)
+        )
     return examples
 
 

@@ -94,9 +94,9 @@ def main(
     imports = {name: time_import(name, tree) for name in (*IMPORTS, *IMPORTS_OF_ENGINES)}
     rounds: dict[str, list[Parts]] = {"cold": [], "warm": []}
     for _ in range(repeats):
-        for way, found in rounds.items():
-            found.append(run_round(tree, is_warm=way == "warm"))
-            print(way, found[-1], file=sys.stderr, flush=True)
+        for way, turns in rounds.items():
+            turns.append(run_round(tree, is_warm=way == "warm"))
+            print(way, turns[-1], file=sys.stderr, flush=True)
     print(table(growth, imports, rounds))
     if out is not None:
         write_json(out, as_json(growth, imports, rounds))
@@ -226,7 +226,7 @@ def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
     """A round's seconds by what they went to; they add up to the total."""
 
     def sum_of(names: Sequence[str]) -> float:
-        return sum(own["seconds"].get(name, 0.0) for own in facts for name in names)
+        return sum(stage_facts["seconds"].get(name, 0.0) for stage_facts in facts for name in names)
 
     within = sum_of(["total"])
     work, startup, validation = sum_of(WORK), sum_of(["startup"]), sum_of(VALIDATION)
@@ -251,18 +251,18 @@ def as_json(
     rows = []
     for row in growth:
         flow = None if row.flow is None else row.flow._asdict()
-        own = {way: overhead(row, found) for way, found in rounds.items()}
+        overheads = {way: overhead(row, turns) for way, turns in rounds.items()}
         rows.append(
             {
                 **row._asdict(),
                 "add": row.add._asdict(),
                 "nothing": row.nothing._asdict(),
                 "flow": flow,
-                "overhead": own,
+                "overhead": overheads,
             }
         )
-    found = {way: [one._asdict() for one in own] for way, own in rounds.items()}
-    return {"growth": rows, "import_processor_seconds": dict(imports), "rounds": found}
+    rounds_json = {way: [one._asdict() for one in of_way] for way, of_way in rounds.items()}
+    return {"growth": rows, "import_processor_seconds": dict(imports), "rounds": rounds_json}
 
 
 def table(
@@ -275,17 +275,17 @@ def table(
     )
     for row in growth:
         flow = spent(row.flow) if row.flow else ""
-        own = "".join(f"{overhead(row, rounds[way]):8.1f}" for way in ("cold", "warm"))
+        cells = "".join(f"{overhead(row, rounds[way]):8.1f}" for way in ("cold", "warm"))
         lines.append(
-            f"{row.num_rounds:6}{row.num_stages:8}{spent(row.add):>16}{spent(row.nothing):>16}{flow:>16}{own}"
+            f"{row.num_rounds:6}{row.num_stages:8}{spent(row.add):>16}{spent(row.nothing):>16}{flow:>16}{cells}"
         )
     lines.append(
         "`cold` and `warm`: a round's overhead by `dvc repro`, from `add one` and the medians below"
     )
     lines.append(f"\n{'real':6}" + "".join(f"{name:>12}" for name in Parts._fields))
-    for way, found in rounds.items():
+    for way, turns in rounds.items():
         lines.append(
-            f"{way:6}" + "".join(f"{median(values):12.1f}" for values in zip(*found, strict=True))
+            f"{way:6}" + "".join(f"{median(values):12.1f}" for values in zip(*turns, strict=True))
         )
     lines.append("\nprocessor seconds of a process that imports: " + json.dumps(dict(imports)))
     last = overhead(growth[-1], rounds["warm"])
@@ -300,9 +300,9 @@ def table(
     return "\n".join(lines)
 
 
-def spent(found: Spent) -> str:
+def spent(cost: Spent) -> str:
     """By the clock, and of processors."""
-    return f"{found.seconds:.1f} ({found.processor_seconds:.1f})"
+    return f"{cost.seconds:.1f} ({cost.processor_seconds:.1f})"
 
 
 if __name__ == "__main__":

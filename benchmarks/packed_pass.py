@@ -119,8 +119,8 @@ def main(
     blocks = [count_blocks(trace, max_tokens), count_blocks(trace, trace.num_tokens)]
     print(table(timings, peak, blocks))
     if out is not None:
-        found = {"timings": [row._asdict() for row in timings], "peak": peak._asdict()}
-        write_json(out, {**found, "blocks": [row._asdict() for row in blocks]})
+        report = {"timings": [row._asdict() for row in timings], "peak": peak._asdict()}
+        write_json(out, {**report, "blocks": [row._asdict() for row in blocks]})
 
 
 def decoder() -> PreTrainedModel:
@@ -198,15 +198,15 @@ def take_turns(
         "separate": lambda: separate(model, rows, micro_batch_tokens),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    found: dict[str, list[np.ndarray]] = {}
+    logprobs: dict[str, list[np.ndarray]] = {}
     for _ in range(repeats + 1):
         for name, way in ways.items():
             begin = time.process_time()
-            found[name] = way()
+            logprobs[name] = way()
             seconds[name].append(time.process_time() - begin)
     packed, apart = (median(seconds[name][1:]) for name in ways)
     difference = max(
-        np.abs(a - b).max() for a, b in zip(found["packed"], found["separate"], strict=True)
+        np.abs(a - b).max() for a, b in zip(logprobs["packed"], logprobs["separate"], strict=True)
     )
     return Timing(len(rows[0].boundaries), packed, apart, float(difference))
 

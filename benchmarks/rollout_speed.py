@@ -92,7 +92,7 @@ def main(
         runs = take_turns(loops, repeats)
     print(table(runs, len(job.work)))
     if out is not None:
-        write_json(out, {name: [run._asdict() for run in found] for name, found in runs.items()})
+        write_json(out, {name: [run._asdict() for run in turns] for name, turns in runs.items()})
 
 
 def read_job(policy: Path, problems: Path, round_id: str, everything: Params) -> Job:
@@ -100,8 +100,8 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: Params) ->
     entry = everything.rounds[round_id]
     settings = everything.recipes[entry.recipe].rollout
     renderer = Renderer.of_policy(policy)
-    asked = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
-    work = list(rollout.plan(round_id, entry, settings, asked, renderer))
+    drawn = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
+    work = list(rollout.plan(round_id, entry, settings, drawn, renderer))
     answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
     return Job(round_id, work, answering, settings)
 
@@ -118,7 +118,7 @@ def take_turns(loops: Mapping[str, Callable[[], int]], repeats: int) -> dict[str
             runs[name].append(
                 Run(num_tokens, time.perf_counter() - begin, time.process_time() - processor_begin)
             )
-    return {name: found[1:] for name, found in runs.items()}
+    return {name: turns[1:] for name, turns in runs.items()}
 
 
 def ours(sampler: Sampler, job: Job) -> int:
@@ -137,11 +137,11 @@ def ours(sampler: Sampler, job: Job) -> int:
 def bare(engine: "LLM", job: Job) -> int:
     """The same completions by hand: think, then answer."""
     engine.reset_prefix_cache()  # as ours does, or each run would find the last one's prompts there
-    asked = [
+    requests = [
         Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in job.work
     ]
-    thought = generate(engine, asked, job.settings.temperature, logprobs=0)
-    missing = unanswered(asked, thought, job.answering)
+    thought = generate(engine, requests, job.settings.temperature, logprobs=0)
+    missing = unanswered(requests, thought, job.answering)
     answered = generate(engine, missing, job.settings.temperature, logprobs=0)
     num_thought = sum(
         min(len(done.token_ids), answer_end(list(done.token_ids), job.answering))
@@ -154,20 +154,20 @@ def plain(engine: "LLM", job: Job) -> int:
     """Whatever the policy writes, cut where thinking and answer have no more room."""
     engine.reset_prefix_cache()
     room = job.settings.budget_tokens + len(job.answering.cue_tokens) + job.answering.answer_tokens
-    asked = [Request(row["prompt_tokens"], room, row["seed"]) for row in job.work]
+    requests = [Request(row["prompt_tokens"], room, row["seed"]) for row in job.work]
     return sum(
         len(done.token_ids)
-        for done in generate(engine, asked, job.settings.temperature, logprobs=None)
+        for done in generate(engine, requests, job.settings.temperature, logprobs=None)
     )
 
 
 def unanswered(
-    asked: Sequence[Request], thought: "Sequence[CompletionOutput]", answering: Answering
+    requests: Sequence[Request], thought: "Sequence[CompletionOutput]", answering: Answering
 ) -> Iterator[Request]:
     """Requests for what is still missing of the answers: after a cue put there, or after the
     policy's own.
     """
-    for request, done in zip(asked, thought, strict=True):
+    for request, done in zip(requests, thought, strict=True):
         tokens = list(done.token_ids)
         is_cued = answering.cue_tokens[0] in tokens
         room = answer_end(tokens, answering) - len(tokens) if is_cued else answering.answer_tokens
@@ -188,13 +188,13 @@ def answer_end(tokens: list[int], answering: Answering) -> int:
 
 
 def generate(
-    engine: "LLM", asked: Iterable[Request], temperature: float, logprobs: int | None
+    engine: "LLM", requests: Iterable[Request], temperature: float, logprobs: int | None
 ) -> "list[CompletionOutput]":
     """One `LLM.generate` over all requests."""
     from vllm import SamplingParams, TokensPrompt
 
     prompts, settings = [], []
-    for request in asked:
+    for request in requests:
         prompts.append(TokensPrompt(prompt_token_ids=request.prompt_tokens))
         settings.append(
             SamplingParams(
@@ -205,7 +205,7 @@ def generate(
                 detokenize=False,
             )
         )
-    return [found.outputs[0] for found in engine.generate(prompts, settings, use_tqdm=False)]
+    return [output.outputs[0] for output in engine.generate(prompts, settings, use_tqdm=False)]
 
 
 def table(runs: Mapping[str, Sequence[Run]], num_rollouts: int) -> str:
@@ -214,11 +214,11 @@ def table(runs: Mapping[str, Sequence[Run]], num_rollouts: int) -> str:
         f"{num_rollouts} rollouts, {len(runs['ours'])} runs of each loop in turn; medians, range in brackets"
     ]
     lines.append(f"{'loop':10}{'tokens':>9}{'seconds':>9}{'processor s':>13}{'tokens/s':>10}")
-    for name, found in runs.items():
-        rates = [run.tokens_per_second for run in found]
+    for name, turns in runs.items():
+        rates = [run.tokens_per_second for run in turns]
         lines.append(
-            f"{name:10}{found[-1].num_tokens:9,}{median(run.seconds for run in found):9.2f}"
-            f"{median(run.processor_seconds for run in found):13.2f}{median(rates):10,.0f}"
+            f"{name:10}{turns[-1].num_tokens:9,}{median(run.seconds for run in turns):9.2f}"
+            f"{median(run.processor_seconds for run in turns):13.2f}{median(rates):10,.0f}"
             f"  [{min(rates):,.0f} … {max(rates):,.0f}]"
         )
     for other in ("bare", "plain"):

@@ -64,8 +64,8 @@ def main(
 ) -> None:
     """Print where the seconds went."""
     runs = read_runs(data)
-    found = summary(runs)
-    print(json.dumps(found, indent=2) if as_json else "\n\n".join(tables(found)))
+    report = summary(runs)
+    print(json.dumps(report, indent=2) if as_json else "\n\n".join(tables(report)))
 
 
 def read_runs(data: Path) -> list[StageRun]:
@@ -114,9 +114,9 @@ def gap_seconds(started_at: Sequence[float], ended_at: Sequence[float]) -> list[
     return gaps
 
 
-def tables(found: Mapping[str, Any]) -> Iterator[str]:
+def tables(report: Mapping[str, Any]) -> Iterator[str]:
     """The summary as text."""
-    seconds = {name: part["seconds"] for name, part in found["parts"].items()}
+    seconds = {name: part["seconds"] for name, part in report["parts"].items()}
     names = {column for row in seconds.values() for column in row}
     others = sorted(names - {*FIRST_COLUMNS, *LAST_COLUMNS})
     columns = [column for column in (*FIRST_COLUMNS, *others, *LAST_COLUMNS) if column in names]
@@ -125,15 +125,15 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
 
     rates = {
         name: part["tokens_per_second"]
-        for name, part in found["parts"].items()
+        for name, part in report["parts"].items()
         if part["tokens_per_second"]
     }
     yield _table("tokens/s", RATED_PHASES, rates, ",.0f")
 
     yield _table(
-        "stage", ("num_runs", "median_seconds", "peak_memory_mib"), found["stages"], ",.0f"
+        "stage", ("num_runs", "median_seconds", "peak_memory_mib"), report["stages"], ",.0f"
     )
-    yield f"{found['elapsed_seconds']:,.1f} s elapsed, {found['num_pauses']} pause(s) left out"
+    yield f"{report['elapsed_seconds']:,.1f} s elapsed, {report['num_pauses']} pause(s) left out"
 
 
 def _read_run(file: Path, data: Path) -> StageRun:
@@ -171,11 +171,11 @@ def _rates(run: StageRun) -> dict[str, float]:
 
 
 def _stage_facts(stage: str, runs: Sequence[StageRun]) -> dict[str, float]:
-    own = [run for run in runs if run.stage == stage]
+    stage_runs = [run for run in runs if run.stage == stage]
     return {
-        "num_runs": len(own),
-        "median_seconds": median(run.seconds["total"] for run in own),
-        "peak_memory_mib": max(run.peak_memory_bytes for run in own) / MEBIBYTE,
+        "num_runs": len(stage_runs),
+        "median_seconds": median(run.seconds["total"] for run in stage_runs),
+        "peak_memory_mib": max(run.peak_memory_bytes for run in stage_runs) / MEBIBYTE,
     }
 
 

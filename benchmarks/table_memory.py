@@ -114,8 +114,8 @@ def make(folder: Path, num_problems: int, repeated: Path | None) -> None:
 def settings(path: Path, num_problems: int) -> Params:
     """This repository's params, of a round as long as is asked for."""
     raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    asked = {"num_problems": num_problems, "difficulties": [3], "group_size": GROUP_SIZE}
-    raw["recipes"][RECIPE]["rollout"] |= asked
+    sampling = {"num_problems": num_problems, "difficulties": [3], "group_size": GROUP_SIZE}
+    raw["recipes"][RECIPE]["rollout"] |= sampling
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return load(path)
 
@@ -150,8 +150,8 @@ class Kinds:
 def write_problems(folder: Path, num_problems: int, task: str) -> None:
     """As many train problems as held-out ones; each split has one prompt."""
     with table_writer(folder / "problems.parquet", PROBLEMS) as to_problems:
-        for split, asked in (("h", HELDOUT), ("t", TRAIN)):
-            prompt = f"<bos> {' '.join(map(str, asked['numbers']))} T{asked['target']} :"
+        for split, metadata in (("h", HELDOUT), ("t", TRAIN)):
+            prompt = f"<bos> {' '.join(map(str, metadata['numbers']))} T{metadata['target']} :"
             to_problems.add(
                 {
                     "problem_id": f"{split}{number:08d}",
@@ -160,7 +160,7 @@ def write_problems(folder: Path, num_problems: int, task: str) -> None:
                     "difficulty": 3,
                     "prompt": prompt,
                     "answer": RIGHT,
-                    "metadata": json.dumps(asked),
+                    "metadata": json.dumps(metadata),
                     "seed": number,
                 }
                 for number in range(num_problems)
@@ -258,7 +258,7 @@ def write_exam(folder: Path, num_problems: int, made: Kinds) -> None:
             every = pa.array(np.arange(len(numbers)).repeat(len(BUDGETS)))
             budgets = np.tile(BUDGETS, len(numbers))
             used = np.minimum(budgets, made.num_thinking_tokens[kinds].repeat(len(BUDGETS)))
-            told = {
+            columns = {
                 **{name: pa.array(values).take(every) for name, values in thought.items()},
                 "budget_tokens": budgets,
                 "used_tokens": used,
@@ -267,7 +267,7 @@ def write_exam(folder: Path, num_problems: int, made: Kinds) -> None:
                     pa.array((kinds.repeat(len(BUDGETS)) + budgets) % 2)
                 ),
             }
-            to_answers.add_table(as_table(told, ANSWERS))
+            to_answers.add_table(as_table(columns, ANSWERS))
 
 
 def as_table(columns: dict[str, Any], table: Table) -> pa.Table:
@@ -303,12 +303,12 @@ def renamed(batch: pa.Table, start: int) -> pa.Table:
         if name in batch.column_names:
             texts, at = batch[name], len(f"{ROUND}/t") if name == "rollout_id" else 1
             numbers = pc.add(pc.utf8_slice_codeunits(texts, at, at + 8).cast(pa.int32()), start)
-            parts = (
+            words = (
                 pc.utf8_slice_codeunits(texts, 0, at),
                 pc.utf8_lpad(numbers.cast(pa.string()), 8, "0"),
                 pc.utf8_slice_codeunits(texts, at + 8),
             )
-            batch = set_column(batch, name, pc.binary_join_element_wise(*parts, ""))
+            batch = set_column(batch, name, pc.binary_join_element_wise(*words, ""))
     if "seed" in batch.column_names:
         batch = set_column(batch, "seed", pc.add(batch["seed"], start * GROUP_SIZE))
     return batch

@@ -39,12 +39,12 @@ def main(job: Path, generation: str = "transformers", losses: bool = False) -> N
     disable_progress_bar()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print
-    found = read_json(job)
-    torch.set_num_threads(found["threads"])
+    settings = read_json(job)
+    torch.set_num_threads(settings["threads"])
     if losses:
-        print(json.dumps(losses_of(found, job.parent)), file=answers, flush=True)
+        print(json.dumps(losses_of(settings, job.parent)), file=answers, flush=True)
         return
-    trainer = make_trainer(found, job.parent, generation)
+    trainer = make_trainer(settings, job.parent, generation)
     trainer.begin_rounds(answers)
     trainer.train()
     trainer.end_round()
@@ -64,12 +64,12 @@ def make_trainer(
 
         def end_round(self) -> None:
             both = since(self.began)
-            told = {
+            line = {
                 "rollout": self.generating,
                 "update": [a - b for a, b in zip(both, self.generating, strict=True)],
             }
             print(
-                json.dumps({**told, "num_tokens": self.num_tokens}), file=self.answers, flush=True
+                json.dumps({**line, "num_tokens": self.num_tokens}), file=self.answers, flush=True
             )
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:
@@ -83,10 +83,10 @@ def make_trainer(
 
         def _generate(self, prompts: Any) -> Any:
             begin = clocks()
-            found = super()._generate(prompts)
+            generated = super()._generate(prompts)
             self.generating = since(begin)
-            self.num_tokens = sum(map(len, found[1]))
-            return found
+            self.num_tokens = sum(map(len, generated[1]))
+            return generated
 
     policy = str(folder / "policy")
     return (GRPOTrainer if rollout_func else Rounds)(

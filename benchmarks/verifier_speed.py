@@ -99,8 +99,8 @@ def main(
 def math_requests(num_answers: int) -> list[Request]:
     """Groups of answers to a sum of two fractions, written as fractions and as decimals."""
     rng = random.Random(1)
-    requests: list[Request] = []
-    while len(requests) < num_answers:
+    submissions: list[Request] = []
+    while len(submissions) < num_answers:
         total = Fraction(rng.randint(1, 99), rng.randint(2, 9)) + Fraction(
             rng.randint(1, 99), rng.randint(2, 9)
         )
@@ -108,8 +108,8 @@ def math_requests(num_answers: int) -> list[Request]:
         problem = Problem("math", "train", 0, "", gold, {"answer": gold}, 0)
         wrong = rf"\frac{{{total.numerator + 1}}}{{{total.denominator}}}"
         texts = [gold, wrong, rf"\boxed{{{gold}}}", f"${total}$"] * (GROUP_SIZE // 4)
-        requests += [Request(problem, text, is_attempt=False) for text in texts]
-    return requests[:num_answers]
+        submissions += [Request(problem, text, is_attempt=False) for text in texts]
+    return submissions[:num_answers]
 
 
 def countdown_requests(num_answers: int) -> list[Request]:
@@ -124,13 +124,13 @@ def countdown_requests(num_answers: int) -> list[Request]:
     return (once * (num_answers // len(once) + 1))[:num_answers]
 
 
-def loop_math(requests: Sequence[Request]) -> list[bool]:
+def loop_math(submissions: Sequence[Request]) -> list[bool]:
     """The library in a loop."""
     return [
         math_verify.verify(
             math_verify.parse(f"${r.problem.answer}$"), math_verify.parse(_shown(r.text))
         )
-        for r in requests
+        for r in submissions
     ]
 
 
@@ -138,16 +138,16 @@ def _shown(text: str) -> str:
     return text if "$" in text or "boxed" in text else f"${text}$"
 
 
-def loop_countdown(requests: Sequence[Request]) -> list[bool]:
+def loop_countdown(submissions: Sequence[Request]) -> list[bool]:
     """The verifier in a loop, for there is no library."""
     verifier = load_verifier(COUNTDOWN)
-    return [verifier.verify(r.problem.metadata, r.text) is Verdict.CORRECT for r in requests]
+    return [verifier.verify(r.problem.metadata, r.text) is Verdict.CORRECT for r in submissions]
 
 
 def measure(
     name: str,
     task: TaskParams,
-    requests: Sequence[Request],
+    submissions: Sequence[Request],
     loop: Callable[[Sequence[Request]], list[bool]],
     repeats: int,
 ) -> list[Rate]:
@@ -163,24 +163,24 @@ def measure(
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     starts: dict[str, list[float]] = {way: [] for way in ways}
-    expected = loop(requests)
+    expected = loop(submissions)
     for _ in range(repeats):
         for way, num_workers in ways.items():
             os.sched_setaffinity(0, cores[: num_workers or 1])
             run = (
                 loop
                 if not num_workers
-                else lambda asked: [v is Verdict.CORRECT for v in judge(task, asked)]
+                else lambda submissions: [v is Verdict.CORRECT for v in judge(task, submissions)]
             )
             begin = time.perf_counter()
-            run(requests[:1])
+            run(submissions[:1])
             middle = time.perf_counter()
-            assert run(requests) == expected, f"{name}: {way} disagrees with the loop"
+            assert run(submissions) == expected, f"{name}: {way} disagrees with the loop"
             starts[way].append(middle - begin)
             seconds[way].append(time.perf_counter() - middle - starts[way][-1])
     os.sched_setaffinity(0, cores)
     return [
-        Rate(name, way, len(requests), median(seconds[way]), median(starts[way])) for way in ways
+        Rate(name, way, len(submissions), median(seconds[way]), median(starts[way])) for way in ways
     ]
 
 

@@ -1,5 +1,4 @@
-"""Our side of `benchmarks.against_trl`: one stage in a process of its own, a round each time the
-parent asks.
+"""Our side of `benchmarks.trl.speed`: one stage in its own process, a round at each request.
 
 Reads   a policy, prompts, settings in --job; for `update` and `losses` the rollouts that `rollout`
         left.
@@ -25,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 import numpy as np
 
-from benchmarks.trl_rounds import clocks, reward, since
+from benchmarks.measuring import clocks, since
+from benchmarks.rollout_rows import example_of, num_sampled, plan_rows
+from benchmarks.trl.their_rounds import reward
 from stages.contracts.params.compute import RayInference
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
@@ -65,7 +66,7 @@ def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
 
 
 def take_turns(stage: str, turn: Turn, answers: TextIO) -> None:
-    """Say that all is ready, then run a round for each line that comes."""
+    """Say that all is ready, then run a round for each line that comes in."""
     print(json.dumps({"ready": True}), file=answers, flush=True)
     while sys.stdin.readline():
         begin = clocks()
@@ -83,7 +84,7 @@ class Timed(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """Files by which the workers say that they stand before a round, and are told that it begins."""
+    """Files by which workers say that they wait for a round, and learn that it begins."""
 
     folder: Path
 
@@ -105,7 +106,7 @@ class Gate(NamedTuple):
 def work_on(
     sampler: Sampler, item: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate
 ) -> Timed:
-    """What a worker does with a part: wait for its round, then the stage's own work."""
+    """What a worker does with an item: wait for its round, then the stage's own work."""
     number, place, work, requests = item
     gate.wait(number, place)
     begin = time.process_time()
@@ -161,19 +162,8 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
     renderer = Renderer.of_policy(folder / "policy")
     settings = Recipe.model_validate(job["recipe"]).rollout
     answering = Answering(job["cue_tokens"], settings.answer_tokens)
-    work: list[dict[str, Any]] = [
-        {
-            "rollout_id": f"b/{number}/{index}",
-            "problem_id": f"{number}",
-            "sample_index": index,
-            "policy_id": "b",
-            "prompt_tokens": renderer.encode(prompt),
-            "seed": number * settings.group_size + index,
-            "temperature": settings.temperature,
-        }
-        for number, prompt in enumerate(job["prompts"])
-        for index in range(settings.group_size)
-    ]
+    prompts = [renderer.encode(prompt) for prompt in job["prompts"]]
+    work = list(plan_rows("b", prompts, settings))
     requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in work]
     items = [
         requests[at : at + settings.shard_rollouts]
@@ -187,11 +177,7 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
             shards = rollout.sample("b", pool, work, answering, settings, Path(unfinished))
             rows = list(merge_rows(shards, ROLLOUTS))
             write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
-        num_tokens = sum(
-            len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"])
-            for row in rows
-        )
-        return num_tokens, pool.processor_seconds
+        return num_sampled(rows), pool.processor_seconds
 
     return turn
 
@@ -207,11 +193,8 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
-            trainer, loss = (
-                Trainer(load_policy(folder / "policy"), recipe.update.optimizer),
-                loss_of(job, recipe),
-            )
-            examples = examples_of(folder)
+            trainer = Trainer(load_policy(folder / "policy"), recipe.update.optimizer)
+            loss, examples = loss_of(job, recipe), examples_of(folder)
             update.train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
             save_policy(trainer.model, Renderer.of_policy(folder / "policy"), folder / "next")
         return sum(len(example.completion_tokens) for example in examples), 0.0
@@ -230,22 +213,11 @@ def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
 
 def examples_of(folder: Path) -> "list[Example]":
     """The rollouts that lie there, each with the advantage of its made-up grade in its group."""
-    from stages.engines.policy_loss import Example
-
     rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     rewards = np.array([reward(row["completion_tokens"]) for row in rows])
     groups = np.unique([row["problem_id"] for row in rows], return_inverse=True)[1]
     advantages = group_normalized(rewards, groups, normalize_by_std=False, std_epsilon=1e-4)
-    examples = []
-    for row, advantage in zip(rows, advantages, strict=True):
-        index = np.arange(len(row["completion_tokens"]))
-        is_target = (index < row["forced_start"]) | (index >= row["forced_end"])
-        tokens, logprobs = row["completion_tokens"], np.array(row["sampler_logprobs"])
-        per_token = np.full(len(index), advantage)
-        examples.append(
-            Example(row["prompt_tokens"], tokens, logprobs, per_token, is_target, is_target)
-        )
-    return examples
+    return [example_of(row, advantage) for row, advantage in zip(rows, advantages, strict=True)]
 
 
 def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]]:
@@ -255,10 +227,8 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
-    trainer, loss = (
-        Trainer(load_policy(folder / "policy"), recipe.update.optimizer),
-        loss_of(job, recipe),
-    )
+    trainer = Trainer(load_policy(folder / "policy"), recipe.update.optimizer)
+    loss = loss_of(job, recipe)
     prepared = loss.prepare(trainer.model, examples_of(folder))
     for _ in range(recipe.update.epochs):
         for rows in np.array_split(np.arange(len(prepared)), recipe.update.minibatches_per_epoch):

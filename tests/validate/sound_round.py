@@ -34,7 +34,7 @@ from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Format, Problem
+from stages.tasks.task import Problem, TaskFormat
 
 ROUND = "i1"
 NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
@@ -112,7 +112,7 @@ def rollout_row(
     index: int,
     ending: int,
     text: str,
-    form: Format,
+    form: TaskFormat,
     renderer: Renderer,
     rng: random.Random,
 ) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def score_row(rollout: Mapping[str, Any], renderer: Renderer, rng: random.Random
 
 
 def segment_rows(
-    rollout: Mapping[str, Any], form: Format, renderer: Renderer
+    rollout: Mapping[str, Any], form: TaskFormat, renderer: Renderer
 ) -> list[dict[str, Any]]:
     """Attempts cut at their markers, and the answer."""
     tokens, num_thinking = rollout["completion_tokens"], rollout["num_thinking_tokens"]

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stages.contracts.format import write_format
 from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -31,8 +32,9 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
+from stages.tasks.task import marks_of
 from stages.validate import __main__ as validate
-from stages.validate.__main__ import suites
+from stages.validate import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame
 from tests.validate.sound_round import (
     EVERY_BOUNDARY,
@@ -68,6 +70,7 @@ def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None)
     validation = folder / "validation.json"
     validate.main(
         round_id=ROUND,
+        text_format=policy.with_name("format.json"),
         policy=policy,
         validation=validation,
         docs=docs,
@@ -83,7 +86,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a policy's tokenizer."""
     folder = tmp_path_factory.mktemp("round")
     settings = load(settings_file(folder, "set_likelihood"))
-    Renderer(load_format(settings.task).tokenizer([])).save(folder / "r0")
+    form = load_format(settings.task)
+    Renderer(form.tokenizer([])).save(folder / "r0")
+    write_format(folder / "format.json", marks_of(form))
     return folder
 
 

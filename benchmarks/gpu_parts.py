@@ -226,5 +226,5 @@ def clock() -> float:
 
 
 def peak_of_all() -> float:
-    """Peak memory of this process, MiB: what torch took of the GPU, on a CPU all that is resident."""
+    """Peak memory of this process, MiB: what torch took of the GPU; on a CPU what is resident."""
     return torch.cuda.max_memory_reserved() / MEBIBYTE if device() == "cuda" else peak_mib()

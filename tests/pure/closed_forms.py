@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.pure.objectives import Parts, Segments
+from stages.pure.objectives.arrays import Advantage, Segments
 
 ATTEMPT_TOKENS = 4
 
@@ -148,7 +148,7 @@ class Group:
             verdict_grade=np.where(is_attempt, 1.0, np.nan),
         )
 
-    def gradient(self, parts: Parts) -> float:
+    def gradient(self, parts: Advantage) -> float:
         """E ∑ A ∇ log π over the policy's choices, by the logit of going on.
 
         To go on is the first token of an attempt, to stop the first of the answer; a forced answer

@@ -9,7 +9,8 @@ from stages.pure.objectives.arrays import Advantage, IsSegment, RoundArrays, Seg
 def within_first_attempt(is_attempt: IsSegment, rollout_of_segment: RolloutOfSegment) -> IsSegment:
     """Whether a segment stands no later than its rollout's first attempt.
 
-    What follows is the revision. All of a rollout without an attempt: its answer is the first attempt, and nothing revises it.
+    What follows is the revision. All of a rollout without an attempt: its answer is the first
+    attempt, and nothing revises it.
     """
     before = np.cumsum(is_attempt) - is_attempt
     _, first, rollouts = np.unique(rollout_of_segment, return_index=True, return_inverse=True)

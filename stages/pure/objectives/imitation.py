@@ -14,8 +14,9 @@ def progress_per_token(
 ) -> Float[np.ndarray, " rollout"]:
     """∑_j Δ_j / thinking tokens of each rollout.
 
-    Unknown gains count 0, and a rollout that did not think has 0. The total alone would not do: it telescopes to J_k − J_0, and J_0 is the problem's, so among the
-    correct rollouts of a problem it would rank by the last boundary alone, whatever way led there.
+    Unknown gains count 0, and a rollout that did not think has 0. The total alone would not do: it
+    telescopes to J_k − J_0, and J_0 is the problem's, so among the correct rollouts of a problem it
+    would rank by the last boundary alone, whatever way led there.
     """
     totals = np.bincount(
         segments.rollout,

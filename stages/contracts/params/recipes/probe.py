@@ -46,6 +46,11 @@ class ProbeTraits(Section):
         return None
 
     @property
+    def is_thinned(self) -> bool:
+        """Whether boundaries inside a rollout may go without a probe."""
+        return self.inner_frac is not None
+
+    @property
     def is_gated(self) -> bool:
         """Whether nats count only as far as the boundary behind them succeeds."""
         return False

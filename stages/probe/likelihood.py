@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -24,16 +25,26 @@ def probe_set(inputs: ProbeInputs, settings: SetLikelihood) -> list[Row]:
     Raises:
         BadInput: the task lists no answers of a problem.
     """
-    answers: dict[str, list[str]] = {}
-    for row in read_table(inputs.solutions, SOLUTIONS).to_pylist():
-        answers.setdefault(row["problem_id"], []).append(row["solution"])
-    return probe_known(inputs, answers, settings)
+    return probe_known(inputs, every_answer(inputs.solutions), settings)
 
 
 def probe_answer(inputs: ProbeInputs, settings: AnswerLikelihood) -> list[Row]:
     """Probability of the one known answer at every boundary."""
-    rows = read_table(inputs.problems, PROBLEMS, ["problem_id", "answer"]).to_pylist()
-    return probe_known(inputs, {row["problem_id"]: [row["answer"]] for row in rows}, settings)
+    return probe_known(inputs, one_answer(inputs.problems), settings)
+
+
+def every_answer(solutions: Path) -> Answers:
+    """All that the task lists."""
+    answers: dict[str, list[str]] = {}
+    for row in read_table(solutions, SOLUTIONS).to_pylist():
+        answers.setdefault(row["problem_id"], []).append(row["solution"])
+    return answers
+
+
+def one_answer(problems: Path) -> Answers:
+    """The answer that each problem came with."""
+    rows = read_table(problems, PROBLEMS, ["problem_id", "answer"]).to_pylist()
+    return {row["problem_id"]: [row["answer"]] for row in rows}
 
 
 def probe_known(

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.contracts.params.recipes.probe import Critic
-from stages.probe.critic import ValuedTrace, boundary_states, boundary_values, train_critic
+from stages.probe.critic_network import ValuedTrace, boundary_states, boundary_values, train_critic
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput
 from tests.tiny import tiny_llama
@@ -65,9 +65,7 @@ def test_a_state_is_the_policys_at_the_token_before_the_boundary(model: PreTrain
 
 
 def test_success_that_the_state_tells_is_recovered(model: PreTrainedModel) -> None:
-    """Success at the last boundary is a logistic function of the hidden state there; at the first
-    it is one half.
-    """
+    """Success at the last boundary is a logistic function of the state there; at the first 1/2."""
     rng, rows = np.random.default_rng(0), traces(num_problems=1000)
     last_states = torch.stack(
         [
@@ -90,9 +88,7 @@ def test_success_that_the_state_tells_is_recovered(model: PreTrainedModel) -> No
 
 
 def test_values_of_a_chain_are_those_of_its_closed_form() -> None:
-    """Two first states, each going on to two last ones with known chances: V = P r, learnt through
-    bootstrapping.
-    """
+    """Two first states go on to two last ones with known chances: V = P r, by bootstrapping."""
     rng = np.random.default_rng(0)
     onward, success = np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0.2, 0.8])
     first = rng.integers(2, size=4000)

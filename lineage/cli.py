@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from lineage.audit import Audit, open_audit, split, split_remotes
-from lineage.errors import AuditError
+from lineage.record.audit import Audit, open_audit, split, split_remotes
+from lineage.record.errors import AuditError
 
 EXIT_FINDING = 1
 EXIT_BAD_INPUT = 2
@@ -52,7 +52,7 @@ def show(
     page: Page = None,
 ) -> None:
     """Every ancestor up to problems and base model, and what each step between took and gave."""
-    from lineage import show
+    from lineage.answers import show
 
     with answering(policy, repository) as (audit, name):
         found = show.show(audit, name)
@@ -73,7 +73,7 @@ def rows(
     as_json: AsJson = False,
 ) -> None:
     """Which problems, demonstrations and rollouts trained it, with what weight, and what was left out and why."""
-    from lineage import rows
+    from lineage.answers import rows
 
     with answering(policy, repository, cache, remotes) as (audit, name):
         told(rows.rows(audit, name, out), as_json, rows.text)
@@ -88,7 +88,7 @@ def leaks(
     as_json: AsJson = False,
 ) -> None:
     """Whether any exam problem is in the training data of the policy or of an ancestor."""
-    from lineage import leaks
+    from lineage.answers import leaks
 
     with answering(policy, repository, cache, remotes) as (audit, name):
         told(leaks.leaks(audit, name), as_json, leaks.text)
@@ -105,7 +105,7 @@ def diff(
     page: Page = None,
 ) -> None:
     """What two policies differ by: params, code, environment, data, rewards, exam."""
-    from lineage import diff
+    from lineage.answers import diff
 
     with (
         answering(before, repository, cache, remotes) as (first, earlier),
@@ -129,7 +129,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Hash every byte the policy came from anew, in git, working tree, cache and remotes; check its signature."""
-    from lineage import verify
+    from lineage.proof import verify
 
     with answering(policy, repository, cache, remotes) as (audit, name):
         told(verify.verify(audit, name, public_key), as_json, verify.text)
@@ -138,7 +138,7 @@ def verify(
 @app.command(epilog="\b\nExamples:\n  knowhow audit key release.key release.pub")
 def key(private_key: Path, public_key: Path) -> None:
     """Make a pair of keys to sign with. The private one stays out of git."""
-    from lineage import signing
+    from lineage.proof import signing
 
     with answered():
         signing.make_keys(private_key, public_key)
@@ -153,7 +153,7 @@ def sign(
     remotes: Remotes = None,
 ) -> None:
     """Sign what the policy is and what it was made of, for `verify` to hold it to."""
-    from lineage import signing
+    from lineage.proof import signing
 
     with answering(policy, repository, cache, remotes) as (audit, name):
         for path in signing.sign(audit, name, key):
@@ -170,7 +170,7 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Make the policy anew in a clean clone, and say how close it came and where it first differs."""
-    from lineage import rebuild
+    from lineage.answers import rebuild
 
     with answering(policy, repository, cache, remotes) as (audit, name):
         told(rebuild.rebuild(audit, name, folder), as_json, rebuild.text)
@@ -185,7 +185,7 @@ def export(
     remotes: Remotes = None,
 ) -> None:
     """Write its lineage for other tools: OpenLineage, CycloneDX ML-BOM, Croissant, Hugging Face model card."""
-    from lineage import export
+    from lineage.answers import export
 
     with answering(policy, repository, cache, remotes) as (audit, name):
         for path in export.export(audit, name, folder):

@@ -1,4 +1,4 @@
-"""A policy's lineage for other tools: OpenLineage, CycloneDX ML-BOM, Croissant, Hugging Face model card."""
+"""A policy's lineage as OpenLineage, CycloneDX ML-BOM, Croissant and Hugging Face model card."""
 
 from pathlib import Path
 

@@ -1,22 +1,23 @@
-"""How far two files that are not the same bytes lie apart: in the last digits of their numbers, or in more."""
+"""How far two files that are not the same bytes lie apart: by the last digits, or by more."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pyarrow.types as kinds
 from numpy.typing import ArrayLike
 
+from lineage.data.tables import open_part
 from lineage.data.weights import header, numbers
+from lineage.record.values import Value
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
-"""Numbers are close where they differ by at most `ABSOLUTE + RELATIVE * |recorded|`: what the order of sums does."""
+"""Numbers are close that differ by at most `ABSOLUTE + RELATIVE * |recorded|`, as sums may."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,24 @@ NONE = Distance(True, 0.0)
 
 def distance(name: str, before: IO[bytes], after: IO[bytes]) -> Distance:
     """How far two files of a name lie apart; of a kind not known here, whole."""
-    known = KINDS.get(PurePosixPath(name).suffix)
-    return known(before, after) if known else APART
+    compare = KINDS.get(PurePosixPath(name).suffix)
+    return compare(before, after) if compare else APART
 
 
 def _weights(before: IO[bytes], after: IO[bytes]) -> Distance:
     left, right = header(before), header(after)
-    if _shapes(left) != _shapes(right):
+    shapes = [{n: (t.dtype, t.shape) for n, t in side.items()} for side in (left, right)]
+    if shapes[0] != shapes[1]:
         return APART
-    return _worst([_floats(numbers(before, left[name]), numbers(after, right[name])) for name in left])
-
-
-def _shapes(tensors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: (entry["dtype"], entry["shape"]) for name, entry in tensors.items()}
+    pairs = ((numbers(before, left[name]), numbers(after, right[name])) for name in left)
+    return _worst([_floats(*pair) for pair in pairs])
 
 
 def _table(before: IO[bytes], after: IO[bytes]) -> Distance:
-    left, right = pq.ParquetFile(before), pq.ParquetFile(after)
-    if left.schema_arrow != right.schema_arrow or left.metadata.num_rows != right.metadata.num_rows:
+    left, right = open_part(before, "recorded"), open_part(after, "rebuilt")
+    if left.schema != right.schema or left.num_rows != right.num_rows:
         return APART
-    columns = ([file.read(columns=[name]).column(0) for file in (left, right)] for name in left.schema_arrow.names)
-    return _worst([_column(*(pa.concat_arrays(column.chunks) for column in pair)) for pair in columns])
+    return _worst([_column(left.column(name), right.column(name)) for name in left.schema.names])
 
 
 def _column(left: pa.Array, right: pa.Array) -> Distance:
@@ -63,8 +61,9 @@ def _column(left: pa.Array, right: pa.Array) -> Distance:
     if left.is_null() != right.is_null():
         return APART
     if kinds.is_list(left.type):
-        is_same_shape = pc.list_value_length(left).equals(pc.list_value_length(right))
-        return _column(left.flatten(), right.flatten()) if is_same_shape else APART
+        if not pc.list_value_length(left).equals(pc.list_value_length(right)):
+            return APART
+        return _column(left.flatten(), right.flatten())
     if not kinds.is_floating(left.type):
         return APART
     return _floats(left.drop_null().to_numpy(), right.drop_null().to_numpy())
@@ -74,7 +73,7 @@ def _json(before: IO[bytes], after: IO[bytes]) -> Distance:
     return _values(json.load(before), json.load(after))
 
 
-def _values(left: Any, right: Any) -> Distance:
+def _values(left: Value, right: Value) -> Distance:
     if isinstance(left, float) and isinstance(right, float):
         return _floats([left], [right])
     if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
@@ -96,10 +95,13 @@ def _floats(left: ArrayLike, right: ArrayLike) -> Distance:
     return Distance(bool((apart <= ABSOLUTE + RELATIVE * np.abs(before)).all()), float(apart.max()))
 
 
-def _worst(found: list[Distance]) -> Distance:
-    if any(one.largest is None for one in found):
-        return APART
-    return Distance(all(one.is_close for one in found), max((one.largest or 0.0 for one in found), default=0.0))
+def _worst(distances: Sequence[Distance]) -> Distance:
+    largest = 0.0
+    for each in distances:
+        if each.largest is None:
+            return APART
+        largest = max(largest, each.largest)
+    return Distance(all(each.is_close for each in distances), largest)
 
 
 KINDS: dict[str, Callable[[IO[bytes], IO[bytes]], Distance]] = {

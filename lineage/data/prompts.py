@@ -1,23 +1,25 @@
-"""The prompts that training rows asked, and the problems that exams asked, out of the tables."""
+"""The prompts of training rows, and those of exam problems, out of the tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from lineage.data.training import DEMONSTRATION, Source, batches, given, numbers
+from lineage.data.tables import batches, numbers
+from lineage.data.training import DEMONSTRATION, Source
 from lineage.record.audit import Audit
 from lineage.record.errors import AuditError
-from lineage.record.lock import File, Step
+from lineage.record.flags import Flag
+from lineage.record.lock import File
 from lineage.record.store import Store
 
 HELDOUT, TRAIN = "heldout", "train"
 TOKENIZER = "tokenizer.json"
 WORDING = "prompt.json"
-"""Where a policy's folder holds it, questions are put in a chat template; else a prompt is the question itself."""
+"""A policy's file of the chat template that problems are put in; without it a prompt is bare."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class Catalogue:
     splits: Mapping[str, str]
 
 
-class Asked(NamedTuple):
-    """A prompt that rows of a table asked."""
+@dataclass(frozen=True)
+class TrainedPrompt:
+    """A prompt that rows of a table were trained on."""
 
     generation: str
     table: str
@@ -39,9 +42,17 @@ class Asked(NamedTuple):
     problem_id: str
     """The problem that the rows name."""
     prompt: str | None
-    """What was asked; None where the problem is not in its table."""
+    """None where the problem is not in its table."""
     is_other: bool = False
     """Whether that is not the prompt of the problem named."""
+
+
+class Repeats(NamedTuple):
+    """Rows with the same values of some columns."""
+
+    first: str
+    """The first such row, by its key."""
+    num_rows: int
 
 
 @dataclass
@@ -59,37 +70,50 @@ class Reader:
             prompts: dict[str, str] = {}
             splits: dict[str, str] = {}
             for batch in batches(self.store, problems, ("problem_id", "prompt", "split")):
-                names, asked, held = (column.to_pylist() for column in batch.columns)
-                prompts.update(zip(names, asked, strict=True))
-                splits.update(zip(names, held, strict=True))
+                names, texts, sides = (column.to_pylist() for column in batch.columns)
+                prompts.update(zip(names, texts, strict=True))
+                splits.update(zip(names, sides, strict=True))
             self._catalogues[problems.md5] = Catalogue(prompts, splits)
         return self._catalogues[problems.md5]
 
-    def trained(self, source: Source) -> Iterator[Asked]:
+    def trained(self, source: Source) -> Iterator[TrainedPrompt]:
         """Each prompt of a training table once."""
-        prompts = self.catalogue(source.problems).prompts
         if source.kind == DEMONSTRATION:
-            for (name,), (row, num_rows) in _distinct(self.store, source.table, "demo_id", ("problem_id",)).items():
-                yield Asked(source.generation, source.table.path, row, num_rows, name, prompts.get(name))
-            return
+            return self._demonstrated(source)
         assert source.sampler is not None
-        tokenizer = self._tokenizer(source.sampler)
-        found = _distinct(self.store, source.table, "rollout_id", ("problem_id", "prompt_tokens"))
-        for (name, content), (row, num_rows) in found.items():
+        return self._sampled(source, source.sampler)
+
+    def _demonstrated(self, source: Source) -> Iterator[TrainedPrompt]:
+        prompts, table = self.catalogue(source.problems).prompts, source.table
+        for (name,), repeats in _distinct(self.store, table, "demo_id", ("problem_id",)).items():
+            prompt = prompts.get(str(name))
+            yield TrainedPrompt(source.generation, table.path, *repeats, str(name), prompt)
+
+    def _sampled(self, source: Source, sampler: File) -> Iterator[TrainedPrompt]:
+        """By the tokens themselves: they may ask something else than the problem named."""
+        prompts, tokenizer = self.catalogue(source.problems).prompts, self._tokenizer(sampler)
+        keys = ("problem_id", "prompt_tokens")
+        for values, repeats in _distinct(self.store, source.table, "rollout_id", keys).items():
+            name, content = str(values[0]), values[1]
+            assert isinstance(content, bytes)
             tokens = np.frombuffer(content, np.int32).tolist()
-            claimed = prompts.get(name)
-            is_other = claimed is None or not self._asks(source.sampler, tokenizer, tokens, claimed)
-            asked = tokenizer.decode(tokens, skip_special_tokens=False) if is_other else claimed
-            yield Asked(source.generation, source.table.path, row, num_rows, name, asked, is_other)
+            prompt = prompts.get(name)
+            is_other = prompt is None or not self._asks(sampler, tokenizer, tokens, prompt)
+            if is_other:
+                prompt = tokenizer.decode(tokens, skip_special_tokens=False)
+            table = source.table.path
+            yield TrainedPrompt(source.generation, table, *repeats, name, prompt, is_other)
 
     def _asks(self, policy: File, tokenizer: Tokenizer, tokens: list[int], question: str) -> bool:
-        """Whether these tokens put this question. Of a chat policy: within the same words as its first row did."""
+        """Whether tokens put this question; of a chat policy within the words of its first row."""
         if all(member.name != WORDING for member in self.store.members(policy)):
             return tokenizer.encode(question, add_special_tokens=False).ids == tokens
         text = tokenizer.decode(tokens, skip_special_tokens=False)
         before, _, after = text.partition(question.strip())
         frame = (before.rstrip(), after.lstrip())
-        return question.strip() in text and self._frames.setdefault(policy.md5, frame) == frame
+        if question.strip() not in text:
+            return False
+        return self._frames.setdefault(policy.md5, frame) == frame
 
     def _tokenizer(self, policy: File) -> Tokenizer:
         with self.store.open(policy, TOKENIZER) as stream:
@@ -102,40 +126,47 @@ class Reader:
         return self._tokenizers[content]
 
 
-def exam_problems(audit: Audit, trained_on: Sequence[Source], reader: Reader) -> dict[str, str | None]:
+def exam_problems(
+    audit: Audit, trained_on: Sequence[Source], reader: Reader
+) -> dict[str, str | None]:
     """The prompts of the problems that exams ask, by id; None where no table of problems has it.
 
     Raises:
         AuditError: there are none, or a table is nowhere.
     """
-    exams = [step for step in audit.graph.steps.values() if step.group == "examine"]
-    tables = {file.md5: file for file in (given(step, "problems") for step in exams)}
-    tables.update({source.problems.md5: source.problems for source in trained_on})
-    prompts = {name: text for file in tables.values() for name, text in reader.catalogue(file).prompts.items()}
-    found = {n for file in tables.values() for n, split in reader.catalogue(file).splits.items() if split == HELDOUT}
+    steps = audit.graph.steps.values()
+    exams = [step for step in steps if step.group == "examine"]
+    tables = {file.md5: file for file in (step.input(Flag.PROBLEMS) for step in exams)}
+    tables |= {source.problems.md5: source.problems for source in trained_on}
+    prompts: dict[str, str] = {}
+    names: set[str] = set()
+    for file in tables.values():
+        catalogue = reader.catalogue(file)
+        prompts |= catalogue.prompts
+        names |= {name for name, split in catalogue.splits.items() if split == HELDOUT}
     for step in exams:
-        splits = reader.catalogue(given(step, "problems")).splits
-        names = _distinct(audit.store, _made(step, "answers"), "problem_id", ("problem_id",))
-        found |= {name for (name,) in names if splits.get(name) != TRAIN}
-    for step in audit.graph.steps.values():
+        splits = reader.catalogue(step.input(Flag.PROBLEMS)).splits
+        answers = step.output(Flag.ANSWERS)
+        answered = _distinct(audit.store, answers, "problem_id", ("problem_id",))
+        names |= {str(name) for (name,) in answered if splits.get(str(name)) != TRAIN}
+    for step in steps:
         if step.group == "evaluate":
-            asked = _distinct(audit.store, _made(step, "grades"), "problem_id", ("problem_id", "split"))
-            found |= {name for name, split in asked if split != TRAIN}
-    if not found:
-        raise AuditError("no exam asks a problem and no table of problems holds one out: there is nothing to leak")
-    return {name: prompts.get(name) for name in sorted(found)}
+            grades = step.read(Flag.GRADES) or step.output(Flag.GRADES)
+            graded = _distinct(audit.store, grades, "problem_id", ("problem_id", "split"))
+            names |= {str(name) for name, split in graded if split != TRAIN}
+    if not names:
+        raise AuditError(
+            "no exam asks a problem and no table of problems holds one out: "
+            "there is nothing to leak"
+        )
+    return {name: prompts.get(name) for name in sorted(names)}
 
 
-def _made(step: Step, flag: str) -> File:
-    out = step.written(flag)
-    if out is None:
-        raise AuditError(f"dvc.lock: step {step.name} names no {flag} among its outputs; `dvc repro {step.name}`")
-    return out
-
-
-def _distinct(store: Store, file: File, row: str, keys: Sequence[str]) -> dict[tuple[Any, ...], tuple[str, int]]:
-    """The first row with each value of some columns, and how many have it. Lists of tokens come as bytes."""
-    found: dict[tuple[Any, ...], tuple[str, int]] = {}
+def _distinct(
+    store: Store, file: File, row: str, keys: Sequence[str]
+) -> dict[tuple[str | bytes, ...], Repeats]:
+    """The first row with each value of some columns, and how many. Lists of tokens are bytes."""
+    repeats: dict[tuple[str | bytes, ...], Repeats] = {}
     for batch in batches(store, file, [*dict.fromkeys((row, *keys))]):
         coded = [_hashable(batch[name]).dictionary_encode() for name in keys]
         codes = np.zeros(batch.num_rows, np.int64)
@@ -146,9 +177,9 @@ def _distinct(store: Store, file: File, row: str, keys: Sequence[str]) -> dict[t
         values = [column.take(places).dictionary_decode().to_pylist() for column in coded]
         rows = batch[row].take(places).cast(pa.string()).to_pylist()
         for *key, first, count in zip(*values, rows, counts.tolist(), strict=True):
-            earlier = found.get(tuple(key))
-            found[tuple(key)] = (earlier[0], earlier[1] + count) if earlier else (first, count)
-    return found
+            before = repeats.get(tuple(key), Repeats(first, 0))
+            repeats[tuple(key)] = Repeats(before.first, before.num_rows + count)
+    return repeats
 
 
 def _hashable(column: pa.Array) -> pa.Array:

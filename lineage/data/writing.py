@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
+from lineage.data import tables
 from lineage.record.errors import AuditError
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
+Write = Callable[[pa.RecordBatch], None]
 
 
 @contextmanager
-def writing(out: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None] | None]:
-    """What takes batches of rows for the file `out`, which appears when all are written; None without a file.
+def writing(out: Path | None, schema: pa.Schema) -> Iterator[Write | None]:
+    """What takes batches for the file `out`, which appears when all are written; None without it.
 
     Raises:
         AuditError: its ending names no format, or it cannot be written.
@@ -39,11 +40,13 @@ def writing(out: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Record
 
 
 @contextmanager
-def _opened(path: Path, ending: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+def _opened(path: Path, ending: str, schema: pa.Schema) -> Iterator[Write]:
     if ending == ".jsonl":
         with path.open("w", encoding="utf-8") as lines:
-            yield lambda batch: lines.writelines(f"{json.dumps(row)}\n" for row in batch.to_pylist())
+            yield lambda batch: lines.writelines(f"{json.dumps(r)}\n" for r in batch.to_pylist())
+    elif ending == ".csv":
+        with pyarrow.csv.CSVWriter(str(path), schema) as writer:
+            yield writer.write_batch
     else:
-        make = pq.ParquetWriter if ending == ".parquet" else pyarrow.csv.CSVWriter
-        with make(str(path), schema) as writer:
+        with tables.writer(path, schema) as writer:
             yield writer.write_batch

@@ -1,4 +1,4 @@
-"""Whether git itself can be believed: the objects of a commit hashed anew, and what the working tree changed since."""
+"""Whether git itself can be believed: its objects hashed anew, and what changed since a commit."""
 
 import hashlib
 import subprocess
@@ -15,39 +15,45 @@ SHA256_DIGITS = 64
 
 def check_objects(tree: Tree) -> Iterator[Finding]:
     """Every object of the commit is what its name says, and none stands in for another."""
-    for ref in git(tree.repository, "for-each-ref", "--format=%(refname)", "refs/replace").split():
-        yield Finding("git", ref, "makes git show another object than the one asked for; `git replace -d` ends it")
+    replaced = git(tree.repository, "for-each-ref", "--format=%(refname)", "refs/replace")
+    for ref in replaced.split():
+        message = "makes git show another object than the one asked for; `git replace -d` ends it"
+        yield Finding("git", ref, message)
     names = {tree.commit: tree.commit}
     try:
-        for oid, path in _listed(tree.repository, tree.commit, "-t"):
+        for oid, path in _objects(tree.repository, tree.commit, "-t"):
             names.setdefault(oid, path)
     except AuditError as error:
         yield Finding("git", tree.commit, str(error))
         return
-    top = git(tree.repository, "--no-replace-objects", "rev-parse", f"{tree.commit}^{{tree}}").strip()
-    names.setdefault(top, "/")
+    top_tree = ("rev-parse", f"{tree.commit}^{{tree}}")
+    names.setdefault(git(tree.repository, "--no-replace-objects", *top_tree).strip(), "/")
     for oid in sorted(names.keys() - _intact(tree.repository, [*names])):
-        yield Finding("git", names[oid], f"object {oid[:12]} is missing or is not what its name says; fetch it anew")
+        message = f"object {oid[:12]} is missing or is not what its name says; fetch it anew"
+        yield Finding("git", names[oid], message)
 
 
 def uncommitted(tree: Tree) -> list[str]:
     """The files git tracks that are not as in the commit."""
     if tree.root is None:
         return []
-    listed = {path: oid for oid, path in _listed(tree.repository, tree.commit)}
-    there = [path for path in listed if (tree.root / path).is_file() and "\n" not in path]
-    asked = "".join(f"{path}\n" for path in there).encode(errors="surrogateescape")
-    done = subprocess.run(
-        ["git", "hash-object", "--stdin-paths"], cwd=tree.root, input=asked, capture_output=True, check=True
+    committed = {path: oid for oid, path in _objects(tree.repository, tree.commit)}
+    there = [path for path in committed if (tree.root / path).is_file() and "\n" not in path]
+    hashing = subprocess.run(
+        ["git", "hash-object", "--stdin-paths"],
+        cwd=tree.root,
+        input="".join(f"{path}\n" for path in there).encode(errors="surrogateescape"),
+        capture_output=True,
+        check=True,
     )
-    now = dict(zip(there, done.stdout.decode().split(), strict=True))
-    return sorted(path for path, oid in listed.items() if now.get(path) != oid)
+    now = dict(zip(there, hashing.stdout.decode().split(), strict=True))
+    return sorted(path for path, oid in committed.items() if now.get(path) != oid)
 
 
-def _listed(repository: Path, commit: str, *options: str) -> Iterator[tuple[str, str]]:
+def _objects(repository: Path, commit: str, *options: str) -> Iterator[tuple[str, str]]:
     """Object and path of each file of a commit."""
-    listed = git(repository, "--no-replace-objects", "ls-tree", "-r", "-z", "--full-tree", *options, commit)
-    for entry in filter(None, listed.split("\0")):
+    command = ("ls-tree", "-r", "-z", "--full-tree", *options, commit)
+    for entry in filter(None, git(repository, "--no-replace-objects", *command).split("\0")):
         facts, _, path = entry.partition("\t")
         _, kind, oid = facts.split()
         if kind != "commit":
@@ -57,20 +63,22 @@ def _listed(repository: Path, commit: str, *options: str) -> Iterator[tuple[str,
 def _intact(repository: Path, oids: Sequence[str]) -> set[str]:
     """The objects whose bytes have the digest that names them."""
     command = ["git", "--no-replace-objects", "cat-file", "--batch"]
-    found, pending = set(), list(oids)
+    intact, pending = set(), list(oids)
     while pending:
-        asked = "".join(f"{oid}\n" for oid in pending).encode()
-        told = BytesIO(subprocess.run(command, cwd=repository, input=asked, capture_output=True, check=False).stdout)
-        answered = 0
-        while header := told.readline().split():
-            answered += 1
+        names = "".join(f"{oid}\n" for oid in pending).encode()
+        reading = subprocess.run(
+            command, cwd=repository, input=names, capture_output=True, check=False
+        )
+        replies, num_replies = BytesIO(reading.stdout), 0
+        while header := replies.readline().split():
+            num_replies += 1
             if len(header) == HEADER_WORDS:
                 oid, kind, size = header
-                content = told.read(int(size) + 1)[:-1]
+                content = replies.read(int(size) + 1)[:-1]
                 if _name(kind + b" " + size + b"\0" + content, len(oid)) == oid.decode():
-                    found.add(oid.decode())
-        del pending[: answered + 1]  # git gives up at an object that it cannot unpack
-    return found
+                    intact.add(oid.decode())
+        del pending[: num_replies + 1]  # git gives up at an object that it cannot unpack
+    return intact
 
 
 def _name(content: bytes, length: int) -> str:

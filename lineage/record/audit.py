@@ -1,4 +1,4 @@
-"""What every question begins with: the files of a revision, the graph of its lock file, and where its bytes lie."""
+"""What every question begins with: a revision's files, its graph, and where its bytes lie."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ class Audit:
 
 
 def open_audit(
-    repository: Path, revision: str | None, cache: str | None = None, remotes: Mapping[str, str] | None = None
+    repository: Path,
+    revision: str | None,
+    cache: str | None = None,
+    remotes: Mapping[str, str] | None = None,
 ) -> Audit:
     """Open the working tree, or a revision.
 
@@ -39,5 +42,8 @@ def split(spec: str) -> tuple[str, str | None]:
 
 def split_remotes(given: Sequence[str]) -> dict[str, str]:
     """`NAME=URL`, or a URL alone, by name."""
-    pairs = [text.partition("=") if "=" in text else (f"given {place}", "", text) for place, text in enumerate(given)]
-    return {name: url for name, _, url in pairs}
+    remotes = {}
+    for place, text in enumerate(given):
+        name, equals, url = text.partition("=")
+        remotes[name if equals else f"given {place}"] = url if equals else text
+    return remotes

@@ -6,12 +6,13 @@ under 3.11, 3.12 and 3.13.
 """
 
 import ast
-import hashlib
 import tokenize
 from collections.abc import Iterator
 from importlib.util import decode_source
 from io import StringIO
 from typing import NamedTuple
+
+from lineage.record.digests import md5_of
 
 LEFT_OUT = (tokenize.COMMENT, tokenize.NL)
 LAYOUT = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
@@ -54,11 +55,6 @@ def code_digest(source: bytes) -> str:
     except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
         return md5_of(source)
     return md5_of("\n".join(kept).encode())
-
-
-def md5_of(content: bytes) -> str:
-    """md5 of some bytes, in hexadecimal."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _line(token: tokenize.TokenInfo) -> str:

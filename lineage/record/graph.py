@@ -6,10 +6,11 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from lineage.record.errors import AuditError
+from lineage.record.flags import EXAM_STEPS, Flag
 from lineage.record.lock import File, Step
 
-POLICY_FLAGS = {"update": "next_policy", "sft": "policy"}
-"""Steps that make a policy, and the flag that says where it goes. The policy is named by the step's key."""
+POLICY_FLAGS = {"update": Flag.NEXT_POLICY, "sft": Flag.POLICY}
+"""Steps that make a policy, and the flag that says where it goes. Its name is the step's key."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,24 @@ class Graph:
             path = path.rpartition("/")[0]
         return None
 
+    def source(self, step: Step, flag: Flag) -> Step | None:
+        """The step that made what a flag of a step names; None where no step did."""
+        return self.maker(step.flags.get(flag, ""))
+
     def parents(self, step: Step) -> list[Step]:
         """The steps whose outputs a step read, without repeats."""
-        wholes = [f"{dep.path}/" for dep in step.deps if dep.is_folder and self.maker(dep.path) is None]
-        inside = [maker for out, maker in self.makers.items() if wholes and out.startswith(tuple(wholes))]
-        found = [*filter(None, (self.maker(dep.path) for dep in step.deps)), *inside]
-        return list({parent.name: parent for parent in found if parent.name != step.name}.values())
+        parents: dict[str, Step] = {}
+        folders = []
+        for dep in step.deps:
+            if maker := self.maker(dep.path):
+                parents.setdefault(maker.name, maker)
+            elif dep.is_folder:
+                folders.append(f"{dep.path}/")
+        for path, maker in self.makers.items() if folders else ():
+            if path.startswith(tuple(folders)):
+                parents.setdefault(maker.name, maker)
+        parents.pop(step.name, None)
+        return list(parents.values())
 
     def ancestors(self, *steps: Step) -> list[Step]:
         """The steps and all before them, parents first.
@@ -61,7 +74,8 @@ class Graph:
     @cached_property
     def policies(self) -> dict[str, Step]:
         """The steps that made a policy, by the policy's name."""
-        return {step.key: step for step in self.steps.values() if step.group in POLICY_FLAGS and step.key}
+        makers = (step for step in self.steps.values() if step.group in POLICY_FLAGS)
+        return {step.key: step for step in makers if step.key}
 
     def policy(self, name: str) -> Step:
         """The step that made a policy.
@@ -77,6 +91,10 @@ class Graph:
         """The steps of one round, init or exam, by what they do."""
         return {step.group: step for step in self.steps.values() if step.key == key}
 
+    def exam(self, policy: str) -> list[Step]:
+        """The steps of a policy's exam; none where it sat none."""
+        return [step for group, step in self.of_key(policy).items() if group in EXAM_STEPS]
+
 
 def policy_file(step: Step) -> File:
     """The policy a step made.
@@ -84,7 +102,7 @@ def policy_file(step: Step) -> File:
     Raises:
         AuditError: the step's command names no policy among its outputs.
     """
-    found = step.written(POLICY_FLAGS[step.group])
-    if found is None:
+    file = step.written(POLICY_FLAGS[step.group])
+    if file is None:
         raise AuditError(f"dvc.lock: step {step.name} names no policy among its outputs")
-    return found
+    return file

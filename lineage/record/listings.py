@@ -1,21 +1,25 @@
-"""The code of steps by their listings: what the step `code` wrote of each, as it was when the step ran.
+"""The code of steps by their listings: what the step `code` wrote of each before it ran.
 
-Git keeps the listings. A step that has not run since its code changed has one that an earlier commit knows.
+Git keeps the listings. A step that has not run since its code changed has one that an earlier
+commit has.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
+from lineage.record.digests import md5_of
 from lineage.record.tree import Objects, Tree, git
+from lineage.record.values import Value
 
 
 def read_listing(tree: Tree, path: str, md5: str) -> dict[str, str]:
-    """Files of code by path, each with its md5, of the listing that has this md5 itself; none where git has it not."""
+    """Files of code by path, each with its digest, of the listing that has this md5 itself.
+
+    Nothing where git does not have it.
+    """
     for content in _versions(tree, path):
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+        if md5_of(content) == md5:
             return _parsed(content)
     return {}
 
@@ -32,7 +36,9 @@ def _versions(tree: Tree, path: str) -> Iterator[bytes]:
 
 def _parsed(content: bytes) -> dict[str, str]:
     try:
-        found: Any = json.loads(content)
+        listing: Value = json.loads(content)
     except ValueError:
         return {}
-    return {str(path): str(md5) for path, md5 in found.items()} if isinstance(found, Mapping) else {}
+    if not isinstance(listing, Mapping):
+        return {}
+    return {str(path): str(digest) for path, digest in listing.items()}

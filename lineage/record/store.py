@@ -1,10 +1,9 @@
-"""Where bytes lie: the working tree, DVC's cache, its remotes. Read by content, each read held against its digest.
+"""Where bytes lie: the working tree, DVC's cache, its remotes; each read held against its digest.
 
-Objects stand under `files/md5/<two digits>/<rest>` in a cache and in a remote; the list of a folder's members is an
-object too. md5 is what dvc.lock names bytes by; it tells accidents and plain edits, and a signed statement adds sha256.
+Objects stand under `files/md5/<two digits>/<rest>` in a cache and in a remote. The list of a
+folder's members is an object, too.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
@@ -12,27 +11,18 @@ from dataclasses import dataclass
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from lineage.record.digests import digests_of, md5_of
 from lineage.record.errors import AuditError
-from lineage.record.lock import File
+from lineage.record.lock import FOLDER, File
 from lineage.record.tree import Tree, checkout
 
-CHUNK_BYTES = 2**20
 CONFIGS = (".dvc/config", ".dvc/config.local")
-
-
-@dataclass(frozen=True)
-class Digests:
-    """Digests of the same bytes, in hexadecimal."""
-
-    md5: str
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -64,15 +54,15 @@ class Place:
         """An object's bytes."""
         return self.filesystem.open(self.object(md5), "rb")
 
-    def listed(self, md5: str) -> list[Member] | None:
-        """The files of a folder, by the list that is here; None where what lies here is another list.
+    def members(self, md5: str) -> list[Member] | None:
+        """The files of a folder, by the list that is here; None where what lies here is another.
 
         Raises:
             OSError: there is none here.
         """
         with self.open(md5) as stream:
             content = stream.read()
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
+        if md5_of(content) != md5.removesuffix(FOLDER):
             return None
         return [Member(entry["relpath"], entry["md5"]) for entry in json.loads(content)]
 
@@ -93,16 +83,15 @@ class Store:
         if not file.is_folder:
             return [Member("", file.md5)]
         for place in self.places:
-            if place.has(file.md5) and (members := place.listed(file.md5)) is not None:
+            if place.has(file.md5) and (members := place.members(file.md5)) is not None:
                 return members
-        if self.tree.root is not None and (found := folder_members(self.tree, file.path)) is not None:
-            listed = folder_list(found)
-            if hashlib.md5(listed, usedforsecurity=False).hexdigest() == file.md5.removesuffix(".dir"):
-                return found
+        laid = folder_members(self.tree, file.path) if self.tree.root is not None else None
+        if laid is not None and md5_of(folder_list(laid)) == file.md5.removesuffix(FOLDER):
+            return laid
         raise AuditError(f"{file.path}: {self._nowhere(file.md5)}")
 
     def open(self, file: File, name: str = "") -> IO[bytes]:
-        """An output's bytes, or those of one file of a folder, from the nearest place where they are what they should.
+        """Bytes of an output, or of one file of a folder, from the nearest place that has them.
 
         Raises:
             AuditError: the bytes are nowhere, or no place has the right ones.
@@ -112,24 +101,18 @@ class Store:
             raise AuditError(f"{file.path} has no file {name}")
         path = f"{file.path}/{name}".rstrip("/")
         if self.tree.root is not None and (self.tree.root / path).is_file():
-            stream = (self.tree.root / path).open("rb")
-            if digests(stream).md5 == md5:
-                stream.seek(0)
-                return stream
-            stream.close()
+            laid = _if_right((self.tree.root / path).open("rb"), md5)
+            if laid is not None:
+                return laid
         if (kept := self._kept_by_git(path, md5)) is not None:
             return kept
         for place in self.places:
-            if place.has(md5):
-                found = place.open(md5)
-                if digests(found).md5 == md5:
-                    found.seek(0)
-                    return found
-                found.close()
+            if place.has(md5) and (stored := _if_right(place.open(md5), md5)) is not None:
+                return stored
         raise AuditError(f"{path}: {self._nowhere(md5)}")
 
     def parts(self, file: File) -> Iterator[IO[bytes]]:
-        """The part files of a table in their order, one open at a time; before there were parts it was one file.
+        """The part files of a table in their order, one open at a time; once it was one file.
 
         Raises:
             AuditError: as `open` does.
@@ -139,61 +122,56 @@ class Store:
                 yield stream
 
     def _kept_by_git(self, path: str, md5: str) -> IO[bytes] | None:
-        """Metrics are outputs that git keeps, not the cache: a commit has them without a working tree."""
+        """Metrics are outputs that git keeps, not the cache: a bare commit has them."""
         try:
             content = self.tree.read(path) if self.tree.root is None else b""
         except FileNotFoundError:
             return None
-        return BytesIO(content) if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5 else None
+        return BytesIO(content) if md5_of(content) == md5 else None
 
     def _nowhere(self, md5: str) -> str:
-        searched = [*(["the working tree"] if self.tree.root else []), *(place.name for place in self.places)]
+        searched = ["the working tree"] if self.tree.root else []
+        searched += [place.name for place in self.places]
         where = ", ".join(searched) or "any place: no cache and no remote is known here"
         return (
-            f"bytes {md5[:12]} of dvc.lock are not in {where}; `dvc pull` fetches them where a remote has them; "
-            "`knowhow audit verify` says what was changed"
+            f"bytes {md5[:12]} of dvc.lock are not in {where}; `dvc pull` fetches them where a "
+            "remote has them; `knowhow audit verify` says what was changed"
         )
 
 
-def open_store(tree: Tree, cache: str | None = None, remotes: Mapping[str, str] | None = None) -> Store:
-    """The cache and remotes of a checkout, by its DVC configuration; those given are taken besides.
+def open_store(
+    tree: Tree, cache: str | None = None, remotes: Mapping[str, str] | None = None
+) -> Store:
+    """The cache and remotes of a checkout, by its DVC configuration, and those given besides.
 
-    Of an old commit they are those of today. A path in the configuration counts from `.dvc`, so of a bare clone only
-    full addresses are taken.
+    Of an old commit they are those of today. A path in the configuration counts from `.dvc`, so of
+    a bare clone only full addresses are taken.
     """
     root = tree.root or checkout(tree.repository)
     config = read_config(tree, root)
     places = []
     folder = cache or config.get("cache", {}).get("dir") or ("cache" if root else None)
-    if folder is not None and (place := _place("cache", folder, {}, root, is_given=cache is not None)):
-        places.append(place)
-    configured = {name: dict(section) for name, section in config.items() if name.startswith("remote ")}
+    if folder is not None:
+        places.append(_place("cache", folder, {}, root, is_given=cache is not None))
+    configured = {name: config[name] for name in config if name.startswith("remote ")}
     given = {f"remote {name}": {"url": url} for name, url in (remotes or {}).items()}
-    for name, section in {**configured, **given}.items():
-        if "url" in section and (place := _place(name, section["url"], section, root, is_given=name in given)):
-            places.append(place)
-    return Store(tree, places)
+    for name, options in {**configured, **given}.items():
+        if "url" in options:
+            places.append(_place(name, options["url"], options, root, is_given=name in given))
+    return Store(tree, [place for place in places if place is not None])
 
 
 def read_config(tree: Tree, root: Path | None = None) -> dict[str, dict[str, str]]:
-    """DVC's settings: `core`, `cache`, and `remote <name>` for each remote; of the checkout, where there is one."""
+    """DVC's settings: `core`, `cache`, and `remote <name>` for each; the checkout's, if any."""
     parser = ConfigParser(interpolation=None)
     for path in CONFIGS:
         try:
-            parser.read_string(((root / path).read_bytes() if root else tree.read(path)).decode("utf-8"))
+            content = (root / path).read_bytes() if root else tree.read(path)
         except FileNotFoundError:
             continue
-    return {name.strip("'").replace('"', ""): dict(parser[name]) for name in parser.sections()}
-
-
-def digests(stream: IO[bytes]) -> Digests:
-    """Read a stream to its end and digest it."""
-    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
-    while chunk := stream.read(CHUNK_BYTES):
-        md5.update(chunk)
-        sha256.update(chunk)
-        size += len(chunk)
-    return Digests(md5.hexdigest(), sha256.hexdigest(), size)
+        parser.read_string(content.decode("utf-8"))
+    sections = parser.sections()
+    return {name.strip("'").replace('"', ""): dict(parser[name]) for name in sections}
 
 
 def folder_members(tree: Tree, path: str) -> list[Member] | None:
@@ -202,11 +180,13 @@ def folder_members(tree: Tree, path: str) -> list[Member] | None:
     folder = tree.root / path
     if not folder.is_dir():
         return None
-    return [
-        Member(file.relative_to(folder).as_posix(), _md5_of(file))
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    ]
+    members = []
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                md5 = digests_of(stream).md5
+            members.append(Member(file.relative_to(folder).as_posix(), md5))
+    return members
 
 
 def folder_list(members: Sequence[Member]) -> bytes:
@@ -215,12 +195,18 @@ def folder_list(members: Sequence[Member]) -> bytes:
     return json.dumps(sorted(entries, key=itemgetter("relpath"))).encode()
 
 
-def _md5_of(path: Any) -> str:
-    with path.open("rb") as stream:
-        return digests(stream).md5
+def _if_right(stream: IO[bytes], md5: str) -> IO[bytes] | None:
+    """The stream, at its beginning, where its bytes have this digest; else None, and it is shut."""
+    if digests_of(stream).md5 == md5:
+        stream.seek(0)
+        return stream
+    stream.close()
+    return None
 
 
-def _place(name: str, url: str, options: Mapping[str, str], root: Path | None, is_given: bool) -> Place | None:
+def _place(
+    name: str, url: str, options: Mapping[str, str], root: Path | None, is_given: bool
+) -> Place | None:
     if "://" not in url and not url.startswith("/") and not is_given:
         if root is None:
             return None

@@ -1,23 +1,23 @@
-"""What dvc.yaml and params.yaml ask for: every step as it would run today, its template filled in."""
+"""The steps that dvc.yaml and params.yaml ask for: templates filled in, as they would run today."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import yaml
 
 from lineage.record.errors import AuditError
 from lineage.record.lock import Loader
 from lineage.record.tree import Tree
+from lineage.record.values import Value, Values, value_at
 
 GRAPH, PARAMS = "dvc.yaml", "params.yaml"
 BLANK = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
-OUTPUTS = ("outs", "metrics", "plots")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedStep:
     """A step as it should run."""
 
     command: str
@@ -27,7 +27,25 @@ class Asked:
     """Dotted keys of params.yaml."""
 
 
-def asked_steps(tree: Tree) -> dict[str, Asked]:
+_Entry = str | Mapping[str, Value]
+"""A path or key; as a mapping with options behind it."""
+
+
+class _Body(TypedDict):
+    cmd: str
+    deps: NotRequired[list[_Entry]]
+    params: NotRequired[list[_Entry]]
+    outs: NotRequired[list[_Entry]]
+    metrics: NotRequired[list[_Entry]]
+    plots: NotRequired[list[_Entry]]
+
+
+class _Stage(_Body):
+    foreach: NotRequired[str | Values]
+    do: _Body
+
+
+def planned_steps(tree: Tree) -> dict[str, PlannedStep]:
     """The steps by name.
 
     Raises:
@@ -37,10 +55,11 @@ def asked_steps(tree: Tree) -> dict[str, Asked]:
     stages = read_yaml(tree, GRAPH).get("stages")
     if not isinstance(stages, Mapping):
         raise AuditError(f"{GRAPH} has no stages")
-    return {name: _asked(body, values) for name, body, values in _each(stages, params)}
+    each = _each(cast(Mapping[str, _Stage], stages), params)
+    return {name: _planned(body, values) for name, body, values in each}
 
 
-def read_yaml(tree: Tree, path: str) -> dict[str, Any]:
+def read_yaml(tree: Tree, path: str) -> Values:
     """A YAML file that holds a mapping.
 
     Raises:
@@ -57,45 +76,40 @@ def read_yaml(tree: Tree, path: str) -> dict[str, Any]:
     return content
 
 
-def value_at(values: Mapping[str, Any], key: str) -> Any:
-    """A value by its dotted key.
-
-    Raises:
-        KeyError: there is none.
-    """
-    found: Any = values
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            raise KeyError(key)
-        found = found[part]
-    return found
-
-
-def _each(stages: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+def _each(stages: Mapping[str, _Stage], params: Values) -> Iterator[tuple[str, _Body, Values]]:
     """Each step's name, its template, and what fills it in."""
-    for name, body in stages.items():
-        if "foreach" not in body:
-            yield name, body, params
+    for name, stage in stages.items():
+        if "foreach" not in stage:
+            yield name, stage, params
             continue
-        over = BLANK.fullmatch(str(body["foreach"]))
-        items = _value(params, over[1], name) if over else body["foreach"]
+        over = BLANK.fullmatch(str(stage["foreach"]))
+        items = _value(params, over[1], name) if over else stage["foreach"]
         if not isinstance(items, Mapping):
-            raise AuditError(f"{GRAPH}: {name}: `foreach` must go over a mapping, not {body['foreach']}")
+            raise AuditError(
+                f"{GRAPH}: {name}: `foreach` must go over a mapping, not {stage['foreach']}"
+            )
         for key, item in items.items():
-            yield f"{name}@{key}", body["do"], {**params, "key": key, "item": item}
+            yield f"{name}@{key}", stage["do"], {**params, "key": key, "item": item}
 
 
-def _asked(body: Mapping[str, Any], values: Mapping[str, Any]) -> Asked:
-    def filled(entries: Any) -> frozenset[str]:
-        names = [next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries or ()]
-        return frozenset(_fill(str(name), values) for name in names)
+def _planned(body: _Body, values: Values) -> PlannedStep:
+    outs: list[_Entry] = []
+    for group in (body.get("outs"), body.get("metrics"), body.get("plots")):
+        outs += group or ()
+    return PlannedStep(
+        command=" ".join(_fill(body["cmd"], values).split()),
+        deps=_filled(body.get("deps") or (), values),
+        outs=_filled(outs, values),
+        params=_filled(body.get("params") or (), values),
+    )
 
-    outs = frozenset().union(*(filled(body.get(kind)) for kind in OUTPUTS))
-    command = " ".join(_fill(body["cmd"], values).split())
-    return Asked(command, filled(body.get("deps")), outs, filled(body.get("params")))
+
+def _filled(entries: Iterable[_Entry], values: Values) -> frozenset[str]:
+    names = (next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries)
+    return frozenset(_fill(str(name), values) for name in names)
 
 
-def _fill(text: str, values: Mapping[str, Any]) -> str:
+def _fill(text: str, values: Values) -> str:
     def of(blank: re.Match[str]) -> str:
         value = _value(values, blank[1], text)
         return str(value).lower() if isinstance(value, bool) else str(value)
@@ -103,7 +117,7 @@ def _fill(text: str, values: Mapping[str, Any]) -> str:
     return BLANK.sub(of, text)
 
 
-def _value(values: Mapping[str, Any], key: str, where: str) -> Any:
+def _value(values: Values, key: str, where: str) -> Value:
     try:
         return value_at(values, key)
     except KeyError:

@@ -1,10 +1,10 @@
-"""The files of a repository: those of the working tree, or those of one commit, of a bare clone too."""
+"""The files of a repository: those of the working tree, or of a commit."""
 
 import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lineage.record.errors import AuditError
 
@@ -51,8 +51,10 @@ class WorkTree:
 
     def paths(self, prefix: str = "") -> list[str]:
         """See `Tree`."""
-        listed = git(self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", prefix or ".")
-        return sorted(path for path in {*listed.split("\0")} if path and (self.root / path).is_file())
+        every = ("--cached", "--others", "--exclude-standard")
+        listed = git(self.root, "ls-files", "-z", *every, "--", prefix or ".")
+        paths = {path for path in listed.split("\0") if path}
+        return sorted(path for path in paths if (self.root / path).is_file())
 
 
 class Objects:
@@ -60,7 +62,10 @@ class Objects:
 
     def __init__(self, repository: Path) -> None:
         self._git = subprocess.Popen(
-            ["git", "cat-file", "--batch"], cwd=repository, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["git", "cat-file", "--batch"],
+            cwd=repository,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def read(self, commit: str, path: str) -> bytes:
@@ -69,39 +74,50 @@ class Objects:
         Raises:
             FileNotFoundError: there is no such file.
         """
-        found = self._ask(commit, path)
-        if found is None or found[1] != b"blob":
+        entry = self._entry(commit, path)
+        if entry is None or entry.kind != b"blob":
             raise FileNotFoundError(path)
-        return found[2]
+        return entry.content
 
     def name(self, commit: str, path: str) -> bytes | None:
-        """What git names a file or folder of a commit by: the same name, the same bytes; None where there is none."""
-        found = self._ask(commit, path)
-        return found[0] if found else None
+        """Git's name of a file or folder of a commit, equal for equal bytes; None without one."""
+        entry = self._entry(commit, path)
+        return entry.name if entry else None
 
-    def _ask(self, commit: str, path: str) -> tuple[bytes, bytes, bytes] | None:
-        """Name, kind and content of what a commit has at a path.
+    def _entry(self, commit: str, path: str) -> "_Entry | None":
+        """What a commit has at a path.
 
         Raises:
             AuditError: git gave up: an object is broken.
         """
-        asked, told = self._git.stdin, self._git.stdout
-        assert asked is not None
-        assert told is not None
+        requests, replies = self._git.stdin, self._git.stdout
+        assert requests is not None
+        assert replies is not None
         try:
-            asked.write(f"{commit}:{path}\n".encode())
-            asked.flush()
-            line = told.readline()
+            requests.write(f"{commit}:{path}\n".encode())
+            requests.flush()
+            line = replies.readline()
             header = OBJECT.fullmatch(line)
-            content = told.read(int(header["size"]) + 1) if header else b""
+            content = replies.read(int(header["size"]) + 1) if header else b""
         except BrokenPipeError:
             line, header, content = b"", None, b""
         if not line or (header is not None and len(content) <= int(header["size"])):
-            raise AuditError(f"git cannot read {path} at {commit[:12]}: an object is broken; `git fsck` says which")
-        return (header["name"], header["kind"], content[:-1]) if header else None
+            raise AuditError(
+                f"git cannot read {path} at {commit[:12]}: an object is broken; "
+                "`git fsck` says which"
+            )
+        return _Entry(header["name"], header["kind"], content[:-1]) if header else None
 
     def __del__(self) -> None:
         self._git.communicate()
+
+
+class _Entry(NamedTuple):
+    """A file or folder of a commit."""
+
+    name: bytes
+    kind: bytes
+    content: bytes
 
 
 class Commit:
@@ -111,7 +127,8 @@ class Commit:
 
     def __init__(self, repository: Path, revision: str) -> None:
         self.repository = repository
-        self.commit = git(repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+        options = ("--verify", "--end-of-options")
+        self.commit = git(repository, "rev-parse", *options, f"{revision}^{{commit}}").strip()
         self._objects = Objects(repository)
 
     def read(self, path: str) -> bytes:
@@ -120,7 +137,8 @@ class Commit:
 
     def paths(self, prefix: str = "") -> list[str]:
         """See `Tree`."""
-        listed = git(self.repository, "ls-tree", "-r", "-z", "--name-only", "--full-tree", self.commit)
+        options = ("-r", "-z", "--name-only", "--full-tree")
+        listed = git(self.repository, "ls-tree", *options, self.commit)
         return sorted(path for path in listed.split("\0") if path and path.startswith(prefix))
 
 
@@ -156,6 +174,6 @@ def _run(repository: Path, arguments: Sequence[str]) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise AuditError(f"{repository} is no folder, or git is not installed") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
-        raise AuditError(f"git {' '.join(arguments)} in {repository}: {said}")
+        reason = done.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        raise AuditError(f"git {' '.join(arguments)} in {repository}: {reason}")
     return done.stdout

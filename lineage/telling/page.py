@@ -1,7 +1,6 @@
-"""Pages: a template filled in. All text is escaped; nothing is loaded and no script runs, by the page's own policy."""
+"""Pages: a template filled in, all text escaped; nothing is loaded and no script runs."""
 
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -19,7 +18,7 @@ FILTERS = (
 )
 
 
-def fill(template: str, **content: Any) -> str:
+def fill(template: str, **content: object) -> str:
     """The page as HTML text."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

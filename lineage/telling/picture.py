@@ -1,12 +1,14 @@
-"""The ancestors of a policy as a drawing: one node a row, oldest on top, edges in lanes beside each other.
+"""The ancestors of a policy as a drawing: a node a row, oldest on top, edges in lanes beside.
 
-A row of the drawing stands beside the row of a table. The chain of parents keeps the first lane; every other node takes
-the first lane that is free from the first row it was made of to the last row that needs it.
+A row of the drawing stands beside the row of a table. The chain of parents keeps the first lane;
+every other node takes the first lane that is free from the first row it was made of to the last row
+that needs it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from lineage.answers.show import Ancestor, Ancestors, Init, Judge, Problems
 
 ROW, LANE, MARGIN = 36, 26, 18
 
@@ -19,9 +21,23 @@ class Node:
     kind: str
     sources: tuple[str, ...]
     """The nodes it was made of."""
-    content: Mapping[str, Any]
+    content: Problems | Judge | Ancestor
     reference: str | None = None
     """The policy it was held close to, where that is not its parent."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The nodes, and the line to all held close to one policy, that lead to it."""
+        return (*self.sources, f"reference {self.reference}") if self.reference else self.sources
+
+
+@dataclass(frozen=True)
+class PlacedNode:
+    """A node and its middle."""
+
+    node: Node
+    x: int
+    y: int
 
 
 @dataclass(frozen=True)
@@ -32,12 +48,24 @@ class Edge:
     path: str
 
 
-def picture(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Nodes with their places, edges, and the size of it all, from what `show` found."""
-    nodes = list(_nodes(found))
+@dataclass(frozen=True)
+class Picture:
+    """The whole drawing."""
+
+    nodes: list[PlacedNode]
+    edges: list[Edge]
+    row: int
+    """Height of a row."""
+    width: int
+    height: int
+
+
+def picture(answer: Ancestors) -> Picture:
+    """Nodes with their places, edges, and the size of it all."""
+    nodes = list(_nodes(answer))
     rows = {node.name: place for place, node in enumerate(nodes)}
-    lanes = _lanes(nodes, rows, found["policy"])
-    points = {name: (MARGIN + LANE * lanes[name], ROW * row + ROW // 2) for name, row in rows.items()}
+    lanes = _lanes(nodes, rows, answer.policy)
+    points = {n: (MARGIN + LANE * lanes[n], ROW * row + ROW // 2) for n, row in rows.items()}
     edges = []
     for node in nodes:
         for source in node.sources:
@@ -47,74 +75,90 @@ def picture(found: Mapping[str, Any]) -> dict[str, Any]:
         if node.reference:
             x = MARGIN + LANE * lanes[f"reference {node.reference}"]
             edges.append(Edge("reference", _path(points[node.reference], x, points[node.name])))
-    placed = [{"node": node, "x": points[node.name][0], "y": points[node.name][1]} for node in nodes]
-    return {
-        "nodes": placed,
-        "edges": edges,
-        "row": ROW,
-        "width": 2 * MARGIN + LANE * max(lanes.values()),
-        "height": ROW * len(nodes),
-    }
+    return Picture(
+        nodes=[PlacedNode(node, *points[node.name]) for node in nodes],
+        edges=edges,
+        row=ROW,
+        width=2 * MARGIN + LANE * max(lanes.values()),
+        height=ROW * len(nodes),
+    )
 
 
-def _nodes(found: Mapping[str, Any]) -> Iterator[Node]:
+def _nodes(answer: Ancestors) -> Iterator[Node]:
     """Every node, each after those it was made of."""
-    known = {entry["policy"] for entry in found["generations"]}
-    judges = {entry["judge"]: entry for entry in found["judges"]}
-    problems = tuple(f"problems {entry['path']}" for entry in found["problems"])
-    for name, entry in zip(problems, found["problems"], strict=True):
-        yield Node(name, "problems", (), entry)
-    shown = set()
-    for entry in found["generations"]:
-        judge = judges.get(entry.get("judge", ""))
-        if judge and judge["judge"] not in shown:
-            shown.add(judge["judge"])
-            above = dict.fromkeys(source for source in (judge["base"], judge["sampled_by"]) if source in known)
-            yield Node(f"judge {judge['judge']}", "judge", tuple(above), judge)
-        yield from _generation(entry, problems, known, judge)
+    known = {ancestor.policy for ancestor in answer.generations}
+    judges = {judge.judge: judge for judge in answer.judges}
+    problems = tuple(f"problems {one.path}" for one in answer.problems)
+    for name, one in zip(problems, answer.problems, strict=True):
+        yield Node(name, "problems", (), one)
+    drawn = set()
+    for ancestor in answer.generations:
+        if isinstance(ancestor.origin, Init):
+            yield from _init(ancestor, ancestor.origin, problems)
+            continue
+        judge = judges.get(ancestor.origin.judge)
+        if judge and judge.judge not in drawn:
+            drawn.add(judge.judge)
+            above = dict.fromkeys(name for name in (judge.base, judge.sampled_by) if name in known)
+            sources = tuple(name for name in above if name is not None)
+            yield Node(f"judge {judge.judge}", "judge", sources, judge)
+        yield _round(ancestor, known, judge)
 
 
-def _generation(
-    entry: Mapping[str, Any], problems: tuple[str, ...], known: set[str], judge: Mapping[str, Any] | None
-) -> Iterator[Node]:
-    policy = entry["policy"]
-    if entry["kind"] == "init":
-        demos, base = f"demonstrations {policy}", f"base {policy}"
-        if entry["demonstrations"]:
-            yield Node(demos, "demonstrations", problems, entry)
-        yield Node(base, "base", (), entry)
-        yield Node(policy, "policy", (base, *([demos] if entry["demonstrations"] else [])), entry)
-        return
-    parent = [entry["parent"]] if entry["parent"] in known else []
-    reference = entry["reference"] if entry["reference"] in known - {entry["parent"]} else None
-    yield Node(policy, "policy", (*parent, *([f"judge {judge['judge']}"] if judge else [])), entry, reference)
+def _init(ancestor: Ancestor, origin: Init, problems: tuple[str, ...]) -> Iterator[Node]:
+    policy = ancestor.policy
+    demos, base = f"demonstrations {policy}", f"base {policy}"
+    if origin.demonstrations:
+        yield Node(demos, "demonstrations", problems, ancestor)
+    yield Node(base, "base", (), ancestor)
+    sources = (base, demos) if origin.demonstrations else (base,)
+    yield Node(policy, "policy", sources, ancestor)
 
 
-def _lanes(nodes: list[Node], rows: Mapping[str, int], policy: str) -> dict[str, int]:
+def _round(ancestor: Ancestor, known: set[str], judge: Judge | None) -> Node:
+    origin = ancestor.origin
+    assert not isinstance(origin, Init)
+    sources = [origin.parent] if origin.parent in known and origin.parent is not None else []
+    if judge:
+        sources.append(f"judge {judge.judge}")
+    is_apart = origin.reference in known and origin.reference != origin.parent
+    reference = origin.reference if is_apart else None
+    return Node(ancestor.policy, "policy", tuple(sources), ancestor, reference)
+
+
+def _lanes(nodes: Sequence[Node], rows: Mapping[str, int], policy: str) -> dict[str, int]:
     """The lane of each node, and of the line to all policies held close to the same one."""
     sources = {node.name: node.sources for node in nodes}
-    lanes, at = {}, policy
-    while at not in lanes:
-        lanes[at] = 0
-        at = next((source for source in sources[at] if not source.startswith("judge ")), at)
+    lanes = dict.fromkeys(_chain(sources, policy), 0)
     ends = dict(rows)
     for node in nodes:
-        held = f"reference {node.reference}"
         if node.reference:
-            sources[held] = (node.reference,)
-        for needed in [*node.sources, *([held] if node.reference else [])]:
+            sources[f"reference {node.reference}"] = (node.reference,)
+        for needed in node.needs:
             ends[needed] = rows[node.name]
-    starts = {name: min(rows[source] for source in (name, *sources[name]) if source in rows) for name in ends}
+    starts = {n: min(rows[s] for s in (n, *sources[n]) if s in rows) for n in ends}
+    order = sorted(
+        ends.keys() - lanes.keys(), key=lambda name: (rows.get(name, starts[name]), name)
+    )
     taken: list[tuple[int, int, int]] = []
-    for name in sorted(ends.keys() - lanes.keys(), key=lambda name: (rows.get(name, starts[name]), name)):
+    for name in order:
         start, end = starts[name], ends[name]
-        if len(sources[name]) == 1 and ends[sources[name][0]] == rows.get(name) and lanes[sources[name][0]]:
-            lanes[name], start = lanes[sources[name][0]], rows[name]  # the only one it leads to goes on in its lane
+        first = sources[name][0] if len(sources[name]) == 1 else None
+        if first is not None and ends[first] == rows.get(name) and lanes[first]:
+            lanes[name], start = lanes[first], rows[name]  # the only one it leads to goes on there
         else:
             busy = {lane for lane, begin, until in taken if begin < end and start < until}
             lanes[name] = next(lane for lane in range(1, len(ends) + 2) if lane not in busy)
         taken.append((lanes[name], start, end))
     return lanes
+
+
+def _chain(sources: Mapping[str, tuple[str, ...]], policy: str) -> list[str]:
+    """A node, the first it was made of that is no judge, and so on."""
+    chain = [policy]
+    while above := [source for source in sources[chain[-1]] if not source.startswith("judge ")]:
+        chain.append(above[0])
+    return chain
 
 
 def _path(source: tuple[int, int], lane: int, target: tuple[int, int]) -> str:

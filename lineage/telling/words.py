@@ -1,7 +1,9 @@
 """Digests, counts and intervals as people read them: the same in a terminal and on a page."""
 
 from collections.abc import Mapping
-from typing import Any
+
+from lineage.data.exam import Difference, Estimate
+from lineage.record.values import Value
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
@@ -18,11 +20,6 @@ def count(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
-def counted(number: int, thing: str) -> str:
-    """A number of things: `1 finding`, `2 findings`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
 def fraction(value: float | None) -> str:
     """A fraction from 0 to 1: .632."""
     return NOTHING if value is None else f"{value:.3f}".replace("0.", ".", 1)
@@ -32,28 +29,29 @@ def difference(value: float | None) -> str:
     """A difference of fractions, with its sign: +.073."""
     if value is None:
         return NOTHING
-    told = f"{value:+.3f}" if round(value, 3) else "0.000"
-    return told.replace("0.", ".", 1).replace("-", MINUS)
+    text = f"{value:+.3f}" if round(value, 3) else "0.000"
+    return text.replace("0.", ".", 1).replace("-", MINUS)
 
 
-def interval(estimate: Mapping[str, Any] | None) -> str:
+def interval(estimate: Estimate | None) -> str:
     """A fraction and its interval: .632 [.599, .664]."""
     if estimate is None:
         return NOTHING
-    return f"{fraction(estimate['mean'])} [{fraction(estimate['low'])}, {fraction(estimate['high'])}]"
+    return f"{fraction(estimate.mean)} [{fraction(estimate.low)}, {fraction(estimate.high)}]"
 
 
-def signed_interval(estimate: Mapping[str, Any] | None) -> str:
+def signed_interval(estimate: Difference | None) -> str:
     """A difference and its interval: +.073 [+.051, +.098]."""
     if estimate is None:
         return NOTHING
-    return f"{difference(estimate['mean'])} [{difference(estimate['low'])}, {difference(estimate['high'])}]"
+    return f"{difference(estimate.mean)} [{difference(estimate.low)}, {difference(estimate.high)}]"
 
 
-def value(content: Any) -> str:
+def value(content: Value) -> str:
     """A params value on one line."""
     if isinstance(content, Mapping):
-        return "{" + ", ".join(f"{key}: {value(inner)}" for key, inner in content.items()) + "}"
+        inner = (f"{key}: {value(one)}" for key, one in content.items())
+        return "{" + ", ".join(inner) + "}"
     if isinstance(content, list):
         return "[" + ", ".join(map(value, content)) + "]"
     return NOTHING if content is None else str(content)

@@ -1,50 +1,59 @@
-"""Hugging Face model card: what the policy is, how it did in its exam, what it was made of, what it is not good for."""
+"""Hugging Face model card: what the policy is, how it did in its exam, what it was made of."""
 
 import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from lineage.answers.exports.origin import Origin, Success, successes
+from lineage.answers.exports.origin import Origin, Success
 from lineage.data.weights import header
 from lineage.record.ancestry import Generation
+from lineage.record.flags import Flag
+from lineage.record.values import Value, section, text_at
 
 WEIGHTS = ".safetensors"
 PIPELINE = "text-generation"
-LIMITS = """## Limits
-
-- Intervals are over the exam's problems. They say nothing of another training run, which may differ by more.
-- Where all problems came out alike, the bootstrap's interval has no width. That is its limit, not certainty.
-- It answers problems of this task, written in this task's format. Nothing else was trained or measured.
-- A success is what the exam's judge calls right; how it was reached was not looked at."""
+LIMITS = (
+    "## Limits\n\n"
+    "- Intervals are over the exam's problems. They say nothing of another training run, which may "
+    "differ by more.\n"
+    "- Where all problems came out alike, the bootstrap's interval has no width. That is its "
+    "limit, not certainty.\n"
+    "- It answers problems of this task, written in this task's format. Nothing else was trained "
+    "or measured.\n"
+    "- A success is what the exam's judge calls right; how it was reached was not looked at."
+)
 
 
 def write(origin: Origin) -> str:
     """The card: metadata between `---`, then text."""
-    parts = [_intro(origin), _exam(origin), _lineage(origin), _data(origin), _use(), LIMITS, _license(origin)]
+    parts = [
+        *(_intro(origin), _exam(origin), _lineage(origin), _data(origin)),
+        *(_use(), LIMITS, _license(origin)),
+    ]
     return f"---\n{_metadata(origin).to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _metadata(origin: Origin) -> ModelCardData:
-    approach = "supervised-fine-tuning" if origin.last.parent is None else "reinforcement-learning"
+    is_init = origin.last.parent is None
+    approach = "supervised-fine-tuning" if is_init else "reinforcement-learning"
     return ModelCardData(
         license=origin.project.license.lower(),
         library_name="transformers",
         pipeline_tag=PIPELINE,
         model_name=f"{origin.project.name}-{origin.policy}",
-        tags=[origin.project.name, approach, _task(origin)],
+        tags=[origin.project.name, approach, origin.task],
         metrics=["success"],
-        eval_results=[_result(origin, one) for one in successes(origin.last.exam)] or None,
+        eval_results=[_result(origin, one) for one in origin.successes] or None,
     )
 
 
 def _result(origin: Origin, one: Success) -> EvalResult:
     return EvalResult(
         task_type=PIPELINE,
-        dataset_type=_task(origin),
-        dataset_name=f"{_task(origin)}, held-out",
+        dataset_type=origin.task,
+        dataset_name=f"{origin.task}, held-out",
         dataset_config=one.level,
         dataset_split="heldout",
         metric_type="success",
@@ -55,30 +64,36 @@ def _result(origin: Origin, one: Success) -> EvalResult:
 
 
 def _intro(origin: Origin) -> str:
-    architecture = origin.config()["architectures"][0]
+    project, (_, architecture) = origin.project, origin.architecture
     return (
-        f"# {origin.project.name} {origin.policy}\n\n{origin.project.description}.\n\nA `{architecture}` of "
-        f"{_num_weights(origin):,} weights, trained and examined on the task `{_task(origin)}`."
+        f"# {project.name} {origin.policy}\n\n{project.description}.\n\nA `{architecture}` of "
+        f"{_num_weights(origin):,} weights, trained and examined on the task `{origin.task}`."
     )
 
 
 def _exam(origin: Origin) -> str:
-    found = successes(origin.last.exam)
-    if not found:
+    successes = origin.successes
+    if not successes:
         return "## Exam\n\nThis policy sat none."
-    budgets = sorted({one.budget_tokens for one in found})
-    levels = {one.level: one for one in found}
-    cells = {(one.level, one.budget_tokens): f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in found}
-    rows = [
-        [told.slice, str(told.num_problems), *(cells.get((level, budget), "") for budget in budgets)]
-        for level, told in levels.items()
-    ]
-    confidence = _param(origin, "evaluate")["confidence"]
-    says = (
-        f"Success on held-out problems by difficulty and thinking tokens allowed; in brackets {confidence:.0%} "
-        f"bootstrap intervals over problems. Samples a problem: {_param(origin, 'exam')['num_samples']}."
+    budgets = sorted({one.budget_tokens for one in successes})
+    rows: dict[str, list[str]] = {}
+    for one in successes:
+        row = rows.setdefault(one.level, [one.slice, str(one.num_problems), *[""] * len(budgets)])
+        ends = f"[{_three_digits(one.low)}, {_three_digits(one.high)}]"
+        row[2 + budgets.index(one.budget_tokens)] = f"{_three_digits(one.mean)} {ends}"
+    confidence = origin.param("evaluate")["confidence"]
+    assert isinstance(confidence, float | int)
+    text = (
+        "Success on held-out problems by difficulty and thinking tokens allowed; in brackets "
+        f"{confidence:.0%} bootstrap intervals over problems. Samples a problem: "
+        f"{origin.param('exam')['num_samples']}."
     )
-    return f"## Exam\n\n{says}\n\n" + _table(["problems", "number", *(f"{one} tokens" for one in budgets)], rows)
+    head = ["problems", "number", *(f"{budget} tokens" for budget in budgets)]
+    return f"## Exam\n\n{text}\n\n" + _table(head, [*rows.values()])
+
+
+def _three_digits(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:.3f}"
 
 
 def _lineage(origin: Origin) -> str:
@@ -89,54 +104,47 @@ def _lineage(origin: Origin) -> str:
 
 def _ancestor(generation: Generation) -> list[str]:
     name, recipe = generation.policy, generation.recipe
-    round_ = recipe.get(f"rounds.{name}", {})
-    model = recipe.get(f"inits.{name}.model", {})
+    settings = section(recipe, f"rounds.{name}")
+    model = section(recipe, f"inits.{name}.model")
     start = f"`{generation.parent}`" if generation.parent else "random weights"
     if "checkpoint" in model:
-        start = f"`{PurePosixPath(model['checkpoint']).name}` ({model['sha256']})"
+        start = f"`{PurePosixPath(str(model['checkpoint'])).name}` ({model['sha256']})"
+    seed: Value = settings.get("seed", recipe.get(f"inits.{name}.seed", ""))
     trained = generation.tokens.get("trained")
     return [
         f"`{name}`",
         start,
-        str(round_.get("recipe", "demonstrations")),
-        str(round_.get("seed", recipe.get(f"inits.{name}.seed", ""))),
+        text_at(settings, "recipe") or "demonstrations",
+        str(seed),
         f"{trained:,}" if trained is not None else "",
         f"`{generation.commit[:12]}`" if generation.commit else "none yet",
     ]
 
 
 def _data(origin: Origin) -> str:
-    outputs = [output for flag in ("problems", "demos", "rollouts") for _, output in origin.tables(flag)]
-    tables = [
-        (f"{output.file.path}/{name}".rstrip("/"), f"{output.rows[name]:,}", member.sha256)
-        for output in outputs
-        for name, member in output.members.items()
-    ]
-    weights = origin.weights(origin.last)
-    files = [(name, "", member.sha256) for name, member in weights.members.items()]
-    rows = [[f"`{name}`", count, f"`{sha256}`"] for name, count, sha256 in (*tables, *files)]
-    return "## Data and files\n\nTables it came from, then its own files.\n\n" + _table(
-        ["file", "rows", "sha256"], rows
-    )
+    rows = []
+    for flag in (Flag.PROBLEMS, Flag.DEMOS, Flag.ROLLOUTS):
+        for _, output in origin.tables(flag):
+            for name, member in output.members.items():
+                path = f"{output.file.path}/{name}".rstrip("/")
+                rows.append([f"`{path}`", f"{output.rows[name]:,}", f"`{member.sha256}`"])
+    for name, member in origin.weights(origin.last).members.items():
+        rows.append([f"`{name}`", "", f"`{member.sha256}`"])
+    table = _table(["file", "rows", "sha256"], rows)
+    return f"## Data and files\n\nTables it came from, then its own files.\n\n{table}"
 
 
 def _use() -> str:
     return (
-        "## Use\n\nPut a prompt in the task's format before it; `AutoModelForCausalLM.from_pretrained` and "
-        "`AutoTokenizer.from_pretrained` load the folder. It thinks until it answers by itself or is made to."
+        "## Use\n\nPut a prompt in the task's format before it; "
+        "`AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load the "
+        "folder. It thinks until it answers by itself or is made to."
     )
 
 
 def _license(origin: Origin) -> str:
-    return f"## License\n\n{origin.project.license}, that of {origin.project.name} {origin.project.version}."
-
-
-def _task(origin: Origin) -> str:
-    return str(_param(origin, "task")["name"])
-
-
-def _param(origin: Origin, key: str) -> dict[str, Any]:
-    return next(step.params[key] for step in origin.steps if key in step.params)
+    project = origin.project
+    return f"## License\n\n{project.license}, that of {project.name} {project.version}."
 
 
 def _num_weights(origin: Origin) -> int:
@@ -145,7 +153,7 @@ def _num_weights(origin: Origin) -> int:
     for name in output.members:
         if name.endswith(WEIGHTS):
             with origin.audit.store.open(output.file, name) as stream:
-                total += sum(math.prod(tensor["shape"]) for tensor in header(stream).values())
+                total += sum(math.prod(tensor.shape) for tensor in header(stream).values())
     return total
 
 

@@ -1,16 +1,19 @@
 """OpenLineage: what each step read and wrote, as the events of its run, one JSON object a line.
 
-A run is named by what it was: the same step on the same bytes is the same run on every machine. Times are those of the
-commits that brought the results: those of the runs are not in git.
+A run is named by what it was: the same step on the same bytes is the same run on every machine.
+Times are those of the commits that brought the results: those of the runs are not in git.
 """
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import (
+    DatasetFacet,
+    JobFacet,
+    OutputDatasetFacet,
+    RunFacet,
     dataset_version_dataset,
     documentation_job,
     execution_parameters_run,
@@ -23,8 +26,8 @@ from openlineage.client.facet_v2 import (
 from openlineage.client.serde import Serde
 
 from lineage.answers.exports.origin import Origin, Output, canonical, described, lines
-from lineage.record.ancestry import digest
-from lineage.record.lock import Step
+from lineage.record.digests import sha256_of
+from lineage.record.lock import File, Step
 
 
 def write(origin: Origin) -> str:
@@ -35,15 +38,15 @@ def write(origin: Origin) -> str:
 def run_id(origin: Origin, step: Step) -> str:
     """Name of a step's run: equal for equal command, inputs, params and outputs."""
     files = [[(file.path, file.md5) for file in group] for group in (step.deps, step.outs)]
-    named = canonical([origin.project.name, step.name, step.command, *files, step.params])
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, named))
+    identity = canonical([origin.project.name, step.name, step.command, *files, step.params])
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, identity))
 
 
 def _events(origin: Origin, step: Step) -> Iterator[RunEvent]:
-    producer, namespace = f"urn:{origin.project.name}:lineage", origin.project.name
-    inputs, outputs = _datasets(origin, step, producer)
-    run = Run(run_id(origin, step), facets=_run_facets(origin, step, producer))
-    job = Job(namespace, step.name, facets=_job_facets(origin, step, producer))
+    producer = _producer(origin)
+    inputs, outputs = _datasets(origin, step)
+    run = Run(run_id(origin, step), facets=_run_facets(origin, step))
+    job = Job(origin.project.name, step.name, facets=_job_facets(origin, step))
     time = origin.time(origin.generation(step).commit).isoformat()
     yield RunEvent(eventTime=time, eventType=RunState.START, run=run, job=job, producer=producer)
     yield RunEvent(
@@ -57,81 +60,100 @@ def _events(origin: Origin, step: Step) -> Iterator[RunEvent]:
     )
 
 
-def _run_facets(origin: Origin, step: Step, producer: str) -> dict[str, Any]:
-    code = digest(f"{path} {md5}\n".encode() for path, md5 in step.code.items())
-    generation = origin.generation(step)
-    tags = {"commit": generation.commit or "none", "code": code, "environment": generation.environment}
-    namespace = origin.project.name
+def _producer(origin: Origin) -> str:
+    return f"urn:{origin.project.name}:lineage"
+
+
+def _run_facets(origin: Origin, step: Step) -> dict[str, RunFacet]:
+    producer, generation = _producer(origin), origin.generation(step)
+    code = sha256_of(f"{path} {digest}\n".encode() for path, digest in step.code.items())
+    tags = {
+        "commit": generation.commit or "none",
+        "code": code,
+        "environment": generation.environment,
+    }
+    parameters = []
+    for key, value in sorted(step.params.items()):
+        parameter = execution_parameters_run.ExecutionParameter(key=key, value=canonical(value))
+        parameters.append(parameter)
     return {
         "executionParameters": execution_parameters_run.ExecutionParametersRunFacet(
-            [
-                execution_parameters_run.ExecutionParameter(key=key, value=canonical(value))
-                for key, value in sorted(step.params.items())
-            ],
-            producer=producer,
+            parameters, producer=producer
         ),
         "jobDependencies": job_dependencies_run.JobDependenciesRunFacet(
-            upstream=[
-                job_dependencies_run.JobDependency(
-                    job=job_dependencies_run.JobIdentifier(namespace, parent.name),
-                    run=job_dependencies_run.RunIdentifier(run_id(origin, parent)),
-                )
-                for parent in origin.audit.graph.parents(step)
-            ],
+            upstream=[_upstream(origin, parent) for parent in origin.audit.graph.parents(step)],
             producer=producer,
         ),
         "tags": tags_run.TagsRunFacet(
-            [tags_run.TagsRunFacetFields(key, value, source="git") for key, value in tags.items()], producer=producer
+            [tags_run.TagsRunFacetFields(key, tag, source="git") for key, tag in tags.items()],
+            producer=producer,
         ),
     }
 
 
-def _job_facets(origin: Origin, step: Step, producer: str) -> dict[str, Any]:
-    does = origin.descriptions.get(step.group, step.group)
+def _upstream(origin: Origin, parent: Step) -> job_dependencies_run.JobDependency:
+    return job_dependencies_run.JobDependency(
+        job=job_dependencies_run.JobIdentifier(origin.project.name, parent.name),
+        run=job_dependencies_run.RunIdentifier(run_id(origin, parent)),
+    )
+
+
+def _job_facets(origin: Origin, step: Step) -> dict[str, JobFacet]:
+    producer = _producer(origin)
+    description = f"{origin.descriptions.get(step.group, step.group)}: {step.command}"
     return {
-        "documentation": documentation_job.DocumentationJobFacet(f"{does}: {step.command}", producer=producer),
+        "documentation": documentation_job.DocumentationJobFacet(description, producer=producer),
         "jobType": job_type_job.JobTypeJobFacet("BATCH", "DVC", "STAGE", producer=producer),
     }
 
 
-def _datasets(origin: Origin, step: Step, producer: str) -> tuple[list[InputDataset], list[OutputDataset]]:
-    graph, namespace = origin.audit.graph, origin.project.name
-    read = {out.path: out for dep in step.deps if (maker := graph.maker(dep.path)) for out in maker.outs}
-    wanted = [out for out in read.values() if any(f"{dep.path}/".startswith(f"{out.path}/") for dep in step.deps)]
-    inputs = [
-        InputDataset(namespace, out.path, facets=_facets(origin.outputs[out.path], producer))
-        for out in sorted(wanted, key=lambda out: out.path)
-    ]
-    outputs = [
-        OutputDataset(
-            namespace,
-            out.path,
-            facets=_facets(origin.outputs[out.path], producer),
-            outputFacets=_statistics(origin.outputs[out.path], producer),
-        )
-        for out in sorted(step.outs, key=lambda out: out.path)
-    ]
+def _datasets(origin: Origin, step: Step) -> tuple[list[InputDataset], list[OutputDataset]]:
+    namespace, producer = origin.project.name, _producer(origin)
+    inputs, outputs = [], []
+    for file in _read(origin, step):
+        facets = _facets(origin.outputs[file.path], producer)
+        inputs.append(InputDataset(namespace, file.path, facets=facets))
+    for file in sorted(step.outs, key=lambda out: out.path):
+        output = origin.outputs[file.path]
+        facets, statistics = _facets(output, producer), _statistics(output, producer)
+        dataset = OutputDataset(namespace, file.path, facets=facets, outputFacets=statistics)
+        outputs.append(dataset)
     return inputs, outputs
 
 
-def _facets(output: Output, producer: str) -> dict[str, Any]:
-    facets: dict[str, Any] = {
-        "version": dataset_version_dataset.DatasetVersionDatasetFacet(f"md5:{output.file.md5}", producer=producer)
+def _read(origin: Origin, step: Step) -> list[File]:
+    """The outputs of other steps that a step read, in whole or in part."""
+    read: dict[str, File] = {}
+    for dep in step.deps:
+        maker = origin.audit.graph.maker(dep.path)
+        for out in maker.outs if maker else ():
+            if f"{dep.path}/".startswith(f"{out.path}/"):
+                read[out.path] = out
+    return [read[path] for path in sorted(read)]
+
+
+def _facets(output: Output, producer: str) -> dict[str, DatasetFacet]:
+    version = f"md5:{output.file.md5}"
+    facets: dict[str, DatasetFacet] = {
+        "version": dataset_version_dataset.DatasetVersionDatasetFacet(version, producer=producer)
     }
     if output.schema is not None:
-        facets["schema"] = schema_dataset.SchemaDatasetFacet(
-            [_field(field, place) for place, field in enumerate(output.schema, 1)], producer=producer
-        )
+        fields = [_field(field, place) for place, field in enumerate(output.schema, 1)]
+        facets["schema"] = schema_dataset.SchemaDatasetFacet(fields, producer=producer)
     return facets
 
 
 def _field(field: pa.Field, place: int) -> schema_dataset.SchemaDatasetFacetFields:
-    return schema_dataset.SchemaDatasetFacetFields(field.name, str(field.type), described(field), place)
+    kind = str(field.type)
+    return schema_dataset.SchemaDatasetFacetFields(field.name, kind, described(field), place)
 
 
-def _statistics(output: Output, producer: str) -> dict[str, Any]:
+def _statistics(output: Output, producer: str) -> dict[str, OutputDatasetFacet]:
     return {
         "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-            rowCount=output.num_rows, size=output.size, fileCount=len(output.members), producer=producer
+            rowCount=output.num_rows,
+            size=output.size,
+            fileCount=len(output.members),
+            producer=producer,
         )
     }

@@ -1,7 +1,7 @@
-"""What every export tells: the steps a policy came from, and each file they wrote, with digests and columns.
+"""What every export holds: the steps a policy came from, and each file they wrote.
 
-All of it is read from one commit and the bytes its dvc.lock names, so that an export is the same bytes wherever and
-whenever it is made.
+All of it is read from one commit and the bytes its dvc.lock names, so that an export is the same
+bytes wherever and whenever it is made.
 """
 
 import json
@@ -10,19 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
 
-from lineage.record.ancestry import EXAM, Generation, ancestry
+from lineage.data.exam import Exam, exam_of
+from lineage.data.tables import open_part
+from lineage.record.ancestry import Generation, ancestry
 from lineage.record.audit import Audit
+from lineage.record.digests import Digests, digests_of
 from lineage.record.errors import AuditError
+from lineage.record.flags import Flag
 from lineage.record.graph import policy_file
 from lineage.record.lock import File, Step
-from lineage.record.store import Digests, digests
+from lineage.record.template import GRAPH, read_yaml
 from lineage.record.tree import git
+from lineage.record.values import Values, section, text_at
 
 TABLE = ".parquet"
 
@@ -79,11 +81,15 @@ class Origin:
         return self.generations[-1]
 
     @cached_property
+    def successes(self) -> Sequence["Success"]:
+        """The success of its exam by level and budget, in this order; nothing without an exam."""
+        return _successes(exam_of(self.last))
+
+    @cached_property
     def steps(self) -> list[Step]:
         """The steps it came from and those of its exam, parents first."""
         graph = self.audit.graph
-        exam = [step for name, step in graph.of_key(self.policy).items() if name in EXAM]
-        return graph.ancestors(graph.policy(self.policy), *exam)
+        return graph.ancestors(graph.policy(self.policy), *graph.exam(self.policy))
 
     @cached_property
     def outputs(self) -> dict[str, Output]:
@@ -98,29 +104,40 @@ class Origin:
             AuditError: pyproject.toml is missing or does not say.
         """
         try:
-            said = tomllib.loads(self.audit.tree.read("pyproject.toml").decode("utf-8"))["project"]
-            return Project(said["name"], said["version"], said["description"], said["license"])
+            content = tomllib.loads(self.audit.tree.read("pyproject.toml").decode("utf-8"))
+            stated = content["project"]
+            names = ("name", "version", "description", "license")
+            return Project(*(stated[name] for name in names))
         except FileNotFoundError:
-            raise AuditError(f"pyproject.toml is missing at {self.audit.tree.commit[:12]}") from None
+            raise AuditError(
+                f"pyproject.toml is missing at {self.audit.tree.commit[:12]}"
+            ) from None
         except (ValueError, KeyError) as error:
-            raise AuditError(f"pyproject.toml says no name, version, description and license: {error!r}") from None
+            raise AuditError(
+                f"pyproject.toml says no name, version, description and license: {error!r}"
+            ) from None
 
     def generation(self, step: Step) -> Generation:
         """The policy a step was run for; of a step that serves all, the first."""
-        return next((one for one in self.generations if one.policy == step.key), self.generations[0])
+        return next(
+            (one for one in self.generations if one.policy == step.key), self.generations[0]
+        )
 
     def time(self, commit: str | None = None) -> datetime:
-        """When a commit was made, or that asked: formats want a time, and those of runs are not in git."""
-        seconds = git(self.audit.tree.repository, "log", "-1", "--format=%ct", commit or self.audit.tree.commit)
-        return datetime.fromtimestamp(int(seconds), UTC)
+        """When a commit was made, or that asked: formats want a time, and git has none of runs."""
+        command = ("log", "-1", "--format=%ct", commit or self.audit.tree.commit)
+        return datetime.fromtimestamp(int(git(self.audit.tree.repository, *command)), UTC)
 
     @cached_property
     def descriptions(self) -> dict[str, str]:
         """What each step does, by the name of its kind, from dvc.yaml."""
-        stages = yaml.load(self.audit.tree.read("dvc.yaml"), Loader=yaml.CSafeLoader)["stages"]
-        return {name: stage.get("do", stage).get("desc", name) for name, stage in stages.items()}
+        stages, descriptions = section(read_yaml(self.audit.tree, GRAPH), "stages"), {}
+        for name in stages:
+            stage = section(stages, name)
+            descriptions[name] = text_at(section(stage, "do") or stage, "desc") or name
+        return descriptions
 
-    def tables(self, flag: str) -> Iterator[tuple[Step, Output]]:
+    def tables(self, flag: Flag) -> Iterator[tuple[Step, Output]]:
         """The tables written under a flag, each with the step that wrote it."""
         for step in self.steps:
             file = step.written(flag)
@@ -131,24 +148,31 @@ class Origin:
         """The folder of a policy."""
         return self.outputs[policy_file(self.audit.graph.policy(generation.policy)).path]
 
-    def read(self, output: Output, name: str = "") -> bytes:
-        """A small file of an output."""
-        with self.audit.store.open(output.file, name) as stream:
-            return stream.read()
+    @property
+    def task(self) -> str:
+        """The task it was trained and examined on."""
+        return str(self.param("task")["name"])
 
-    def config(self) -> Mapping[str, Any]:
-        """The model's config.json."""
-        return json.loads(self.read(self.weights(self.last), "config.json"))
+    def param(self, key: str) -> Values:
+        """A section of params, as the first step ran with it that has it."""
+        return next(section(step.params, key) for step in self.steps if key in step.params)
+
+    @cached_property
+    def architecture(self) -> tuple[str, str]:
+        """Family and class of its model, from config.json."""
+        with self.audit.store.open(self.weights(self.last).file, "config.json") as stream:
+            config = json.loads(stream.read())
+        return config["model_type"], config["architectures"][0]
 
     def _output(self, file: File) -> Output:
         members, schema, rows = {}, None, {}
         for member in self.audit.store.members(file):
             with self.audit.store.open(file, member.name) as stream:
-                members[member.name] = digests(stream)
+                members[member.name] = digests_of(stream)
                 if file.path.endswith(TABLE):
                     stream.seek(0)
-                    table = pq.ParquetFile(stream)
-                    schema, rows[member.name] = table.schema_arrow, table.metadata.num_rows
+                    part = open_part(stream, file.path)
+                    schema, rows[member.name] = part.schema, part.num_rows
         return Output(file, members, schema, rows)
 
 
@@ -160,9 +184,9 @@ class Success:
     """`all`, or `difficulty_<n>`."""
     budget_tokens: int
     num_problems: int
-    mean: float
-    low: float
-    high: float
+    mean: float | None
+    low: float | None
+    high: float | None
 
     @property
     def slice(self) -> str:
@@ -170,16 +194,14 @@ class Success:
         return "all problems" if self.level == "all" else self.level.replace("_", " ")
 
 
-def successes(exam: Mapping[str, Any] | None) -> Sequence[Success]:
-    """The success of an exam by level and budget, in this order; nothing where there was none."""
-    found = [
-        Success(level, int(budget.removeprefix("budget_")), told["num_problems"], **interval)
-        for level, told in (exam or {}).items()
-        if "success" in told
-        for budget, interval in told["success"].items()
-        if interval is not None
-    ]
-    return sorted(found, key=lambda one: (one.level, one.budget_tokens))
+def _successes(exam: Exam | None) -> list[Success]:
+    successes = []
+    for name, level in exam.levels.items() if exam else ():
+        for budget, estimate in level.success.items():
+            if estimate is not None:
+                ends = (estimate.mean, estimate.low, estimate.high)
+                successes.append(Success(name, int(budget), level.num_problems, *ends))
+    return sorted(successes, key=lambda one: (one.level, one.budget_tokens))
 
 
 def described(field: pa.Field) -> str:
@@ -187,11 +209,11 @@ def described(field: pa.Field) -> str:
     return (field.metadata or {}).get(b"description", field.name.encode()).decode("utf-8")
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """JSON of which there is one for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def lines(values: Iterable[Any]) -> str:
+def lines(values: Iterable[object]) -> str:
     """JSON lines."""
     return "".join(f"{canonical(value)}\n" for value in values)

@@ -1,4 +1,4 @@
-"""Every row that trained a policy is told, every token is accounted for, and memory and files are as promised."""
+"""Every row that trained a policy is counted, every token accounted for, files as promised."""
 
 import csv
 import json
@@ -8,15 +8,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lineage.answers.rows import num_trained, rows, text
-from lineage.data.training import checkpoints, sources
+from lineage.answers.rows import rows
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
-from lineage.record.graph import Graph
-from lineage.record.lock import read_lock
-from lineage.record.tree import open_tree
+from lineage.telling.plain import plain
 from tests.conftest import succeed
-from tests.lineage import chain
 from tests.lineage.forging import PART, cover_up, edited, put
 
 LEDGER, ROLLOUTS, DEMOS = (
@@ -28,40 +24,58 @@ LEDGER, ROLLOUTS, DEMOS = (
 
 def checks(tree: Path) -> list[tuple[str, str]]:
     """What the audit of the last policy finds."""
-    found = rows(open_audit(tree, None), "s1")
-    return [(finding["check"], finding["subject"]) for finding in found["findings"]]
+    findings = rows(open_audit(tree, None), "s1").findings
+    return [(finding.check, finding.subject) for finding in findings]
 
 
 def test_each_generation_adds_up_to_what_its_update_says(audited: Path) -> None:
-    found = rows(open_audit(audited, None), "s1")
-    assert found["findings"] == []
-    assert [(g["generation"], g["kind"], g["epochs"]) for g in found["generations"]] == [
+    answer = rows(open_audit(audited, None), "s1")
+    assert answer.findings == []
+    assert [(one.generation, one.kind, one.epochs) for one in answer.generations] == [
         ("r0", "demonstration", 2),
         ("i1", "rollout", 4),
         ("s1", "rollout", 1),
     ]
-    for generation in found["generations"][1:]:
-        metrics = json.loads((audited / f"data/metrics/updates/{generation['generation']}.json").read_text())
-        own = {row["status"]: row for row in generation["rows"]}
-        assert own["trained"]["num_trained_tokens"] == metrics["tokens"]["trained"]
-        assert sum(row["num_forced_tokens"] for row in own.values()) == metrics["tokens"]["forced"]
-        for status in own.keys() - {"trained"}:
-            assert own[status]["num_untrained_tokens"] == metrics["tokens"][status]
-        assert generation["sum"]["num_tokens"] == generation["num_generated_tokens"] > 0
-        assert generation["sum"]["num_rows"] == sum(row["num_rows"] for row in own.values())
+    for generation in answer.generations[1:]:
+        path = audited / f"data/metrics/updates/{generation.generation}.json"
+        tokens = json.loads(path.read_text())["tokens"]
+        by_status = {row.status: row for row in generation.rows}
+        assert by_status["trained"].num_trained_tokens == tokens["trained"]
+        assert sum(row.num_forced_tokens or 0 for row in generation.rows) == tokens["forced"]
+        for status in by_status.keys() - {"trained"}:
+            assert by_status[status].num_untrained_tokens == tokens[status]
+        assert generation.sum.num_tokens == generation.num_generated_tokens
+        assert generation.num_generated_tokens
+        assert generation.sum.num_rows == sum(row.num_rows for row in generation.rows)
+
+
+def test_its_json_is_what_it_was(audited: Path) -> None:
+    answer = plain(rows(open_audit(audited, None), "s1"))
+    assert json.loads(json.dumps(answer)) == answer
+    assert list(answer) == [
+        *("policy", "commit", "generations", "num_problems_trained", "unknown", "out"),
+        "findings",
+    ]
+    first, *_, last = answer["generations"]
+    tokens = ["num_trained_tokens", "num_forced_tokens", "num_untrained_tokens", "num_tokens"]
+    assert list(last["rows"][0]) == ["status", "num_rows", "num_problems", *tokens]
+    assert list(last["sum"]) == ["status", "num_rows", *tokens]
+    assert [first["sum"][name] for name in tokens] == [None] * 4
 
 
 def test_problems_are_counted_once(audited: Path) -> None:
-    found = rows(open_audit(audited, None), "s1")
+    answer = rows(open_audit(audited, None), "s1")
     ledger = pq.read_table(audited / LEDGER).to_pylist()
-    for row in found["generations"][2]["rows"]:
-        own = {entry["problem_id"] for entry in ledger if entry["status"] == row["status"]}
-        assert row["num_problems"] == len(own)
-    assert found["num_problems_trained"] == len({*pq.read_table(audited / DEMOS)["problem_id"].to_pylist()})
+    for row in answer.generations[2].rows:
+        names = {entry["problem_id"] for entry in ledger if entry["status"] == row.status}
+        assert row.num_problems == len(names)
+    demonstrated = {*pq.read_table(audited / DEMOS)["problem_id"].to_pylist()}
+    assert answer.num_problems_trained == len(demonstrated)
 
 
-def test_an_ancestor_is_told_without_what_came_later(audited: Path) -> None:
-    assert [g["generation"] for g in rows(open_audit(audited, None), "i1")["generations"]] == ["r0", "i1"]
+def test_an_ancestor_is_shown_without_what_came_later(audited: Path) -> None:
+    generations = rows(open_audit(audited, None), "i1").generations
+    assert [one.generation for one in generations] == ["r0", "i1"]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -72,8 +86,13 @@ def read(path: Path) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in path.read_text().splitlines()]
     else:
         with path.open(newline="") as lines:
-            return [{key: value or None for key, value in row.items()} for row in csv.DictReader(lines)]
-    return [{key: None if value in (None, "") else str(value) for key, value in row.items()} for row in found]
+            return [
+                {key: value or None for key, value in row.items()} for row in csv.DictReader(lines)
+            ]
+    return [
+        {key: None if value in (None, "") else str(value) for key, value in row.items()}
+        for row in found
+    ]
 
 
 def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Path) -> None:
@@ -89,7 +108,10 @@ def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Pat
     assert first[0]["kind"] == "demonstration"
     assert first[0]["epochs"] == "2"
     ledger = pq.read_table(audited / LEDGER).to_pylist()[-1]
-    problems = {row["problem_id"]: row for row in pq.read_table(audited / "data/problems.parquet").to_pylist()}
+    problems = {
+        row["problem_id"]: row
+        for row in pq.read_table(audited / "data/problems.parquet").to_pylist()
+    }
     assert first[-1] == {
         "generation": "s1",
         "kind": "rollout",
@@ -97,15 +119,19 @@ def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Pat
         "problem_id": ledger["problem_id"],
         "difficulty": str(problems[ledger["problem_id"]]["difficulty"]),
         "status": ledger["status"],
-        "why": {"trained": None, "filtered_zero_advantage": "no token has an advantage"}[ledger["status"]],
+        "why": {"trained": None, "filtered_zero_advantage": "no token has an advantage"}[
+            ledger["status"]
+        ],
         "epochs": "1",
         "num_trained_tokens": str(ledger["num_trained_tokens"]),
         "mean_advantage": str(ledger["mean_advantage"]),
-        "table_md5": rows(open_audit(audited, None), "s1")["generations"][2]["table"]["md5"],
+        "table_md5": rows(open_audit(audited, None), "s1").generations[2].table.md5,
     }
 
 
-def test_a_file_that_cannot_be_written_is_said_and_none_is_left(audited: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_said_and_none_is_left(
+    audited: Path, tmp_path: Path
+) -> None:
     with pytest.raises(AuditError, match=r"choose an ending from \.parquet, \.csv, \.jsonl"):
         rows(open_audit(audited, None), "s1", tmp_path / "rows.txt")
     with pytest.raises(AuditError, match="No such file or directory"):
@@ -158,46 +184,3 @@ def test_bytes_that_are_nowhere_are_said(audited: Path, tmp_path: Path) -> None:
     succeed(["git", "clone", "--quiet", "--bare", str(audited), "bare"], tmp_path)
     with pytest.raises(AuditError, match=r"are not in any place.*`dvc pull`"):
         rows(open_audit(tmp_path / "bare", None), "s1")
-
-
-def test_people_see_a_table(audited: Path) -> None:
-    told = chain.printed(text(rows(open_audit(audited, None), "s1")))
-    assert "zero_advantage: no token has an advantage" in told
-    assert "260 different problems trained s1 and its ancestors" in told
-    [line] = [line for line in told.splitlines() if line.startswith("r0")]
-    assert line.split()[:5] == ["r0", "demonstration", "trained", "8,000", "260"]
-
-
-def test_trained_problems_of_two_tables_are_counted_by_name() -> None:
-    class Table:
-        def __init__(self, names: list[str], is_trained: list[bool]) -> None:
-            import numpy as np
-            import pyarrow as pa
-
-            self.names, self.is_trained = pa.array(names), np.array(is_trained)
-
-    assert num_trained([Table(["a", "b", "c"], [True, True, False]), Table(["b", "c"], [True, False])]) == 2
-
-
-def test_a_checkpoint_from_elsewhere_is_named(tmp_path: Path) -> None:
-    model = {"checkpoint": "models/base", "sha256": "ab" * 32}
-    chain.write(tmp_path, {**chain.beginning(model), **chain.round_of("a1", "r0", 1)})
-    graph = Graph.of(read_lock(open_tree(tmp_path)))
-    assert checkpoints(graph, "a1") == ["r0 began from models/base (sha256 abababababab)"]
-
-
-def test_a_judges_rows_count_as_a_sources_own(tmp_path: Path) -> None:
-    steps = {
-        **chain.beginning(),
-        **chain.round_of("a1", "r0", 1),
-        **chain.judge_of("g1", "r0", "a1"),
-        **chain.round_of("a2", "r0", 2, judge="g1"),
-    }
-    steps["update@a2"]["cmd"] += " --ledger data/rounds/a2/ledger.parquet"
-    steps["update@a2"]["outs"].append(chain.entry("data/rounds/a2/ledger.parquet"))
-    chain.write(tmp_path, steps)
-    graph = Graph.of(read_lock(open_tree(tmp_path)))
-    found = {source.generation: source for source in sources(graph, "a2")}
-    assert found["judge g1"].kind == "judgement"
-    assert found["judge g1"].table.path == "data/rounds/a1/rollouts.parquet"
-    assert "a1" not in found

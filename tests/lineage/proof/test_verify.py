@@ -45,15 +45,15 @@ def printed(found: dict[str, Any]) -> str:
 
 def test_the_working_tree(tree: Path) -> None:
     found = ask(tree)
-    assert found["findings"] == []
-    assert found["notes"] == [
+    assert found.findings == []
+    assert found.notes == [
         "no part in this policy: 2 steps of dvc.lock",
         f"remote local was not checked: {tree / '.dvc/remote'} is not there",
         "s1 has no signed statement",
     ]
-    assert found["checked"]["steps"] == 20
-    assert found["checked"]["rows"] > 8000
-    assert found["commit"] == open_tree(tree).commit
+    assert found.checked["steps"] == 20
+    assert found.checked["rows"] > 8000
+    assert found.commit == open_tree(tree).commit
     assert "all as it should be" in printed(found)
 
 
@@ -66,9 +66,9 @@ def test_a_fresh_clone_with_the_cache_alone(tree: Path, tmp_path: Path) -> None:
     succeed(["git", "clone", "--quiet", str(tree), str(tmp_path / "clone")], tmp_path)
     shutil.copytree(tree / ".dvc/cache/files", tmp_path / "clone/.dvc/cache/files")
     found = ask(tmp_path / "clone")
-    assert found["findings"] == []
-    assert "working tree holds nothing of this policy" in found["notes"]
-    assert found["checked"]["rows"] == ask(tree)["checked"]["rows"]
+    assert found.findings == []
+    assert "working tree holds nothing of this policy" in found.notes
+    assert found.checked["rows"] == ask(tree)["checked"]["rows"]
 
 
 def test_an_old_commit_whatever_came_after(tree: Path, tmp_path: Path) -> None:
@@ -85,22 +85,22 @@ def test_an_old_commit_whatever_came_after(tree: Path, tmp_path: Path) -> None:
 def test_a_bare_clone_with_a_remote(tree: Path, tmp_path: Path) -> None:
     succeed(["git", "clone", "--quiet", "--bare", str(tree), str(tmp_path / "bare.git")], tmp_path)
     found = ask(tmp_path / "bare.git", remotes={"shelf": str(tree / ".dvc/cache")})
-    assert found["findings"] == []
-    assert found["checked"]["rows"] == ask(tree)["checked"]["rows"]
+    assert found.findings == []
+    assert found.checked["rows"] == ask(tree)["checked"]["rows"]
 
 
 def test_bytes_that_are_nowhere_are_a_finding(tree: Path, tmp_path: Path) -> None:
     succeed(["git", "clone", "--quiet", "--bare", str(tree), str(tmp_path / "bare.git")], tmp_path)
     found = ask(tmp_path / "bare.git", remotes={"empty": str(tmp_path)})
-    assert {finding["check"] for finding in found["findings"]} == {"bytes"}
-    assert "remote empty holds nothing of this policy" in found["notes"]
+    assert {finding["check"] for finding in found.findings} == {"bytes"}
+    assert "remote empty holds nothing of this policy" in found.notes
     assert "more; --json has all" in printed(found)
 
 
 def test_a_remote_out_of_reach_is_said(tree: Path, tmp_path: Path) -> None:
     found = ask(tree, remotes={"gone": str(tmp_path / "gone")})
-    assert found["findings"] == []
-    assert f"remote gone was not checked: {tmp_path / 'gone'} is not there" in found["notes"]
+    assert found.findings == []
+    assert f"remote gone was not checked: {tmp_path / 'gone'} is not there" in found.notes
 
 
 def test_what_was_never_pulled_or_pushed_is_no_finding(tree: Path, tmp_path: Path) -> None:
@@ -110,11 +110,16 @@ def test_what_was_never_pulled_or_pushed_is_no_finding(tree: Path, tmp_path: Pat
     put(clone / SCORES / PART, (tree / SCORES / PART).read_bytes())
     put(cached(clone, part_md5(tree, SCORES)), (tree / SCORES / PART).read_bytes())
     assert ask(clone, remotes={"shelf": str(remote)})["findings"] == []
-    policy = remote / "files/md5" / locked(tree, "data/policies/s1")[:2] / locked(tree, "data/policies/s1")[2:]
+    policy = (
+        remote
+        / "files/md5"
+        / locked(tree, "data/policies/s1")[:2]
+        / locked(tree, "data/policies/s1")[2:]
+    )
     policy.unlink()
     found = ask(tree, remotes={"shelf": str(remote)})
-    assert found["findings"] == []
-    assert "remote shelf lacks 1 file, the first data/policies/s1 (list)" in found["notes"]
+    assert found.findings == []
+    assert "remote shelf lacks 1 file, the first data/policies/s1 (list)" in found.notes
 
 
 def test_uncommitted_files_are_said(tree: Path, tmp_path: Path) -> None:
@@ -122,8 +127,8 @@ def test_uncommitted_files_are_said(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "copy/README.md").write_text("mine\n")
     (tmp_path / "copy/LICENSE").unlink()
     found = ask(tmp_path / "copy")
-    assert found["findings"] == []
-    assert f"not as in commit {found['commit'][:12]}: LICENSE, README.md" in found["notes"]
+    assert found.findings == []
+    assert f"not as in commit {found['commit'][:12]}: LICENSE, README.md" in found.notes
 
 
 def test_hard_links_are_read_once(tree: Path) -> None:

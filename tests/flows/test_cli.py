@@ -79,7 +79,8 @@ def test_all_that_is_promised_is_there() -> None:
     assert found >= {("round", "add")}
     assert found >= {("nightly", name) for name in ("run", "preflight", "show", "serve", "alert")}
     assert found >= {
-        ("audit", name) for name in ("show", "rows", "leaks", "diff", "verify", "sign", "rebuild", "export")
+        ("audit", name)
+        for name in ("show", "rows", "leaks", "diff", "verify", "sign", "rebuild", "export")
     }
 
 
@@ -115,12 +116,17 @@ def test_nothing_is_imported_that_a_command_does_not_need(
 
 
 def test_completion_is_installed_and_knows_commands_below(folder: Path) -> None:
-    done = knowhow(folder, "--install-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    done = knowhow(
+        folder, "--install-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )
     assert done.returncode == 0, done.stderr
     assert "knowhow" in (folder / ".bash_completions/knowhow.sh").read_text()
     asked = {"_KNOWHOW_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
     assert knowhow(folder, COMP_WORDS="knowhow audit l", **asked).stdout.split() == ["leaks"]
-    assert knowhow(folder, COMP_WORDS="knowhow nightly s", **asked).stdout.split() == ["show", "serve"]
+    assert knowhow(folder, COMP_WORDS="knowhow nightly s", **asked).stdout.split() == [
+        "show",
+        "serve",
+    ]
 
 
 def test_an_error_is_red_on_a_terminal_and_nowhere_else(folder: Path) -> None:
@@ -173,7 +179,9 @@ def test_a_table_is_explained_and_its_lists_are_cut(folder: Path) -> None:
 )
 def test_rows_are_found_by_value(where: list[str], found: list[str], folder: Path) -> None:
     conditions = [argument for condition in where for argument in ("--where", condition)]
-    done = tables(folder, TABLE, *conditions, "--columns", "rollout_id,tokens", "--json", "--limit", "9")
+    done = tables(
+        folder, TABLE, *conditions, "--columns", "rollout_id,tokens", "--json", "--limit", "9"
+    )
     content = json.loads(done.stdout)
     assert [row["rollout_id"] for row in content["rows"]] == found
     assert [row["tokens"] for row in content["rows"]] == [list(range(40))] * len(found)
@@ -184,7 +192,10 @@ def test_rows_are_found_by_value(where: list[str], found: list[str], folder: Pat
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([TABLE, "--columns", "rewards"], "has no column rewards; choose from rollout_id, reward, tokens"),
+        (
+            [TABLE, "--columns", "rewards"],
+            "has no column rewards; choose from rollout_id, reward, tokens",
+        ),
         ([TABLE, "--where", "reward"], "--where reward is not COLUMN=VALUE"),
         ([TABLE, "--where", "reward=much"], "much is no float, which column reward"),
         ([TABLE, "--where", "tokens=1"], "1 is no list<element: int32>, which column tokens"),

@@ -36,7 +36,9 @@ def test_regression_needs_a_whole_interval_below_the_limit(
     low: float | None, mean: float | None, high: float | None, is_passed: bool
 ) -> None:
     good = interval(0.0, 0.1, 0.2)
-    gate = gates.regression({"all": good, "difficulty_2": good, "difficulty_3": interval(low, mean, high)}, 0.02)
+    gate = gates.regression(
+        {"all": good, "difficulty_2": good, "difficulty_3": interval(low, mean, high)}, 0.02
+    )
     assert gate.is_passed is is_passed
     assert ("difficulty_3" in gate.why, "difficulty_2" in gate.why) == (not is_passed, False)
     assert gate.numbers == {
@@ -52,7 +54,9 @@ def test_an_exam_without_difficulties_proves_nothing() -> None:
 
 @pytest.mark.parametrize(("mean", "is_passed"), [(0.0, True), (-0.001, False), (None, False)])
 def test_gain_is_of_the_mean_over_all(mean: float | None, is_passed: bool) -> None:
-    gate = gates.gain({"all": interval(-0.5, mean, 0.5), "difficulty_2": interval(-1.0, -1.0, -1.0)}, 0.0)
+    gate = gates.gain(
+        {"all": interval(-0.5, mean, 0.5), "difficulty_2": interval(-1.0, -1.0, -1.0)}, 0.0
+    )
     assert gate.is_passed is is_passed
 
 
@@ -60,14 +64,27 @@ def test_gain_is_of_the_mean_over_all(mean: float | None, is_passed: bool) -> No
     ("audit", "is_passed", "why"),
     [
         ("", True, "no exam problem is in any ancestor's training data"),
-        ("print('{}'); exit(1)", False, "exam problems are in training data; `knowhow audit leaks n1` names them"),
+        (
+            "print('{}'); exit(1)",
+            False,
+            "exam problems are in training data; `knowhow audit leaks n1` names them",
+        ),
         ("exit('error: no policy n1')", False, "the audit ended with 1: error: no policy n1"),
-        ("import os; exit(f'error: {os.getcwd()}/a is bad')", False, "the audit ended with 1: error: a is bad"),
+        (
+            "import os; exit(f'error: {os.getcwd()}/a is bad')",
+            False,
+            "the audit ended with 1: error: a is bad",
+        ),
         ("exit(2)", False, "the audit ended with 2: no output"),
     ],
 )
 def test_without_a_proof_the_leak_gate_is_shut(
-    audit: str, is_passed: bool, why: str, wanted: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    audit: str,
+    is_passed: bool,
+    why: str,
+    wanted: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, text in (("__init__", ""), ("__main__", audit)):
         path = tmp_path / "lineage" / f"{name}.py"
@@ -77,11 +94,15 @@ def test_without_a_proof_the_leak_gate_is_shut(
     assert gates.leaks("n1", wanted) == gates.Gate("leaks", is_passed, why)
 
 
-def metrics(repeat: float, forced: float, false_positive: float | None, used: float) -> dict[str, Any]:
+def metrics(
+    repeat: float, forced: float, false_positive: float | None, used: float
+) -> dict[str, Any]:
     level = {
         "repeat_frac": repeat,
         "forced_frac": {"budget_27": forced, "budget_9": 1.0},
-        "self_verification": {"false_positive_frac": None if false_positive is None else {"mean": false_positive}},
+        "self_verification": {
+            "false_positive_frac": None if false_positive is None else {"mean": false_positive}
+        },
         "used_tokens": {"budget_27": used, "budget_9": 9.0},
     }
     return {"all": level}
@@ -115,7 +136,9 @@ def test_drift_is_at_the_training_budget_and_against_the_champion(
     ]
 
 
-def test_the_stages_write_what_the_gates_read(wanted: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stages_write_what_the_gates_read(
+    wanted: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On the results that are in git."""
     monkeypatch.chdir(ROOT)
     assert all(each.value is not None for each in gates.drift("i3", "o3", wanted))
@@ -126,7 +149,9 @@ def test_the_stages_write_what_the_gates_read(wanted: Settings, monkeypatch: pyt
 
 def test_wrong_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(settings.SettingsError, match=r"nightly.yaml is missing; run from the repository's root"):
+    with pytest.raises(
+        settings.SettingsError, match=r"nightly.yaml is missing; run from the repository's root"
+    ):
         settings.load()
     text = (ROOT / "nightly.yaml").read_text()
     for old, new, said in (
@@ -135,10 +160,18 @@ def test_wrong_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "max_regression: 2",
             r"1 wrong value\(s\), first max_regression: .*less than",
         ),
-        ('cron: "0 2 * * *"', 'cron: "nightly"', r"first schedule.cron: .*'nightly' is no cron expression"),
+        (
+            'cron: "0 2 * * *"',
+            'cron: "nightly"',
+            r"first schedule.cron: .*'nightly' is no cron expression",
+        ),
         ("timezone: UTC", "timezone: Mars", "first schedule.timezone: .*'Mars' is no time zone"),
         ("judge: exact", "judges: exact", r"2 wrong value\(s\), first judge: Field required"),
-        ("used_tokens_ratio: [0.5, 2.0]", "used_tokens_ratio: [2, 1]", "the lower limit 2.0 is above the upper one 1"),
+        (
+            "used_tokens_ratio: [0.5, 2.0]",
+            "used_tokens_ratio: [2, 1]",
+            "the lower limit 2.0 is above the upper one 1",
+        ),
         ("judge: exact", "judge: [", "nightly.yaml: .*line"),
     ):
         assert text.count(old) == 1
@@ -147,6 +180,8 @@ def test_wrong_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             settings.load()
 
 
-def test_the_toys_settings_are_the_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_toys_settings_are_the_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(toy_night.make_project(tmp_path))
     assert settings.load().recipe == "sampled"

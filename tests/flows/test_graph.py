@@ -11,7 +11,9 @@ import pytest
 
 from flows.graph import GraphError, Node, leaves, plan
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own trie
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:_NoneStep:DeprecationWarning"
+)  # DVC's, of its own trie
 
 ROOT = Path(__file__).parents[2]
 PARAMS = """
@@ -64,8 +66,14 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def dvc(project: Path, *arguments: str) -> None:
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(project.parent / "site")}
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=project, env=environment, check=True)
+    environment = {
+        **os.environ,
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(project.parent / "site"),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=project, env=environment, check=True
+    )
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -107,7 +115,9 @@ def test_an_edited_parameter_is_named_with_both_values(project: Path) -> None:
 
 
 def test_a_new_parameter_is_absent_before(project: Path) -> None:
-    edit(project / "params.yaml", "o1: {parent: r0, recipe: {", "o1: {parent: r0, recipe: {pace: 9, ")
+    edit(
+        project / "params.yaml", "o1: {parent: r0, recipe: {", "o1: {parent: r0, recipe: {pace: 9, "
+    )
     assert reasons()["update@o1"] == ("rounds.o1.recipe.pace: absent -> 9",)
 
 
@@ -124,7 +134,9 @@ def test_an_edited_dependency_makes_all_descendants_stale(project: Path) -> None
 
 def test_a_lost_output_and_a_changed_command_are_named(project: Path) -> None:
     project.joinpath("data/report.txt").unlink()
-    edit(project / "dvc.yaml", "cmd: cat data/i2.txt data/o1.txt", "cmd: cat data/o1.txt data/i2.txt")
+    edit(
+        project / "dvc.yaml", "cmd: cat data/i2.txt data/o1.txt", "cmd: cat data/o1.txt data/i2.txt"
+    )
     assert reasons() == {"report": ("command changed", "data/report.txt deleted")}
 
 
@@ -136,7 +148,12 @@ def test_a_new_round_never_ran_and_leaves_the_others_alone(project: Path) -> Non
 
 def test_a_target_brings_its_ancestors_only(project: Path) -> None:
     assert [node.name for node in plan(["update@o1"])] == ["prepare", "update@o1"]
-    assert {node.name for node in plan(["update"])} == {"prepare", "update@i1", "update@i2", "update@o1"}
+    assert {node.name for node in plan(["update"])} == {
+        "prepare",
+        "update@i1",
+        "update@i2",
+        "update@o1",
+    }
 
 
 def test_planning_changes_nothing(project: Path) -> None:
@@ -154,7 +171,9 @@ def test_planning_works_while_a_stage_writes(project: Path) -> None:
     assert not reasons()
 
 
-def test_what_is_wrong_with_the_project_is_said(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_with_the_project_is_said(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(GraphError, match="update@i9"):
         plan(["update@i9"])
     edit(project / "dvc.yaml", "    cmd: mkdir -p data;", "    cmd: {mkdir -p data;")
@@ -171,7 +190,11 @@ def test_a_node_is_stale_when_it_has_a_reason() -> None:
 
 
 def test_leaves() -> None:
-    assert leaves({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}
+    assert leaves({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {
+        "a.b": 1,
+        "a.c.d": [2],
+        "e": None,
+    }
 
 
 def knowhow(*arguments: str) -> subprocess.CompletedProcess[str]:

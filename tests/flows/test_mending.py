@@ -79,14 +79,22 @@ def test_what_dvc_is_about_to_write_stays() -> None:
 def committed(project: Path) -> str:
     """A dvc.lock of three stages, in git; what it says."""
     LOCK.write_text(LOCKED)
-    for arguments in (["init", "--quiet"], ["add", "dvc.lock"], [*NAME, "commit", "--quiet", "--message", "lock"]):
+    for arguments in (
+        ["init", "--quiet"],
+        ["add", "dvc.lock"],
+        [*NAME, "commit", "--quiet", "--message", "lock"],
+    ):
         succeed(["git", *arguments], project)
     return LOCKED
 
 
 def cuts(text: str) -> list[int]:
     """Where a write may have ended that a whole file cannot end with: all but most ends of lines."""
-    return [end for end in range(len(text)) if not text[:end].endswith("\n") or text[:end].endswith(":\n")]
+    return [
+        end
+        for end in range(len(text))
+        if not text[:end].endswith("\n") or text[:end].endswith(":\n")
+    ]
 
 
 def test_a_lock_cut_anywhere_is_as_git_has_it(committed: str) -> None:
@@ -102,7 +110,11 @@ def test_whole_stages_of_a_cut_lock_stay(committed: str) -> None:
     LOCK.write_text(newer[: newer.index("size: 2", newer.index("  six@r0:"))])
     mending.mend()
     stages = yaml.safe_load(LOCK.read_text())["stages"]
-    assert {name: stage["deps"][0]["size"] for name, stage in stages.items()} == {"one": 2, "two": 2, "six@r0": 1}
+    assert {name: stage["deps"][0]["size"] for name, stage in stages.items()} == {
+        "one": 2,
+        "two": 2,
+        "six@r0": 1,
+    }
 
 
 def test_a_cut_lock_that_git_never_had(committed: str) -> None:
@@ -130,7 +142,9 @@ def test_a_whole_lock_stays_and_so_does_one_that_dvc_is_writing(committed: str) 
 def test_dvc_goes_on_where_it_refused(project: Path) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet", "--force"]):
         succeed(command, project)
-    (project / "dvc.yaml").write_text("stages: {one: {cmd: 'true', deps: [in]}, two: {cmd: 'true', deps: [in]}}")
+    (project / "dvc.yaml").write_text(
+        "stages: {one: {cmd: 'true', deps: [in]}, two: {cmd: 'true', deps: [in]}}"
+    )
     (project / "in").touch()
     succeed(["dvc", "repro", "--quiet"], project)
     locked = LOCK.read_text()

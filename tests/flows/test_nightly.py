@@ -66,8 +66,17 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
     assert done.returncode == 0, done.stderr
     assert "night 2026-11-24: promoted, champion is n20261124; expectations: 1 of 1" in done.stdout
     found = record(project)
-    assert (found["verdict"], found["champion_before"], found["champion_after"]) == ("promoted", "s1", ROUND)
-    assert [gate["name"] for gate in found["gates"]] == ["expectations", "leaks", "regression", "gain"]
+    assert (found["verdict"], found["champion_before"], found["champion_after"]) == (
+        "promoted",
+        "s1",
+        ROUND,
+    )
+    assert [gate["name"] for gate in found["gates"]] == [
+        "expectations",
+        "leaks",
+        "regression",
+        "gain",
+    ]
     assert [each["name"] for each in found["drift"] if not each["is_within"]] == ["forced_frac"]
     assert subjects(project) == [
         "Night 2026-11-24: promoted, champion n20261124",
@@ -75,8 +84,12 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
         "Night 2026-11-24: begin round n20261124",
     ]
     assert git(project, "status", "--porcelain") == ""
-    assert (project / "dvc.yaml").read_text() == toy_night.GRAPH.replace("policies/s1", f"policies/{ROUND}")
-    assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(project, "rev-parse", BRANCH)
+    assert (project / "dvc.yaml").read_text() == toy_night.GRAPH.replace(
+        "policies/s1", f"policies/{ROUND}"
+    )
+    assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(
+        project, "rev-parse", BRANCH
+    )
 
     git(project, "tag", "--delete", "champion@v2026.11.24")  # as if killed before it
     git(project, "branch", "nightly/2026-11-25", "main")  # and another night begun
@@ -86,28 +99,39 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
     assert git(project, "tag") == "champion@v2026.11.24"
     assert "night 2026-11-24 is over: promoted" in again.stdout
     assert len(subjects(project)) == 3
-    assert [line.split()[:5] for line in knowhow(project, "nightly", "show").stdout.splitlines()[1:]] == [
-        ["2026-11-24", "promoted", "s1", "->", ROUND]
-    ]
+    assert [
+        line.split()[:5] for line in knowhow(project, "nightly", "show").stdout.splitlines()[1:]
+    ] == [["2026-11-24", "promoted", "s1", "->", ROUND]]
 
     clone = tmp_path / "clone"
     succeed(["git", "clone", "--quiet", "--branch", BRANCH, str(project), str(clone)], tmp_path)
-    succeed(["dvc", "remote", "modify", "--local", "local", "url", str(project / ".dvc/remote")], clone)
+    succeed(
+        ["dvc", "remote", "modify", "--local", "local", "url", str(project / ".dvc/remote")], clone
+    )
     succeed(["dvc", "artifacts", "get", ".", "champion", "--out", "got"], clone)
     assert json.loads((clone / "got/weights").read_text()) == {"policy": ROUND}
     succeed(["dvc", "pull"], clone)
     assert "0 of 8 stages will run" in knowhow(clone, "plan").stdout
 
 
-def test_a_shut_gate_keeps_the_champion_and_the_evidence(project: Path, served: tuple[Path, str]) -> None:
+def test_a_shut_gate_keeps_the_champion_and_the_evidence(
+    project: Path, served: tuple[Path, str]
+) -> None:
     toy_night.save(project, difference=-0.3, leaks=True)
     done = night(project, served[1])
     assert done.returncode == 3
-    assert "error: night 2026-11-24: kept, champion is s1; leaks: exam problems are in training data" in done.stderr
+    assert (
+        "error: night 2026-11-24: kept, champion is s1; leaks: exam problems are in training data"
+        in done.stderr
+    )
     assert "difficulty_2 -0.300 [-0.350, -0.250]; difficulty_3" in done.stderr
     assert "Traceback" not in done.stderr
     found = record(project)
-    assert [gate["name"] for gate in found["gates"] if not gate["is_passed"]] == ["leaks", "regression", "gain"]
+    assert [gate["name"] for gate in found["gates"] if not gate["is_passed"]] == [
+        "leaks",
+        "regression",
+        "gain",
+    ]
     assert champion(project) == "data/policies/s1"
     assert git(project, "tag") == ""
     assert git(project, "status", "--porcelain") == ""
@@ -115,7 +139,9 @@ def test_a_shut_gate_keeps_the_champion_and_the_evidence(project: Path, served: 
     assert "0 of 8 stages will run" in knowhow(project, "plan").stdout
 
 
-def test_a_failed_stage_is_told_and_its_round_withdrawn(project: Path, served: tuple[Path, str]) -> None:
+def test_a_failed_stage_is_told_and_its_round_withdrawn(
+    project: Path, served: tuple[Path, str]
+) -> None:
     toy_night.save(project, exit_code=1)
     done = night(project, served[1])
     assert done.returncode == 1
@@ -131,7 +157,9 @@ def test_a_failed_stage_is_told_and_its_round_withdrawn(project: Path, served: t
     assert ROUND in git(project, "show", f"{found['evidence']}:params.yaml")
     assert ROUND not in (project / "params.yaml").read_text()
     assert git(project, "status", "--porcelain") == ""
-    assert "0 of 6 stages will run" in knowhow(project, "plan").stdout  # the next night starts from what is sound
+    assert (
+        "0 of 6 stages will run" in knowhow(project, "plan").stdout
+    )  # the next night starts from what is sound
 
 
 def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str]) -> None:
@@ -145,7 +173,9 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
 
     toy_night.save(project, waits=True)
     (project / "started").unlink()
-    process = toy_night.start(project, "nightly", "run", "--server-url", served[1], "--date", "2026-11-24")
+    process = toy_night.start(
+        project, "nightly", "run", "--server-url", served[1], "--date", "2026-11-24"
+    )
     end = time.monotonic() + 120
     while not (project / "started").exists():
         assert process.poll() is None, (project / "stderr.txt").read_text()
@@ -158,12 +188,18 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
 
     (project / "over").touch()
     (project / RECORD).parent.mkdir()
-    (project / RECORD).write_text(json.dumps({"verdict": "failed"}))  # as if killed before its last commit
+    (project / RECORD).write_text(
+        json.dumps({"verdict": "failed"})
+    )  # as if killed before its last commit
     git(project, "add", RECORD)
-    done = knowhow(project, "nightly", "run", "--server-url", served[1])  # without a date: what was stopped goes on
+    done = knowhow(
+        project, "nightly", "run", "--server-url", served[1]
+    )  # without a date: what was stopped goes on
     assert done.returncode == 0, done.stderr
     assert record(project)["verdict"] == "promoted"
-    assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(project, "rev-parse", BRANCH)
+    assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(
+        project, "rev-parse", BRANCH
+    )
     assert [subject for subject in subjects(project) if "person" not in subject] == [
         "Night 2026-11-24: promoted, champion n20261124",
         "Night 2026-11-24: all stages ran",
@@ -171,7 +207,9 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
     ]
 
 
-def test_what_is_in_the_way_is_told_at_once_and_nothing_begins(project: Path, served: tuple[Path, str]) -> None:
+def test_what_is_in_the_way_is_told_at_once_and_nothing_begins(
+    project: Path, served: tuple[Path, str]
+) -> None:
     (project / "notes.txt").touch()
     (project / "knobs.json").write_text("{}")
     text = (project / "nightly.yaml").read_text()

@@ -15,7 +15,9 @@ from stages.engines import device
 from tests.conftest import succeed
 from tests.flows import toy_night
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own trie
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:_NoneStep:DeprecationWarning"
+)  # DVC's, of its own trie
 TONIGHT = Night(date(2026, 11, 24))
 
 
@@ -51,9 +53,13 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def test_nothing_is_in_the_way_and_looking_changes_nothing(project: Path) -> None:
-    before = sorted(path for path in project.rglob("*") if ".git" not in path.parts and "tmp" not in path.parts)
+    before = sorted(
+        path for path in project.rglob("*") if ".git" not in path.parts and "tmp" not in path.parts
+    )
     assert obstacles() == []
-    after = sorted(path for path in project.rglob("*") if ".git" not in path.parts and "tmp" not in path.parts)
+    after = sorted(
+        path for path in project.rglob("*") if ".git" not in path.parts and "tmp" not in path.parts
+    )
     made = {str(path.relative_to(project)) for path in {*after} - {*before}}
     assert made <= {"data/.scratch", "data/.scratch/run.lock", ".dvc/remote"}
     assert git.branch() == "main"
@@ -62,7 +68,9 @@ def test_nothing_is_in_the_way_and_looking_changes_nothing(project: Path) -> Non
 def test_a_dirty_tree(project: Path) -> None:
     (project / "knobs.json").write_text("{}")
     (project / "notes.txt").touch()
-    assert obstacles() == ["the tree has 2 uncommitted change(s), first knobs.json; commit or remove them"]
+    assert obstacles() == [
+        "the tree has 2 uncommitted change(s), first knobs.json; commit or remove them"
+    ]
 
 
 def test_a_night_that_goes_on_finds_only_its_own_changes_clean(project: Path) -> None:
@@ -74,17 +82,23 @@ def test_a_night_that_goes_on_finds_only_its_own_changes_clean(project: Path) ->
     assert obstacles() == []
     edit(rounds.PARAMS, "max_number: 9", "max_number: 8")
     (project / "toy.py").write_text("")
-    assert obstacles() == ["the tree has 2 uncommitted change(s), first params.yaml; commit or remove them"]
+    assert obstacles() == [
+        "the tree has 2 uncommitted change(s), first params.yaml; commit or remove them"
+    ]
     git.git("restore", "params.yaml", "toy.py")
     edit(project / "dvc.yaml", "policies/s1", f"policies/{TONIGHT.round}")
     assert obstacles() == []
     edit(project / "dvc.yaml", "the best so far", "any")
-    assert obstacles() == ["the tree has 1 uncommitted change(s), first dvc.yaml; commit or remove them"]
+    assert obstacles() == [
+        "the tree has 1 uncommitted change(s), first dvc.yaml; commit or remove them"
+    ]
 
 
 def test_nobody_to_commit_as(project: Path) -> None:
     git.git("config", "--unset", "user.email")
-    assert obstacles() == ["git has no name to commit under; set user.name and user.email with `git config`"]
+    assert obstacles() == [
+        "git has no name to commit under; set user.name and user.email with `git config`"
+    ]
 
 
 def test_another_run(project: Path) -> None:
@@ -111,7 +125,9 @@ def test_a_busy_accelerator(project: Path) -> None:
 
 def test_too_little_disk(project: Path) -> None:
     with modify_yaml("dvc.lock") as lock:
-        (policy,) = (out for out in lock["stages"]["update@s1"]["outs"] if out["path"] == "data/policies/s1")
+        (policy,) = (
+            out for out in lock["stages"]["update@s1"]["outs"] if out["path"] == "data/policies/s1"
+        )
         policy["size"] = 2**60
     git.commit("a policy of an exbibyte", "dvc.lock")
     (found,) = obstacles()
@@ -121,7 +137,9 @@ def test_too_little_disk(project: Path) -> None:
 def test_another_night_that_is_unfinished(project: Path) -> None:
     git.switch("nightly/2026-11-23")
     (found,) = obstacles()
-    assert found.startswith("night 2026-11-23 is unfinished on the branch that is checked out; go on with it by")
+    assert found.startswith(
+        "night 2026-11-23 is unfinished on the branch that is checked out; go on with it by"
+    )
     Path("data/nights").mkdir()
     Path("data/nights/2026-11-23.json").write_text("{}")
     git.commit("over", "data")
@@ -132,10 +150,14 @@ def test_no_champion(project: Path) -> None:
     edit(project / "dvc.yaml", "policies/s1", "policies/s9")
     git.commit("unknown", "dvc.yaml")
     (found,) = obstacles()
-    assert found.startswith("artifacts.champion.path of dvc.yaml is data/policies/s9, which no stage")
+    assert found.startswith(
+        "artifacts.champion.path of dvc.yaml is data/policies/s9, which no stage"
+    )
     (project / "dvc.yaml").write_text(toy_night.GRAPH.split("artifacts:")[0])
     git.commit("none", "dvc.yaml")
-    assert obstacles() == ["dvc.yaml names no champion; give artifacts.champion.path the folder of a policy"]
+    assert obstacles() == [
+        "dvc.yaml names no champion; give artifacts.champion.path the folder of a policy"
+    ]
 
 
 def test_a_champion_that_is_nowhere(project: Path) -> None:
@@ -146,12 +168,18 @@ def test_a_champion_that_is_nowhere(project: Path) -> None:
     assert obstacles() == []  # the remote has it
     shutil.rmtree(project / ".dvc/remote")
     (found,) = obstacles()
-    assert found.startswith("the champion data/policies/s1 is neither here, nor in the cache, nor in the remote")
+    assert found.startswith(
+        "the champion data/policies/s1 is neither here, nor in the cache, nor in the remote"
+    )
 
 
 def test_a_round_that_cannot_be(project: Path) -> None:
-    assert obstacles(recipe="none") == ["params.yaml has no recipe none; choose from ['information', 'sampled']"]
-    assert obstacles(judge="j1") == ["params.yaml has no judge j1; choose from ['exact'] in nightly.yaml"]
+    assert obstacles(recipe="none") == [
+        "params.yaml has no recipe none; choose from ['information', 'sampled']"
+    ]
+    assert obstacles(judge="j1") == [
+        "params.yaml has no judge j1; choose from ['exact'] in nightly.yaml"
+    ]
 
 
 def test_a_remote_that_is_none_takes_any_bytes_or_none_at_all(project: Path) -> None:
@@ -166,7 +194,11 @@ def test_a_remote_that_is_none_takes_any_bytes_or_none_at_all(project: Path) -> 
             "DVC takes any bytes from remote local; set `dvc remote modify local verify",
         ),
         ("url = remote", "url = file/remote", "remote local takes no file: "),
-        ("remote = local", "", "DVC has no default remote; add one with `dvc remote add --default NAME URL`"),
+        (
+            "remote = local",
+            "",
+            "DVC has no default remote; add one with `dvc remote add --default NAME URL`",
+        ),
     ):
         text = config.read_text()
         (project / ".dvc/file").touch()  # where a folder would have to be
@@ -180,13 +212,17 @@ def test_a_remote_that_is_none_takes_any_bytes_or_none_at_all(project: Path) -> 
 
 def test_a_key_that_is_missing_or_in_the_checkout(project: Path, tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
-    assert obstacles(signing_key=key) == [f"signing_key {key} of nightly.yaml is missing; make one, or set null"]
+    assert obstacles(signing_key=key) == [
+        f"signing_key {key} of nightly.yaml is missing; make one, or set null"
+    ]
     key.touch()
     assert obstacles(signing_key=key) == []
     inside = project / ".venv/key.pem"
     inside.parent.mkdir(exist_ok=True)
     inside.touch()
-    assert obstacles(signing_key=inside) == [f"signing_key {inside} of nightly.yaml lies in the checkout; move it out"]
+    assert obstacles(signing_key=inside) == [
+        f"signing_key {inside} of nightly.yaml lies in the checkout; move it out"
+    ]
 
 
 def test_all_is_told_at_once(project: Path) -> None:

@@ -19,7 +19,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def add(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run([sys.executable, "-m", "flows.cli", "round", "add", *arguments], folder, PYTHONPATH=str(ROOT))
+    return run(
+        [sys.executable, "-m", "flows.cli", "round", "add", *arguments],
+        folder,
+        PYTHONPATH=str(ROOT),
+    )
 
 
 def leave_exam(folder: Path, policy: str, **curriculum: object) -> None:
@@ -41,7 +45,9 @@ def test_a_round_is_one_line_and_nothing_else_changes(folder: Path) -> None:
 
 def test_a_curriculum_is_written_out_as_a_recipe(folder: Path) -> None:
     leave_exam(folder, "i3", budget_tokens=36, difficulties=[3, 4], budget_tokens_by_difficulty={})
-    done = add(folder, "x1", "--parent", "i3", "--recipe", "information", "--curriculum", "--seed", "9")
+    done = add(
+        folder, "x1", "--parent", "i3", "--recipe", "information", "--curriculum", "--seed", "9"
+    )
     assert done.returncode == 0, done.stderr
     content = yaml.safe_load((folder / "params.yaml").read_text())
     own, base = content["recipes"]["information_x1"], content["recipes"]["information"]
@@ -60,14 +66,25 @@ def test_a_curriculum_is_written_out_as_a_recipe(folder: Path) -> None:
     ("arguments", "named"),
     [
         (["i1", "--parent", "r0", "--recipe", "information"], "has a policy i1"),
-        (["n1", "--parent", "r0", "--recipe", "info"], "no recipe info; choose from ['information', 'outcome']"),
-        (["n1", "--parent", "i9", "--recipe", "information"], "rounds.n1.parent: no policy named i9"),
+        (
+            ["n1", "--parent", "r0", "--recipe", "info"],
+            "no recipe info; choose from ['information', 'outcome']",
+        ),
+        (
+            ["n1", "--parent", "i9", "--recipe", "information"],
+            "rounds.n1.parent: no policy named i9",
+        ),
         (["n1", "--parent", "r0", "--recipe", "information", "--judge", "g1"], "no judge named g1"),
         (["n1", "--parent", "i3", "--recipe", "information", "--curriculum"], "i3.json is missing"),
-        (["n1", "--parent", "r0", "--recipe", "information", "--curriculum"], "r0.json proposes no budget"),
+        (
+            ["n1", "--parent", "r0", "--recipe", "information", "--curriculum"],
+            "r0.json proposes no budget",
+        ),
     ],
 )
-def test_a_round_that_cannot_be_is_refused_and_nothing_written(arguments: list[str], named: str, folder: Path) -> None:
+def test_a_round_that_cannot_be_is_refused_and_nothing_written(
+    arguments: list[str], named: str, folder: Path
+) -> None:
     leave_exam(folder, "r0", budget_tokens=None, difficulties=[])
     before = (folder / "params.yaml").read_bytes()
     done = add(folder, *arguments)

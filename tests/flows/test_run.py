@@ -14,9 +14,18 @@ import psutil
 import pytest
 
 from flows import run
-from flows.run import Busy, Cancelled, Children, Progress, StageFailed, exclusive, log_path, run_stage
-from stages.contracts import errors
-from stages.contracts import progress as stage_progress
+from flows.run import (
+    Busy,
+    Cancelled,
+    Children,
+    Progress,
+    StageFailed,
+    exclusive,
+    log_path,
+    run_stage,
+)
+from stages.running import errors
+from stages.running import progress as stage_progress
 
 ROOT = Path(__file__).parents[2]
 SLEEP_SECONDS = "86399.125"  # by which the processes of these tests are told from all others
@@ -93,7 +102,11 @@ def children() -> Iterator[Children]:
 
 
 def sleepers() -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if SLEEP_SECONDS in " ".join(p.info["cmdline"] or [])]
+    return [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if SLEEP_SECONDS in " ".join(p.info["cmdline"] or [])
+    ]
 
 
 def wait_for(what: Path) -> None:
@@ -126,7 +139,9 @@ def test_a_stage_runs_and_hands_on_lines_and_progress(children: Children) -> Non
     assert len(progress) == 1
 
 
-def test_stages_and_flows_agree_on_what_passes_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_and_flows_agree_on_what_passes_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run.PROGRESS_FILE == stage_progress.PROGRESS_FILE
     assert run.EXIT_MACHINE == errors.EXIT_MACHINE
     monkeypatch.setenv(run.PROGRESS_FILE, str(tmp_path / "progress.json"))
@@ -167,7 +182,9 @@ def test_a_failure_of_the_machine_may_be_tried_again(children: Children) -> None
 def test_a_file_held_by_another_dvc_may_be_tried_again(children: Children) -> None:
     holder = {"pid": os.getpid(), "cmd": "dvc repro"}
     rwlock = Path(".dvc/tmp/rwlock")
-    rwlock.write_text(json.dumps({"write": {str(Path("obedient.txt").absolute()): holder}, "read": {}}))
+    rwlock.write_text(
+        json.dumps({"write": {str(Path("obedient.txt").absolute()): holder}, "read": {}})
+    )
     assert failure("obedient", children).is_machine_failure
     rwlock.unlink()
 
@@ -209,8 +226,12 @@ def test_closing_ends_the_stage_frees_its_locks_and_lets_no_other_start(name: st
 
 
 def test_nothing_survives_a_program_that_is_killed() -> None:
-    program = "from flows.run import *\nwith Children(1) as children: run_stage('stubborn', children)"
-    parent = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    program = (
+        "from flows.run import *\nwith Children(1) as children: run_stage('stubborn', children)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     wait_for(Path("started"))
     tree = psutil.Process(parent.pid).children(recursive=True)
     assert len(tree) >= 4  # guard, dvc, shell, sleep

@@ -27,7 +27,9 @@ class Served:
     """`knowhow nightly serve`, and the API of its server."""
 
     def __init__(self, project: Path, port: int) -> None:
-        self.process = toy_night.start(project, "nightly", "serve", "--port", str(port), "--pages-port", str(free()))
+        self.process = toy_night.start(
+            project, "nightly", "serve", "--port", str(port), "--pages-port", str(free())
+        )
         assert self.process.stdout is not None
         line = next(line for line in self.process.stdout if line.startswith("nights at"))
         self.api = line.split("UTC: ")[1].split(";")[0] + "/api"
@@ -125,11 +127,18 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_told_of(
         wait_until(lambda: bool(served.post("deployments/filter")))
         deployment = served.deployment()
         (schedule,) = deployment["schedules"]
-        assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 2 * * *", "UTC")
+        assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (
+            "0 2 * * *",
+            "UTC",
+        )
         assert deployment["global_concurrency_limit"]["limit"] == 1
         assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
         wait_until(
-            lambda: bool(served.post("flow_runs/filter", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}}))
+            lambda: bool(
+                served.post(
+                    "flow_runs/filter", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}}
+                )
+            )
         )
 
         assert get(f"{served.pages}/report/report.html") == "how the policies did"
@@ -146,7 +155,9 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_told_of(
         second = served.night()
         wait_until(lambda: served.state(second)[0] == "Cancelled")
         assert served.state(second)[1] == "Deployment concurrency limit reached."
-        at_work = [p for p in psutil.process_iter(["cmdline"]) if "toy.py" in (p.info["cmdline"] or [])]
+        at_work = [
+            p for p in psutil.process_iter(["cmdline"]) if "toy.py" in (p.info["cmdline"] or [])
+        ]
         served.cancel(first)
         wait_until(lambda: served.state(first)[0] == "Cancelled")
         psutil.wait_procs(at_work, timeout=PATIENCE_SECONDS)
@@ -161,7 +172,12 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_told_of(
 
         (project / "over").touch()
         third = served.night()
-        wait_until(lambda: served.state(third)[0] not in ("Scheduled", "Late", "Pending", "Submitting", "Running"))
+        wait_until(
+            lambda: (
+                served.state(third)[0]
+                not in ("Scheduled", "Late", "Pending", "Submitting", "Running")
+            )
+        )
         assert served.state(third)[0] == "promoted", served.state(third)
     finally:
         served.process.kill()

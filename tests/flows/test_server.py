@@ -34,7 +34,9 @@ def program(name: str) -> str:
 def database() -> Iterator[tuple[str, Path]]:
     """A cluster of its own on loopback: the URL for Prefect, and the folder of its socket."""
     programs = {name: program(name) for name in ("initdb", "postgres", "pg_isready")}
-    owner = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}  # refuses root
+    owner = (
+        {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    )  # refuses root
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="knowhow-"))
@@ -42,14 +44,34 @@ def database() -> Iterator[tuple[str, Path]]:
         if owner:
             shutil.chown(folder, "postgres", "postgres")
         data = str(folder / "data")
-        init = [programs["initdb"], "--pgdata", data, "--username", "knowhow", "--auth", "trust", "--no-sync"]
+        init = [
+            programs["initdb"],
+            "--pgdata",
+            data,
+            "--username",
+            "knowhow",
+            "--auth",
+            "trust",
+            "--no-sync",
+        ]
         subprocess.run(init, cwd=folder, check=True, capture_output=True, **owner)  # type: ignore[call-overload]
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
         server = subprocess.Popen(
-            [programs["postgres"], "-D", data, *options], cwd=folder, stderr=subprocess.DEVNULL, **owner
+            [programs["postgres"], "-D", data, *options],
+            cwd=folder,
+            stderr=subprocess.DEVNULL,
+            **owner,
         )
         try:
-            ready = [programs["pg_isready"], "--host", "127.0.0.1", "--port", str(port), "--timeout", "1"]
+            ready = [
+                programs["pg_isready"],
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--timeout",
+                "1",
+            ]
             while run(ready, folder).returncode:
                 assert server.poll() is None
             yield f"postgresql+asyncpg://knowhow@127.0.0.1:{port}/postgres", folder
@@ -60,17 +82,32 @@ def database() -> Iterator[tuple[str, Path]]:
         shutil.rmtree(folder)
 
 
-def test_one_variable_puts_the_server_on_postgresql(database: tuple[str, Path], tmp_path: Path) -> None:
+def test_one_variable_puts_the_server_on_postgresql(
+    database: tuple[str, Path], tmp_path: Path
+) -> None:
     url, _ = database
     (tmp_path / "dvc.yaml").write_text(GRAPH)
     succeed(["git", "init", "--quiet"], tmp_path)
     succeed(["dvc", "init", "--quiet"], tmp_path)
     train = [sys.executable, "-m", "flows.cli", "train"]
-    succeed(train, tmp_path, PYTHONPATH=str(ROOT), DVC_SITE_CACHE_DIR=str(tmp_path / "site"), **{DATABASE: url})
+    succeed(
+        train,
+        tmp_path,
+        PYTHONPATH=str(ROOT),
+        DVC_SITE_CACHE_DIR=str(tmp_path / "site"),
+        **{DATABASE: url},
+    )
     assert (tmp_path / "hello.txt").read_text() == "hello\n"
     assert not list(tmp_path.glob("data/.scratch/prefect/*.db"))
     query = "select name, state_type from flow_run union select name, state_type from task_run order by 1"
-    asked = [program("psql"), url.replace("+asyncpg", ""), "--tuples-only", "--no-align", "--command", query]
+    asked = [
+        program("psql"),
+        url.replace("+asyncpg", ""),
+        "--tuples-only",
+        "--no-align",
+        "--command",
+        query,
+    ]
     found = succeed(asked, tmp_path).splitlines()
     assert [line.partition("|")[2] for line in found] == ["COMPLETED", "COMPLETED"]
     assert "hello|COMPLETED" in found

@@ -105,7 +105,9 @@ class Server:
     def query(self, what: str, **body: Any) -> list[dict[str, Any]]:
         """All that the server knows of a kind."""
         request = urllib.request.Request(
-            f"{self.page}/api/{what}/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            f"{self.page}/api/{what}/filter",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -138,7 +140,9 @@ def environment(project: Path) -> dict[str, str]:
 
 
 def dvc(project: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=project, env=environment(project), check=True)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=project, env=environment(project), check=True
+    )
 
 
 def knowhow(project: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -171,7 +175,9 @@ def wait_for(what: Path) -> None:
         time.sleep(0.1)
 
 
-def stop(process: subprocess.Popen[str], number: signal.Signals, patience_seconds: float = 90) -> int:
+def stop(
+    process: subprocess.Popen[str], number: signal.Signals, patience_seconds: float = 90
+) -> int:
     """Send a signal; returns the exit code once no process of the tree is left."""
     while not (tree := psutil.Process(process.pid).children(recursive=True)):
         time.sleep(0.05)
@@ -197,7 +203,14 @@ def test_the_lock_equals_that_of_dvc_repro(chain: Path, server: Server, tmp_path
 
 def test_a_machine_failure_was_tried_again_and_nothing_else(server: Server) -> None:
     tries = {run["name"]: run["run_count"] for run in server.query("task_runs")}
-    assert tries == {"prepare": 1, "update@i1": 1, "update@i2": 1, "update@o1": 1, "flaky": 2, "report": 1}
+    assert tries == {
+        "prepare": 1,
+        "update@i1": 1,
+        "update@i2": 1,
+        "update@o1": 1,
+        "flaky": 2,
+        "report": 1,
+    }
     (run,) = server.query("flow_runs")
     assert run["state"]["type"] == "COMPLETED"
     assert run["state"]["message"] == "6 stage(s) brought up to date"
@@ -214,7 +227,13 @@ def test_artifacts_show_progress_seconds_metrics_and_pages(chain: Path, server: 
     artifacts = {artifact["key"]: artifact for artifact in server.query("artifacts")}
     assert artifacts["progress-update-i1"]["data"] == 100.0
     assert json.loads(artifacts["stage-seconds"]["data"]) == [
-        {"stage": "prepare", "output": "data/r0", "seconds": 2.5, "startup_seconds": 0.5, "started_at": 5.0}
+        {
+            "stage": "prepare",
+            "output": "data/r0",
+            "seconds": 2.5,
+            "startup_seconds": 0.5,
+            "started_at": 5.0,
+        }
     ]
     assert json.loads(artifacts["exam-metrics"]["data"]) == [
         {"metric": "all.success.budget_9.mean", "r0": 0.5},
@@ -258,7 +277,10 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     project = make_project(tmp_path, BROKEN)
     process = knowhow(project, "train", "--server-url", "http://127.0.0.1:9")
     assert process.wait(60) == 2
-    assert "no Prefect server answers at http://127.0.0.1:9" in project.joinpath("stderr.txt").read_text()
+    assert (
+        "no Prefect server answers at http://127.0.0.1:9"
+        in project.joinpath("stderr.txt").read_text()
+    )
 
 
 def test_nothing_survives_and_the_next_run_completes(server: Server, tmp_path: Path) -> None:
@@ -268,16 +290,22 @@ def test_nothing_survives_and_the_next_run_completes(server: Server, tmp_path: P
     assert stop(process, signal.SIGTERM) == 143  # while the server starts
 
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)):
-        process = knowhow(project, "train", *([] if number == signal.SIGKILL else ["--server-url", server.page]))
+        process = knowhow(
+            project, "train", *([] if number == signal.SIGKILL else ["--server-url", server.page])
+        )
         wait_for(project / "started")
         assert stop(process, number) == code
         project.joinpath("started").unlink()
         if number != signal.SIGKILL:
             errors = project.joinpath("stderr.txt").read_text()
-            assert errors.splitlines()[-1].startswith("error: stopped before the end; finished stages are kept")
+            assert errors.splitlines()[-1].startswith(
+                "error: stopped before the end; finished stages are kept"
+            )
         # A guard that has lost its flow takes a moment to notice; a sleeper in a session of its own is not in the tree.
         gone_by = time.monotonic() + 10
-        while sleepers := [p for p in psutil.process_iter(["cmdline"]) if "86398.125" in (p.info["cmdline"] or [])]:
+        while sleepers := [
+            p for p in psutil.process_iter(["cmdline"]) if "86398.125" in (p.info["cmdline"] or [])
+        ]:
             assert time.monotonic() < gone_by, sleepers
             time.sleep(0.1)
 
@@ -291,7 +319,12 @@ def test_nothing_survives_and_the_next_run_completes(server: Server, tmp_path: P
     assert process.stdout.read() == "all 2 stages are up to date\n"
 
 
-def test_the_kept_server_ends_with_its_command_and_no_file_is_outside(chain: Path, server: Server) -> None:
+def test_the_kept_server_ends_with_its_command_and_no_file_is_outside(
+    chain: Path, server: Server
+) -> None:
     assert stop(server.process, signal.SIGINT) == 0
-    assert {path.name for path in chain.joinpath("data/.scratch/prefect").iterdir()} >= {"prefect.db", "server.log"}
+    assert {path.name for path in chain.joinpath("data/.scratch/prefect").iterdir()} >= {
+        "prefect.db",
+        "server.log",
+    }
     assert not chain.joinpath("home").exists()

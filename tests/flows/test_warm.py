@@ -28,7 +28,12 @@ def beside_a_server(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-m", "flows.warm", "sh", "-c", WAIT + script]
     return subprocess.run(
-        command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        command,
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -48,7 +53,11 @@ def test_a_fork_computes_what_a_process_does(clone: Path, warm: dict[str, str]) 
 
 def test_errors_and_exit_codes_come_through(clone: Path, warm: dict[str, str]) -> None:
     script = "python -m stages.sft --init r0 --problems none.parquet --demos d --policy p --metrics m.json; echo $?; "
-    done = run(["sh", "-c", f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?"], clone, **warm)
+    done = run(
+        ["sh", "-c", f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?"],
+        clone,
+        **warm,
+    )
     assert done.stdout.split() == ["2", "2"]
     assert "error: table demos: d is missing" in done.stderr
 
@@ -74,7 +83,9 @@ def test_a_fork_dies_with_its_caller_and_the_server_with_its_command(clone: Path
     *counts, socket = done.stdout.splitlines()
     assert counts == ["children 1", "children 0"], done
     assert not Path(socket).exists()
-    assert not subprocess.run(["pgrep", "-f", "--", f"--serve {socket}"], capture_output=True, check=False).stdout
+    assert not subprocess.run(
+        ["pgrep", "-f", "--", f"--serve {socket}"], capture_output=True, check=False
+    ).stdout
 
 
 def test_without_a_server_a_stage_runs_by_itself(clone: Path) -> None:

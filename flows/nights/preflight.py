@@ -86,16 +86,17 @@ def _is_of_night(path: str, plan: NightPlan) -> bool:
 
 
 def round_is_possible(plan: NightPlan) -> None:
-    """The recipe and the judge exist."""
+    """The recipe and the judge exist, and params.yaml is valid with the night's round."""
     text = git.read("HEAD", PARAMS)
     if text is None:
         raise Unfit(f"{PARAMS} is not committed; commit it")
-    night.with_night(text, plan)
+    proposed = night.with_night(text, plan)
     judges = ["exact", *yaml_text.values(text)["judges"]]
     if plan.settings.judge not in judges:
         raise Unfit(
             f"{PARAMS} has no judge {plan.settings.judge}; choose from {judges} in nightly.yaml"
         )
+    params_file.check_text(proposed)
 
 
 def someone_commits(plan: NightPlan) -> None:

@@ -81,3 +81,22 @@ def test_a_wrong_name_ends_the_command_with_2(project: Path) -> None:
     done = knowhow(project, "plan", "nonsense")
     assert (done.returncode, done.stdout) == (2, "")
     assert "error: Stage 'nonsense' not found" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "train"])
+def test_bad_params_are_named_and_nothing_is_planned(command: str, project: Path) -> None:
+    """Of a section that no stage here reads: the whole file is checked."""
+    edit(project / "params.yaml", "max_number: 9", "max_number: nine")
+    before = (project / "dvc.lock").read_bytes()
+    done = knowhow(project, command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: params.yaml: 1 problem(s); mend and run again:\n")
+    assert "max_number" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (project / "dvc.lock").read_bytes() == before
+    assert not (project / "data").exists()
+
+    (project / "params.yaml").unlink()
+    done = knowhow(project, command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "params.yaml is missing; run from the repository's root" in done.stderr

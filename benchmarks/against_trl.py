@@ -1,23 +1,26 @@
-"""A round of training by Knowhow and by TRL's `GRPOTrainer`, side by side: tokens/s of rollout, of update, of both.
+"""A round of training by Knowhow and by TRL's `GRPOTrainer`, side by side: tokens/s of rollout, of
+update, of both.
 
-Reads   params.yaml: the shape of the default's policy, its problems, the recipe `outcome`. Installs TRL and what it
-        needs beside this environment into --folder.
+Reads   params.yaml: the shape of the default's policy, its problems, the recipe `outcome`. Installs
+        TRL and what it needs beside this environment into --folder.
 Writes  a table on stdout; with --out the figures as JSON.
-Method  `endless`: a random Llama decoder of the default's shape that never ends its text by itself, so that every
-        completion has the same length on both sides; with --policy a trained one, whose completions differ in length:
-        TRL pads a round to its longest and generates until the last has ended. Same prompts, group size, temperature,
-        clipping, epochs, minibatches, micro-batches, optimizer and threads; rewards are made up. TRL runs as its own
-        `train()` does (`benchmarks.trl_rounds`), we as the two stages do, each a process of its own
-        (`benchmarks.knowhow_rounds`): two workers sample, by a thread each; the update packs its rows. All processes
-        live through the run and take turns, so that a slow moment of the machine hits both; the first turn is dropped.
-        Processor seconds, all threads of a side, are what other jobs disturb least; where a side leaves a core idle
-        they flatter it. Start-up, from the start of a process to its first round, is timed apart: TRL pays it once a
-        run; we pay it every round, once for each stage.
-        Sampling in TRL is transformers' `generate`, what one gets on a CPU: with its vLLM the engine starts, and fails
-        as TRL hands it weights the first time (vLLM 0.32 packs them anew on a CPU).
-        Losses are compared on one set of rollouts, ours: TRL is handed them, and both train a round on them.
-        The loss is `dr_grpo`, which both divide by the same constant; TRL's `dapo` divides a minibatch by the mean of
-        the round's token counts, ours by its own.
+Method  `endless`: a random Llama decoder of the default's shape that never ends its text by itself,
+        so that every completion has the same length on both sides; with --policy a trained one,
+        whose completions differ in length: TRL pads a round to its longest and generates until the
+        last has ended. Same prompts, group size, temperature, clipping, epochs, minibatches,
+        micro-batches, optimizer and threads; rewards are made up. TRL runs as its own `train()`
+        does (`benchmarks.trl_rounds`), we as the two stages do, each a process of its own
+        (`benchmarks.knowhow_rounds`): two workers sample, by a thread each; the update packs its
+        rows. All processes live through the run and take turns, so that a slow moment of the
+        machine hits both; the first turn is dropped. Processor seconds, all threads of a side, are
+        what other jobs disturb least; where a side leaves a core idle they flatter it. Start-up,
+        from the start of a process to its first round, is timed apart: TRL pays it once a run; we
+        pay it every round, once for each stage. Sampling in TRL is transformers' `generate`, what
+        one gets on a CPU: with its vLLM the engine starts, and fails as TRL hands it weights the
+        first time (vLLM 0.32 packs them anew on a CPU). Losses are compared on one set of rollouts,
+        ours: TRL is handed them, and both train a round on them. The loss is `dr_grpo`, which both
+        divide by the same constant; TRL's `dapo` divides a minibatch by the mean of the round's
+        token counts, ours by its own.
 Claim   both at once at least 2 times TRL's tokens/s; losses of all steps within 1e-4.
 
 Example: python -m benchmarks.against_trl --folder .venv/var/trl --repeats 5
@@ -39,12 +42,12 @@ import torch
 from transformers import LlamaForCausalLM
 
 from benchmarks.trl_parity import environment_with_trl
-from stages.contracts import params
-from stages.contracts.errors import MachineFailure, command
-from stages.contracts.init_params import ModelShape
-from stages.contracts.publish import write_json
+from stages.contracts.params.inits.model import ModelShape
+from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
 from stages.engines.policy import llama_config, save_policy
+from stages.running.errors import MachineFailure, command
+from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.sources import load_source
 
@@ -61,7 +64,10 @@ class Spent(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One round of one side. Its tokens are those of the completions that the policy drew itself."""
+    """One round of one side.
+
+    Its tokens are those of the completions that the policy drew itself.
+    """
 
     num_tokens: int
     rollout: Spent
@@ -99,7 +105,7 @@ def main(
         "OMP_WAIT_POLICY": "PASSIVE",  # a process that waits for its turn must not spin
     }
     with TemporaryDirectory() as scratch:
-        job = write_job(Path(scratch), params.load(params_file), policy, num_prompts, repeats + 1)
+        job = write_job(Path(scratch), load(params_file), policy, num_prompts, repeats + 1)
         sides = {
             name: Worker(words, job, environment).ready()
             for name, words in (
@@ -125,7 +131,10 @@ def as_json(turn: Turn) -> dict[str, Any]:
 
 
 class Worker:
-    """A side's process. It answers a line of JSON when it is ready, then one for each line it is sent."""
+    """A side's process.
+
+    It answers a line of JSON when it is ready, then one for each line it is sent.
+    """
 
     def __init__(self, words: Sequence[str], job: Path, environment: Mapping[str, str]) -> None:
         program = [sys.executable, "-m", f"benchmarks.{words[0]}", *words[1:], "--job", str(job)]
@@ -133,11 +142,18 @@ class Worker:
         self.begin, self.start_seconds = time.perf_counter(), 0.0
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                program, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                program,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
 
     def ready(self) -> Self:
-        """Wait until it has imported and loaded what it needs; how long that took is `start_seconds`."""
+        """Wait until it has imported and loaded what it needs; how long that took is
+        `start_seconds`.
+        """
         self.answer()
         self.start_seconds = time.perf_counter() - self.begin
         return self
@@ -159,7 +175,9 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             tail = "".join(self.log.read_text().splitlines(keepends=True)[-12:])
-            raise MachineFailure(f"{self.log.stem} ended without an answer; the last it said:\n{tail}")
+            raise MachineFailure(
+                f"{self.log.stem} ended without an answer; the last it said:\n{tail}"
+            )
         found: dict[str, Any] = json.loads(line)
         return found
 
@@ -173,16 +191,22 @@ def take_turns(sides: Mapping[str, Worker], repeats: int) -> dict[str, list[Turn
     turns: dict[str, list[Turn]] = {TRL: [], OURS: []}
     for number in range(repeats + 1):
         found = sides[TRL].turn()
-        turns[TRL].append(Turn(found["num_tokens"], Spent(*found["rollout"]), Spent(*found["update"])))
+        turns[TRL].append(
+            Turn(found["num_tokens"], Spent(*found["rollout"]), Spent(*found["update"]))
+        )
         sampled, trained = sides["rollout"].turn(), sides["update"].turn()
-        turns[OURS].append(Turn(sampled["num_tokens"], Spent(*sampled["rollout"]), Spent(*trained["update"])))
+        turns[OURS].append(
+            Turn(sampled["num_tokens"], Spent(*sampled["rollout"]), Spent(*trained["update"]))
+        )
         print(f"turn {number}: {turns[TRL][-1]} {turns[OURS][-1]}", file=sys.stderr, flush=True)
     for worker in sides.values():
         worker.close()
     return {side: found[1:] for side, found in turns.items()}
 
 
-def write_job(folder: Path, everything: params.Params, policy: Path | None, num_prompts: int, num_rounds: int) -> Path:
+def write_job(
+    folder: Path, everything: Params, policy: Path | None, num_prompts: int, num_rounds: int
+) -> Path:
     """The policy, and in job.json all that both sides must agree on."""
     recipe = everything.recipes[RECIPE].model_dump(mode="json")
     recipe["update"] |= {"normalize_by_std": False, "loss": "dr_grpo"}
@@ -195,7 +219,9 @@ def write_job(folder: Path, everything: params.Params, policy: Path | None, num_
         save_policy(endless_policy(everything, renderer, cue_tokens), renderer, folder / "policy")
     else:
         shutil.copytree(policy, folder / "policy")
-    easiest = (problem for problem in load_source(everything.task).problems() if problem.split == "train")
+    easiest = (
+        problem for problem in load_source(everything.task).problems() if problem.split == "train"
+    )
     settings, update = everything.recipes[RECIPE].rollout, everything.recipes[RECIPE].update
     completion_tokens = settings.budget_tokens + 1 + settings.answer_tokens
     prompts = [problem.prompt for problem in islice(easiest, num_prompts)]
@@ -208,21 +234,28 @@ def write_job(folder: Path, everything: params.Params, policy: Path | None, num_
         "completion_tokens": completion_tokens,
         "num_rounds": num_rounds,
         "threads": THREADS,
-        "micro_batch_rollouts": micro_batch_rollouts(minibatch, update.micro_batch_tokens // widest),
+        "micro_batch_rollouts": micro_batch_rollouts(
+            minibatch, update.micro_batch_tokens // widest
+        ),
     }
     write_json(folder / "job.json", job)
     return folder / "job.json"
 
 
 def micro_batch_rollouts(minibatch: int, most: int) -> int:
-    """The largest divisor of a minibatch that is at most `most`: TRL's micro-batches are all of one size."""
+    """The largest divisor of a minibatch that is at most `most`: TRL's micro-batches are all of one
+    size.
+    """
     return max(size for size in range(1, most + 1) if minibatch % size == 0)
 
 
-def endless_policy(everything: params.Params, renderer: Renderer, cue_tokens: list[int]) -> LlamaForCausalLM:
+def endless_policy(
+    everything: Params, renderer: Renderer, cue_tokens: list[int]
+) -> LlamaForCausalLM:
     """A random decoder of the default's shape that writes neither cue nor end of text.
 
-    Every token's embedding has a share that no layer takes away and that speaks against these two alone.
+    Every token's embedding has a share that no layer takes away and that speaks against these two
+    alone.
     """
     shape = everything.inits[INIT].model
     assert isinstance(shape, ModelShape)
@@ -267,7 +300,9 @@ def table(turns: Mapping[str, Sequence[Turn]], starts: Mapping[str, float], loss
         by_clock = (ratios(turns, part, clock) for clock in Spent._fields)
         found = [f"{median(own):.2f} [{min(own):.2f} … {max(own):.2f}]" for own in by_clock]
         lines.append(f"{part:9}{'ratio':10}by the clock {found[0]}, of processors {found[1]}")
-    lines.append("start-up, s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in starts.items()))
+    lines.append(
+        "start-up, s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in starts.items())
+    )
     lines.append(
         f"losses of {losses.num_steps} steps on the same rollouts: largest {losses.largest_loss:.2e}, largest "
         f"difference {losses.max_loss_difference:.1e}; gradient norms differ by at most "

@@ -1,11 +1,14 @@
-"""What an audit takes: every question of a tree of many rounds, and rows and leaks of very many rollouts.
+"""What an audit takes: every question of a tree of many rounds, and rows and leaks of very many
+rollouts.
 
-Reads   nothing but what `benchmarks.audit_tree` reads; writes trees into a temporary folder that goes.
+Reads   nothing but what `benchmarks.audit_tree` reads; writes trees into a temporary folder that
+        goes.
 Writes  two tables on stdout; with --out the figures as JSON.
-Method  The first tree is a chain of rounds of 512 rollouts. The second is one round of `num_rows` rollouts, ten of each
-        problem. Each question is a whole process, asked `repeats` times (of the second tree once): medians of seconds
-        by the clock and of the processor, which other jobs on the machine disturb least, and peak memory (ru_maxrss).
-        Trees are written by a process of their own: what a process is started from counts into its peak.
+Method  The first tree is a chain of rounds of 512 rollouts. The second is one round of `num_rows`
+        rollouts, ten of each problem. Each question is a whole process, asked `repeats` times (of
+        the second tree once): medians of seconds by the clock and of the processor, which other
+        jobs on the machine disturb least, and peak memory (ru_maxrss). Trees are written by a
+        process of their own: what a process is started from counts into its peak.
 Claim   a question takes under 2 s of processor; rows and leaks of 10 million rollouts under 2 GiB.
 
 Example: python -m benchmarks.audit_speed --repeats 5
@@ -21,8 +24,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from stages.contracts.errors import command
-from stages.contracts.publish import write_json
+from stages.running.errors import command
+from stages.running.publish import write_json
 
 KIBIBYTES_PER_MEBIBYTE = 1024
 GROUP_SIZE = 10
@@ -38,8 +41,12 @@ class Answer(NamedTuple):
     exit_code: int
 
 
-def main(num_rounds: int = 30, num_rows: int = 10_000_000, repeats: int = 5, out: Path | None = None) -> None:
-    """Ask every question of a chain of rounds, then `rows` and `leaks` of one round of `num_rows` rollouts."""
+def main(
+    num_rounds: int = 30, num_rows: int = 10_000_000, repeats: int = 5, out: Path | None = None
+) -> None:
+    """Ask every question of a chain of rounds, then `rows` and `leaks` of one round of `num_rows`
+    rollouts.
+    """
     with TemporaryDirectory() as name:
         place, last = Path(name), f"n{num_rounds}"
         grow(place / "chain", num_rounds, 512, 1)
@@ -52,7 +59,10 @@ def main(num_rounds: int = 30, num_rows: int = 10_000_000, repeats: int = 5, out
             "verify": ["verify", last],
             "export": ["export", last, "--folder", str(place / "exports")],
         }
-        chain = [middle([ask(place / "chain", name, words) for _ in range(repeats)]) for name, words in told.items()]
+        chain = [
+            middle([ask(place / "chain", name, words) for _ in range(repeats)])
+            for name, words in told.items()
+        ]
         print(table(f"{num_rounds} rounds", chain), flush=True)
         grow(place / "large", 1, num_rows // GROUP_SIZE, GROUP_SIZE)
         told = {
@@ -63,13 +73,26 @@ def main(num_rounds: int = 30, num_rows: int = 10_000_000, repeats: int = 5, out
         large = [ask(place / "large", name, words) for name, words in told.items()]
         print(table(f"{num_rows:,} rows", large))
     if out is not None:
-        write_json(out, {"chain": [answer._asdict() for answer in chain], "large": [a._asdict() for a in large]})
+        write_json(
+            out,
+            {
+                "chain": [answer._asdict() for answer in chain],
+                "large": [a._asdict() for a in large],
+            },
+        )
 
 
 def grow(folder: Path, num_rounds: int, num_problems: int, group_size: int) -> None:
     """Write a tree, in a process of its own."""
     program = [sys.executable, "-m", "benchmarks.audit_tree", "--folder", str(folder)]
-    program += ["--num-rounds", str(num_rounds), "--num-problems", str(num_problems), "--group-size", str(group_size)]
+    program += [
+        "--num-rounds",
+        str(num_rounds),
+        "--num-problems",
+        str(num_problems),
+        "--group-size",
+        str(group_size),
+    ]
     subprocess.run(program, check=True)
 
 
@@ -89,7 +112,9 @@ def middle(answers: Sequence[Answer]) -> Answer:
     """Medians over repeats of one question."""
     first = answers[0]
     wall, processor, peak = (median(column) for column in list(zip(*answers, strict=True))[1:4])
-    return Answer(first.question, wall, processor, peak, max(answer.exit_code for answer in answers))
+    return Answer(
+        first.question, wall, processor, peak, max(answer.exit_code for answer in answers)
+    )
 
 
 def table(title: str, answers: Sequence[Answer]) -> str:

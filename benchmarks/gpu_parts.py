@@ -12,10 +12,11 @@ from transformers import PreTrainedModel
 from benchmarks import rollout_speed
 from benchmarks.packed_pass import MEBIBYTE, peak_mib
 from stages import rollout
-from stages.contracts import tables
-from stages.contracts.publish import write_json
-from stages.contracts.recipe_params import Recipe
+from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.computing import Precision
 from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
@@ -23,6 +24,7 @@ from stages.engines.policy import load_policy
 from stages.engines.policy_loss import Example, PolicyLoss
 from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
 from stages.engines.trainer import Trainer, use_threads
+from stages.running.publish import write_json
 from stages.tasks.text_format import TextFormat
 
 NUM_BOUNDARIES, NUM_ANSWERS, ANSWER_TOKENS = 4, 2, 8
@@ -63,7 +65,11 @@ def run_part(part: str, size: Size, folder: Path, repeats: int, recipe: Recipe) 
 
             sampler = VllmSampler(folder / "policy")
             job = job_of(folder, recipe)
-            found = sample_all(sampler, job, folder, repeats) if part == "rollout" else halves(sampler, job)
+            found = (
+                sample_all(sampler, job, folder, repeats)
+                if part == "rollout"
+                else halves(sampler, job)
+            )
         write_json(folder / f"{part}.json", {**found, "peak_memory_mib": peak_of_all()})
 
 
@@ -83,7 +89,9 @@ def job_of(folder: Path, recipe: Recipe) -> rollout_speed.Job:
         for number, prompt in enumerate(questions(settings.num_problems))
         for index in range(settings.group_size)
     ]
-    answering = Answering(renderer.cue_tokens(TextFormat(renderer.vocabulary_size)), settings.answer_tokens)
+    answering = Answering(
+        renderer.cue_tokens(TextFormat(renderer.vocabulary_size)), settings.answer_tokens
+    )
     return rollout_speed.Job("g", work, answering, settings)
 
 
@@ -97,9 +105,16 @@ def sample_all(sampler: Any, job: rollout_speed.Job, folder: Path, repeats: int)
     runs = rollout_speed.take_turns(loops, repeats)
     one, other = (draw(sampler, job, job.work) for _ in range(2))
     rows = [rollout._row(planned, trace) for planned, trace in zip(job.work, one, strict=True)]
-    tables.write(folder / "rollouts.parquet", tables.ROLLOUTS, rows)
-    rates = {name: float(np.median([run.tokens_per_second for run in found])) for name, found in runs.items()}
-    return {"tokens_per_second": rates, "num_rollouts": len(rows), "num_differing": num_differing(one, other)}
+    write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
+    rates = {
+        name: float(np.median([run.tokens_per_second for run in found]))
+        for name, found in runs.items()
+    }
+    return {
+        "tokens_per_second": rates,
+        "num_rollouts": len(rows),
+        "num_differing": num_differing(one, other),
+    }
 
 
 def halves(sampler: Sampler, job: rollout_speed.Job) -> dict[str, Any]:
@@ -112,7 +127,9 @@ def halves(sampler: Sampler, job: rollout_speed.Job) -> dict[str, Any]:
 def draw(sampler: Sampler, job: rollout_speed.Job, work: Any) -> list[Trace]:
     """Rollouts as they leave the engine."""
     asked = [Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in work]
-    return think_then_answer(sampler, asked, job.answering, job.settings.temperature, lambda num_tokens: None)
+    return think_then_answer(
+        sampler, asked, job.answering, job.settings.temperature, lambda num_tokens: None
+    )
 
 
 def num_differing(one: list[Trace], other: list[Trace]) -> int:
@@ -125,22 +142,37 @@ def train(folder: Path, size: Size, recipe: Recipe) -> dict[str, Any]:
     use_threads()
     precision: Precision = "bfloat16" if device() == "cuda" else "float32"
     model = load_policy(folder / "policy")
-    rows = tables.read(folder / "rollouts.parquet", tables.ROLLOUTS).to_pylist()
+    rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     ceiling = matrix_product_flops(size.matrix, getattr(torch, precision))
-    probe, update = probe_rate(model, rows, recipe, precision), update_rate(model, rows, recipe, precision)
+    probe, update = (
+        probe_rate(model, rows, recipe, precision),
+        update_rate(model, rows, recipe, precision),
+    )
     return {
         "precision": precision,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "ceiling_tflops": ceiling / TERA,
-        "probe": {"tokens_per_second": probe, "utilisation": 2 * num_multiplied(model) * probe / ceiling},
-        "update": {**update, "utilisation": 6 * num_multiplied(model) * update["tokens_per_second"] / ceiling},
+        "probe": {
+            "tokens_per_second": probe,
+            "utilisation": 2 * num_multiplied(model) * probe / ceiling,
+        },
+        "update": {
+            **update,
+            "utilisation": 6 * num_multiplied(model) * update["tokens_per_second"] / ceiling,
+        },
     }
 
 
 def num_multiplied(model: PreTrainedModel) -> int:
-    """Parameters that a token is multiplied with: all, the input embedding only where it is the output's too."""
+    """Parameters that a token is multiplied with: all, the input embedding only where it is the
+    output's too.
+    """
     total = sum(parameter.numel() for parameter in model.parameters())
-    return total if model.config.tie_word_embeddings else total - model.get_input_embeddings().weight.numel()
+    return (
+        total
+        if model.config.tie_word_embeddings
+        else total - model.get_input_embeddings().weight.numel()
+    )
 
 
 def matrix_product_flops(size: int, dtype: torch.dtype) -> float:
@@ -154,7 +186,9 @@ def matrix_product_flops(size: int, dtype: torch.dtype) -> float:
     return 2 * size**3 / best
 
 
-def probe_rate(model: PreTrainedModel, rows: list[dict[str, Any]], recipe: Recipe, precision: Precision) -> float:
+def probe_rate(
+    model: PreTrainedModel, rows: list[dict[str, Any]], recipe: Recipe, precision: Precision
+) -> float:
     """Tokens/s of the second pass over all traces: kernels are compiled in the first."""
     answer = list(range(3, 3 + ANSWER_TOKENS))
     traces = [
@@ -168,7 +202,9 @@ def probe_rate(model: PreTrainedModel, rows: list[dict[str, Any]], recipe: Recip
     ]
     for _ in range(2):
         begin = clock()
-        answer_logprobs(model, traces, recipe.update.micro_batch_tokens, 0, precision, lambda num_tokens: None)
+        answer_logprobs(
+            model, traces, recipe.update.micro_batch_tokens, 0, precision, lambda num_tokens: None
+        )
         seconds = clock() - begin
     return sum(trace.num_tokens for trace in traces) / seconds
 
@@ -183,16 +219,24 @@ def boundaries(num_prompt_tokens: int, num_thinking_tokens: int) -> list[int]:
 def update_rate(
     model: PreTrainedModel, rows: list[dict[str, Any]], recipe: Recipe, precision: Precision
 ) -> dict[str, float]:
-    """Tokens/s of all steps but the first; before it, how far sampler and trainer are apart, in nats."""
-    loss = PolicyLoss(recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, precision, None)
+    """Tokens/s of all steps but the first; before it, how far sampler and trainer are apart, in
+    nats.
+    """
+    loss = PolicyLoss(
+        recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, precision, None
+    )
     trainer = Trainer(model, recipe.update.optimizer)
     prepared = loss.prepare(model, [example_of(row) for row in rows])
     watched: dict[str, float] = {}
     seconds, num_tokens = 0.0, 0
-    for number, part in enumerate(np.array_split(np.arange(len(rows)), recipe.update.minibatches_per_epoch)):
+    for number, part in enumerate(
+        np.array_split(np.arange(len(rows)), recipe.update.minibatches_per_epoch)
+    ):
         batch = [prepared[row] for row in part]
         begin = clock()
-        trainer.step(loss.minibatch(model, batch, {} if number else watched, lambda num_tokens: None))
+        trainer.step(
+            loss.minibatch(model, batch, {} if number else watched, lambda num_tokens: None)
+        )
         if number:
             seconds += clock() - begin
             num_tokens += sum(one.example.num_tokens for one in batch)
@@ -218,5 +262,7 @@ def clock() -> float:
 
 
 def peak_of_all() -> float:
-    """Peak memory of this process, MiB: what torch took of the GPU, or on a CPU all resident memory."""
+    """Peak memory of this process, MiB: what torch took of the GPU, or on a CPU all resident
+    memory.
+    """
     return torch.cuda.max_memory_reserved() / MEBIBYTE if device() == "cuda" else peak_mib()

@@ -1,13 +1,16 @@
-"""How often an interval of `stages.pure.estimates` holds the truth, by simulated exams whose truth is known.
+"""How often an interval of `stages.pure.estimates` holds the truth, by simulated exams whose truth
+is known.
 
 Reads   nothing.
-Writes  a table on stdout: share of simulated exams whose 95% interval holds the truth, of the percentile bootstrap,
-        usual in the field, and of ours; and the mean width of ours. With --out the rows as JSON.
-Method  Problems differ in difficulty as Beta(2p, 2(1 − p)) makes them, and each is answered by 2 to 4 samples: the
-        bootstrap sees shares of a few samples, the truth is p. Ratios are of Poisson many attempts a problem.
-        Repeated experiments have seeds that differ by a standard deviation of 0.05 on top, and no true difference.
-Claim   ours covers 93 to 97% of exams with 100 problems or more, at any success from 0.05 to 0.9; the seeds' interval
-        covers at least 93%.
+Writes  a table on stdout: share of simulated exams whose 95% interval holds the truth, of the
+        percentile bootstrap, usual in the field, and of ours; and the mean width of ours. With
+        --out the rows as JSON.
+Method  Problems differ in difficulty as Beta(2p, 2(1 − p)) makes them, and each is answered by 2 to
+        4 samples: the bootstrap sees shares of a few samples, the truth is p. Ratios are of Poisson
+        many attempts a problem. Repeated experiments have seeds that differ by a standard deviation
+        of 0.05 on top, and no true difference.
+Claim   ours covers 93 to 97% of exams with 100 problems or more, at any success from 0.05 to 0.9;
+        the seeds' interval covers at least 93%.
 
 Example: python -m benchmarks.interval_coverage --num-trials 2000
 """
@@ -18,9 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.contracts.errors import command
-from stages.contracts.publish import write_json
 from stages.pure.estimates import Estimate, Statistic, bootstrap_of_means, bootstrap_seeds
+from stages.running.errors import command
+from stages.running.publish import write_json
 
 CONFIDENCE = 0.95
 LEAST, MOST = 0.93, 0.97
@@ -31,7 +34,10 @@ Draw = Callable[[np.random.Generator], Sequence[np.ndarray]]
 
 
 class Case(NamedTuple):
-    """A kind of exam: how it is drawn, what is estimated of it, and the truth. No statistic: repeated under seeds."""
+    """A kind of exam: how it is drawn, what is estimated of it, and the truth.
+
+    No statistic: repeated under seeds.
+    """
 
     name: str
     draw: Draw
@@ -62,7 +68,10 @@ def main(num_trials: int = 1000, num_resamples: int = 1000, out: Path | None = N
     for case in cases():
         rows.append(row := cover(case, num_trials, num_resamples))
         verdict = ("" if row.holds else "  DOES NOT HOLD") if row.is_claimed else "  not claimed"
-        print(f"{row.name:52}{row.percentile_frac:12.1%}{row.ours_frac:8.1%}{row.ours_width:8.3f}{verdict}", flush=True)
+        print(
+            f"{row.name:52}{row.percentile_frac:12.1%}{row.ours_frac:8.1%}{row.ours_width:8.3f}{verdict}",
+            flush=True,
+        )
     if out is not None:
         write_json(out, [row._asdict() for row in rows])
 
@@ -73,7 +82,13 @@ def cases() -> Iterator[Case]:
         for num_samples in (2, 4):
             for success in (0.05, 0.1, 0.3, 0.5, 0.9):
                 name = f"success {success}, {num_problems} problems x {num_samples}"
-                yield Case(name, _alone(success, num_problems, num_samples), _first, success, num_problems >= 100)
+                yield Case(
+                    name,
+                    _alone(success, num_problems, num_samples),
+                    _first,
+                    success,
+                    num_problems >= 100,
+                )
     for success, gain in ((0.05, 0.03), (0.4, 0.05)):
         name = f"paired difference from {success}, 100 problems x 2"
         yield Case(name, _paired(success, gain), _difference, gain, is_claimed=True)
@@ -81,9 +96,17 @@ def cases() -> Iterator[Case]:
         name = f"unpaired difference, {num_seen} seen and 400 unseen x 2"
         yield Case(name, _unpaired(num_seen), _difference, 0.1, is_claimed=num_seen >= 100)
     for frac in (0.02, 0.2):
-        yield Case(f"false verdicts {frac}, 100 problems", _verdicts(frac), _ratio, frac, is_claimed=True)
+        yield Case(
+            f"false verdicts {frac}, 100 problems", _verdicts(frac), _ratio, frac, is_claimed=True
+        )
     for num_seeds in (2, 3, 5):
-        yield Case(f"difference over {num_seeds} seeds each, 200 problems x 2", _repeated(num_seeds), None, 0.0, True)
+        yield Case(
+            f"difference over {num_seeds} seeds each, 200 problems x 2",
+            _repeated(num_seeds),
+            None,
+            0.0,
+            True,
+        )
 
 
 def cover(case: Case, num_trials: int, num_resamples: int) -> Coverage:
@@ -110,13 +133,17 @@ def _ours(case: Case, samples: Sequence[np.ndarray], num_resamples: int, seed: i
 def _percentile(
     case: Case, samples: Sequence[np.ndarray], num_resamples: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """The plain interval; of repeated experiments over problems alone, means over seeds taken first."""
+    """The plain interval; of repeated experiments over problems alone, means over seeds taken
+    first.
+    """
     if case.statistic is None:
         samples = [np.stack([part.mean(axis=0) for part in samples], axis=1)]
     means = []
     for sample in samples:
         size = len(sample)
-        counts = [np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(num_resamples)]
+        counts = [
+            np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(num_resamples)
+        ]
         means.append(np.stack(counts) @ sample / size)
     resampled = (case.statistic or _difference)(np.concatenate(means, axis=1))
     low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
@@ -140,13 +167,17 @@ def _chances(rng: np.random.Generator, success: float, num_problems: int) -> np.
 
 
 def _alone(success: float, num_problems: int, num_samples: int) -> Draw:
-    return lambda rng: [rng.binomial(num_samples, _chances(rng, success, num_problems))[:, None] / num_samples]
+    return lambda rng: [
+        rng.binomial(num_samples, _chances(rng, success, num_problems))[:, None] / num_samples
+    ]
 
 
 def _paired(success: float, gain: float) -> Draw:
     def draw(rng: np.random.Generator) -> list[np.ndarray]:
         before = _chances(rng, success, 100)
-        after = before + gain * (1 - before) / (1 - success)  # the chance of a problem that failed to be mended
+        after = before + gain * (1 - before) / (
+            1 - success
+        )  # the chance of a problem that failed to be mended
         return [rng.binomial(2, np.stack([before, after], axis=1)) / 2]
 
     return draw

@@ -1,11 +1,14 @@
-"""Our side of `benchmarks.against_trl`: one stage in a process of its own, a round each time the parent asks.
+"""Our side of `benchmarks.against_trl`: one stage in a process of its own, a round each time the
+parent asks.
 
-Reads   a policy, prompts, settings in --job; for `update` and `losses` the rollouts that `rollout` left.
+Reads   a policy, prompts, settings in --job; for `update` and `losses` the rollouts that `rollout`
+        left.
 Writes  rollouts beside the job; one JSON object a line on stdout.
-Method  `rollout` is `stages.rollout.sample` and its table, on vLLM in workers of a Ray cluster, one for each thread
-        (`compute.inference`). A stage's workers end with it; here they stay, and wait where a round begins, so that
-        their start is apart. `update` is all from that table to the next policy's folder: the policy loaded,
-        advantages, `stages.update.train`. `losses` takes the same steps in the table's own order.
+Method  `rollout` is `stages.rollout.sample` and its table, on vLLM in workers of a Ray cluster, one
+        for each thread (`compute.inference`). A stage's workers end with it; here they stay, and
+        wait where a round begins, so that their start is apart. `update` is all from that table to
+        the next policy's folder: the policy loaded, advantages, `stages.update.train`. `losses`
+        takes the same steps in the table's own order.
 """
 
 import json
@@ -23,16 +26,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 import numpy as np
 
 from benchmarks.trl_rounds import clocks, reward, since
-from stages.contracts import tables
-from stages.contracts.compute_params import RayInference
-from stages.contracts.errors import MachineFailure, command
-from stages.contracts.publish import read_json
-from stages.contracts.recipe_params import Recipe
+from stages.contracts.params.compute import RayInference
+from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import merge_rows, read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.inference import open_samplers
 from stages.engines.pool import Pool, Work
 from stages.engines.sampler import Answering, Request, Sampler, think_then_answer
 from stages.pure.credit import group_normalized
+from stages.running.errors import MachineFailure, command
+from stages.running.publish import read_json
 
 if TYPE_CHECKING:
     from stages.engines.policy_loss import Example, PolicyLoss
@@ -97,7 +102,9 @@ class Gate(NamedTuple):
         return len(list(self.folder.glob(f"{number}.*.ready")))
 
 
-def work_on(sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate) -> Timed:
+def work_on(
+    sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate
+) -> Timed:
     """What a worker does with a part: wait for its round, then the stage's own work."""
     number, place, work, requests = part
     gate.wait(number, place)
@@ -108,25 +115,35 @@ def work_on(sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int
 class KeptPool:
     """A pool whose workers stay: the same parts in every round."""
 
-    def __init__(self, pool: Pool[Sampler], work: Work[Any, Any, Any], parts: Sequence[Any], num_rounds: int) -> None:
+    def __init__(
+        self, pool: Pool[Sampler], work: Work[Any, Any, Any], parts: Sequence[Any], num_rounds: int
+    ) -> None:
         self._folder = TemporaryDirectory()
         self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(parts), 0
         self._done: queue.Queue[tuple[int, Timed]] = queue.Queue()
         self.processor_seconds = 0.0
-        everything = [(n, place, work, part) for n in range(num_rounds) for place, part in enumerate(parts)]
+        everything = [
+            (n, place, work, part) for n in range(num_rounds) for place, part in enumerate(parts)
+        ]
 
         def drain() -> None:
-            for found in pool.each(partial(work_on, gate=self._gate), everything, lambda amount: None):
+            for found in pool.each(
+                partial(work_on, gate=self._gate), everything, lambda amount: None
+            ):
                 self._done.put(found)
 
         thread = threading.Thread(target=drain, daemon=True)
         thread.start()
         while self._gate.num_waiting(0) < len(parts):
             if not thread.is_alive():
-                raise MachineFailure("the workers ended before their first round; what they said stands above")
+                raise MachineFailure(
+                    "the workers ended before their first round; what they said stands above"
+                )
             time.sleep(0.01)
 
-    def each(self, work: Any, parts: Iterable[Any], on_tokens: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
+    def each(
+        self, work: Any, parts: Iterable[Any], on_tokens: Callable[[int], None]
+    ) -> Iterator[tuple[int, Any]]:
         """See `Pool.each`: the next round of the parts it has had from the start."""
         self._gate.open(self._number)
         self.processor_seconds = 0.0
@@ -158,16 +175,22 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
         for index in range(settings.group_size)
     ]
     requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in work]
-    parts = [requests[at : at + settings.shard_rollouts] for at in range(0, len(requests), settings.shard_rollouts)]
+    parts = [
+        requests[at : at + settings.shard_rollouts]
+        for at in range(0, len(requests), settings.shard_rollouts)
+    ]
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
     pool = KeptPool(samplers, think, parts, job["num_rounds"])
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
             shards = rollout.sample("b", pool, work, answering, settings, Path(unfinished))
-            rows = list(tables.merged(shards, tables.ROLLOUTS))
-            tables.write(folder / "rollouts.parquet", tables.ROLLOUTS, rows)
-        num_tokens = sum(len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows)
+            rows = list(merge_rows(shards, ROLLOUTS))
+            write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
+        num_tokens = sum(
+            len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"])
+            for row in rows
+        )
         return num_tokens, pool.processor_seconds
 
     return turn
@@ -184,7 +207,10 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
-            trainer, loss = Trainer(load_policy(folder / "policy"), recipe.update.optimizer), loss_of(job, recipe)
+            trainer, loss = (
+                Trainer(load_policy(folder / "policy"), recipe.update.optimizer),
+                loss_of(job, recipe),
+            )
             examples = examples_of(folder)
             update.train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
             save_policy(trainer.model, Renderer.of_policy(folder / "policy"), folder / "next")
@@ -197,14 +223,16 @@ def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
     """The constant length of its `dr_grpo` is TRL's: the longest completion."""
     from stages.engines.policy_loss import PolicyLoss
 
-    return PolicyLoss(recipe.update, recipe.rollout.temperature, job["completion_tokens"], "float32", None)
+    return PolicyLoss(
+        recipe.update, recipe.rollout.temperature, job["completion_tokens"], "float32", None
+    )
 
 
 def examples_of(folder: Path) -> "list[Example]":
     """The rollouts that lie there, each with the advantage of its made-up grade in its group."""
     from stages.engines.policy_loss import Example
 
-    rows = tables.read(folder / "rollouts.parquet", tables.ROLLOUTS).to_pylist()
+    rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     rewards = np.array([reward(row["completion_tokens"]) for row in rows])
     groups = np.unique([row["problem_id"] for row in rows], return_inverse=True)[1]
     advantages = group_normalized(rewards, groups, normalize_by_std=False, std_epsilon=1e-4)
@@ -225,7 +253,10 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
-    trainer, loss = Trainer(load_policy(folder / "policy"), recipe.update.optimizer), loss_of(job, recipe)
+    trainer, loss = (
+        Trainer(load_policy(folder / "policy"), recipe.update.optimizer),
+        loss_of(job, recipe),
+    )
     prepared = loss.prepare(trainer.model, examples_of(folder))
     for _ in range(recipe.update.epochs):
         for rows in np.array_split(np.arange(len(prepared)), recipe.update.minibatches_per_epoch):

@@ -1,18 +1,22 @@
-"""What DVC, Prefect, Great Expectations and the start of processes cost a round, and how that grows with the rounds.
+"""What DVC, Prefect, Great Expectations and the start of processes cost a round, and how that grows
+with the rounds.
 
-Reads   this working tree. Writes its own checkouts under --folder, which a later run finds finished.
+Reads   this working tree. Writes its own checkouts under --folder, which a later run finds
+        finished.
 Writes  tables on stdout; with --out the figures as JSON.
-Method  `rounds`: a checkout whose stages write one word and end, so that what is left is DVC: a round is added to a
-        chain and `dvc repro` runs its stages, `compare` and `report`; then `dvc repro` with nothing to do; then a round
-        by the Prefect flow (`knowhow train`), server and all. Seconds by the clock, and of processors, which other jobs
-        on the machine disturb least.
-        `stages`: a checkout of the tiny profile, finished; one real round's six stages by `dvc repro --force`, `cold`
-        with a process of its own for each stage, `warm` forked by `flows.warm` once its libraries are loaded, in turn.
-        The stages' run facts tell what was work (sampling, judging, probing, estimating, training); the rest is
-        start-up (interpreter, imports, engine), Great Expectations (framing, validating), other (reading, writing),
-        and between stages DVC.
-        A round's overhead is that rest at a round of the chain: DVC as it grew, the other three as measured.
-Claim   under 60 s a round, and under 36 s, 2% of a GPU round of 30 minutes, warm by `dvc repro` at 30 rounds.
+Method  `rounds`: a checkout whose stages write one word and end, so that what is left is DVC: a
+        round is added to a chain and `dvc repro` runs its stages, `compare` and `report`; then `dvc
+        repro` with nothing to do; then a round by the Prefect flow (`knowhow train`), server and
+        all. Seconds by the clock, and of processors, which other jobs on the machine disturb least.
+        `stages`: a checkout of the tiny profile, finished; one real round's six stages by `dvc
+        repro --force`, `cold` with a process of its own for each stage, `warm` forked by
+        `flows.warm` once its libraries are loaded, in turn. The stages' run facts tell what was
+        work (sampling, judging, probing, estimating, training); the rest is start-up (interpreter,
+        imports, engine), Great Expectations (framing, validating), other (reading, writing), and
+        between stages DVC. A round's overhead is that rest at a round of the chain: DVC as it grew,
+        the other three as measured.
+Claim   under 60 s a round, and under 36 s, 2% of a GPU round of 30 minutes, warm by `dvc repro` at
+        30 rounds.
 
 Example: python -m benchmarks.overhead --folder .venv/var/overhead
 """
@@ -30,8 +34,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from stages.contracts.errors import command
-from stages.contracts.publish import read_json, write_json
+from stages.running.errors import command
+from stages.running.publish import read_json, write_json
 from tests.conftest import check_out, succeed
 
 CLAIMED_SECONDS, CLAIMED_GPU_SECONDS = 60.0, 36.0
@@ -52,7 +56,9 @@ class Spent(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """At a chain of `num_rounds`: a round added by `dvc repro`, nothing to do, and where asked a round by the flow."""
+    """At a chain of `num_rounds`: a round added by `dvc repro`, nothing to do, and where asked a
+    round by the flow.
+    """
 
     num_rounds: int
     num_stages: int
@@ -79,7 +85,9 @@ def main(
     repeats: int = 3,
     out: Path | None = None,
 ) -> None:
-    """Measure the growth over `sizes`, a flow at `flow_sizes`, and the stages of one round `repeats` times."""
+    """Measure the growth over `sizes`, a flow at `flow_sizes`, and the stages of one round
+    `repeats` times.
+    """
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", PREFECT_LOGGING_LEVEL="WARNING")
     growth = list(grow(hollow(folder / "hollow"), sizes, flow_sizes))
     tree = finished(folder / "tiny")
@@ -110,7 +118,9 @@ def hollow(folder: Path) -> Path:
 
 
 def write_word(out: str) -> str:
-    """Shell words that make an output: a JSON text of its own name; a folder holds it as the tokenizer that is read."""
+    """Shell words that make an output: a JSON text of its own name; a folder holds it as the
+    tokenizer that is read.
+    """
     file = Path(out) if Path(out).suffix else Path(out) / "tokenizer.json"
     return f"mkdir -p {file.parent} && echo '\"{out}\"' > {file}"
 
@@ -131,10 +141,14 @@ def grow(tree: Path, sizes: Sequence[int], flow_sizes: Sequence[int]) -> Iterato
 
 
 def fill(tree: Path, num_rounds: int) -> None:
-    """Write what the rounds' stages would, and have DVC take it as theirs: quicker than to run each."""
+    """Write what the rounds' stages would, and have DVC take it as theirs: quicker than to run
+    each.
+    """
     graph = yaml.safe_load((tree / "dvc.yaml").read_text())["stages"]
     words = [
-        graph[stage]["do"]["cmd"].replace("${key}", f"n{n}") for n in range(1, num_rounds + 1) for stage in ROUND_STAGES
+        graph[stage]["do"]["cmd"].replace("${key}", f"n{n}")
+        for n in range(1, num_rounds + 1)
+        for stage in ROUND_STAGES
     ]
     if words:
         succeed(["dvc", "repro", "code"], tree)
@@ -143,10 +157,15 @@ def fill(tree: Path, num_rounds: int) -> None:
 
 
 def set_rounds(tree: Path, num_rounds: int, branch: str = "") -> None:
-    """A chain n1, n2 and on in params.yaml, and a round beside its last one where `branch` names it."""
+    """A chain n1, n2 and on in params.yaml, and a round beside its last one where `branch` names
+    it.
+    """
     settings = yaml.safe_load((tree / "params.yaml").read_text())
     usual = {"reference": "r0", "recipe": "sampled", "judge": "exact"}
-    rounds = {f"n{n}": {"parent": f"n{n - 1}" if n > 1 else "r0", **usual, "seed": n} for n in range(1, num_rounds + 1)}
+    rounds = {
+        f"n{n}": {"parent": f"n{n - 1}" if n > 1 else "r0", **usual, "seed": n}
+        for n in range(1, num_rounds + 1)
+    }
     if branch:
         rounds[f"{branch}{num_rounds}"] = {"parent": f"n{num_rounds}", **usual, "seed": 1}
     settings.update(rounds=rounds, exams={"r0": {"judge": "exact"}})
@@ -197,7 +216,10 @@ def run_round(tree: Path, is_warm: bool) -> Parts:
 
 def facts_files(tree: Path) -> list[Path]:
     """What the round's six stages left behind of their last run."""
-    return [*sorted((tree / "data/rounds" / ROUND).glob("*.run.json")), tree / f"data/policies/{ROUND}.run.json"]
+    return [
+        *sorted((tree / "data/rounds" / ROUND).glob("*.run.json")),
+        tree / f"data/policies/{ROUND}.run.json",
+    ]
 
 
 def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
@@ -208,12 +230,17 @@ def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
 
     within = sum_of(["total"])
     work, startup, validation = sum_of(WORK), sum_of(["startup"]), sum_of(VALIDATION)
-    return Parts(total, work, startup, validation, within - work - startup - validation, total - within)
+    return Parts(
+        total, work, startup, validation, within - work - startup - validation, total - within
+    )
 
 
 def overhead(growth: Growth, rounds: Sequence[Parts]) -> float:
     """A round's seconds beside its work, at the length of that chain."""
-    apart = (median(values) for values in zip(*((p.startup, p.validation, p.other) for p in rounds), strict=True))
+    apart = (
+        median(values)
+        for values in zip(*((p.startup, p.validation, p.other) for p in rounds), strict=True)
+    )
     return growth.add.seconds + sum(apart)
 
 
@@ -226,13 +253,21 @@ def as_json(
         flow = None if row.flow is None else row.flow._asdict()
         own = {way: overhead(row, found) for way, found in rounds.items()}
         rows.append(
-            {**row._asdict(), "add": row.add._asdict(), "nothing": row.nothing._asdict(), "flow": flow, "overhead": own}
+            {
+                **row._asdict(),
+                "add": row.add._asdict(),
+                "nothing": row.nothing._asdict(),
+                "flow": flow,
+                "overhead": own,
+            }
         )
     found = {way: [one._asdict() for one in own] for way, own in rounds.items()}
     return {"growth": rows, "import_processor_seconds": dict(imports), "rounds": found}
 
 
-def table(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Mapping[str, Sequence[Parts]]) -> str:
+def table(
+    growth: Sequence[Growth], imports: Mapping[str, float], rounds: Mapping[str, Sequence[Parts]]
+) -> str:
     """Growth, imports, a round's parts, and whether the claim holds."""
     lines = ["seconds by the clock (of processors) with stages that do nothing"]
     lines.append(
@@ -241,18 +276,27 @@ def table(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Mappin
     for row in growth:
         flow = spent(row.flow) if row.flow else ""
         own = "".join(f"{overhead(row, rounds[way]):8.1f}" for way in ("cold", "warm"))
-        lines.append(f"{row.num_rounds:6}{row.num_stages:8}{spent(row.add):>16}{spent(row.nothing):>16}{flow:>16}{own}")
-    lines.append("`cold` and `warm`: a round's overhead by `dvc repro`, from `add one` and the medians below")
+        lines.append(
+            f"{row.num_rounds:6}{row.num_stages:8}{spent(row.add):>16}{spent(row.nothing):>16}{flow:>16}{own}"
+        )
+    lines.append(
+        "`cold` and `warm`: a round's overhead by `dvc repro`, from `add one` and the medians below"
+    )
     lines.append(f"\n{'real':6}" + "".join(f"{name:>12}" for name in Parts._fields))
     for way, found in rounds.items():
-        lines.append(f"{way:6}" + "".join(f"{median(values):12.1f}" for values in zip(*found, strict=True)))
+        lines.append(
+            f"{way:6}" + "".join(f"{median(values):12.1f}" for values in zip(*found, strict=True))
+        )
     lines.append("\nprocessor seconds of a process that imports: " + json.dumps(dict(imports)))
     last = overhead(growth[-1], rounds["warm"])
     verdicts = (
         f"{bound:g} s: {'holds' if last < bound else 'DOES NOT HOLD'}"
         for bound in (CLAIMED_SECONDS, CLAIMED_GPU_SECONDS)
     )
-    lines.append(f"claim, warm at {growth[-1].num_rounds} rounds {last:.1f} s, under " + "; under ".join(verdicts))
+    lines.append(
+        f"claim, warm at {growth[-1].num_rounds} rounds {last:.1f} s, under "
+        + "; under ".join(verdicts)
+    )
     return "\n".join(lines)
 
 

@@ -1,14 +1,19 @@
-"""Answers at every boundary from one reading of a trace, against a pass of its own for each: seconds and memory.
+"""Answers at every boundary from one reading of a trace, against a pass of its own for each:
+seconds and memory.
 
-Reads   nothing: a random decoder of the default's shape, random traces whose boundaries stand `segment_tokens` apart.
+Reads   nothing: a random decoder of the default's shape, random traces whose boundaries stand
+        `segment_tokens` apart.
 Writes  the tables on stdout; with --out the figures as JSON.
-Method  `packed` is `stages.engines.likelihood.answer_logprobs`. `separate` gives every [prefix up to boundary, answer]
-        a row of its own, batched to the same number of tokens, rows of like length together: generous, for one at a
-        time would be slower yet. The two take turns, so that a slow moment of the machine hits both; the first turn is
-        dropped, the rest are medians of processor seconds, which other jobs on the machine disturb least. Memory is
-        the rise of a fresh process's peak (VmHWM) over that of the loaded model, for one long trace. Of that trace's
-        masks, the 128 by 128 blocks that hold an entry are counted: the others a GPU skips. No GPU is timed here.
-Claim   at 4 boundaries and more packed is faster, and its memory does not hold a square of the trace.
+Method  `packed` is `stages.engines.likelihood.answer_logprobs`. `separate` gives every [prefix up
+        to boundary, answer] a row of its own, batched to the same number of tokens, rows of like
+        length together: generous, for one at a time would be slower yet. The two take turns, so
+        that a slow moment of the machine hits both; the first turn is dropped, the rest are medians
+        of processor seconds, which other jobs on the machine disturb least. Memory is the rise of a
+        fresh process's peak (VmHWM) over that of the loaded model, for one long trace. Of that
+        trace's masks, the 128 by 128 blocks that hold an entry are counted: the others a GPU skips.
+        No GPU is timed here.
+Claim   at 4 boundaries and more packed is faster, and its memory does not hold a square of the
+        trace.
 
 Example: python -m benchmarks.packed_pass --repeats 5
 """
@@ -27,8 +32,6 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from stages.contracts.errors import command
-from stages.contracts.publish import write_json
 from stages.engines.likelihood import (
     KEYS_PER_TOKEN,
     ProbedTrace,
@@ -40,6 +43,8 @@ from stages.engines.likelihood import (
 from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad
+from stages.running.errors import command
+from stages.running.publish import write_json
 
 NUM_BOUNDARIES = (2, 4, 8, 16, 32, 64)
 VOCABULARY, PROMPT_TOKENS, ANSWER_TOKENS, NUM_ANSWERS, PAD = 230, 9, 8, 2, 0
@@ -47,7 +52,9 @@ MEBIBYTE = 2**20
 
 
 class Timing(NamedTuple):
-    """Medians of processor seconds for the same traces, and the largest difference of a log-probability, nats."""
+    """Medians of processor seconds for the same traces, and the largest difference of a
+    log-probability, nats.
+    """
 
     num_boundaries: int
     packed_seconds: float
@@ -56,7 +63,9 @@ class Timing(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """Rise of peak memory while one trace is probed, beside what a boolean square of its tokens would take."""
+    """Rise of peak memory while one trace is probed, beside what a boolean square of its tokens
+    would take.
+    """
 
     prefix_tokens: int
     num_boundaries: int
@@ -66,7 +75,10 @@ class Peak(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Blocks of a trace's masks: all, and those with an entry. In chunks, and were there only one."""
+    """Blocks of a trace's masks: all, and those with an entry.
+
+    In chunks, and were there only one.
+    """
 
     num_chunks: int
     num_blocks: int
@@ -83,11 +95,19 @@ def main(
     only_memory: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Time `repeats` turns on `trace_tokens` of traces for each number of boundaries, then probe one long trace."""
+    """Time `repeats` turns on `trace_tokens` of traces for each number of boundaries, then probe
+    one long trace.
+    """
     use_threads()
     model = decoder()
     if only_memory:
-        print(json.dumps(probe_long(model, long_prefix_tokens, long_num_boundaries, micro_batch_tokens)._asdict()))
+        print(
+            json.dumps(
+                probe_long(
+                    model, long_prefix_tokens, long_num_boundaries, micro_batch_tokens
+                )._asdict()
+            )
+        )
         return
     timings = [
         take_turns(model, traces(trace_tokens, count, segment_tokens), micro_batch_tokens, repeats)
@@ -119,7 +139,9 @@ def decoder() -> PreTrainedModel:
 
 
 def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[ProbedTrace]:
-    """As many traces as make up `trace_tokens` with their probes; boundaries evenly apart from the prompt's end on."""
+    """As many traces as make up `trace_tokens` with their probes; boundaries evenly apart from the
+    prompt's end on.
+    """
     rng = np.random.default_rng(num_boundaries)
     boundaries = [PROMPT_TOKENS + index * segment_tokens for index in range(num_boundaries)]
     own_tokens = boundaries[-1] + num_boundaries * NUM_ANSWERS * ANSWER_TOKENS
@@ -134,12 +156,19 @@ def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[
     ]
 
 
-def separate(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int) -> list[np.ndarray]:
+def separate(
+    model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int
+) -> list[np.ndarray]:
     """The same log-probabilities, each from a row of its own."""
     places = [
-        (row, j, a) for row, t in enumerate(rows) for j, a in product(range(len(t.boundaries)), range(NUM_ANSWERS))
+        (row, j, a)
+        for row, t in enumerate(rows)
+        for j, a in product(range(len(t.boundaries)), range(NUM_ANSWERS))
     ]
-    prompts = [[*rows[row].prefix_tokens[: rows[row].boundaries[j]], *rows[row].answers[a]] for row, j, a in places]
+    prompts = [
+        [*rows[row].prefix_tokens[: rows[row].boundaries[j]], *rows[row].answers[a]]
+        for row, j, a in places
+    ]
     results = [np.zeros((len(trace.boundaries), NUM_ANSWERS)) for trace in rows]
     predicted = ANSWER_TOKENS - 1
     with torch.no_grad():
@@ -149,17 +178,23 @@ def separate(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_to
             ends = torch.tensor([len(prompts[index]) for index in batch])
             at = ends[:, None] - predicted + torch.arange(predicted)
             line = torch.arange(len(batch))[:, None]
-            values = token_logprobs(model.get_output_embeddings()(hidden[line, at - 1]), tokens[line, at])
+            values = token_logprobs(
+                model.get_output_embeddings()(hidden[line, at - 1]), tokens[line, at]
+            )
             for index, value in zip(batch, values.double().sum(-1).tolist(), strict=True):
                 row, j, a = places[index]
                 results[row][j, a] = value
     return results
 
 
-def take_turns(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int, repeats: int) -> Timing:
+def take_turns(
+    model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int, repeats: int
+) -> Timing:
     """Time both in turn on the same traces."""
     ways = {
-        "packed": lambda: answer_logprobs(model, rows, micro_batch_tokens, PAD, "float32", lambda _: None),
+        "packed": lambda: answer_logprobs(
+            model, rows, micro_batch_tokens, PAD, "float32", lambda _: None
+        ),
         "separate": lambda: separate(model, rows, micro_batch_tokens),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -170,7 +205,9 @@ def take_turns(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_
             found[name] = way()
             seconds[name].append(time.process_time() - begin)
     packed, apart = (median(seconds[name][1:]) for name in ways)
-    difference = max(np.abs(a - b).max() for a, b in zip(found["packed"], found["separate"], strict=True))
+    difference = max(
+        np.abs(a - b).max() for a, b in zip(found["packed"], found["separate"], strict=True)
+    )
     return Timing(len(rows[0].boundaries), packed, apart, float(difference))
 
 
@@ -187,10 +224,14 @@ def count_blocks(trace: ProbedTrace, max_tokens: int) -> Blocks:
         prefix_length = max(probe.boundary for probe in probes)
         width = sum(len(probe.tokens) for probe in probes)
         kept.append(block_mask([probes], prefix_length, width, torch.device("cpu")).to_dense())
-    return Blocks(len(kept), sum(mask.numel() for mask in kept), sum(int(mask.sum()) for mask in kept))
+    return Blocks(
+        len(kept), sum(mask.numel() for mask in kept), sum(int(mask.sum()) for mask in kept)
+    )
 
 
-def probe_long(model: PreTrainedModel, prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int) -> Peak:
+def probe_long(
+    model: PreTrainedModel, prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int
+) -> Peak:
     """Probe one long trace in this process, which has done nothing else before."""
     trace = long_trace(prefix_tokens, num_boundaries)
     before = peak_mib()
@@ -198,19 +239,33 @@ def probe_long(model: PreTrainedModel, prefix_tokens: int, num_boundaries: int, 
     answer_logprobs(model, [trace], micro_batch_tokens, PAD, "float32", lambda _: None)
     seconds = time.perf_counter() - begin
     rise = peak_mib() - before
-    return Peak(len(trace.prefix_tokens), num_boundaries, seconds, rise, trace.num_tokens**2 / MEBIBYTE)
+    return Peak(
+        len(trace.prefix_tokens), num_boundaries, seconds, rise, trace.num_tokens**2 / MEBIBYTE
+    )
 
 
 def peak_mib() -> float:
-    """This program's peak of resident memory. getrusage would count the process it was forked from as well."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    """This program's peak of resident memory.
+
+    getrusage would count the process it was forked from as well.
+    """
+    [line] = [
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    ]
     return int(line.split()[1]) * 1024 / MEBIBYTE
 
 
 def in_fresh_process(prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int) -> Peak:
     """`probe_long` in an interpreter of its own: a process's peak never falls."""
     program = [sys.executable, "-m", "benchmarks.packed_pass", "--only-memory"]
-    program += ["--long-prefix-tokens", str(prefix_tokens), "--long-num-boundaries", str(num_boundaries)]
+    program += [
+        "--long-prefix-tokens",
+        str(prefix_tokens),
+        "--long-num-boundaries",
+        str(num_boundaries),
+    ]
     program += ["--micro-batch-tokens", str(micro_batch_tokens)]
     done = subprocess.run(program, check=True, capture_output=True, text=True)
     return Peak(**json.loads(done.stdout))
@@ -218,7 +273,9 @@ def in_fresh_process(prefix_tokens: int, num_boundaries: int, micro_batch_tokens
 
 def table(timings: Sequence[Timing], peak: Peak, blocks: Sequence[Blocks]) -> str:
     """Times, then the long trace's memory and blocks."""
-    lines = [f"{'boundaries':>10}{'packed s':>10}{'separate s':>12}{'ratio':>8}{'max difference, nats':>22}"]
+    lines = [
+        f"{'boundaries':>10}{'packed s':>10}{'separate s':>12}{'ratio':>8}{'max difference, nats':>22}"
+    ]
     lines += [
         f"{t.num_boundaries:10}{t.packed_seconds:10.2f}{t.separate_seconds:12.2f}"
         f"{t.separate_seconds / t.packed_seconds:8.2f}{t.max_difference_nats:22.1e}"
@@ -228,7 +285,10 @@ def table(timings: Sequence[Timing], peak: Peak, blocks: Sequence[Blocks]) -> st
         f"\n{peak.prefix_tokens:,} tokens, {peak.num_boundaries} boundaries: {peak.rise_mib:,.0f} MiB and "
         f"{peak.seconds:.1f} s; a boolean square of the trace and its probes alone is {peak.square_mib:,.0f} MiB"
     )
-    lines += [f"chunks: {b.num_chunks}; blocks with an entry: {b.num_kept:,} of {b.num_blocks:,}" for b in blocks]
+    lines += [
+        f"chunks: {b.num_chunks}; blocks with an entry: {b.num_kept:,} of {b.num_blocks:,}"
+        for b in blocks
+    ]
     return "\n".join(lines)
 
 

@@ -1,12 +1,15 @@
-"""Where the seconds of every round, init and exam went, from the run facts that stages leave behind.
+"""Where the seconds of every round, init and exam went, from the run facts that stages leave
+behind.
 
-Reads   data/**/*.run.json (`stages.contracts.facts`), one file a stage's latest run.
-Writes  three tables on stdout: seconds by part and phase, tokens/s, and memory by stage; with --json one object.
-Method  `orchestration` is the time from the end of all earlier stages to the start of this one: the scheduler, DVC's
-        hashing and caching, the interpreter's end. `startup` is a stage's time before its first phase: imports, engine
-        or model load, input. `other` is the rest of it: writing tables, saving a policy. So a row adds up to its
-        total, and with one stage at a time the totals to the time elapsed. A gap above `PAUSE_SECONDS` is a pause
-        between two sittings and is left out.
+Reads   data/**/*.run.json (`stages.running.facts`), one file a stage's latest run.
+Writes  three tables on stdout: seconds by part and phase, tokens/s, and memory by stage; with
+        --json one object.
+Method  `orchestration` is the time from the end of all earlier stages to the start of this one: the
+        scheduler, DVC's hashing and caching, the interpreter's end. `startup` is a stage's time
+        before its first phase: imports, engine or model load, input. `other` is the rest of it:
+        writing tables, saving a policy. So a row adds up to its total, and with one stage at a time
+        the totals to the time elapsed. A gap above `PAUSE_SECONDS` is a pause between two sittings
+        and is left out.
 
 Example: python -m benchmarks.round_seconds --json
 """
@@ -20,12 +23,21 @@ from typing import Annotated, Any
 
 import tyro
 
-from stages.contracts.errors import BadInput, command
-from stages.contracts.publish import read_json
+from stages.running.errors import BadInput, command
+from stages.running.publish import read_json
 
 PAUSE_SECONDS = 120.0
 COLUMN_OF_PHASE = {"framing": "validation", "validating": "validation", "documenting": "validation"}
-FIRST_COLUMNS = ("orchestration", "startup", "sampling", "judging", "probing", "estimating", "validation", "training")
+FIRST_COLUMNS = (
+    "orchestration",
+    "startup",
+    "sampling",
+    "judging",
+    "probing",
+    "estimating",
+    "validation",
+    "training",
+)
 LAST_COLUMNS = ("other", "total")
 RATED_PHASES = ("sampling", "probing", "training")
 MEBIBYTE = 2**20
@@ -33,7 +45,10 @@ MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class StageRun:
-    """One stage's latest run. `part` is the round, init or exam it belongs to, or the stage itself."""
+    """One stage's latest run.
+
+    `part` is the round, init or exam it belongs to, or the stage itself.
+    """
 
     part: str
     stage: str
@@ -44,7 +59,9 @@ class StageRun:
     peak_memory_bytes: int
 
 
-def main(data: Path = Path("data"), as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+def main(
+    data: Path = Path("data"), as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+) -> None:
     """Print where the seconds went."""
     runs = read_runs(data)
     found = summary(runs)
@@ -59,7 +76,9 @@ def read_runs(data: Path) -> list[StageRun]:
     """
     files = sorted(data.rglob("*.run.json"))
     if not files:
-        raise BadInput(f"{data} has no run facts (*.run.json): no stage has run here yet; `make iteration` runs them")
+        raise BadInput(
+            f"{data} has no run facts (*.run.json): no stage has run here yet; `make iteration` runs them"
+        )
     runs = [_read_run(file, data) for file in files]
     return sorted(runs, key=lambda run: run.started_at)
 
@@ -76,14 +95,18 @@ def summary(runs: Sequence[StageRun]) -> dict[str, Any]:
         part["tokens_per_second"].update(_rates(run))
     return {
         "parts": parts,
-        "stages": {stage: _stage_facts(stage, runs) for stage in dict.fromkeys(run.stage for run in runs)},
+        "stages": {
+            stage: _stage_facts(stage, runs) for stage in dict.fromkeys(run.stage for run in runs)
+        },
         "elapsed_seconds": max(run.ended_at for run in runs) - runs[0].started_at - sum(pauses),
         "num_pauses": len(pauses),
     }
 
 
 def gap_seconds(started_at: Sequence[float], ended_at: Sequence[float]) -> list[float]:
-    """Time from the latest end so far to each start; 0 for the first and for one that overlaps an earlier one."""
+    """Time from the latest end so far to each start; 0 for the first and for one that overlaps an
+    earlier one.
+    """
     gaps, latest = [], started_at[0]
     for start, end in zip(started_at, ended_at, strict=True):
         gaps.append(max(0.0, start - latest))
@@ -100,17 +123,25 @@ def tables(found: Mapping[str, Any]) -> Iterator[str]:
     total = {column: sum(row.get(column, 0.0) for row in seconds.values()) for column in columns}
     yield _table("seconds", columns, {**seconds, "all": total}, ",.1f")
 
-    rates = {name: part["tokens_per_second"] for name, part in found["parts"].items() if part["tokens_per_second"]}
+    rates = {
+        name: part["tokens_per_second"]
+        for name, part in found["parts"].items()
+        if part["tokens_per_second"]
+    }
     yield _table("tokens/s", RATED_PHASES, rates, ",.0f")
 
-    yield _table("stage", ("num_runs", "median_seconds", "peak_memory_mib"), found["stages"], ",.0f")
+    yield _table(
+        "stage", ("num_runs", "median_seconds", "peak_memory_mib"), found["stages"], ",.0f"
+    )
     yield f"{found['elapsed_seconds']:,.1f} s elapsed, {found['num_pauses']} pause(s) left out"
 
 
 def _read_run(file: Path, data: Path) -> StageRun:
     facts = read_json(file)
     names = ("stage", "started_at", "ended_at", "seconds", "counts", "peak_memory_bytes")
-    return StageRun(_part(file.relative_to(data), facts["stage"]), **{name: facts[name] for name in names})
+    return StageRun(
+        _part(file.relative_to(data), facts["stage"]), **{name: facts[name] for name in names}
+    )
 
 
 def _part(file: Path, stage: str) -> str:
@@ -148,7 +179,9 @@ def _stage_facts(stage: str, runs: Sequence[StageRun]) -> dict[str, float]:
     }
 
 
-def _table(title: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, float]], form: str) -> str:
+def _table(
+    title: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, float]], form: str
+) -> str:
     """Aligned text; a column that a row has nothing for stays blank."""
     first = max(map(len, [title, *rows]))
     lines = [[title.ljust(first), *columns]]
@@ -156,7 +189,10 @@ def _table(title: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, f
         cells = [format(row[column], form) if column in row else "" for column in columns]
         lines.append([name.ljust(first), *cells])
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns) + 1)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""How much memory a round and an exam of any length take: score, infogain, validate and evaluate on made-up tables.
+"""How much memory a round and an exam of any length take: score, infogain, validate and evaluate on
+made-up tables.
 
 Reads   params.yaml, for its task and its recipe `information`.
-Writes  under --folder the tables of a round and of an exam, unless they are there, and what the four stages make of
-        them, or those of --stages. Prints rows, seconds by the clock and of processor, and peak memory of each.
-Method  Rollouts are short and of a few kinds, 200 of each problem; an exam has as many answers as the round has
-        rollouts, 40 samples of each problem at five budgets. Each stage is the process that `dvc repro` would start.
-        Its memory is the sum of the resident sets of the process and all it started, the verifier's workers, ten
-        times a second: pages that two share count twice, and a shorter peak may be missed. With --repeated the tables
-        are those of a folder where all has run on fewer rollouts, again and again, so that `validate` can be measured
-        without an hour of `score`.
-Limits  The problems are read whole by design: memory grows with them, by a few KiB each, and not with rollouts.
+Writes  under --folder the tables of a round and of an exam, unless they are there, and what the
+        four stages make of them, or those of --stages. Prints rows, seconds by the clock and of
+        processor, and peak memory of each.
+Method  Rollouts are short and of a few kinds, 200 of each problem; an exam has as many answers as
+        the round has rollouts, 40 samples of each problem at five budgets. Each stage is the
+        process that `dvc repro` would start. Its memory is the sum of the resident sets of the
+        process and all it started, the verifier's workers, ten times a second: pages that two share
+        count twice, and a shorter peak may be missed. With --repeated the tables are those of a
+        folder where all has run on fewer rollouts, again and again, so that `validate` can be
+        measured without an hour of `score`.
+Limits  The problems are read whole by design: memory grows with them, by a few KiB each, and not
+        with rollouts.
 
 Example: python -m benchmarks.table_memory --folder memory --num-rollouts 1_000_000
 """
@@ -28,10 +32,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.publish import write_json
+from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
+from stages.contracts.storage.contract import Table
+from stages.contracts.storage.reading import count_rows, read_batches
+from stages.contracts.storage.writing import table_writer
+from stages.contracts.tables.all import TABLES
+from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.probes import PROBES
+from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.thoughts import THOUGHTS
+from stages.contracts.verdict import EXACT
+from stages.running.errors import BadInput, command
+from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 
 STAGES = ("score", "infogain", "validate", "evaluate")
@@ -40,7 +54,7 @@ GROUP_SIZE, NUM_SAMPLES, BUDGETS = 200, 40, (0, 9, 18, 36, 72)
 BATCH_PROBLEMS = 100
 PERIOD_SECONDS = 0.1
 RIGHT, WRONG = "7 + 5 12 12 * 3 36", "7 - 5 2 2 * 3 6"
-THOUGHTS = ("", f"{WRONG} <", f"{WRONG} < {RIGHT} =", f"{WRONG} = {WRONG} < {RIGHT} =")
+SAID = ("", f"{WRONG} <", f"{WRONG} < {RIGHT} =", f"{WRONG} = {WRONG} < {RIGHT} =")
 TRAIN: dict[str, Any] = {"numbers": [3, 7, 5], "target": 36}
 HELDOUT: dict[str, Any] = {"numbers": [7, 5, 3], "target": 36}
 KNOWN_ANSWERS = ["7 + 5 12 12 * 3 36", "5 + 7 12 12 * 3 36"]
@@ -76,15 +90,17 @@ def main(
 
 
 def make(folder: Path, num_problems: int, repeated: Path | None) -> None:
-    """Make the tables, where they are not of that many problems already, anew or from those of a shorter round."""
+    """Make the tables, where they are not of that many problems already, anew or from those of a
+    shorter round.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     everything = settings(folder / "params.yaml", num_problems)
     form = load_format(everything.task)
     renderer = Renderer(form.tokenizer([]))
     renderer.save(folder / "policy")
-    write_json(folder / "judge" / "judge.json", {"kind": params.EXACT})
+    write_json(folder / "judge" / "judge.json", {"kind": EXACT})
     thoughts = folder / "thoughts.parquet"  # the last to be written
-    if thoughts.exists() and tables.count_rows(thoughts, tables.THOUGHTS) == num_problems * NUM_SAMPLES:
+    if thoughts.exists() and count_rows(thoughts, THOUGHTS) == num_problems * NUM_SAMPLES:
         return
     write_problems(folder, num_problems, everything.task.name)
     if repeated is not None:
@@ -95,27 +111,37 @@ def make(folder: Path, num_problems: int, repeated: Path | None) -> None:
     write_exam(folder, num_problems, made)
 
 
-def settings(path: Path, num_problems: int) -> params.Params:
+def settings(path: Path, num_problems: int) -> Params:
     """This repository's params, of a round as long as is asked for."""
     raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     asked = {"num_problems": num_problems, "difficulties": [3], "group_size": GROUP_SIZE}
     raw["recipes"][RECIPE]["rollout"] |= asked
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return params.load(path)
+    return load(path)
 
 
 class Kinds:
-    """The kinds of completion there are: right and wrong answers after each of `THOUGHTS`."""
+    """The kinds of completion there are: right and wrong answers after each of `SAID`."""
 
     def __init__(self, renderer: Renderer, cue: str) -> None:
-        thoughts = [renderer.encode(text) for text in THOUGHTS for _ in (RIGHT, WRONG)]
-        answers = [[*renderer.encode(f"{cue} {text}"), renderer.eos_token] for _ in THOUGHTS for text in (RIGHT, WRONG)]
-        completions = [[*thought, *answer] for thought, answer in zip(thoughts, answers, strict=True)]
+        thoughts = [renderer.encode(text) for text in SAID for _ in (RIGHT, WRONG)]
+        answers = [
+            [*renderer.encode(f"{cue} {text}"), renderer.eos_token]
+            for _ in SAID
+            for text in (RIGHT, WRONG)
+        ]
+        completions = [
+            [*thought, *answer] for thought, answer in zip(thoughts, answers, strict=True)
+        ]
         self.thinking = pa.array(thoughts, pa.list_(pa.int32()))
         self.completion = pa.array(completions, pa.list_(pa.int32()))
-        self.logprobs = pa.array([[-0.5] * len(tokens) for tokens in completions], pa.list_(pa.float32()))
+        self.logprobs = pa.array(
+            [[-0.5] * len(tokens) for tokens in completions], pa.list_(pa.float32())
+        )
         self.num_thinking_tokens = np.array([len(tokens) for tokens in thoughts])
-        self.num_boundaries = np.array([1 + text.count("=") + text.count("<") for text in THOUGHTS]).repeat(2)
+        self.num_boundaries = np.array(
+            [1 + text.count("=") + text.count("<") for text in SAID]
+        ).repeat(2)
 
     def __len__(self) -> int:
         return len(self.thinking)
@@ -123,7 +149,7 @@ class Kinds:
 
 def write_problems(folder: Path, num_problems: int, task: str) -> None:
     """As many train problems as held-out ones; each split has one prompt."""
-    with tables.writer(folder / "problems.parquet", tables.PROBLEMS) as to_problems:
+    with table_writer(folder / "problems.parquet", PROBLEMS) as to_problems:
         for split, asked in (("h", HELDOUT), ("t", TRAIN)):
             prompt = f"<bos> {' '.join(map(str, asked['numbers']))} T{asked['target']} :"
             to_problems.add(
@@ -146,8 +172,8 @@ def write_rounds(folder: Path, num_problems: int, made: Kinds, renderer: Rendere
     samples = np.array(sorted(range(GROUP_SIZE), key=str))  # the order of their names
     prompt = renderer.encode(f"<bos> {' '.join(map(str, TRAIN['numbers']))} T{TRAIN['target']} :")
     with (
-        tables.writer(folder / "rollouts.parquet", tables.ROLLOUTS) as to_rollouts,
-        tables.writer(folder / "probes.parquet", tables.PROBES) as to_probes,
+        table_writer(folder / "rollouts.parquet", ROLLOUTS) as to_rollouts,
+        table_writer(folder / "probes.parquet", PROBES) as to_probes,
     ):
         for start in range(0, num_problems, BATCH_PROBLEMS):
             numbers = range(start, min(start + BATCH_PROBLEMS, num_problems))
@@ -163,7 +189,11 @@ def write_rounds(folder: Path, num_problems: int, made: Kinds, renderer: Rendere
 
 
 def rollouts(
-    names: list[str], placed: dict[str, np.ndarray], kinds: np.ndarray, prompt: list[int], made: Kinds
+    names: list[str],
+    placed: dict[str, np.ndarray],
+    kinds: np.ndarray,
+    prompt: list[int],
+    made: Kinds,
 ) -> pa.Table:
     """One rollout of each name."""
     size, places = len(names), pa.array(kinds)
@@ -180,7 +210,7 @@ def rollouts(
         "finish_reason": ["stop"] * size,
         "temperature": np.ones(size),
     }
-    return as_table(columns, tables.ROLLOUTS)
+    return as_table(columns, ROLLOUTS)
 
 
 def probes(names: list[str], kinds: np.ndarray, made: Kinds) -> pa.Table:
@@ -198,22 +228,25 @@ def probes(names: list[str], kinds: np.ndarray, made: Kinds) -> pa.Table:
         "num_probes": np.full(size, len(KNOWN_ANSWERS)),
         "answers": [KNOWN_ANSWERS] * size,
         "answer_logprobs": pa.ListArray.from_arrays(
-            pa.array(np.arange(size + 1) * len(KNOWN_ANSWERS), pa.int32()), pa.array(each.repeat(len(KNOWN_ANSWERS)))
+            pa.array(np.arange(size + 1) * len(KNOWN_ANSWERS), pa.int32()),
+            pa.array(each.repeat(len(KNOWN_ANSWERS))),
         ),
         "gold_logprob_nats": each + np.float32(np.log(len(KNOWN_ANSWERS))),
         "value": [None] * size,
     }
-    return as_table(columns, tables.PROBES)
+    return as_table(columns, PROBES)
 
 
 def write_exam(folder: Path, num_problems: int, made: Kinds) -> None:
     """Answers and thoughts of the held-out problems."""
     with (
-        tables.writer(folder / "answers.parquet", tables.ANSWERS) as to_answers,
-        tables.writer(folder / "thoughts.parquet", tables.THOUGHTS) as to_thoughts,
+        table_writer(folder / "answers.parquet", ANSWERS) as to_answers,
+        table_writer(folder / "thoughts.parquet", THOUGHTS) as to_thoughts,
     ):
         for start in range(0, num_problems, BATCH_PROBLEMS):
-            numbers = np.arange(start, min(start + BATCH_PROBLEMS, num_problems)).repeat(NUM_SAMPLES)
+            numbers = np.arange(start, min(start + BATCH_PROBLEMS, num_problems)).repeat(
+                NUM_SAMPLES
+            )
             kinds = np.random.default_rng(start).integers(0, len(made), len(numbers))
             thought = {
                 "policy_id": [PARENT] * len(numbers),
@@ -221,7 +254,7 @@ def write_exam(folder: Path, num_problems: int, made: Kinds) -> None:
                 "sample_index": np.arange(len(numbers)) % NUM_SAMPLES,
             }
             tokens = {"thinking_tokens": made.thinking.take(pa.array(kinds))}
-            to_thoughts.add_table(as_table({**thought, **tokens}, tables.THOUGHTS))
+            to_thoughts.add_table(as_table({**thought, **tokens}, THOUGHTS))
             every = pa.array(np.arange(len(numbers)).repeat(len(BUDGETS)))
             budgets = np.tile(BUDGETS, len(numbers))
             used = np.minimum(budgets, made.num_thinking_tokens[kinds].repeat(len(BUDGETS)))
@@ -230,12 +263,14 @@ def write_exam(folder: Path, num_problems: int, made: Kinds) -> None:
                 "budget_tokens": budgets,
                 "used_tokens": used,
                 "is_forced": used == budgets,
-                "answer": pa.array([RIGHT, WRONG]).take(pa.array((kinds.repeat(len(BUDGETS)) + budgets) % 2)),
+                "answer": pa.array([RIGHT, WRONG]).take(
+                    pa.array((kinds.repeat(len(BUDGETS)) + budgets) % 2)
+                ),
             }
-            to_answers.add_table(as_table(told, tables.ANSWERS))
+            to_answers.add_table(as_table(told, ANSWERS))
 
 
-def as_table(columns: dict[str, Any], table: tables.Table) -> pa.Table:
+def as_table(columns: dict[str, Any], table: Table) -> pa.Table:
     """Columns in the table's schema."""
     arrays = [
         values.cast(field.type) if isinstance(values, pa.Array) else pa.array(values, field.type)
@@ -246,17 +281,19 @@ def as_table(columns: dict[str, Any], table: tables.Table) -> pa.Table:
 
 
 def repeat(shorter: Path, folder: Path, num_problems: int) -> None:
-    """Write what stages made of a shorter round, and its tables, again and again as those of later problems."""
-    num_repeated = tables.count_rows(shorter / "problems.parquet", tables.PROBLEMS) // 2
+    """Write what stages made of a shorter round, and its tables, again and again as those of later
+    problems.
+    """
+    num_repeated = count_rows(shorter / "problems.parquet", PROBLEMS) // 2
     if num_problems % num_repeated:
         raise BadInput(
             f"{shorter} has {num_repeated} problems; ask for a multiple of {num_repeated * GROUP_SIZE} rollouts"
         )
     for name in ("rollouts", "probes", "scores", "segments", "gains", "answers", "thoughts"):
-        table = tables.TABLES[name]
-        with tables.writer(folder / f"{name}.parquet", table) as to_table:
+        table = TABLES[name]
+        with table_writer(folder / f"{name}.parquet", table) as to_table:
             for start in range(0, num_problems, num_repeated):
-                for batch in tables.batches(shorter / f"{name}.parquet", table):
+                for batch in read_batches(shorter / f"{name}.parquet", table):
                     to_table.add_table(renamed(batch, start))
 
 
@@ -280,7 +317,9 @@ def renamed(batch: pa.Table, start: int) -> pa.Table:
 def set_column(batch: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
     """The same rows with other values in a column."""
     place = batch.schema.get_field_index(name)
-    return batch.set_column(place, batch.schema.field(name), values.cast(batch.schema.field(name).type))
+    return batch.set_column(
+        place, batch.schema.field(name), values.cast(batch.schema.field(name).type)
+    )
 
 
 def arguments(stage: str, folder: Path) -> Iterator[str]:
@@ -294,9 +333,17 @@ def arguments(stage: str, folder: Path) -> Iterator[str]:
     for flag in of_stage[stage]:
         yield from (f"--{flag}", str(folder / f"{flag}.parquet"))
     more: dict[str, dict[str, str | Path]] = {
-        "score": {"round-id": ROUND, "judge": folder / "judge", "tokenizer": folder / "policy/tokenizer.json"},
+        "score": {
+            "round-id": ROUND,
+            "judge": folder / "judge",
+            "tokenizer": folder / "policy/tokenizer.json",
+        },
         "infogain": {"round-id": ROUND},
-        "validate": {"round-id": ROUND, "policy": folder / "policy", "validation": folder / "validation.json"},
+        "validate": {
+            "round-id": ROUND,
+            "policy": folder / "policy",
+            "validation": folder / "validation.json",
+        },
         "evaluate": {
             "judge": folder / "judge",
             "tokenizer": folder / "policy/tokenizer.json",
@@ -319,11 +366,15 @@ def run(stage: str, folder: Path, num_rows: int) -> Peak:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, stage)
     seconds = time.monotonic() - begin
-    return Peak(stage, num_rows, round(seconds, 1), round(sum(busy.values()), 1), round(peak / 2**20, 1))
+    return Peak(
+        stage, num_rows, round(seconds, 1), round(sum(busy.values()), 1), round(peak / 2**20, 1)
+    )
 
 
 def look(process: psutil.Process, busy: dict[int, float]) -> int:
-    """Resident bytes of a process and of all it started; `busy` gets the processor seconds of each so far."""
+    """Resident bytes of a process and of all it started; `busy` gets the processor seconds of each
+    so far.
+    """
     total = 0
     try:
         for one in (process, *process.children(recursive=True)):

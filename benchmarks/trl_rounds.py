@@ -1,11 +1,14 @@
-"""TRL's side of `benchmarks.against_trl`: its `GRPOTrainer` as it stands, a round each time the parent asks.
+"""TRL's side of `benchmarks.against_trl`: its `GRPOTrainer` as it stands, a round each time the
+parent asks.
 
-Reads   a policy, prompts, settings in --job; TRL must be importable. For `losses` the rollouts that we sampled.
+Reads   a policy, prompts, settings in --job; TRL must be importable. For `losses` the rollouts that
+        we sampled.
 Writes  one JSON object a line on stdout.
-Method  `trainer.train()` runs once for all rounds and waits where each begins. `rollout` is its `_generate`, which
-        detokenizes too; `update` all the rest of a round: the old log-probabilities, rewards, advantages, steps.
-        `losses` instead hands the trainer our rollouts by its `rollout_func`, in their order, and tells each step's
-        loss and gradient norm.
+Method  `trainer.train()` runs once for all rounds and waits where each begins. `rollout` is its
+        `_generate`, which detokenizes too; `update` all the rest of a round: the old
+        log-probabilities, rewards, advantages, steps. `losses` instead hands the trainer our
+        rollouts by its `rollout_func`, in their order, and tells each step's loss and gradient
+        norm.
 """
 
 import json
@@ -21,10 +24,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from stages.contracts import tables
-from stages.contracts.errors import command
-from stages.contracts.publish import read_json
-from stages.contracts.recipe_params import Recipe
+from stages.contracts.params.recipes.recipe import Recipe
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.running.errors import command
+from stages.running.publish import read_json
 
 GENERATIONS = ("transformers", "vllm", "continuous")
 
@@ -46,7 +50,9 @@ def main(job: Path, generation: str = "transformers", losses: bool = False) -> N
     trainer.end_round()
 
 
-def make_trainer(job: Mapping[str, Any], folder: Path, generation: str, rollout_func: Any = None) -> Any:
+def make_trainer(
+    job: Mapping[str, Any], folder: Path, generation: str, rollout_func: Any = None
+) -> Any:
     """A `GRPOTrainer` that keeps time and asks before each round."""
     from datasets import Dataset  # type: ignore[import-not-found]
     from trl import GRPOTrainer  # type: ignore[import-not-found]
@@ -58,8 +64,13 @@ def make_trainer(job: Mapping[str, Any], folder: Path, generation: str, rollout_
 
         def end_round(self) -> None:
             both = since(self.began)
-            told = {"rollout": self.generating, "update": [a - b for a, b in zip(both, self.generating, strict=True)]}
-            print(json.dumps({**told, "num_tokens": self.num_tokens}), file=self.answers, flush=True)
+            told = {
+                "rollout": self.generating,
+                "update": [a - b for a, b in zip(both, self.generating, strict=True)],
+            }
+            print(
+                json.dumps({**told, "num_tokens": self.num_tokens}), file=self.answers, flush=True
+            )
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             if any(self.began):
@@ -79,7 +90,9 @@ def make_trainer(job: Mapping[str, Any], folder: Path, generation: str, rollout_
 
     policy = str(folder / "policy")
     return (GRPOTrainer if rollout_func else Rounds)(
-        model=AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, attn_implementation="sdpa"),
+        model=AutoModelForCausalLM.from_pretrained(
+            policy, dtype=torch.float32, attn_implementation="sdpa"
+        ),
         reward_funcs=lambda completion_ids, **rest: [reward(tokens) for tokens in completion_ids],
         args=settings(job, folder, generation),
         train_dataset=Dataset.from_dict({"prompt": job["prompts"]}),
@@ -100,7 +113,10 @@ def since(begin: tuple[float, float]) -> tuple[float, float]:
 
 
 def settings(job: Mapping[str, Any], folder: Path, generation: str) -> Any:
-    """Our recipe in TRL's words. Gradient checkpointing, its default, is off: it would cost a forward pass."""
+    """Our recipe in TRL's words.
+
+    Gradient checkpointing, its default, is off: it would cost a forward pass.
+    """
     from trl import GRPOConfig
 
     recipe = Recipe.model_validate(job["recipe"])
@@ -141,7 +157,9 @@ def settings(job: Mapping[str, Any], folder: Path, generation: str) -> Any:
 
 
 def reward(tokens: Sequence[int]) -> float:
-    """A made-up grade that any completion has and no group shares: whether its ids add up to an even number."""
+    """A made-up grade that any completion has and no group shares: whether its ids add up to an
+    even number.
+    """
     return float(sum(tokens) % 2 == 0)
 
 
@@ -149,11 +167,14 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, list[float]]:
     """Loss and gradient norm of each step on our rollouts, taken in the order of their table."""
     import trl.trainer.grpo_trainer as module  # type: ignore[import-not-found]
 
-    rows = tables.read(folder / "rollouts.parquet", tables.ROLLOUTS).to_pylist()
+    rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     module.shuffle_sequence_dict = lambda batch: batch
 
     def ours(prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        masks = [[int(not row["forced_start"] <= i < row["forced_end"]) for i in range(length(row))] for row in rows]
+        masks = [
+            [int(not row["forced_start"] <= i < row["forced_end"]) for i in range(length(row))]
+            for row in rows
+        ]
         return {
             "prompt_ids": [row["prompt_tokens"] for row in rows],
             "completion_ids": [row["completion_tokens"] for row in rows],

@@ -1,12 +1,16 @@
-"""Answers judged a second in isolated workers, against calling the same library in a loop in this process.
+"""Answers judged a second in isolated workers, against calling the same library in a loop in this
+process.
 
-Reads   nothing: Countdown problems and sums of fractions made on the spot, half of the answers right.
+Reads   nothing: Countdown problems and sums of fractions made on the spot, half of the answers
+        right.
 Writes  a table on stdout; with --out the figures as JSON.
-Method  `loop` is what one would write by hand: `math_verify.verify(parse(gold), parse(answer))` with the library's own
-        timeouts, which are signals and so need the main thread; for Countdown, which has no library, the verifier
-        itself. `isolated` is `stages.verifiers.isolated.judge` with one worker and with two, bound to as many cores.
-        The ways take turns, so that a slow moment of the machine hits all; of their seconds the medians count. What
-        workers take to start, one answer judged, is measured apart and left out of the rates.
+Method  `loop` is what one would write by hand: `math_verify.verify(parse(gold), parse(answer))`
+        with the library's own timeouts, which are signals and so need the main thread; for
+        Countdown, which has no library, the verifier itself. `isolated` is
+        `stages.verifiers.isolated.judge` with one worker and with two, bound to as many cores. The
+        ways take turns, so that a slow moment of the machine hits all; of their seconds the medians
+        count. What workers take to start, one answer judged, is measured apart and left out of the
+        rates.
 Claim   none: isolation costs what the table says.
 
 Example: python -m benchmarks.verifier_speed --repeats 5
@@ -24,14 +28,14 @@ from typing import NamedTuple
 
 import math_verify
 
-from stages.contracts.errors import command
-from stages.contracts.publish import write_json
-from stages.contracts.task_params import CountdownTask, CountdownTier, DatasetTask, TaskParams
+from stages.contracts.params.task import CountdownTask, CountdownTier, DatasetTask, TaskParams
+from stages.contracts.verdict import Verdict
+from stages.running.errors import command
+from stages.running.publish import write_json
 from stages.tasks.countdown import Countdown
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Request, judge
 from stages.verifiers.registry import load_verifier
-from stages.verifiers.verdict import Verdict
 
 Loop = Callable[[Sequence[Request]], list[bool]]
 
@@ -74,15 +78,22 @@ class Rate(NamedTuple):
         return self.num_answers / self.seconds
 
 
-def main(num_math: int = 2000, num_countdown: int = 40_000, repeats: int = 5, out: Path | None = None) -> None:
+def main(
+    num_math: int = 2000, num_countdown: int = 40_000, repeats: int = 5, out: Path | None = None
+) -> None:
     """Judge the same answers every way, `repeats` times in turn."""
     rates = [
         *measure("math-verify", MATHEMATICS, math_requests(num_math), loop_math, repeats),
-        *measure("expression", COUNTDOWN, countdown_requests(num_countdown), loop_countdown, repeats),
+        *measure(
+            "expression", COUNTDOWN, countdown_requests(num_countdown), loop_countdown, repeats
+        ),
     ]
     print(table(rates))
     if out is not None:
-        write_json(out, [{**rate._asdict(), "answers_per_second": rate.answers_per_second} for rate in rates])
+        write_json(
+            out,
+            [{**rate._asdict(), "answers_per_second": rate.answers_per_second} for rate in rates],
+        )
 
 
 def math_requests(num_answers: int) -> list[Request]:
@@ -90,7 +101,9 @@ def math_requests(num_answers: int) -> list[Request]:
     rng = random.Random(1)
     requests: list[Request] = []
     while len(requests) < num_answers:
-        total = Fraction(rng.randint(1, 99), rng.randint(2, 9)) + Fraction(rng.randint(1, 99), rng.randint(2, 9))
+        total = Fraction(rng.randint(1, 99), rng.randint(2, 9)) + Fraction(
+            rng.randint(1, 99), rng.randint(2, 9)
+        )
         gold = rf"\frac{{{total.numerator}}}{{{total.denominator}}}"
         problem = Problem("math", "train", 0, "", gold, {"answer": gold}, 0)
         wrong = rf"\frac{{{total.numerator + 1}}}{{{total.denominator}}}"
@@ -103,14 +116,20 @@ def countdown_requests(num_answers: int) -> list[Request]:
     """The reference answer of a problem and that of the next, which is wrong here."""
     problems = list(Countdown(COUNTDOWN).problems())
     pairs = pairwise(problems)
-    once = [Request(p, text, is_attempt=False) for p, other in pairs for text in (p.answer, other.answer)]
+    once = [
+        Request(p, text, is_attempt=False)
+        for p, other in pairs
+        for text in (p.answer, other.answer)
+    ]
     return (once * (num_answers // len(once) + 1))[:num_answers]
 
 
 def loop_math(requests: Sequence[Request]) -> list[bool]:
     """The library in a loop."""
     return [
-        math_verify.verify(math_verify.parse(f"${r.problem.answer}$"), math_verify.parse(_shown(r.text)))
+        math_verify.verify(
+            math_verify.parse(f"${r.problem.answer}$"), math_verify.parse(_shown(r.text))
+        )
         for r in requests
     ]
 
@@ -136,7 +155,11 @@ def measure(
     cores = sorted(os.sched_getaffinity(0))
     ways = {
         "loop": 0,
-        **{f"isolated, {count} worker{'s' * (count > 1)}": count for count in (1, 2) if count <= len(cores)},
+        **{
+            f"isolated, {count} worker{'s' * (count > 1)}": count
+            for count in (1, 2)
+            if count <= len(cores)
+        },
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     starts: dict[str, list[float]] = {way: [] for way in ways}
@@ -144,7 +167,11 @@ def measure(
     for _ in range(repeats):
         for way, num_workers in ways.items():
             os.sched_setaffinity(0, cores[: num_workers or 1])
-            run = loop if not num_workers else lambda asked: [v is Verdict.CORRECT for v in judge(task, asked)]
+            run = (
+                loop
+                if not num_workers
+                else lambda asked: [v is Verdict.CORRECT for v in judge(task, asked)]
+            )
             begin = time.perf_counter()
             run(requests[:1])
             middle = time.perf_counter()
@@ -152,14 +179,20 @@ def measure(
             starts[way].append(middle - begin)
             seconds[way].append(time.perf_counter() - middle - starts[way][-1])
     os.sched_setaffinity(0, cores)
-    return [Rate(name, way, len(requests), median(seconds[way]), median(starts[way])) for way in ways]
+    return [
+        Rate(name, way, len(requests), median(seconds[way]), median(starts[way])) for way in ways
+    ]
 
 
 def table(rates: Sequence[Rate]) -> str:
     """A line a way, with its rate over that of the loop."""
-    lines = [f"{'verifier':12}{'way':22}{'answers':>9}{'start s':>9}{'seconds':>9}{'answers/s':>11}{'of the loop':>13}"]
+    lines = [
+        f"{'verifier':12}{'way':22}{'answers':>9}{'start s':>9}{'seconds':>9}{'answers/s':>11}{'of the loop':>13}"
+    ]
     for rate in rates:
-        [loop] = [other for other in rates if other.verifier == rate.verifier and other.way == "loop"]
+        [loop] = [
+            other for other in rates if other.verifier == rate.verifier and other.way == "loop"
+        ]
         lines.append(
             f"{rate.verifier:12}{rate.way:22}{rate.num_answers:9,}{rate.start_seconds:9.2f}{rate.seconds:9.2f}"
             f"{rate.answers_per_second:11,.0f}{rate.answers_per_second / loop.answers_per_second:13.2f}"

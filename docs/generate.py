@@ -5,7 +5,8 @@ Example: python docs/generate.py
 
 from pathlib import Path
 
-from stages.contracts.tables import TABLES, Table
+from stages.contracts.storage.contract import Table
+from stages.contracts.tables.all import TABLES
 
 PAGE = Path(__file__).parent / "tables.md"
 HEAD = """# Tables
@@ -13,8 +14,8 @@ HEAD = """# Tables
 Every table is a folder of Parquet files, `part-00000-of-00002.parquet` and so on, each of at most 131,072 rows, or of
 64 MiB as they lie in memory, sorted by key from the first part to the last. Where a part ends depends on the rows
 alone. Tables are written and read some rows at a time and checked against their schema each time
-(`stages/contracts/parts.py`); pandas reads the folder as it reads a file. The tables of a round pass a Great
-Expectations suite each in `validate`. Generated from `stages/contracts/tables.py` by `make docs`.
+(`stages/contracts/storage`); pandas reads the folder as it reads a file. The tables of a round pass a Great
+Expectations suite each in `validate`. Generated from `stages/contracts/tables` by `make docs`.
 """
 
 
@@ -23,7 +24,9 @@ def section(table: Table) -> str:
     rows = []
     for field in table.schema:
         description = field.metadata[b"description"].decode()
-        rows.append(f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {description} |")
+        rows.append(
+            f"| `{field.name}` | {field.type} | {'yes' if field.nullable else ''} | {description} |"
+        )
     head = f"## {table.name}\n\nOne row is {table.grain}. Key: {', '.join(f'`{name}`' for name in table.key)}.\n"
     return "\n".join([head, "| column | type | null | what it is |", "|---|---|---|---|", *rows])
 

@@ -1,8 +1,8 @@
 """What a policy drifted to in the end: rates of its last exam, as arrays over runs and problems.
 
-A rate is a ratio of sums (repeats per attempt, say). Its interval is that of a mean whose value of a run and a problem
-is R + (n − R d) / mean(d), n and d being what they add to the sums and R the rate: the ratio to first order, as surveys
-estimate one (Cochran, Sampling Techniques, section 6.4).
+A rate is a ratio of sums (repeats per attempt, say). Its interval is that of a mean whose value of
+a run and a problem is R + (n − R d) / mean(d), n and d being what they add to the sums and R the
+rate: the ratio to first order, as surveys estimate one (Cochran, Sampling Techniques, section 6.4).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stages.contracts import params, tables
+from stages.contracts.params.whole import Params
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.grades import GRADES
 
 RATES = {
     "repeat_frac": ("num_repeats", "num_segments"),
@@ -26,19 +28,25 @@ RATES = {
 Counts = Mapping[str, Float[np.ndarray, "run problem"]]
 
 
-def read_counts(clones: Sequence[Path], settings: params.Params, problems: pd.Index) -> Counts:
-    """What each of the problems adds to the sums, in the last exam of each run, at its longest budget."""
+def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) -> Counts:
+    """What each of the problems adds to the sums, in the last exam of each run, at its longest
+    budget.
+    """
     policy, longest = [*settings.exams][-1], max(settings.exam.budgets_tokens)
     runs = []
     for clone in clones:
-        graded = tables.read(clone / "data/exams" / policy / "grades.parquet", tables.GRADES).to_pandas()
-        asked = graded[(graded["split"] == "heldout") & (graded["budget_tokens"] == longest)].assign(num_answers=1)
+        graded = read_table(clone / "data/exams" / policy / "grades.parquet", GRADES).to_pandas()
+        asked = graded[
+            (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
+        ].assign(num_answers=1)
         runs.append(asked.groupby(["problem_id", "difficulty"])[_columns()].sum().loc[problems])
     return {name: np.stack([run[name].to_numpy(float) for run in runs]) for name in _columns()}
 
 
 def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run problem"]]:
-    """The rates over some problems, each as values whose mean it is; without one that has nothing to divide by."""
+    """The rates over some problems, each as values whose mean it is; without one that has nothing
+    to divide by.
+    """
     found = {}
     for name, (above, below) in RATES.items():
         numerator, denominator = counts[above][:, mask], counts[below][:, mask]

@@ -1,4 +1,6 @@
-"""Figures of a comparison of arms, as SVG files that stand by themselves; equal numbers give equal bytes."""
+"""Figures of a comparison of arms, as SVG files that stand by themselves; equal numbers give equal
+bytes.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
@@ -10,14 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from stages.contracts.report import figures as house
-from stages.contracts.report.chains import HUES, MARKERS, Look
+from stages.figures import line_panels as house
+from stages.figures.looks import HUES, MARKERS, Look
 
 COLORS = {house.INK: "#1f2328", house.FAINT: "#d8dee4"}
 PANEL_INCHES = (3.9, 2.7)
 LEGEND_INCHES = 0.5
 DODGE = 0.11  # of the distance between two budgets: how far arms stand apart
-COST_LABELS = {"rollout_tokens": "sampled tokens", "compute_tokens": "compute, forward passes of a token"}
+COST_LABELS = {
+    "rollout_tokens": "sampled tokens",
+    "compute_tokens": "compute, forward passes of a token",
+}
 UNITS = ((1e6, " M"), (1e3, " k"))
 COST_NAMES = {"rollout_tokens": "tokens", "compute_tokens": "compute"}
 
@@ -32,7 +37,10 @@ class Series(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """What stands on one pair of axes. `ticks` are the names of x = 0, 1, 2 …; without them x is a quantity."""
+    """What stands on one pair of axes.
+
+    `ticks` are the names of x = 0, 1, 2 …; without them x is a quantity.
+    """
 
     title: str
     x_label: str
@@ -46,16 +54,26 @@ class Panel(NamedTuple):
 def draw(found: Mapping[str, Any]) -> dict[str, str]:
     """The figures of `experiments.results`, by name."""
     return {
-        "learning": render("learning", [[*_learning(found, level)] for level in found["num_problems"]]),
+        "learning": render(
+            "learning", [[*_learning(found, level)] for level in found["num_problems"]]
+        ),
         "success": render("success", [[_success(found, level) for level in found["num_problems"]]]),
-        "differences": render("differences", [[*_differences(found, level)] for level in found["num_problems"]]),
+        "differences": render(
+            "differences", [[*_differences(found, level)] for level in found["num_problems"]]
+        ),
     }
 
 
 def render(name: str, rows: Sequence[Sequence[Panel]]) -> str:
-    """Rows of panels with one legend. Ids come from `name`, so that no two files of a page share them."""
+    """Rows of panels with one legend.
+
+    Ids come from `name`, so that no two files of a page share them.
+    """
     width, height = PANEL_INCHES[0] * len(rows[0]), PANEL_INCHES[1] * len(rows) + LEGEND_INCHES
-    style = {key: COLORS.get(value, value) if isinstance(value, str) else value for key, value in house.STYLE.items()}
+    style = {
+        key: COLORS.get(value, value) if isinstance(value, str) else value
+        for key, value in house.STYLE.items()
+    }
     with rc_context({**style, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
         grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharey="row")
@@ -80,27 +98,43 @@ def _learning(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
         series = []
         for arm, look in looks([*found["arms"]]).items():
             curve = found["arms"][arm]["learning"][level]
-            series.append(Series(arm, look, [at[cost] for at in curve], [at["success"] for at in curve]))
-        yield Panel(_title(level), label, f"success at {found['training_budget_tokens']} tokens", series)
+            series.append(
+                Series(arm, look, [at[cost] for at in curve], [at["success"] for at in curve])
+            )
+        yield Panel(
+            _title(level), label, f"success at {found['training_budget_tokens']} tokens", series
+        )
 
 
 def _success(found: Mapping[str, Any], level: str) -> Panel:
     finals = {arm: found["arms"][arm]["final"][level] for arm in found["arms"]}
-    return Panel(_title(level), "thinking budget, tokens", "success at the end", *_by_budget(found, finals))
+    return Panel(
+        _title(level), "thinking budget, tokens", "success at the end", *_by_budget(found, finals)
+    )
 
 
 def _differences(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
     baseline = found["baseline"]
-    pairs = {arm: found["differences"][f"{arm}_minus_{baseline}"] for arm in found["arms"] if arm != baseline}
+    pairs = {
+        arm: found["differences"][f"{arm}_minus_{baseline}"]
+        for arm in found["arms"]
+        if arm != baseline
+    }
     finals = {arm: pair["final"][level] for arm, pair in pairs.items()}
     y_label = f"success less {baseline}'s"
     yield Panel(
-        f"{_title(level)}: at the end", "thinking budget, tokens", y_label, *_by_budget(found, finals), zero=True
+        f"{_title(level)}: at the end",
+        "thinking budget, tokens",
+        y_label,
+        *_by_budget(found, finals),
+        zero=True,
     )
     for cost, name in COST_NAMES.items():
         matched = {arm: pair["matched"][cost][level] for arm, pair in pairs.items()}
         title = f"{_title(level)}: at equal {name}"
-        yield Panel(title, "thinking budget, tokens", y_label, *_by_budget(found, matched), zero=True)
+        yield Panel(
+            title, "thinking budget, tokens", y_label, *_by_budget(found, matched), zero=True
+        )
 
 
 def _by_budget(
@@ -124,7 +158,8 @@ def _by_budget(
 def _fill(axes: Axes, panel: Panel) -> None:
     for series in panel.series:
         means, lows, highs = (
-            np.array([point[end] for point in series.points], dtype=float) for end in ("mean", "low", "high")
+            np.array([point[end] for point in series.points], dtype=float)
+            for end in ("mean", "low", "high")
         )
         axes.errorbar(
             series.xs,
@@ -143,7 +178,9 @@ def _fill(axes: Axes, panel: Panel) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%".replace("-", "−")))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{100 * value:.3g}%".replace("-", "−"))
+    )
     if panel.ticks:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks)
     else:

@@ -1,4 +1,5 @@
-"""The finished chains of an experiment, read into arrays: what each round cost, and what each exam found.
+"""The finished chains of an experiment, read into arrays: what each round cost, and what each exam
+found.
 
 Only seeds under which every arm is finished count, so that all arms are compared on the same runs.
 """
@@ -14,11 +15,20 @@ from jaxtyping import Float, Int
 
 from experiments.drift import Counts, read_counts
 from experiments.plan import Chain, chains, load_profile
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput
-from stages.contracts.publish import read_json
+from stages.contracts.params.whole import Params, load
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.grades import GRADES
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.running.errors import BadInput
+from stages.running.publish import read_json
 
-ROUND_FACTS = ("rollouts", "scores", "probes", "gains", "validation")  # of a round's steps; its update's lie elsewhere
+ROUND_FACTS = (
+    "rollouts",
+    "scores",
+    "probes",
+    "gains",
+    "validation",
+)  # of a round's steps; its update's lie elsewhere
 PROBED_OBJECTIVES = ("information", "regret", "offline")  # those that learn from probes
 VERDICTS = ("false_positive_frac", "false_negative_frac")
 TRAIN_FACTOR = 3  # a training step is a forward pass and a backward pass, which costs two
@@ -38,7 +48,9 @@ class Arm(NamedTuple):
     counts: Counts
     """What each problem of the last exam adds to the rates of drift."""
 
-    def spent(self, cost: str, exam_rounds: Int[np.ndarray, " exam"]) -> Float[np.ndarray, "run exam"]:
+    def spent(
+        self, cost: str, exam_rounds: Int[np.ndarray, " exam"]
+    ) -> Float[np.ndarray, "run exam"]:
         """Cost from the init on to each exam."""
         totals = np.cumsum(self.costs[cost], axis=1)
         return np.concatenate([np.zeros((len(totals), 1)), totals], axis=1)[:, exam_rounds]
@@ -48,7 +60,7 @@ class Experiment(NamedTuple):
     """What the finished chains hold."""
 
     commit: str
-    settings: params.Params
+    settings: Params
     """Of one chain; chains differ in seeds and recipes only."""
     trained_difficulties: list[int]
     chain_names: dict[str, list[str]]
@@ -67,10 +79,15 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     """Read every chain under whose seeds all arms are finished.
 
     Raises:
-        BadInput: there are no such seeds, a chain did not run with what the profile says, or exams do not match.
+        BadInput: there are no such seeds, a chain did not run with what the profile says, or exams
+            do not match.
     """
-    wanted = list(chains(load_profile(profile), yaml.safe_load(params_file.read_text(encoding="utf-8"))))
-    missing = [chain for chain in wanted if not (folder / "done" / f"{chain.name}-evaluate").is_file()]
+    wanted = list(
+        chains(load_profile(profile), yaml.safe_load(params_file.read_text(encoding="utf-8")))
+    )
+    missing = [
+        chain for chain in wanted if not (folder / "done" / f"{chain.name}-evaluate").is_file()
+    ]
     unpaired = {(chain.init_seed, chain.round_seed) for chain in missing}
     finished = [chain for chain in wanted if (chain.init_seed, chain.round_seed) not in unpaired]
     if not finished:
@@ -78,19 +95,30 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
             f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} chains are missing; "
             f"first {missing[0].name}); run `python -m experiments.run --profile {profile} --folder {folder}`"
         )
-    settings = {chain.name: read_settings(chain, folder, profile, params_file) for chain in finished}
-    curves = {chain.name: read_success(folder / chain.name, settings[chain.name]) for chain in finished}
+    settings = {
+        chain.name: read_settings(chain, folder, profile, params_file) for chain in finished
+    }
+    curves = {
+        chain.name: read_success(folder / chain.name, settings[chain.name]) for chain in finished
+    }
     first = settings[finished[0].name]
     success, problems, num_unverified = align(curves)
-    members = {arm: [chain.name for chain in finished if chain.arm == arm] for arm in {c.arm: None for c in finished}}
+    members = {
+        arm: [chain.name for chain in finished if chain.arm == arm]
+        for arm in {c.arm: None for c in finished}
+    }
     recipes = [recipe for own in settings.values() for recipe in own.recipes.values()]
     return Experiment(
         commit=(folder / "commit").read_text(encoding="utf-8").strip(),
         settings=first,
-        trained_difficulties=sorted({level for recipe in recipes for level in recipe.rollout.difficulties}),
+        trained_difficulties=sorted(
+            {level for recipe in recipes for level in recipe.rollout.difficulties}
+        ),
         chain_names=members,
         missing=[chain.name for chain in missing],
-        exam_rounds=np.array([[*first.inits, *first.rounds].index(policy) for policy in first.exams]),
+        exam_rounds=np.array(
+            [[*first.inits, *first.rounds].index(policy) for policy in first.exams]
+        ),
         difficulty=problems.get_level_values("difficulty").to_numpy(),
         num_unverified=num_unverified,
         arms={
@@ -106,15 +134,15 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     )
 
 
-def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) -> params.Params:
+def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) -> Params:
     """A chain's own params.yaml.
 
     Raises:
         BadInput: it is not what the profile says now.
     """
     path = folder / chain.name / "params.yaml"
-    settings = params.load(path)
-    if settings != params.Params.model_validate(chain.params):
+    settings = load(path)
+    if settings != Params.model_validate(chain.params):
         raise BadInput(
             f"{path} is not what {profile} and {params_file} give; compare by the params.yaml of the commit in "
             f"{folder / 'commit'} (--params-file), or remove {chain.name} and its marks in {folder / 'done'} and run "
@@ -123,43 +151,65 @@ def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) 
     return settings
 
 
-def read_success(clone: Path, settings: params.Params) -> list[pd.DataFrame]:
+def read_success(clone: Path, settings: Params) -> list[pd.DataFrame]:
     """Success of each exam: a row a held-out (problem_id, difficulty), a column a budget."""
     found = []
     for policy in settings.exams:
         columns = ["problem_id", "split", "difficulty", "sample_index", "budget_tokens", "reward"]
-        graded = tables.read(clone / "data/exams" / policy / "grades.parquet", tables.GRADES, columns).to_pandas()
+        graded = read_table(
+            clone / "data/exams" / policy / "grades.parquet", GRADES, columns
+        ).to_pandas()
         heldout = graded[graded["split"] == "heldout"].astype({"reward": float})
-        found.append(heldout.groupby(["problem_id", "difficulty", "budget_tokens"])["reward"].mean().unstack())
+        found.append(
+            heldout.groupby(["problem_id", "difficulty", "budget_tokens"])["reward"]
+            .mean()
+            .unstack()
+        )
     return found
 
 
 def align(
     curves: Mapping[str, Sequence[pd.DataFrame]],
 ) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], pd.Index, int]:
-    """Each chain's exams as one array, all on the same problems; which these are; how many problems are left out.
+    """Each chain's exams as one array, all on the same problems; which these are; how many problems
+    are left out.
 
     Raises:
-        BadInput: two exams asked different problems or budgets, or no problem was verified in all of them.
+        BadInput: two exams asked different problems or budgets, or no problem was verified in all
+            of them.
     """
     first = next(iter(curves.values()))[0]
     for name, exams in curves.items():
-        if not all(map(pd.Index.equals, first.axes * len(exams), [axis for exam in exams for axis in exam.axes])):
-            raise BadInput(f"{name}: its exams asked other problems or budgets than {next(iter(curves))}'s first")
-    arrays = {name: np.stack([exam.to_numpy(float) for exam in exams]) for name, exams in curves.items()}
+        if not all(
+            map(
+                pd.Index.equals,
+                first.axes * len(exams),
+                [axis for exam in exams for axis in exam.axes],
+            )
+        ):
+            raise BadInput(
+                f"{name}: its exams asked other problems or budgets than {next(iter(curves))}'s first"
+            )
+    arrays = {
+        name: np.stack([exam.to_numpy(float) for exam in exams]) for name, exams in curves.items()
+    }
     is_known = ~np.any([np.isnan(array).any(axis=(0, 2)) for array in arrays.values()], axis=0)
     if not is_known.any():
-        raise BadInput(f"{len(first)} problems: none was verified in every exam; see column verdict of grades")
+        raise BadInput(
+            f"{len(first)} problems: none was verified in every exam; see column verdict of grades"
+        )
     known = {name: array[:, is_known] for name, array in arrays.items()}
     return known, first.index[is_known], int((~is_known).sum())
 
 
-def read_costs(data: Path, settings: params.Params) -> dict[str, list[float]]:
-    """What each round took. `compute_tokens` are forward passes of one token: those sampled, probed, and trained on.
+def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
+    """What each round took. `compute_tokens` are forward passes of one token: those sampled,
+    probed, and trained on.
 
-    Probes are sampled in every round, to watch it; an objective that does not learn from them is not charged for them.
-    A probe's tokens are those its estimator counts; prompts, and what a prefix cache spares, are in neither number.
-    `seconds` are those of all steps, on whatever machine ran them.
+    Probes are sampled in every round, to watch it; an objective that does not learn from them is
+    not charged for them. A probe's tokens are those its estimator counts; prompts, and what a
+    prefix cache spares, are in neither number. `seconds` are those of all steps, on whatever
+    machine ran them.
     """
     found: dict[str, list[float]] = {}
     for name, entry in settings.rounds.items():
@@ -180,13 +230,15 @@ def read_costs(data: Path, settings: params.Params) -> dict[str, list[float]]:
     return found
 
 
-def read_rounds(data: Path, settings: params.Params) -> dict[str, list[float]]:
-    """What tells of drift in a round: length, entropy behind it, and how false the policy's verdicts on itself are."""
+def read_rounds(data: Path, settings: Params) -> dict[str, list[float]]:
+    """What tells of drift in a round: length, entropy behind it, and how false the policy's
+    verdicts on itself are.
+    """
     found: dict[str, list[float]] = {}
     for name in settings.rounds:
         metrics = read_json(data / "metrics/updates" / f"{name}.json")
-        thinking = tables.read(
-            data / "rounds" / name / "rollouts.parquet", tables.ROLLOUTS, ["num_thinking_tokens"]
+        thinking = read_table(
+            data / "rounds" / name / "rollouts.parquet", ROLLOUTS, ["num_thinking_tokens"]
         ).to_pandas()
         row = {
             "thinking_tokens": thinking["num_thinking_tokens"].mean(),
@@ -198,7 +250,7 @@ def read_rounds(data: Path, settings: params.Params) -> dict[str, list[float]]:
     return found
 
 
-def read_exams(data: Path, settings: params.Params) -> dict[str, list[float]]:
+def read_exams(data: Path, settings: Params) -> dict[str, list[float]]:
     """What tells of drift in an exam."""
     longest = f"budget_{max(settings.exam.budgets_tokens)}"
     found: dict[str, list[float]] = {}

@@ -1,4 +1,6 @@
-"""The numbers of a comparison as a Markdown page of tables: mean and interval, in percent where they are fractions."""
+"""The numbers of a comparison as a Markdown page of tables: mean and interval, in percent where
+they are fractions.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +17,9 @@ NOT_PERCENT = ("thinking_tokens", "last_entropy_nats")
 def page(found: Json, name: str) -> str:
     """The page of `experiments.results`; its figures lie beside it."""
     num_runs, runs = found["num_runs"], found["chains"][found["baseline"]]
-    problems = ", ".join(f"{count} of {level_name(level)}" for level, count in found["num_problems"].items())
+    problems = ", ".join(
+        f"{count} of {level_name(level)}" for level, count in found["num_problems"].items()
+    )
     parts = [
         f"# {name.capitalize()} compared",
         f"`{found['command']}`, of commit {found['commit'][:12]}. {num_runs} runs an arm ({', '.join(runs)} and their "
@@ -26,7 +30,9 @@ def page(found: Json, name: str) -> str:
     for level in found["num_problems"]:
         parts += [f"## {level_name(level).capitalize()}", *_level(found, level)]
     parts += ["## What a run took, mean over runs", _costs(found)]
-    parts += [f"![{figure}]({name}-{figure}.svg)" for figure in ("learning", "success", "differences")]
+    parts += [
+        f"![{figure}]({name}-{figure}.svg)" for figure in ("learning", "success", "differences")
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,7 +47,11 @@ def _level(found: Json, level: str) -> Iterator[str]:
     yield "Success at the end by thinking budget, regret, and what budgets beyond the trained one add:"
     yield _table("arm", ends)
     yield f"The same less `{found['baseline']}`'s, run by run:"
-    yield _table("pair", {_short(pair): own["final"][level] for pair, own in pairs.items()}, is_difference=True)
+    yield _table(
+        "pair",
+        {_short(pair): own["final"][level] for pair, own in pairs.items()},
+        is_difference=True,
+    )
     for cost, name in COST_NAMES.items():
         costs = {f"{own['matched'][cost]['cost']:,.0f}" for own in pairs.values()}
         yield f"The same at equal {name} ({' to '.join(sorted({min(costs), max(costs)}))}):"
@@ -52,7 +62,11 @@ def _level(found: Json, level: str) -> Iterator[str]:
     yield "Drift: rates of the last exam at its longest budget, entropy behind the last round:"
     yield _table("arm", {arm: own["drift"][level] for arm, own in arms.items()})
     yield "Drift less the baseline's:"
-    yield _table("pair", {_short(pair): own["drift"][level] for pair, own in pairs.items()}, is_difference=True)
+    yield _table(
+        "pair",
+        {_short(pair): own["drift"][level] for pair, own in pairs.items()},
+        is_difference=True,
+    )
 
 
 def _reach(found: Json, level: str) -> str:
@@ -73,7 +87,10 @@ def _costs(found: Json) -> str:
     return _markdown(
         "arm",
         {
-            arm: {name: f"{sum(run[-1] for run in own[name]['cumulative']) / found['num_runs']:,.0f}" for name in names}
+            arm: {
+                name: f"{sum(run[-1] for run in own[name]['cumulative']) / found['num_runs']:,.0f}"
+                for name in names
+            }
             for arm, own in costs.items()
         },
     )
@@ -104,7 +121,9 @@ def _percent(estimate: Json, is_difference: bool) -> str:
 
 def _plain(estimate: Json, is_difference: bool = False) -> str:
     """An end that JSON has as null is infinite: the level is never reached."""
-    mean, low, high = ("∞" if estimate[end] is None else f"{estimate[end]:.2f}" for end in ("mean", "low", "high"))
+    mean, low, high = (
+        "∞" if estimate[end] is None else f"{estimate[end]:.2f}" for end in ("mean", "low", "high")
+    )
     sign = "+" if is_difference and estimate["mean"] is not None and estimate["mean"] >= 0 else ""
     return f"{sign}{mean} [{low}, {high}]"
 

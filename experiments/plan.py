@@ -1,6 +1,7 @@
 """A comparison as chains: each one arm, one initial policy, one seed, and a params.yaml of its own.
 
-A profile names what the arms differ by; all else is the repository's params.yaml. See `experiments/objectives.yaml`.
+A profile names what the arms differ by; all else is the repository's params.yaml. See
+`experiments/objectives.yaml`.
 """
 
 import copy
@@ -11,9 +12,10 @@ from typing import Annotated, Any, NamedTuple
 import yaml
 from pydantic import Field, ValidationError
 
-from stages.contracts.errors import BadInput
-from stages.contracts.params import EXACT, Params
-from stages.contracts.task_params import Count, Name, Section, Seed
+from stages.contracts.params.base import Count, Name, Section, Seed
+from stages.contracts.params.whole import Params
+from stages.contracts.verdict import EXACT
+from stages.running.errors import BadInput
 
 INIT = "r0"
 
@@ -56,13 +58,16 @@ def load_profile(path: Path) -> Profile:
     try:
         return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise BadInput(f"no profile {path}; choose from {sorted(map(str, path.parent.glob('*.yaml')))}") from None
+        raise BadInput(
+            f"no profile {path}; choose from {sorted(map(str, path.parent.glob('*.yaml')))}"
+        ) from None
     except (yaml.YAMLError, ValidationError) as error:
         raise BadInput(f"{path} is not a profile: {error}") from None
 
 
 def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
-    """Every chain, the arms innermost, so that a half-done experiment compares all arms on the seeds it has.
+    """Every chain, the arms innermost, so that a half-done experiment compares all arms on the
+    seeds it has.
 
     Raises:
         BadInput: an arm's params.yaml would not be valid; names the arm and the keys.
@@ -70,7 +75,9 @@ def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
     for round_seed in profile.round_seeds:
         for init_seed in profile.init_seeds:
             for arm in profile.arms:
-                chain = Chain(arm, init_seed, round_seed, _params(profile, base, arm, init_seed, round_seed))
+                chain = Chain(
+                    arm, init_seed, round_seed, _params(profile, base, arm, init_seed, round_seed)
+                )
                 try:
                     Params.model_validate(chain.params)
                 except ValidationError as error:
@@ -86,7 +93,9 @@ def overlay(below: Any, above: Any) -> Any:
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _params(profile: Profile, base: Mapping[str, Any], arm: str, init_seed: int, round_seed: int) -> dict[str, Any]:
+def _params(
+    profile: Profile, base: Mapping[str, Any], arm: str, init_seed: int, round_seed: int
+) -> dict[str, Any]:
     content = overlay(base, profile.everywhere)
     content["inits"] = {INIT: {**content["inits"][INIT], "seed": init_seed}}
     content["recipes"] = {arm: overlay(content["recipes"][profile.recipe], profile.arms[arm])}

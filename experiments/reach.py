@@ -35,19 +35,23 @@ class Reach(NamedTuple):
 
     @property
     def inverse(self) -> Estimate:
-        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572); 0 where it never arrives."""
+        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572); 0 where
+        it never arrives.
+        """
         with np.errstate(divide="ignore"):
             mean, low, high = (1 / np.float64(value) for value in self.ratio)
         return Estimate(float(mean), float(high), float(low))
 
 
 def at_cost(
-    success: Float[np.ndarray, "run exam problem budget"], spent: Float[np.ndarray, "run exam"], cost: float
+    success: Float[np.ndarray, "run exam problem budget"],
+    spent: Float[np.ndarray, "run exam"],
+    cost: float,
 ) -> Float[np.ndarray, "run problem budget"]:
     """Success of each run when it had spent `cost`: linear between the exams before and after.
 
-    Runs spend differently, so the weights of the exams are a run's own. Before the first exam it is the first one's,
-    behind the last the last one's.
+    Runs spend differently, so the weights of the exams are a run's own. Before the first exam it is
+    the first one's, behind the last the last one's.
     """
     hats = np.eye(success.shape[1])
     weights = np.array([[np.interp(cost, own, hat) for hat in hats] for own in spent])
@@ -55,9 +59,12 @@ def at_cost(
 
 
 def cost_to_reach(
-    success: Float[np.ndarray, "draw exam"], spent: Float[np.ndarray, "draw exam"], level: Float[np.ndarray, " draw"]
+    success: Float[np.ndarray, "draw exam"],
+    spent: Float[np.ndarray, "draw exam"],
+    level: Float[np.ndarray, " draw"],
 ) -> Float[np.ndarray, " draw"]:
-    """Least cost at which success reaches `level`, linear between exams; infinite where it never does.
+    """Least cost at which success reaches `level`, linear between exams; infinite where it never
+    does.
 
     As `stages.pure.exam.tokens_to_reach`, where each draw has costs and a level of its own.
     """
@@ -66,18 +73,24 @@ def cost_to_reach(
     start = np.maximum(end - 1, 0)
     rows = np.arange(len(success))
     low, high = success[rows, start], success[rows, end]
-    share = np.divide(level - low, high - low, out=np.zeros(len(rows)), where=high > low).clip(max=1)
+    share = np.divide(level - low, high - low, out=np.zeros(len(rows)), where=high > low).clip(
+        max=1
+    )
     cost = spent[rows, start] + share * (spent[rows, end] - spent[rows, start])
     return np.where(is_reached.any(axis=1), cost, np.inf)
 
 
-def reach(baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confidence: float, seed: int) -> Reach:
-    """Cost at which the arm's mean curve first reaches the baseline's final success, per cost of the baseline.
+def reach(
+    baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confidence: float, seed: int
+) -> Reach:
+    """Cost at which the arm's mean curve first reaches the baseline's final success, per cost of
+    the baseline.
 
-    Run i of the arm and run i of the baseline are a pair: the same init and seeds. Both levels are resampled: pairs of
-    runs, and problems, once for all runs and exams, which all asked the same ones. The baseline's final success, and
-    the cost at which its own curve first reaches that, are taken anew in every resample. NaN ratios, where the baseline
-    takes no cost to end where it began, are counted and left out.
+    Run i of the arm and run i of the baseline are a pair: the same init and seeds. Both levels are
+    resampled: pairs of runs, and problems, once for all runs and exams, which all asked the same
+    ones. The baseline's final success, and the cost at which its own curve first reaches that, are
+    taken anew in every resample. NaN ratios, where the baseline takes no cost to end where it
+    began, are counted and left out.
     """
     num_runs, _, num_problems = baseline.success.shape
     sizes = num_runs, num_problems
@@ -96,7 +109,9 @@ def reach(baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confi
 def _influences(
     baseline: LearningCurve, arm: LearningCurve, sizes: Sequence[int], place: int
 ) -> Float[np.ndarray, " row"]:
-    """What each pair of runs, or each problem, does to ln ratio, by leaving it out; 0 where no ratio is left."""
+    """What each pair of runs, or each problem, does to ln ratio, by leaving it out; 0 where no
+    ratio is left.
+    """
     size = sizes[place]
     if size < 2:
         return np.zeros(size)
@@ -120,7 +135,10 @@ def _ratios(
     runs = run_counts / run_counts.sum(axis=1, keepdims=True)
     curves = []
     for curve in (baseline, arm):
-        by_exam = [((runs @ curve.success[:, place]) * problems).sum(axis=1) for place in range(curve.spent.shape[1])]
+        by_exam = [
+            ((runs @ curve.success[:, place]) * problems).sum(axis=1)
+            for place in range(curve.spent.shape[1])
+        ]
         curves.append((np.stack(by_exam, axis=1), runs @ curve.spent))
     level = curves[0][0][:, -1]
     before, after = (cost_to_reach(*curve, level) for curve in curves)
@@ -134,12 +152,14 @@ def widened(
     influences: Sequence[Float[np.ndarray, " row"]],
     confidence: float,
 ) -> Estimate:
-    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s v_s (n_s − 1) / n_s)).
+    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s v_s (n_s − 1) /
+    n_s)).
 
-    v_s is the variance that sample s of n_s rows adds, by its rows' influences; t is Student's quantile at Welch and
-    Satterthwaite's degrees of freedom: the expanded percentile interval (Hesterberg, arXiv 1411.5279) of several
-    samples, as in `stages.pure.estimates`. Levels are the plain ones where no row matters. Infinite resamples are the
-    largest; without any resample the ends are unknown.
+    v_s is the variance that sample s of n_s rows adds, by its rows' influences; t is Student's
+    quantile at Welch and Satterthwaite's degrees of freedom: the expanded percentile interval
+    (Hesterberg, arXiv 1411.5279) of several samples, as in `stages.pure.estimates`. Levels are the
+    plain ones where no row matters. Infinite resamples are the largest; without any resample the
+    ends are unknown.
     """
     if not len(resampled):
         return Estimate(estimate, math.nan, math.nan)

@@ -1,18 +1,22 @@
 """Compare the arms of an experiment: at its end, at equal cost, and by the cost of getting as far.
 
-Reads   every finished chain of `experiments.run`: grades and metrics of its exams, metrics and run facts of its rounds.
-Writes  one JSON object; figures drawn from it, and a page of its numbers beside them. The profile's first arm is the
-        baseline. Null is what does not exist: a level never reached, a share of nothing.
-Method  Run i of every arm has the same init and the same seeds, so arms are compared in pairs: the difference of two
-        arms is the mean over problems of their difference within a run, with intervals over runs and problems
-        (`stages.pure.estimates.bootstrap_seeds`). An arm alone is compared with a policy that never succeeds. Runs that
-        share an init count as independent. `matched` compares arms at the largest cost that every run of both reached,
-        between exams linearly. `reach` is the cost at which an arm's mean learning curve first reaches the baseline's
-        final success, as a ratio to what the baseline took. Costs begin behind the init, which all arms share; see
-        `experiments.gather` for what they count.
+Reads   every finished chain of `experiments.run`: grades and metrics of its exams, metrics and run
+        facts of its rounds.
+Writes  one JSON object; figures drawn from it, and a page of its numbers beside them. The profile's
+        first arm is the baseline. Null is what does not exist: a level never reached, a share of
+        nothing.
+Method  Run i of every arm has the same init and the same seeds, so arms are compared in pairs: the
+        difference of two arms is the mean over problems of their difference within a run, with
+        intervals over runs and problems (`stages.pure.estimates.bootstrap_seeds`). An arm alone is
+        compared with a policy that never succeeds. Runs that share an init count as independent.
+        `matched` compares arms at the largest cost that every run of both reached, between exams
+        linearly. `reach` is the cost at which an arm's mean learning curve first reaches the
+        baseline's final success, as a ratio to what the baseline took. Costs begin behind the init,
+        which all arms share; see `experiments.gather` for what they count.
 
-Example: python -m experiments.results --profile experiments/objectives.yaml --folder data/experiments/objectives \
-         --json docs/results/objectives.json --figures docs/results
+Example: python -m experiments.results --profile experiments/objectives.yaml \
+         --folder data/experiments/objectives --json docs/results/objectives.json \
+         --figures docs/results
 """
 
 import shlex
@@ -29,11 +33,12 @@ from experiments.drift import rates
 from experiments.gather import Arm, Experiment, gather
 from experiments.page import page
 from experiments.reach import LearningCurve, Reach, at_cost, reach
-from stages.contracts import params
-from stages.contracts.errors import command
-from stages.contracts.publish import atomic, write_json
+from stages.contracts.params.evaluate import Evaluate
+from stages.contracts.params.whole import Params
 from stages.pure.estimates import bootstrap_seeds
 from stages.pure.exam import normalized_regret
+from stages.running.errors import command
+from stages.running.publish import atomic, write_json
 
 COSTS = ("rollout_tokens", "compute_tokens")  # by which arms are matched
 BEYOND = (2, 4)  # times the training budget at which extrapolation is measured
@@ -42,11 +47,16 @@ Quantities = Mapping[str, Float[np.ndarray, "run problem"]]
 Json = dict[str, Any]
 
 
-def main(profile: Path, folder: Path, json: Path, figures: Path, params_file: Path = Path("params.yaml")) -> None:
+def main(
+    profile: Path, folder: Path, json: Path, figures: Path, params_file: Path = Path("params.yaml")
+) -> None:
     """Compare the arms on the runs that are finished."""
     experiment = gather(profile, folder, params_file)
     if experiment.missing:
-        print(f"{len(experiment.missing)} chain(s) missing: {', '.join(experiment.missing)}", file=sys.stderr)
+        print(
+            f"{len(experiment.missing)} chain(s) missing: {', '.join(experiment.missing)}",
+            file=sys.stderr,
+        )
     num_runs = len(next(iter(experiment.chain_names.values())))
     print(f"comparing {len(experiment.arms)} arms on {num_runs} run(s) each", file=sys.stderr)
     arguments = ["--profile", profile, "--folder", folder, "--json", json, "--figures", figures]
@@ -85,7 +95,9 @@ def compare(experiment: Experiment) -> Json:
         "num_resamples": settings.evaluate.num_resamples,
         "arms": {name: describe(arm, experiment, masks) for name, arm in experiment.arms.items()},
         "differences": {
-            f"{name}_minus_{baseline}": contrast(experiment.arms[baseline], experiment.arms[name], experiment, masks)
+            f"{name}_minus_{baseline}": contrast(
+                experiment.arms[baseline], experiment.arms[name], experiment, masks
+            )
             for name in others
         },
     }
@@ -107,22 +119,32 @@ def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) 
             name: {"by_round": _rounded(found), "cumulative": _rounded(np.cumsum(found, axis=1))}
             for name, found in arm.costs.items()
         },
-        "final": {level: estimates(final, mask, settings.evaluate) for level, mask in masks.items()},
+        "final": {
+            level: estimates(final, mask, settings.evaluate) for level, mask in masks.items()
+        },
         "final_by_run": {level: final_by_run(arm, settings, mask) for level, mask in masks.items()},
         "learning": {level: learning(arm, experiment, mask) for level, mask in masks.items()},
         "rounds": {name: means(found) for name, found in arm.rounds.items()},
         "exams": {name: means(found) for name, found in arm.exams.items()},
-        "drift": {level: estimates(drifted(arm, mask), None, settings.evaluate) for level, mask in masks.items()},
+        "drift": {
+            level: estimates(drifted(arm, mask), None, settings.evaluate)
+            for level, mask in masks.items()
+        },
     }
 
 
-def contrast(baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) -> Json:
+def contrast(
+    baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]
+) -> Json:
     """An arm minus the baseline: at the end, at equal cost, and its cost to get as far."""
     settings, trained = experiment.settings, budget_index(experiment.settings)
     asked = settings.evaluate.num_resamples, settings.evaluate.confidence, settings.evaluate.seed
     before, after = (quantities(part.success[:, -1], settings) for part in (baseline, arm))
     found: Json = {
-        "final": {level: estimates(after, mask, settings.evaluate, before) for level, mask in masks.items()},
+        "final": {
+            level: estimates(after, mask, settings.evaluate, before)
+            for level, mask in masks.items()
+        },
         "drift": {
             level: estimates(drifted(arm, mask), None, settings.evaluate, drifted(baseline, mask))
             for level, mask in masks.items()
@@ -139,7 +161,10 @@ def contrast(baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str
         )
         found["matched"][cost] = {
             "cost": at,
-            **{level: estimates(after, mask, settings.evaluate, before) for level, mask in masks.items()},
+            **{
+                level: estimates(after, mask, settings.evaluate, before)
+                for level, mask in masks.items()
+            },
         }
         found["reach"][cost] = {}
         for level, mask in masks.items():
@@ -151,46 +176,67 @@ def contrast(baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str
     return found
 
 
-def quantities(success: Float[np.ndarray, "run problem budget"], settings: params.Params) -> Quantities:
-    """What is measured of each problem: success at each budget, regret, and what budgets beyond the trained one add."""
+def quantities(success: Float[np.ndarray, "run problem budget"], settings: Params) -> Quantities:
+    """What is measured of each problem: success at each budget, regret, and what budgets beyond the
+    trained one add.
+    """
     budgets = settings.exam.budgets_tokens
     trained = budget_index(settings)
     beyond = [times * budgets[trained] for times in BEYOND if times * budgets[trained] in budgets]
     return {
         **{f"budget_{budget}": success[..., place] for place, budget in enumerate(budgets)},
         "normalized_regret": normalized_regret(success, np.array(budgets), np.ones(len(budgets))),
-        **{f"gain_at_{budget}": success[..., budgets.index(budget)] - success[..., trained] for budget in beyond},
+        **{
+            f"gain_at_{budget}": success[..., budgets.index(budget)] - success[..., trained]
+            for budget in beyond
+        },
     }
 
 
-def budget_index(settings: params.Params) -> int:
+def budget_index(settings: Params) -> int:
     """Where the training budget stands among the exam's."""
     return settings.exam.budgets_tokens.index(settings.report.training_budget_tokens)
 
 
 def drifted(arm: Arm, mask: np.ndarray) -> Quantities:
-    """Rates of the last exam, and the entropy behind the last round, which is a number of a run and of no problem."""
+    """Rates of the last exam, and the entropy behind the last round, which is a number of a run and
+    of no problem.
+    """
     return {**rates(arm.counts, mask), "last_entropy_nats": arm.rounds["last_entropy_nats"][:, -1:]}
 
 
 def estimates(
-    later: Quantities, mask: np.ndarray | None, settings: params.Evaluate, earlier: Quantities | None = None
+    later: Quantities,
+    mask: np.ndarray | None,
+    settings: Evaluate,
+    earlier: Quantities | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over runs and problems."""
+    """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over
+    runs and problems.
+    """
     asked = settings.num_resamples, settings.confidence, settings.seed
     gained = {name: found - (earlier[name] if earlier else 0) for name, found in later.items()}
     told = {name: found if mask is None else found[:, mask] for name, found in gained.items()}
-    return {name: bootstrap_seeds(np.zeros((1, of.shape[1])), of, *asked).rounded() for name, of in told.items()}
+    return {
+        name: bootstrap_seeds(np.zeros((1, of.shape[1])), of, *asked).rounded()
+        for name, of in told.items()
+    }
 
 
-def final_by_run(arm: Arm, settings: params.Params, mask: np.ndarray) -> list[float]:
+def final_by_run(arm: Arm, settings: Params, mask: np.ndarray) -> list[float]:
     """Success at the training budget in the end, of each run."""
-    return [round(float(run), 4) for run in arm.success[:, -1, mask, budget_index(settings)].mean(axis=1)]
+    return [
+        round(float(run), 4)
+        for run in arm.success[:, -1, mask, budget_index(settings)].mean(axis=1)
+    ]
 
 
 def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:
     """Success at the training budget by exam, and the mean cost of getting there."""
-    settings, spent = experiment.settings, {cost: arm.spent(cost, experiment.exam_rounds) for cost in COSTS}
+    settings, spent = (
+        experiment.settings,
+        {cost: arm.spent(cost, experiment.exam_rounds) for cost in COSTS},
+    )
     trained = budget_index(settings)
     return [
         {

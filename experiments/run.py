@@ -1,9 +1,12 @@
-"""Run the chains of a profile: each `dvc repro` in a checkout of its own, some at a time, all with one DVC cache.
+"""Run the chains of a profile: each `dvc repro` in a checkout of its own, some at a time, all with
+one DVC cache.
 
-What two chains have in common (problems, initial policies) is computed once: DVC's run-cache knows it. A chain that was
-interrupted goes on where it stopped; run the same command again. All chains run the commit the experiment began with.
+What two chains have in common (problems, initial policies) is computed once: DVC's run-cache knows
+it. A chain that was interrupted goes on where it stopped; run the same command again. All chains
+run the commit the experiment began with.
 
-Example: python -m experiments.run --profile experiments/objectives.yaml --folder data/experiments/objectives
+Example: python -m experiments.run --profile experiments/objectives.yaml --folder
+data/experiments/objectives
 """
 
 import os
@@ -18,8 +21,8 @@ import yaml
 from tqdm import tqdm
 
 from experiments.plan import Chain, chains, load_profile
-from stages.contracts.errors import BadInput, MachineFailure, command
-from stages.contracts.publish import atomic
+from stages.running.errors import BadInput, MachineFailure, command
+from stages.running.publish import atomic
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(".dvc/cache")
@@ -27,9 +30,13 @@ GRACE_SECONDS = "10"
 
 
 def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None = None) -> None:
-    """Run the chains that are not done, `num_jobs` at a time with a core each; `num_chains` stops earlier."""
+    """Run the chains that are not done, `num_jobs` at a time with a core each; `num_chains` stops
+    earlier.
+    """
     settings = load_profile(profile)
-    wanted = list(chains(settings, yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))))[:num_chains]
+    wanted = list(
+        chains(settings, yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")))
+    )[:num_chains]
     commit = pin_commit(folder)
     cores: SimpleQueue[int] = SimpleQueue()
     for core in sorted(os.sched_getaffinity(0))[:num_jobs]:
@@ -49,7 +56,8 @@ def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None 
 
 
 def pin_commit(folder: Path) -> str:
-    """The commit whose code every chain runs: HEAD when the experiment begins, from then on what `folder` says.
+    """The commit whose code every chain runs: HEAD when the experiment begins, from then on what
+    `folder` says.
 
     Raises:
         BadInput: at the beginning, the working tree differs from HEAD.
@@ -57,7 +65,9 @@ def pin_commit(folder: Path) -> str:
     pin = folder / "commit"
     if not pin.is_file():
         if changed := _git("status", "--porcelain", cwd=ROOT):
-            raise BadInput(f"{len(changed.splitlines())} file(s) differ from HEAD; commit them, then run again")
+            raise BadInput(
+                f"{len(changed.splitlines())} file(s) differ from HEAD; commit them, then run again"
+            )
         with atomic(pin) as beside:
             beside.write_text(_git("rev-parse", "HEAD", cwd=ROOT) + "\n", encoding="utf-8")
     return pin.read_text(encoding="utf-8").strip()
@@ -65,7 +75,10 @@ def pin_commit(folder: Path) -> str:
 
 def run_all(work: Sequence[Chain], run: Callable[[Chain], None], title: str, num_jobs: int) -> None:
     """Run each; after a failure nothing new begins, and what runs is waited for."""
-    with ThreadPoolExecutor(num_jobs) as pool, tqdm(total=len(work), desc=title, unit="chain") as bar:
+    with (
+        ThreadPoolExecutor(num_jobs) as pool,
+        tqdm(total=len(work), desc=title, unit="chain") as bar,
+    ):
         futures = [pool.submit(run, chain) for chain in work]
         for future in futures:
             try:
@@ -94,12 +107,33 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
         "OMP_NUM_THREADS": "1",
         "VLLM_CPU_OMP_THREADS_BIND": str(core),
     }
-    command = ["taskset", "--cpu-list", str(core), sys.executable, "-m", "flows.warm", "dvc", "repro", target]
-    guarded = [sys.executable, "-m", "flows.run", GRACE_SECONDS, *command]  # ends all below it when its stdin closes
+    command = [
+        "taskset",
+        "--cpu-list",
+        str(core),
+        sys.executable,
+        "-m",
+        "flows.warm",
+        "dvc",
+        "repro",
+        target,
+    ]
+    guarded = [
+        sys.executable,
+        "-m",
+        "flows.run",
+        GRACE_SECONDS,
+        *command,
+    ]  # ends all below it when its stdin closes
     with (
         log.open("a", encoding="utf-8") as stream,
         subprocess.Popen(
-            guarded, cwd=clone, env=environment, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT
+            guarded,
+            cwd=clone,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
         ) as running,
     ):
         code = running.wait()
@@ -110,19 +144,25 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
 
 
 def check_out(clone: Path, commit: str, chain: Chain) -> None:
-    """A clone at `commit` with the chain's params.yaml, on the DVC cache of this checkout; kept where it is there."""
+    """A clone at `commit` with the chain's params.yaml, on the DVC cache of this checkout; kept
+    where it is there.
+    """
     if not clone.is_dir():
         with atomic(clone) as beside:
             _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(beside), cwd=ROOT)
             _git("checkout", "--quiet", "--detach", commit, cwd=beside)
-            subprocess.run(["dvc", "cache", "dir", "--local", str(ROOT / CACHE)], cwd=beside, check=True)
+            subprocess.run(
+                ["dvc", "cache", "dir", "--local", str(ROOT / CACHE)], cwd=beside, check=True
+            )
             (beside / "dvc.lock").unlink(missing_ok=True)
     with atomic(clone / "params.yaml") as beside:
         beside.write_text(yaml.safe_dump(chain.params, sort_keys=False), encoding="utf-8")
 
 
 def _git(*arguments: str, cwd: Path) -> str:
-    return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 if __name__ == "__main__":

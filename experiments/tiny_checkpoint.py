@@ -1,10 +1,11 @@
 """Make a tiny checkpoint with random weights, laid out as a chat model of the Hugging Face hub is.
 
-Its tokenizer is trained on the questions of a text task, which stage `prepare` has drawn; a chat template, thinking
-markers and two stop tokens come with it. With it the whole way of a text model can be gone on two CPU cores:
-`docs/text-models.md`.
+Its tokenizer is trained on the questions of a text task, which stage `prepare` has drawn; a chat
+template, thinking markers and two stop tokens come with it. With it the whole way of a text model
+can be gone on two CPU cores: `docs/text-models.md`.
 
-Example: python -m experiments.tiny_checkpoint --folder data/checkpoints/tiny --problems data/problems.parquet
+Example: python -m experiments.tiny_checkpoint --folder data/checkpoints/tiny --problems
+data/problems.parquet
 """
 
 import hashlib
@@ -18,9 +19,10 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from stages.contracts import tables
-from stages.contracts.errors import command
-from stages.contracts.publish import write_json
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.problems import PROBLEMS
+from stages.running.errors import command
+from stages.running.publish import write_json
 
 Family = Literal["qwen3", "llama", "gemma2", "gemma3"]
 PAD, START, END, OTHER_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|end_of_turn|>"
@@ -48,10 +50,16 @@ WINDOWED: Mapping[str, Any] = {
 CONFIGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "qwen3": ("qwen3", {"tie_word_embeddings": False}),
     "llama": ("llama", {}),
-    "gemma2": ("gemma2", {**WINDOWED, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0}),
+    "gemma2": (
+        "gemma2",
+        {**WINDOWED, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0},
+    ),
     "gemma3": ("gemma3_text", WINDOWED),
 }
-"""Model type of each family, and what of it differs. The windows are short, so that a prompt is longer."""
+"""Model type of each family, and what of it differs.
+
+The windows are short, so that a prompt is longer.
+"""
 INIT_STD = 0.02
 WEIGHTS_FILE = "model.safetensors"
 
@@ -65,7 +73,7 @@ def main(
     num_layers: int = 2,
 ) -> None:
     """Write the folder, and say what params.yaml must say of it."""
-    texts = tables.read(problems, tables.PROBLEMS, ["prompt"])["prompt"].to_pylist()
+    texts = read_table(problems, PROBLEMS, ["prompt"])["prompt"].to_pylist()
     shape = {
         "hidden_size": hidden_size,
         "intermediate_size": 2 * hidden_size,
@@ -93,7 +101,9 @@ def write_checkpoint(
     ends = [tokenizer.token_to_id(end) for end in (END, OTHER_END)]
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "bos_token": None}
     write_json(folder / "tokenizer_config.json", settings)
-    write_json(folder / "generation_config.json", {"eos_token_id": ends, "temperature": 0.6, "top_k": 1})
+    write_json(
+        folder / "generation_config.json", {"eos_token_id": ends, "temperature": 0.6, "top_k": 1}
+    )
     (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
 
     model_type, own = CONFIGS[family]
@@ -114,11 +124,15 @@ def write_checkpoint(
             if parameter.dim() > 1:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * init_std)
     tied = set(model.all_tied_weights_keys)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+    weights = {
+        name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied
+    }
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     written = {**config.to_diff_dict(), "architectures": [type(model).__name__]}
     written.pop("transformers_version", None)
-    (folder / "config.json").write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 def _tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:

@@ -1,11 +1,12 @@
 """List the code of every step: the files it is in, each with its digest.
 
 Reads   the files under `stages`.
-Writes  a listing for each step, `update.json` for `stages/update.py`: its files by path, each with its md5.
-Method  What the step imports, lazily and through others too, with the packages on the way; and what is no Python that
-        one of these modules names and has beside it: a template, a folder of expectations. A step depends on its
-        listing and on no file of code: an edit runs the steps again that it reaches, and dvc.lock has one entry a step
-        where it would have forty.
+Writes  a listing for each step, `update.json` for `stages/update.py`: its files by path, each with
+        its md5.
+Method  What the step imports, lazily and through others too, with the packages on the way; and what
+        is no Python that one of these modules names and has beside it: a template, a folder of
+        expectations. A step depends on its listing and on no file of code: an edit runs the steps
+        again that it reaches, and dvc.lock has one entry a step where it would have forty.
 
 Example: python -m stages.code --listings data/code
 """
@@ -16,28 +17,45 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from stages.contracts.errors import BadInput, command
-from stages.contracts.publish import write_json
+from stages.contracts.params.whole import load
+from stages.running.errors import BadInput, command
+from stages.running.publish import write_json
 
 ROOT = Path(__file__).parent.parent
 NO_STEPS = ("__init__", "code")
+MAIN = "__main__.py"
 
 
-def main(listings: Path) -> None:
-    """Write the listing of each step."""
+def main(listings: Path, params_file: Path = Path("params.yaml")) -> None:
+    """Check params.yaml, then write the listing of each step."""
+    load(params_file)
     for step in steps():
         code = closure(step)
         found = sorted(code.union(*map(data_of, code)))
-        write_json(listings / f"{step.stem}.json", {file.relative_to(ROOT).as_posix(): md5_of(file) for file in found})
+        write_json(
+            listings / f"{step_name(step)}.json",
+            {file.relative_to(ROOT).as_posix(): md5_of(file) for file in found},
+        )
 
 
 def steps() -> list[Path]:
-    """The files that are steps, but for this one."""
-    return [file for file in sorted((ROOT / "stages").glob("*.py")) if file.stem not in NO_STEPS]
+    """The files that `python -m stages.<step>` runs, but for this one: a step's file, or the main
+    one of its folder.
+    """
+    stages = ROOT / "stages"
+    alone = [file for file in stages.glob("*.py") if file.stem not in NO_STEPS]
+    return sorted([*alone, *stages.glob(f"*/{MAIN}")], key=step_name)
+
+
+def step_name(file: Path) -> str:
+    """The name of a step, by its file."""
+    return file.parent.name if file.name == MAIN else file.stem
 
 
 def closure(file: Path) -> set[Path]:
-    """The file itself and every project file it imports, directly and through others; lazy imports included."""
+    """The file itself and every project file it imports, directly and through others; lazy imports
+    included.
+    """
     reached: set[Path] = set()
     pending = [file]
     while pending:
@@ -75,9 +93,17 @@ def project_file(module: str) -> Path | None:
 
 
 def data_of(module: Path) -> set[Path]:
-    """The files that are no Python, and those of folders that have none, which a module names and has beside it."""
-    texts = {node.value for node in nodes(module) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    named = [path for path in module.parent.iterdir() if path.name in texts and path.suffix != ".py"]
+    """The files that are no Python, and those of folders that have none, which a module names and
+    has beside it.
+    """
+    texts = {
+        node.value
+        for node in nodes(module)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    named = [
+        path for path in module.parent.iterdir() if path.name in texts and path.suffix != ".py"
+    ]
     found = {path for path in named if path.is_file()}
     for folder in (path for path in named if path.is_dir() and not any(path.rglob("*.py"))):
         found |= {path for path in folder.rglob("*") if path.is_file()}
@@ -94,7 +120,9 @@ def nodes(file: Path) -> tuple[ast.AST, ...]:
     try:
         return tuple(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file.relative_to(ROOT)} is not Python ({error}); mend it and run again") from None
+        raise BadInput(
+            f"{file.relative_to(ROOT)} is not Python ({error}); mend it and run again"
+        ) from None
 
 
 def md5_of(file: Path) -> str:

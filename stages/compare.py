@@ -1,32 +1,40 @@
 """Compare the examined policies in pairs, problem by problem.
 
 Reads   grades of each exam; params.yaml `inits`, `rounds`, `exams`, `evaluate`.
-Writes  comparisons, one JSON object: later minus earlier policy of `exams`, by level and quantity, fractions, with
-        bootstrap intervals over problems; `tokens_ratio`, tokens the later needs per token of the earlier to reach a
-        success, null where one of them needs none. Policies that differ in seeds only are also compared as one
-        (`a1+a2_minus_b1`), with intervals over seeds and problems.
-Method  All policies sit one exam, so a comparison is the mean over problems of the difference within a problem
-        (`stages.pure.estimates`, `exam`): over all, by structural difficulty, and by empirical difficulty, which is
-        how often the first examined init fails.
+Writes  comparisons, one JSON object: later minus earlier policy of `exams`, by level and quantity,
+        fractions, with bootstrap intervals over problems; `tokens_ratio`, tokens the later needs
+        per token of the earlier to reach a success, null where one of them needs none. Policies
+        that differ in seeds only are also compared as one (`a1+a2_minus_b1`), with intervals over
+        seeds and problems.
+Method  All policies sit one exam, so a comparison is the mean over problems of the difference
+        within a problem (`stages.pure.estimates`, `exam`): over all, by structural difficulty, and
+        by empirical difficulty, which is how often the first examined init fails.
 
 Example: python -m stages.compare --exams-dir data/exams --comparisons data/report/comparisons.json
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.publish import write_json
-from stages.contracts.report.chains import replicates
+from stages.contracts.params.base import Name
+from stages.contracts.params.evaluate import Evaluate
+from stages.contracts.params.exam import ExamEntry
+from stages.contracts.params.inits.init import Init
+from stages.contracts.params.reading import read_section
+from stages.contracts.params.round import Round
+from stages.contracts.policy_tree import replicates
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.grades import GRADES
 from stages.pure.estimates import bootstrap, bootstrap_of_means, bootstrap_seeds
 from stages.pure.exam import failure_bands, normalized_regret, tokens_ratio
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.publish import write_json
 
 Quantities = dict[str, dict[str, float | None] | None]
 """Interval of each quantity's difference; None where the quantity does not exist."""
@@ -37,21 +45,32 @@ REACHED_FRAC = 0.9  # of the lower of two policies' best success: what both must
 
 def main(exams_dir: Path, comparisons: Path, params_file: Path = Path("params.yaml")) -> None:
     """Compare every two policies."""
-    everything = params.load(params_file)
+    examined = read_section(params_file, "exams", dict[Name, ExamEntry])
+    inits = read_section(params_file, "inits", dict[Name, Init])
+    rounds = read_section(params_file, "rounds", dict[Name, Round])
+    settings = read_section(params_file, "evaluate", Evaluate)
     facts = RunFacts("compare")
     with facts.phase("comparing"):
-        grades = {p: tables.read(exams_dir / p / "grades.parquet", tables.GRADES).to_pandas() for p in everything.exams}
-        found = compare(grades, everything)
+        grades = {
+            p: read_table(exams_dir / p / "grades.parquet", GRADES).to_pandas() for p in examined
+        }
+        found = compare(grades, [*inits], replicates(inits, rounds, examined), settings)
     write_json(comparisons, found)
     facts.count(num_policies=len(grades), num_comparisons=len(found))
     facts.write(comparisons)
 
 
-def compare(grades: Mapping[str, pd.DataFrame], settings: params.Params) -> dict[str, dict[str, Quantities]]:
-    """Later minus earlier policy, for every pair, by level.
+def compare(
+    grades: Mapping[str, pd.DataFrame],
+    inits: Collection[str],
+    replicates: Sequence[Sequence[str]],
+    settings: Evaluate,
+) -> dict[str, dict[str, Quantities]]:
+    """Later minus earlier policy, for every pair and every two lots of `replicates`, by level.
 
     Raises:
-        BadInput: two exams differ in their problems or budgets, or a verifier failed on every answer of a level.
+        BadInput: two exams differ in their problems or budgets, or a verifier failed on every
+            answer of a level.
     """
     rewards = {policy: heldout_rewards(graded) for policy, graded in grades.items()}
     first, *others = rewards
@@ -61,23 +80,26 @@ def compare(grades: Mapping[str, pd.DataFrame], settings: params.Params) -> dict
                 f"exams {first} and {other} asked different problems or budgets, so they cannot be paired; "
                 f"run `dvc repro examine@{first} examine@{other}`"
             )
-    groups = replicates(settings)
     found: dict[str, dict[str, Quantities]] = {}
-    for level, mask in levels(grades[first], rewards, settings).items():
-        curves = {policy: reward[mask].groupby("problem_id").mean() for policy, reward in rewards.items()}
+    for level, mask in levels(grades[first], rewards, inits).items():
+        curves = {
+            policy: reward[mask].groupby("problem_id").mean() for policy, reward in rewards.items()
+        }
         best = np.max([curve.mean().to_numpy() for curve in curves.values()], axis=0)
         measured = {policy: quantities(curve, best) for policy, curve in curves.items()}
         for earlier, later in combinations(curves, 2):
             pair = found.setdefault(f"{later}_minus_{earlier}", {})
             pair[level] = {
-                **differences([measured[earlier]], [measured[later]], level, settings.evaluate),
-                "tokens_ratio": thrift(curves[earlier], curves[later], settings.evaluate),
+                **differences([measured[earlier]], [measured[later]], level, settings),
+                "tokens_ratio": thrift(curves[earlier], curves[later], settings),
             }
-        for before, after in combinations(groups, 2):
+        for before, after in combinations(replicates, 2):
             if len(before) + len(after) > 2:
                 several = found.setdefault(f"{'+'.join(after)}_minus_{'+'.join(before)}", {})
-                earlier_seeds, later_seeds = ([measured[policy] for policy in group] for group in (before, after))
-                several[level] = differences(earlier_seeds, later_seeds, level, settings.evaluate)
+                earlier_seeds, later_seeds = (
+                    [measured[policy] for policy in group] for group in (before, after)
+                )
+                several[level] = differences(earlier_seeds, later_seeds, level, settings)
     return found
 
 
@@ -87,21 +109,32 @@ def heldout_rewards(graded: pd.DataFrame) -> pd.DataFrame:
     return heldout.set_index(["problem_id", "sample_index", "budget_tokens"])["reward"].unstack()
 
 
-def levels(graded: pd.DataFrame, rewards: Mapping[str, pd.DataFrame], settings: params.Params) -> dict[str, pd.Series]:
-    """Which samples count at each level: all, each structural difficulty, and thirds of the problems by failure.
+def levels(
+    graded: pd.DataFrame, rewards: Mapping[str, pd.DataFrame], inits: Collection[str]
+) -> dict[str, pd.Series]:
+    """Which samples count at each level: all, each structural difficulty, and thirds of the
+    problems by failure.
 
-    Failure is that of the first examined init, over all budgets, never of a policy that has learnt since. A sample is
-    put in a band by the problem's other samples: banded by itself, the init would seem to fail on what it happened to
-    fail on, and whoever is compared with it to have gained there. So one sample a problem gives no bands.
+    Failure is that of the first examined init, over all budgets, never of a policy that has learnt
+    since. A sample is put in a band by the problem's other samples: banded by itself, the init
+    would seem to fail on what it happened to fail on, and whoever is compared with it to have
+    gained there. So one sample a problem gives no bands.
     """
     index = next(iter(rewards.values())).index
-    difficulty = graded.groupby("problem_id")["difficulty"].first().loc[index.get_level_values("problem_id")]
+    difficulty = (
+        graded.groupby("problem_id")["difficulty"].first().loc[index.get_level_values("problem_id")]
+    )
     found = {"all": pd.Series(True, index)}
-    found |= {f"difficulty_{n}": pd.Series((difficulty == n).to_numpy(), index) for n in sorted({*difficulty})}
-    init = next((policy for policy in rewards if policy in settings.inits), None)
+    found |= {
+        f"difficulty_{n}": pd.Series((difficulty == n).to_numpy(), index)
+        for n in sorted({*difficulty})
+    }
+    init = next((policy for policy in rewards if policy in inits), None)
     if init is None or index.get_level_values("sample_index").nunique() == 1:
         return found
-    bands = pd.concat([_bands_of_others(rewards[init], sample) for sample in index.unique("sample_index")])
+    bands = pd.concat(
+        [_bands_of_others(rewards[init], sample) for sample in index.unique("sample_index")]
+    )
     masks = {name: (bands == number).loc[index] for number, name in enumerate(BANDS)}
     return found | {name: mask for name, mask in masks.items() if mask.any()}
 
@@ -111,13 +144,20 @@ def _bands_of_others(rewards: pd.DataFrame, sample: int) -> pd.Series:
     is_other = rewards.index.get_level_values("sample_index") != sample
     failure = 1 - rewards[is_other].stack(future_stack=True).groupby("problem_id").mean()
     own = rewards[~is_other].index
-    bands = failure_bands(failure.reindex(own.get_level_values("problem_id")).to_numpy(), len(BANDS))
+    bands = failure_bands(
+        failure.reindex(own.get_level_values("problem_id")).to_numpy(), len(BANDS)
+    )
     return pd.Series(bands, own)
 
 
 def quantities(curve: pd.DataFrame, best: np.ndarray) -> pd.DataFrame:
-    """What is compared of each problem: success at each budget, and regret against the oracle and the best observed."""
-    budgets, found = curve.columns.to_numpy(), curve.rename(columns=lambda budget: f"budget_{budget}")
+    """What is compared of each problem: success at each budget, and regret against the oracle and
+    the best observed.
+    """
+    budgets, found = (
+        curve.columns.to_numpy(),
+        curve.rename(columns=lambda budget: f"budget_{budget}"),
+    )
     found["normalized_regret"] = normalized_regret(curve.to_numpy(), budgets, np.ones(len(budgets)))
     if best.any():
         found["regret_against_best"] = normalized_regret(curve.to_numpy(), budgets, best)
@@ -125,9 +165,10 @@ def quantities(curve: pd.DataFrame, best: np.ndarray) -> pd.DataFrame:
 
 
 def differences(
-    before: Sequence[pd.DataFrame], after: Sequence[pd.DataFrame], level: str, settings: params.Evaluate
+    before: Sequence[pd.DataFrame], after: Sequence[pd.DataFrame], level: str, settings: Evaluate
 ) -> Quantities:
-    """Mean differences of the quantities of two policies, or of two lots of policies that differ in seeds only.
+    """Mean differences of the quantities of two policies, or of two lots of policies that differ in
+    seeds only.
 
     Raises:
         BadInput: the verifier failed on every answer of a level.
@@ -135,27 +176,43 @@ def differences(
     asked = settings.num_resamples, settings.confidence, settings.seed
     found: Quantities = {}
     for name in before[0].columns:
-        earlier, later = (np.stack([part[name].to_numpy(float) for part in parts]) for parts in (before, after))
+        earlier, later = (
+            np.stack([part[name].to_numpy(float) for part in parts]) for parts in (before, after)
+        )
         if np.isnan(later.mean(axis=0) - earlier.mean(axis=0)).all():
-            raise BadInput(f"exams, {level}, {name}: the verifier failed on every answer; see column verdict of grades")
+            raise BadInput(
+                f"exams, {level}, {name}: the verifier failed on every answer; see column verdict of grades"
+            )
         is_single = len(before) == len(after) == 1
-        estimate = bootstrap((later - earlier)[0], *asked) if is_single else bootstrap_seeds(earlier, later, *asked)
+        estimate = (
+            bootstrap((later - earlier)[0], *asked)
+            if is_single
+            else bootstrap_seeds(earlier, later, *asked)
+        )
         found[name] = estimate.rounded()
     return found
 
 
-def thrift(before: pd.DataFrame, after: pd.DataFrame, settings: params.Evaluate) -> dict[str, float | None] | None:
-    """Tokens `after` needs per token `before` needs to reach a success that both reach; and which success that is."""
+def thrift(
+    before: pd.DataFrame, after: pd.DataFrame, settings: Evaluate
+) -> dict[str, float | None] | None:
+    """Tokens `after` needs per token `before` needs to reach a success that both reach; and which
+    success that is.
+    """
     budgets = before.columns.to_numpy()
     reached = REACHED_FRAC * min(before.mean().max(), after.mean().max())
 
     def ratio(means: np.ndarray) -> np.ndarray:
-        return tokens_ratio(means[..., : len(budgets)], means[..., len(budgets) :], budgets, reached)
+        return tokens_ratio(
+            means[..., : len(budgets)], means[..., len(budgets) :], budgets, reached
+        )
 
     columns = np.concatenate([before.to_numpy(), after.to_numpy()], axis=1)
     if not math.isfinite(ratio(np.nanmean(columns, axis=0))):
         return None
-    estimate = bootstrap_of_means([columns], ratio, settings.num_resamples, settings.confidence, settings.seed)
+    estimate = bootstrap_of_means(
+        [columns], ratio, settings.num_resamples, settings.confidence, settings.seed
+    )
     return {**estimate.rounded(), "success_level": round(reached, 4)}
 
 

@@ -1,15 +1,19 @@
-"""Examine a policy: what it answers at every token budget, on held-out problems and on some of the train split.
+"""Examine a policy: what it answers at every token budget, on held-out problems and on some of the
+train split.
 
-Reads   policy, problems; params.yaml `task`, `exam`.
-Writes  answers, one row per (problem, sample, budget); thoughts, one row per (problem, sample). Judging them is the
-        next stage's business.
-Method  One long sample per problem and sample index. At each budget the stream is cut, and the answer forced where
-        it has not ended, so one sample gives the whole curve; every policy gets the same problems and seeds. Of the
-        train split `num_seen` problems of each difficulty are drawn by the exam's seed and asked in the same way:
-        what a policy does better on those than on held-out ones it has memorised.
+Reads   policy, problems, the format of their text; params.yaml `compute.inference`, `exam`.
+Writes  answers, one row per (problem, sample, budget); thoughts, one row per (problem, sample).
+        Judging them is the next stage's business.
+Method  One long sample per problem and sample index. At each budget the stream is cut, and the
+        answer forced where it has not ended, so one sample gives the whole curve; every policy gets
+        the same problems and seeds. Of the train split `num_seen` problems of each difficulty are
+        drawn by the exam's seed and asked in the same way: what a policy does better on those than
+        on held-out ones it has memorised.
 
-Example: python -m stages.examine --policy-id r0 --policy data/policies/r0 --problems data/problems.parquet \
-         --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet
+Example: python -m stages.examine --policy-id r0 --policy data/policies/r0 \
+         --problems data/problems.parquet --text-format data/format.json \
+         --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet \
+         --code data/code/examine.json
 """
 
 from collections.abc import Sequence
@@ -18,59 +22,85 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.publish import atomic, scratch
+from stages.contracts.format import read_format
+from stages.contracts.params.compute import Inference
+from stages.contracts.params.exam import Exam
+from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import merge_rows
+from stages.contracts.storage.writing import table_writer, write_table
+from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
 from stages.engines.pool import Pool
-from stages.engines.sampler import Answering, BudgetAnswer, Request, Sampler, Trace, answer_at_budgets
+from stages.engines.positions import max_positions, need_positions
+from stages.engines.sampler import (
+    Answering,
+    BudgetAnswer,
+    Request,
+    Sampler,
+    Trace,
+    answer_at_budgets,
+)
 from stages.pure.seeds import derive_seed
-from stages.tasks.formats import load_format
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.publish import atomic, scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
 Work = tuple[Problem, int]
-ANSWERS, THOUGHTS = "answers.parquet", "thoughts.parquet"
+ANSWERS_FOLDER, THOUGHTS_FOLDER = "answers.parquet", "thoughts.parquet"
 
 
 def main(
     policy_id: str,
     policy: Path,
     problems: Path,
+    text_format: Path,
     answers: Path,
     thoughts: Path,
+    code: Path,
     params_file: Path = Path("params.yaml"),
     scratch_root: Path = Path("data/.scratch"),
 ) -> None:
-    """Sit one policy's exam."""
-    everything = params.load(params_file)
-    settings = everything.exam
+    """Run one policy's exam."""
+    settings: Exam = read_section(params_file, "exam", Exam)
+    inference = read_section(params_file, "compute.inference", Inference)
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
-    asked = [*read_problems(problems, split="heldout"), *draw_seen(read_problems(problems, split="train"), settings)]
+    answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
+    asked = [
+        *read_problems(problems, split="heldout"),
+        *draw_seen(read_problems(problems, split="train"), settings),
+    ]
+    longest = max(len(renderer.prompt_tokens(problem.prompt)) for problem in asked)
+    needed = (
+        longest + settings.budgets_tokens[-1] + len(answering.cue_tokens) + settings.answer_tokens
+    )
+    need_positions(f"exams.{policy_id}", max_positions(policy), needed)
     work = [(problem, index) for problem in asked for index in range(settings.num_samples)]
 
     with (
         exclusive_device("examine"),
-        scratch(scratch_root, f"examine-{policy_id}", settings.model_dump(), [policy, problems]) as unfinished,
-        open_samplers(policy, everything.compute.inference) as samplers,
+        scratch(
+            scratch_root, f"examine-{policy_id}", settings.model_dump(), [code, policy, problems]
+        ) as unfinished,
+        open_samplers(policy, inference) as samplers,
     ):
         with facts.phase("sampling"):
             kept = sit(policy_id, samplers, work, settings, answering, renderer, unfinished)
-        with tables.writer(thoughts, tables.THOUGHTS) as to_thoughts:
-            to_thoughts.add(tables.merged((shard / THOUGHTS for shard in kept), tables.THOUGHTS))
-        with tables.writer(answers, tables.ANSWERS) as to_answers:
-            to_answers.add(tables.merged((shard / ANSWERS for shard in kept), tables.ANSWERS))
+        with table_writer(thoughts, THOUGHTS) as to_thoughts:
+            to_thoughts.add(merge_rows((shard / THOUGHTS_FOLDER for shard in kept), THOUGHTS))
+        with table_writer(answers, ANSWERS) as to_answers:
+            to_answers.add(merge_rows((shard / ANSWERS_FOLDER for shard in kept), ANSWERS))
     facts.count(num_answers=to_answers.num_rows)
     facts.write(answers)
 
 
-def draw_seen(problems: Sequence[Problem], settings: params.Exam) -> list[Problem]:
+def draw_seen(problems: Sequence[Problem], settings: Exam) -> list[Problem]:
     """`num_seen` problems of each difficulty, without replacement.
 
     Raises:
@@ -93,12 +123,14 @@ def sit(
     policy_id: str,
     samplers: Pool[Sampler],
     work: Sequence[Work],
-    settings: params.Exam,
+    settings: Exam,
     answering: Answering,
     renderer: Renderer,
     unfinished: Path,
 ) -> list[Path]:
-    """Do the exam's work that is not yet in `unfinished`, at all budgets; the folders of all shards."""
+    """Do the exam's work that is not yet in `unfinished`, at all budgets; the folders of all
+    shards.
+    """
     kept = shards.cut(work, settings.shard_rollouts, unfinished)
     answer = partial(
         answer_at_budgets,
@@ -107,16 +139,20 @@ def sit(
         temperature=settings.temperature,
     )
     ask = partial(_request, settings=settings, renderer=renderer)
-    for shard, items, sat in shards.missing(kept, samplers, answer, ask, f"examine {policy_id}", "sample"):
+    for shard, items, sat in shards.missing(
+        kept, samplers, answer, ask, f"examine {policy_id}", "sample"
+    ):
         keep(policy_id, items, sat, settings, renderer, shard)
     return [*kept]
 
 
-def _request(item: Work, settings: params.Exam, renderer: Renderer) -> Request:
+def _request(item: Work, settings: Exam, renderer: Renderer) -> Request:
     problem, index = item
     longest = max(1, *settings.budgets_tokens)
     return Request(
-        renderer.prompt_tokens(problem.prompt), longest, derive_seed("exam", settings.seed, problem.problem_id, index)
+        renderer.prompt_tokens(problem.prompt),
+        longest,
+        derive_seed("exam", settings.seed, problem.problem_id, index),
     )
 
 
@@ -124,15 +160,15 @@ def keep(
     policy_id: str,
     work: Sequence[Work],
     sat: Sequence[tuple[Trace, Sequence[BudgetAnswer]]],
-    settings: params.Exam,
+    settings: Exam,
     renderer: Renderer,
     shard: Path,
 ) -> None:
     """Write what came of some of the exam's work to the folder `shard`."""
     with atomic(shard) as beside:
-        tables.write(
-            beside / ANSWERS,
-            tables.ANSWERS,
+        write_table(
+            beside / ANSWERS_FOLDER,
+            ANSWERS,
             (
                 {
                     "policy_id": policy_id,
@@ -147,9 +183,9 @@ def keep(
                 for budget, answer in zip(settings.budgets_tokens, answers, strict=True)
             ),
         )
-        tables.write(
-            beside / THOUGHTS,
-            tables.THOUGHTS,
+        write_table(
+            beside / THOUGHTS_FOLDER,
+            THOUGHTS,
             (
                 {
                     "policy_id": policy_id,

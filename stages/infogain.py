@@ -1,17 +1,18 @@
 """Estimate how much each segment of a rollout raised the chance of success.
 
-Reads   probes, one row per boundary probed; rollouts and problems, to judge sampled answers; params.yaml `task` and the
-        recipe's `probe`.
-Writes  gains, one row per thinking segment: success before and after (fractions), progress, information gain in
-        nats, standard error of progress.
-Method  Success J at a boundary is the probability of the correct answers, the mean reward of the sampled ones (their
-        share of correct ones, but for partial credit), or a critic's value; progress is J after minus J before.
-        Between boundaries probed J is interpolated. Information is the gain in log-probability of the correct answers,
-        or the fall in entropy of the sampled ones times, with `gate_by_success`, success after it: then a segment that
-        makes the policy sure of an answer without reward earns nothing, and the sum over segments telescopes no longer
-        (`stages.pure.information`).
-Limits  A row is null where every probe of one of its boundaries lost its verifier. The standard error of a critic's
-        progress is given as 0, which leaves out that the critic may be wrong.
+Reads   probes, one row per boundary probed; rollouts and problems, to judge sampled answers;
+        params.yaml `task` and the recipe's `probe`.
+Writes  gains, one row per thinking segment: success before and after (fractions), progress,
+        information gain in nats, standard error of progress.
+Method  Success J at a boundary is the probability of the correct answers, the mean reward of the
+        sampled ones (their share of correct ones, but for partial credit), or a critic's value;
+        progress is J after minus J before. Between boundaries probed J is interpolated. Information
+        is the gain in log-probability of the correct answers, or the fall in entropy of the sampled
+        ones times, with `gate_by_success`, success after it: then a segment that makes the policy
+        sure of an answer without reward earns nothing, and the sum over segments telescopes no
+        longer (`stages.pure.information`).
+Limits  A row is null where every probe of one of its boundaries lost its verifier. The standard
+        error of a critic's progress is given as 0, which leaves out that the critic may be wrong.
 
 Example: python -m stages.infogain --round-id i1 --problems data/problems.parquet \
          --rollouts data/rounds/i1/rollouts.parquet --probes data/rounds/i1/probes.parquet \
@@ -27,14 +28,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.joins import aligned
-from stages.contracts.progress import Progress
-from stages.contracts.recipe_params import AnswerEntropy
+from stages.contracts.params.base import Name
+from stages.contracts.params.reading import read_section
+from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
+from stages.contracts.params.task import TaskParams
+from stages.contracts.storage.joins import aligned
+from stages.contracts.storage.reading import count_rows, read_batches
+from stages.contracts.storage.writing import table_writer
+from stages.contracts.tables.gains import GAINS
+from stages.contracts.tables.probes import PROBES
+from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.pure import information
 from stages.pure.agreement import answer_counts
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.progress import Progress
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Pool, Request, open_pool
@@ -43,7 +51,9 @@ SAMPLED = ("forced_answer", "answer_entropy")
 
 
 class Boundaries(NamedTuple):
-    """What the probes of some boundaries say, [rollout, boundary] or flat; NaN where the estimator says nothing."""
+    """What the probes of some boundaries say, [rollout, boundary] or flat; NaN where the estimator
+    says nothing.
+    """
 
     success: np.ndarray
     variance: np.ndarray
@@ -62,31 +72,36 @@ def main(
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Estimate the gains of one round."""
-    everything = params.load(params_file)
-    probe = everything.recipes[everything.rounds[round_id].recipe].probe
+    recipe = read_section(params_file, f"rounds.{round_id}.recipe", Name)
+    probe = read_section(params_file, f"recipes.{recipe}.probe", Probe)
+    task = read_section(params_file, "task", TaskParams)
     gates_by_success = isinstance(probe, AnswerEntropy) and probe.gate_by_success
     facts = RunFacts("infogain")
     known = {problem.problem_id: problem for problem in read_problems(problems)}
-    num_probes = tables.count_rows(probes, tables.PROBES)
+    num_probes = count_rows(probes, PROBES)
 
     with (
         facts.phase("estimating"),
         Progress(f"infogain {round_id}", num_probes, unit="boundary") as progress,
-        tables.writer(gains, tables.GAINS) as to_gains,
-        open_pool(everything.task) as pool,
+        table_writer(gains, GAINS) as to_gains,
+        open_pool(task) as pool,
     ):
         for probed, asked in aligned(
             "rollout_id",
-            tables.batches(probes, tables.PROBES),
-            tables.batches(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]),
+            read_batches(probes, PROBES),
+            read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]),
         ):
-            to_gains.add_table(gains_of(probed, judge_answers(pool, probed, asked, known), gates_by_success))
+            to_gains.add_table(
+                gains_of(probed, judge_answers(pool, probed, asked, known), gates_by_success)
+            )
             progress.add(probed.num_rows)
     facts.count(num_segments=to_gains.num_rows)
     facts.write(gains)
 
 
-def judge_answers(pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[str, Problem]) -> dict[int, np.ndarray]:
+def judge_answers(
+    pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[str, Problem]
+) -> dict[int, np.ndarray]:
     """Reward of each sampled answer by the row of its boundary; NaN where the verifier failed.
 
     Raises:
@@ -94,28 +109,39 @@ def judge_answers(pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[
     """
     places = np.flatnonzero(_is_any_of(probed["estimator"], SAMPLED))
     sampled = probed.select(["rollout_id", "answers"]).take(places).to_pylist()
-    problem_of = dict(zip(asked["rollout_id"].to_pylist(), asked["problem_id"].to_pylist(), strict=True))
-    foreign = [row["rollout_id"] for row in sampled if problem_of.get(row["rollout_id"]) not in known]
+    problem_of = dict(
+        zip(asked["rollout_id"].to_pylist(), asked["problem_id"].to_pylist(), strict=True)
+    )
+    foreign = [
+        row["rollout_id"] for row in sampled if problem_of.get(row["rollout_id"]) not in known
+    ]
     if foreign:
         raise BadInput(
             f"table probes, column rollout_id: {len(foreign)} row(s) are of a rollout whose problem is not known; "
             f"first {foreign[0]}; run `dvc repro` to probe again"
         )
     requests = [
-        Request(known[problem_of[row["rollout_id"]]], text, False) for row in sampled for text in row["answers"]
+        Request(known[problem_of[row["rollout_id"]]], text, False)
+        for row in sampled
+        for text in row["answers"]
     ]
     judged = iter(pool.judge(requests))
     rewards = {}
     for place, row in zip(places.tolist(), sampled, strict=True):
         found = [next(judged) for _ in row["answers"]]
-        rewards[place] = np.array([np.nan if one is None or one.reward is None else one.reward for one in found])
+        rewards[place] = np.array(
+            [np.nan if one is None or one.reward is None else one.reward for one in found]
+        )
     return rewards
 
 
-def gains_of(probed: pa.Table, rewards: Mapping[int, np.ndarray], gates_by_success: bool) -> pa.Table:
+def gains_of(
+    probed: pa.Table, rewards: Mapping[int, np.ndarray], gates_by_success: bool
+) -> pa.Table:
     """Gains of the segments of whole rollouts from their boundaries, those probed, in order.
 
-    Rollouts that were probed at the same boundaries are reckoned with together, as the rows of one array.
+    Rollouts that were probed at the same boundaries are reckoned with together, as the rows of one
+    array.
     """
     counted = pc.value_counts(probed["rollout_id"])
     lengths = counted.field("counts").to_numpy()
@@ -124,7 +150,9 @@ def gains_of(probed: pa.Table, rewards: Mapping[int, np.ndarray], gates_by_succe
     num_segments = index[starts + lengths - 1]
     first_segments = num_segments.cumsum() - num_segments
     told = {
-        "rollout_id": counted.field("values").take(pa.array(np.repeat(np.arange(len(lengths)), num_segments))),
+        "rollout_id": counted.field("values").take(
+            pa.array(np.repeat(np.arange(len(lengths)), num_segments))
+        ),
         "estimator": probed["estimator"].take(pa.array(np.repeat(starts, num_segments))),
     }
     columns: dict[str, np.ndarray] = {}
@@ -138,29 +166,44 @@ def gains_of(probed: pa.Table, rewards: Mapping[int, np.ndarray], gates_by_succe
         told[field.name].cast(field.type)
         if field.name in told
         else pa.array(columns.get(field.name, np.zeros(0)), field.type, from_pandas=field.nullable)
-        for field in tables.GAINS.schema
+        for field in GAINS.schema
     ]
-    return pa.Table.from_arrays(arrays, schema=tables.GAINS.schema)
+    return pa.Table.from_arrays(arrays, schema=GAINS.schema)
 
 
-def by_layout(index: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def by_layout(
+    index: np.ndarray, starts: np.ndarray, lengths: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The sets of boundaries at which rollouts were probed, each with the rollouts that were."""
     found: defaultdict[bytes, list[int]] = defaultdict(list)
     for rollout, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
         found[index[start : start + length].tobytes()].append(rollout)
-    return ((np.frombuffer(layout, index.dtype), np.array(rollouts)) for layout, rollouts in found.items())
-
-
-def stacked_gains(found: Boundaries, index: np.ndarray, gates_by_success: bool) -> dict[str, np.ndarray]:
-    """Columns of gains, [rollout, segment], of rollouts that were all probed at the boundaries `index`."""
-    success, log_success, entropy = (
-        information.interpolated(values, index) for values in (found.success, found.log_success, found.entropy)
+    return (
+        (np.frombuffer(layout, index.dtype), np.array(rollouts))
+        for layout, rollouts in found.items()
     )
-    num_judged, is_probed = np.zeros(success.shape, dtype=int), np.zeros(success.shape[1], dtype=bool)
+
+
+def stacked_gains(
+    found: Boundaries, index: np.ndarray, gates_by_success: bool
+) -> dict[str, np.ndarray]:
+    """Columns of gains, [rollout, segment], of rollouts that were all probed at the boundaries
+    `index`.
+    """
+    success, log_success, entropy = (
+        information.interpolated(values, index)
+        for values in (found.success, found.log_success, found.entropy)
+    )
+    num_judged, is_probed = (
+        np.zeros(success.shape, dtype=int),
+        np.zeros(success.shape[1], dtype=bool),
+    )
     num_judged[:, index], is_probed[index] = found.num_judged, True
     is_sampled = found.is_sampled[:, :1]
     stderr = np.where(is_sampled, information.progress_stderr(found.variance), 0.0)
-    nats = np.where(is_sampled, information.entropy_fall(entropy), information.information_gain(log_success))
+    nats = np.where(
+        is_sampled, information.entropy_fall(entropy), information.information_gain(log_success)
+    )
     return {
         "segment_index": np.broadcast_to(np.arange(index[-1]), nats.shape),
         "num_judged_before": num_judged[:, :-1],
@@ -175,9 +218,14 @@ def stacked_gains(found: Boundaries, index: np.ndarray, gates_by_success: bool) 
 
 
 def at_boundaries(probed: pa.Table, rewards: Mapping[int, np.ndarray]) -> Boundaries:
-    """What each boundary's probes say, by their estimator. `rewards` are those of its sampled answers."""
+    """What each boundary's probes say, by their estimator.
+
+    `rewards` are those of its sampled answers.
+    """
     is_sampled = _is_any_of(probed["estimator"], SAMPLED)
-    success, log_success = (probed[name].to_numpy().astype(np.float64) for name in ("value", "gold_logprob_nats"))
+    success, log_success = (
+        probed[name].to_numpy().astype(np.float64) for name in ("value", "gold_logprob_nats")
+    )
     num_judged = probed["num_probes"].to_numpy().astype(int)
     variance, entropy = np.full(len(success), np.nan), np.full(len(success), np.nan)
 
@@ -189,7 +237,10 @@ def at_boundaries(probed: pa.Table, rewards: Mapping[int, np.ndarray]) -> Bounda
         rows = np.flatnonzero(is_known & (lengths == length))
         success[rows] = information.set_success(logprobs[starts[rows][:, None] + np.arange(length)])
     for row, judged in rewards.items():
-        success[row], variance[row] = information.sampled_success(judged), information.success_variance(judged)
+        success[row], variance[row] = (
+            information.sampled_success(judged),
+            information.success_variance(judged),
+        )
         num_judged[row] = np.count_nonzero(~np.isnan(judged))
     for row in np.flatnonzero(_is_any_of(probed["estimator"], ["answer_entropy"])).tolist():
         entropy[row] = information.answer_entropy(answer_counts(probed["answers"][row].as_py()))

@@ -1,18 +1,21 @@
 """Train a generative judge: a policy fine-tuned to say whether an answer is right.
 
-Reads   base policy, problems, a round's rollouts and scores; params.yaml `task`, `judges.<judge>`,
-        `compute.training`.
-Writes  a judge folder: the fine-tuned policy, and judge.json with the words it judges by; metrics of its judgement on
-        answers to problems it has not seen.
-Method  GenRM (arXiv 2408.15240, sections 3.1 and 3.2): next-token loss on the word for right or wrong behind prompt,
-        cue and answer, weighed so that right and wrong answers count alike, and beside it on the right answers
-        themselves. The exact verifier has said which those are. The thinking is not shown: an answer is judged, not
-        how it was found. A tenth of the problems is held out.
-Limits  `loss_weights.attempt` weighs nothing here: there are no attempts. Answers whose verifier failed are left out.
-        Where all held-out answers are right, or all wrong, balanced accuracy and AUC are null. A policy may learn to
-        write what wins a judge over: scores keep verdict and judge_score side by side, to be compared every round.
+Reads   base policy, problems, the format of their text, a round's rollouts and scores; params.yaml
+        `judges.<judge>`, `compute.training`.
+Writes  a judge folder: the fine-tuned policy, and judge.json with the words it judges by; metrics
+        of its judgement on answers to problems it has not seen.
+Method  GenRM (arXiv 2408.15240, sections 3.1 and 3.2): next-token loss on the word for right or
+        wrong behind prompt, cue and answer, weighed so that right and wrong answers count alike,
+        and beside it on the right answers themselves. The exact verifier has said which those are.
+        The thinking is not shown: an answer is judged, not how it was found. A tenth of the
+        problems is held out.
+Limits  `loss_weights.attempt` weighs nothing here: there are no attempts. Answers whose verifier
+        failed are left out. Where all held-out answers are right, or all wrong, balanced accuracy
+        and AUC are null. A policy may learn to write what wins a judge over: scores keep verdict
+        and judge_score side by side, to be compared every round.
 
-Example: python -m stages.judge --judge-id g1 --base data/policies/r0 --problems data/problems.parquet \
+Example: python -m stages.judge --judge-id g1 --base data/policies/r0 \
+         --problems data/problems.parquet --text-format data/format.json \
          --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
          --judge data/judges/g1 --metrics data/metrics/judges/g1.json
 """
@@ -24,11 +27,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.contracts import init_params, params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.publish import atomic, scratch, write_json
+from stages.contracts.format import read_format
+from stages.contracts.params.compute import Training
+from stages.contracts.params.inits.sft import LossWeights
+from stages.contracts.params.judge import Judge
+from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
+from stages.contracts.verdict import Verdict
 from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
@@ -38,9 +46,10 @@ from stages.engines.policy import load_policy, save_policy
 from stages.engines.trainer import Trainer, use_threads
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed
-from stages.tasks.formats import load_format
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.publish import atomic, scratch, write_json
 from stages.tasks.rows import read_problems
-from stages.verifiers.verdict import Verdict
 
 PROBLEMS_PER_HELDOUT = 10
 
@@ -58,25 +67,27 @@ def main(
     judge_id: str,
     base: Path,
     problems: Path,
+    text_format: Path,
     rollouts: Path,
     scores: Path,
     judge: Path,
     metrics: Path,
+    code: Path,
     params_file: Path = Path("params.yaml"),
     scratch_root: Path = Path("data/.scratch"),
 ) -> None:
     """Train one judge."""
-    everything = params.load(params_file)
-    settings, training = everything.judges[judge_id], everything.compute.training
+    settings: Judge = read_section(params_file, f"judges.{judge_id}", Judge)
+    training: Training = read_section(params_file, "compute.training", Training)
     facts = RunFacts("judge")
-    form = load_format(everything.task)
+    form = read_format(text_format)
     renderer, wording = Renderer.of_policy(base), Wording(form.cue, *form.judge_words)
     shown, held_out = split(read_answers(problems, rollouts, scores))
     need_both(judge_id, shown)
     examples = render(shown, wording, renderer, settings.sft.loss_weights)
     use_threads()
 
-    inputs = [base, problems, rollouts, scores]
+    inputs = [code, base, problems, rollouts, scores]
     with (
         ranks.processes("judge", training.num_processes),
         scratch(
@@ -91,7 +102,15 @@ def main(
         set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
-            imitation.train("judge", trainer, examples, settings.sft, training.precision, settings.seed, unfinished)
+            imitation.train(
+                "judge",
+                trainer,
+                examples,
+                settings.sft,
+                training.precision,
+                settings.seed,
+                unfinished,
+            )
         ranks.gather(model)
         with atomic(judge) as beside:
             save_policy(model, renderer, beside, base)
@@ -110,8 +129,8 @@ def read_answers(problems: Path, rollouts: Path, scores: Path) -> list[Answer]:
     Raises:
         BadInput: scores and rollouts are not of the same round.
     """
-    asked = tables.read(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]).to_pydict()
-    judged = tables.read(scores, tables.SCORES, ["rollout_id", "verdict", "answer"]).to_pydict()
+    asked = read_table(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]).to_pydict()
+    judged = read_table(scores, SCORES, ["rollout_id", "verdict", "answer"]).to_pydict()
     foreign = sorted(set(asked["rollout_id"]) ^ set(judged["rollout_id"]))
     if foreign:
         raise BadInput(
@@ -123,16 +142,24 @@ def read_answers(problems: Path, rollouts: Path, scores: Path) -> list[Answer]:
     rewards = [Verdict(verdict).reward for verdict in judged["verdict"]]
     return [
         Answer(problem_of[rollout_id], prompts[problem_of[rollout_id]], text, reward == 1)
-        for rollout_id, reward, text in zip(judged["rollout_id"], rewards, judged["answer"], strict=True)
+        for rollout_id, reward, text in zip(
+            judged["rollout_id"], rewards, judged["answer"], strict=True
+        )
         if reward is not None
     ]
 
 
 def split(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
-    """Answers to learn from, and those to a tenth of the problems (at least one), drawn by hash, to be examined on."""
-    drawn = sorted({answer.problem_id for answer in answers}, key=lambda name: derive_seed("judge", name))
+    """Answers to learn from, and those to a tenth of the problems (at least one), drawn by hash, to
+    be examined on.
+    """
+    drawn = sorted(
+        {answer.problem_id for answer in answers}, key=lambda name: derive_seed("judge", name)
+    )
     held_out = set(drawn[: max(1, len(drawn) // PROBLEMS_PER_HELDOUT)])
-    return [a for a in answers if a.problem_id not in held_out], [a for a in answers if a.problem_id in held_out]
+    return [a for a in answers if a.problem_id not in held_out], [
+        a for a in answers if a.problem_id in held_out
+    ]
 
 
 def need_both(judge_id: str, answers: Sequence[Answer]) -> None:
@@ -150,9 +177,11 @@ def need_both(judge_id: str, answers: Sequence[Answer]) -> None:
 
 
 def render(
-    answers: Sequence[Answer], wording: Wording, renderer: Renderer, weights: init_params.LossWeights
+    answers: Sequence[Answer], wording: Wording, renderer: Renderer, weights: LossWeights
 ) -> list[Example]:
-    """Tokens and loss weights of each judged answer: its word by class and `verdict`, a right answer by `answer`."""
+    """Tokens and loss weights of each judged answer: its word by class and `verdict`, a right
+    answer by `answer`.
+    """
     right_word, wrong_word = wording.word_tokens(renderer)
     balance = balanced_weights(np.array([answer.is_right for answer in answers]))
     examples = []
@@ -163,15 +192,22 @@ def render(
         num_given = len(wording.question_tokens(renderer, answer.prompt, ""))
         answer_weights = [answer_weight] * (len(question) - num_given)
         word_weights = [share * weights.verdict] * len(word)
-        examples.append(Example([*question, *word], [*[0.0] * num_given, *answer_weights, *word_weights]))
+        examples.append(
+            Example([*question, *word], [*[0.0] * num_given, *answer_weights, *word_weights])
+        )
     return examples
 
 
 def examine(judge: Path, answers: Sequence[Answer]) -> dict[str, float | None]:
     """How well a judge's scores tell these answers apart."""
-    found = load_judge(judge)([answer.prompt for answer in answers], [answer.text for answer in answers])
+    found = load_judge(judge)(
+        [answer.prompt for answer in answers], [answer.text for answer in answers]
+    )
     rated = quality(np.array(found), np.array([answer.is_right for answer in answers], dtype=bool))
-    return {name: None if math.isnan(value) else round(value, 6) for name, value in rated._asdict().items()}
+    return {
+        name: None if math.isnan(value) else round(value, 6)
+        for name, value in rated._asdict().items()
+    }
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Sample a group of completions for each of a round's problems.
 
-Reads   policy, problems (train split); params.yaml `rounds.<round>` and its recipe's `rollout`.
-Writes  rollouts, one row per completion: token ids, the sampler's log-probabilities in nats, what was forced.
-Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`; who has not answered
-        by then is given the cue and answers. Work is cut into shards, each sampled by itself and kept, so a killed
-        run goes on after its last whole shard, to the same bytes.
+Reads   policy, problems (train split), the format of their text; params.yaml `compute.inference`,
+        `rounds.<round>` and its recipe's `rollout`.
+Writes  rollouts, one row per completion: token ids, the sampler's log-probabilities in nats, what
+        was forced.
+Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`; who
+        has not answered by then is given the cue and answers. Work is cut into shards, each sampled
+        by itself and kept, so a killed run goes on after its last whole shard, to the same bytes.
 
-Example: python -m stages.rollout --round-id i1 --policy data/policies/r0 --problems data/problems.parquet \
-         --rollouts data/rounds/i1/rollouts.parquet
+Example: python -m stages.rollout --round-id i1 --policy data/policies/r0 \
+         --problems data/problems.parquet --text-format data/format.json \
+         --rollouts data/rounds/i1/rollouts.parquet --code data/code/rollout.json
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,18 +21,25 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from stages.contracts import params, recipe_params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.publish import scratch
+from stages.contracts.format import read_format
+from stages.contracts.params.compute import Inference
+from stages.contracts.params.reading import read_section
+from stages.contracts.params.recipes.rollout import Rollout
+from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import merge_rows, read_batches
+from stages.contracts.storage.writing import table_writer, write_table
+from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
 from stages.engines.pool import Pool
+from stages.engines.positions import max_positions, need_positions
 from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
 from stages.pure.seeds import derive_seed
-from stages.tasks.formats import load_format
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.publish import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
@@ -38,36 +48,44 @@ def main(
     round_id: str,
     policy: Path,
     problems: Path,
+    text_format: Path,
     rollouts: Path,
+    code: Path,
     params_file: Path = Path("params.yaml"),
     scratch_root: Path = Path("data/.scratch"),
 ) -> None:
     """Sample the rollouts of one round."""
-    everything = params.load(params_file)
-    entry = everything.rounds[round_id]
-    settings = everything.recipes[entry.recipe].rollout
+    entry: Round = read_section(params_file, f"rounds.{round_id}", Round)
+    settings: Rollout = read_section(params_file, f"recipes.{entry.recipe}.rollout", Rollout)
+    inference = read_section(params_file, "compute.inference", Inference)
     facts = RunFacts("rollout")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
+    answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
     asked = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(plan(round_id, entry, settings, asked, renderer))
+    longest = max(len(planned["prompt_tokens"]) for planned in work) + settings.budget_tokens
+    needed = longest + len(answering.cue_tokens) + settings.answer_tokens
+    need_positions(f"rounds.{round_id}.parent", max_positions(policy), needed)
 
     with (
         exclusive_device("rollout"),
         scratch(
-            scratch_root, f"rollout-{round_id}", [entry.model_dump(), settings.model_dump()], [policy, problems]
+            scratch_root,
+            f"rollout-{round_id}",
+            [entry.model_dump(), settings.model_dump()],
+            [code, policy, problems],
         ) as unfinished,
-        open_samplers(policy, everything.compute.inference) as samplers,
+        open_samplers(policy, inference) as samplers,
     ):
         with facts.phase("sampling"):
             kept = sample(round_id, samplers, work, answering, settings, unfinished)
-        with tables.writer(rollouts, tables.ROLLOUTS) as to_rollouts:
-            to_rollouts.add(tables.merged(kept, tables.ROLLOUTS))
+        with table_writer(rollouts, ROLLOUTS) as to_rollouts:
+            to_rollouts.add(merge_rows(kept, ROLLOUTS))
     facts.count(num_rollouts=len(work), num_tokens=count_tokens(rollouts))
     facts.write(rollouts)
 
 
-def draw_problems(problems: Sequence[Problem], settings: recipe_params.Rollout, seed: int) -> list[Problem]:
+def draw_problems(problems: Sequence[Problem], settings: Rollout, seed: int) -> list[Problem]:
     """`num_problems` of the wanted difficulties, without replacement.
 
     Raises:
@@ -85,8 +103,8 @@ def draw_problems(problems: Sequence[Problem], settings: recipe_params.Rollout, 
 
 def plan(
     round_id: str,
-    entry: recipe_params.Round,
-    settings: recipe_params.Rollout,
+    entry: Round,
+    settings: Rollout,
     problems: Sequence[Problem],
     renderer: Renderer,
 ) -> Iterator[dict[str, Any]]:
@@ -110,15 +128,17 @@ def sample(
     samplers: Pool[Sampler],
     work: Sequence[dict[str, Any]],
     answering: Answering,
-    settings: recipe_params.Rollout,
+    settings: Rollout,
     unfinished: Path,
 ) -> list[Path]:
     """Sample the shards that are not yet in `unfinished`; all shards, a table each."""
     kept = shards.cut(work, settings.shard_rollouts, unfinished)
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
     ask = partial(_request, budget_tokens=settings.budget_tokens)
-    for shard, planned, traces in shards.missing(kept, samplers, think, ask, f"rollout {round_id}", "rollout"):
-        tables.write(shard, tables.ROLLOUTS, map(_row, planned, traces))
+    for shard, planned, traces in shards.missing(
+        kept, samplers, think, ask, f"rollout {round_id}", "rollout"
+    ):
+        write_table(shard, ROLLOUTS, map(_row, planned, traces))
     return [*kept]
 
 
@@ -128,8 +148,10 @@ def _request(planned: Mapping[str, Any], budget_tokens: int) -> Request:
 
 def count_tokens(rollouts: Path) -> int:
     """Completion tokens of a table of rollouts."""
-    parts = tables.batches(rollouts, tables.ROLLOUTS, ["completion_tokens"])
-    return sum(pc.sum(pc.list_value_length(part["completion_tokens"])).as_py() or 0 for part in parts)
+    parts = read_batches(rollouts, ROLLOUTS, ["completion_tokens"])
+    return sum(
+        pc.sum(pc.list_value_length(part["completion_tokens"])).as_py() or 0 for part in parts
+    )
 
 
 def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:

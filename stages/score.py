@@ -1,14 +1,17 @@
 """Judge every rollout, cut it into segments, and judge the attempt inside each.
 
-Reads   rollouts, problems, the policy's tokenizer, the round's judge; params.yaml `task`, the recipe's `segments`.
+Reads   rollouts, problems, the format of their text, the policy's tokenizer, the round's judge;
+        params.yaml `task`, the recipe's `segments`.
 Writes  scores, one row per rollout; segments, one row per segment, tiling the completion.
-Method  Only what follows the cue is judged as the answer, never the thinking. Verifiers run in killable workers: a
-        hang or a crash is a verdict without a reward, not a zero. Of a generative judge's score the reward is the
-        decision, 1 from 0.5 on; the verdict stays the exact verifier's, so that the judge can be held against it.
-        Rollouts stream through, so memory does not grow with them.
-        Thinking that the task's markers do not cut (`fixed`, `cutpoint`) has segments of kind `other` without verdicts.
+Method  Only what follows the cue is judged as the answer, never the thinking. Verifiers run in
+        killable workers: a hang or a crash is a verdict without a reward, not a zero. Of a
+        generative judge's score the reward is the decision, 1 from 0.5 on; the verdict stays the
+        exact verifier's, so that the judge can be held against it. Rollouts stream through, so
+        memory does not grow with them. Thinking that the task's markers do not cut (`fixed`,
+        `cutpoint`) has segments of kind `other` without verdicts.
 
-Example: python -m stages.score --round-id i1 --problems data/problems.parquet --judge data/judges/exact \
+Example: python -m stages.score --round-id i1 --problems data/problems.parquet \
+         --text-format data/format.json --judge data/judges/exact \
          --tokenizer data/policies/r0/tokenizer.json --rollouts data/rounds/i1/rollouts.parquet \
          --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet
 """
@@ -22,26 +25,41 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.contracts import params, recipe_params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.progress import Progress
+from stages.contracts.format import Format, closing_marker, read_format, without_marker
+from stages.contracts.params.base import Name
+from stages.contracts.params.reading import read_section
+from stages.contracts.params.recipes.segments import (
+    CutpointSegments,
+    FixedSegments,
+    MarkerSegments,
+    Segments,
+)
+from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import count_rows, read_batches
+from stages.contracts.storage.writing import table_writer
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
+from stages.contracts.tables.segments import SEGMENTS
+from stages.contracts.verdict import Judgement, Verdict
 from stages.engines.judging import opened
 from stages.pure.judgement import DECISION
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
-from stages.tasks.formats import load_format
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.progress import Progress
 from stages.tasks.rows import read_problems
-from stages.tasks.task import Format, Problem, closing_marker
+from stages.tasks.task import Problem
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
-from stages.verifiers.verdict import Judgement, Verdict
 
 COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "num_thinking_tokens")
 
 
 class Cut(NamedTuple):
-    """The token span of each thinking segment, its text where it may hold an attempt, and the text of the answer."""
+    """The token span of each thinking segment, its text where it may hold an attempt, and the text
+    of the answer.
+    """
 
     spans: list[tuple[int, int]]
     thoughts: list[str | None]
@@ -51,6 +69,7 @@ class Cut(NamedTuple):
 def main(
     round_id: str,
     problems: Path,
+    text_format: Path,
     judge: Path,
     tokenizer: Path,
     rollouts: Path,
@@ -59,34 +78,39 @@ def main(
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Score the rollouts of one round."""
-    everything = params.load(params_file)
-    how = everything.recipes[everything.rounds[round_id].recipe].segments
+    recipe = read_section(params_file, f"rounds.{round_id}.recipe", Name)
+    how: Segments = read_section(params_file, f"recipes.{recipe}.segments", Segments)
+    task = read_section(params_file, "task", TaskParams)
     facts = RunFacts("score")
-    form = load_format(everything.task)
+    form = read_format(text_format)
     renderer = Renderer.of_policy(tokenizer)
     known = {problem.problem_id: problem for problem in read_problems(problems)}
     need_problems(rollouts, known)
-    columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, recipe_params.CutpointSegments) else [])]
-    num_rollouts = tables.count_rows(rollouts, tables.ROLLOUTS)
+    columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, CutpointSegments) else [])]
+    num_rollouts = count_rows(rollouts, ROLLOUTS)
     num_cue_tokens = len(renderer.cue_tokens(form))
 
     with (
         facts.phase("judging"),
         Progress(f"score {round_id}", num_rollouts, unit="rollout") as progress,
-        tables.writer(segments, tables.SEGMENTS) as to_segments,
-        tables.writer(scores, tables.SCORES) as to_scores,
-        isolated.open_pool(everything.task) as pool,
+        table_writer(segments, SEGMENTS) as to_segments,
+        table_writer(scores, SCORES) as to_scores,
+        isolated.open_pool(task) as pool,
         opened("score", judge) as rate,
     ):
-        for batch in tables.batches(rollouts, tables.ROLLOUTS, columns):
+        for batch in read_batches(rollouts, ROLLOUTS, columns):
             rows = batch.to_pylist()
             asked = [known[row["problem_id"]] for row in rows]
             cuts = [cut(row, how, form, renderer, num_cue_tokens) for row in rows]
-            judged = pool.judge(requests(asked, cuts))
+            judged = pool.judge(requests(asked, cuts, form))
             found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
             to_scores.add(map(_score_row, rows, cuts, judged, found))
             attempts = (found and found.verdict for found in judged[len(rows) :])
-            to_segments.add(row for r, c in zip(rows, cuts, strict=True) for row in _segment_rows(r, c, attempts, form))
+            to_segments.add(
+                row
+                for r, c in zip(rows, cuts, strict=True)
+                for row in _segment_rows(r, c, attempts, form)
+            )
             progress.add(len(rows))
     facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
     facts.write(scores)
@@ -100,10 +124,13 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
     """
     names = pa.array(known, pa.string())
     num_foreign, first = 0, None
-    for batch in tables.batches(rollouts, tables.ROLLOUTS, ["rollout_id", "problem_id"]):
+    for batch in read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]):
         foreign = batch.filter(pc.invert(pc.is_in(batch["problem_id"], names)))
         if foreign.num_rows:
-            num_foreign, first = num_foreign + foreign.num_rows, first or foreign["rollout_id"][0].as_py()
+            num_foreign, first = (
+                num_foreign + foreign.num_rows,
+                first or foreign["rollout_id"][0].as_py(),
+            )
     if num_foreign:
         raise BadInput(
             f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems does not have; "
@@ -111,39 +138,47 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
         )
 
 
-def requests(asked: Sequence[Problem], cuts: Sequence[Cut]) -> list[Request]:
+def requests(asked: Sequence[Problem], cuts: Sequence[Cut], form: Format) -> list[Request]:
     """What is to be judged: the answers, then all thoughts that may hold an attempt."""
-    answers = [Request(problem, parts.answer, is_attempt=False) for problem, parts in zip(asked, cuts, strict=True)]
-    thoughts = [
-        Request(problem, text, is_attempt=True)
+    answers = [
+        Request(problem, parts.answer, is_attempt=False)
         for problem, parts in zip(asked, cuts, strict=True)
-        for text in parts.thoughts
-        if text is not None
     ]
+    thoughts = []
+    for problem, parts in zip(asked, cuts, strict=True):
+        for text in parts.thoughts:
+            if text is not None:
+                attempt = without_marker(text, form.segment_ends)
+                thoughts.append(Request(problem, attempt, is_attempt=True))
     return answers + thoughts
 
 
 def cut(
-    row: Mapping[str, Any], how: recipe_params.Segments, form: Format, renderer: Renderer, num_cue_tokens: int
+    row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer, num_cue_tokens: int
 ) -> Cut:
-    """Cut a rollout's thinking. The answer is what follows the cue, and empty where there is no cue."""
+    """Cut a rollout's thinking.
+
+    The answer is what follows the cue, and empty where there is no cue.
+    """
     tokens, num_thinking = row["completion_tokens"], row["num_thinking_tokens"]
     thinking = tokens[:num_thinking]
-    if isinstance(how, recipe_params.FixedSegments):
+    if isinstance(how, FixedSegments):
         boundaries = fixed_boundaries(num_thinking, how.num_tokens)
-    elif isinstance(how, recipe_params.CutpointSegments):
+    elif isinstance(how, CutpointSegments):
         logprobs = np.array(row["sampler_logprobs"][:num_thinking])
         boundaries = cutpoint_boundaries(logprobs, how.max_prob, how.min_tokens)
     else:
         boundaries = marker_boundaries(renderer.parts(thinking), form.segment_ends)
     spans = list(pairwise(boundaries))
-    is_marked = isinstance(how, recipe_params.MarkerSegments)
+    is_marked = isinstance(how, MarkerSegments)
     thoughts = [renderer.decode(thinking[a:b]) if is_marked else None for a, b in spans]
     answer = tokens[num_thinking + num_cue_tokens :]
     return Cut(spans, thoughts, renderer.decode(answer))
 
 
-def _score_row(row: Mapping[str, Any], cut: Cut, judged: Judgement | None, judge_score: float | None) -> dict[str, Any]:
+def _score_row(
+    row: Mapping[str, Any], cut: Cut, judged: Judgement | None, judge_score: float | None
+) -> dict[str, Any]:
     assert judged is not None, "an answer always has a verdict"
     return {
         "rollout_id": row["rollout_id"],

@@ -1,36 +1,45 @@
 """Update the policy on a validated round.
 
-Reads   policy, rollouts, scores, segments, gains, the round's validation; the reference policy, where the recipe holds
-        the new one near it; params.yaml `compute.training`, `rounds.<round>` and its recipe's `update`,
-        `rollout.temperature` and `rollout.budget_tokens`.
-Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the update, and of
-        each step, to plot.
-Method  An advantage per token by the recipe's objective (`stages.pure.objectives`, from outcome and the credit of
-        segments, `stages.pure.credit`), then the recipe's loss over minibatches (`stages.engines.policy_loss`). Trained
-        ids are the sampled ids; forced tokens are context, never targets. Checkpoints make a killed run go on, to the
-        same bytes.
+Reads   policy, rollouts, scores, segments, gains, the round's validation; the reference policy,
+        where the recipe holds the new one near it; params.yaml `compute.training`, `rounds.<round>`
+        and its recipe's `update`, `rollout.temperature` and `rollout.budget_tokens`.
+Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the
+        update, and of each step, to plot.
+Method  An advantage per token by the recipe's objective (`stages.pure.objectives`, from outcome and
+        the credit of segments, `stages.pure.credit`), then the recipe's loss over minibatches
+        (`stages.engines.policy_loss`). Trained ids are the sampled ids; forced tokens are context,
+        never targets. Checkpoints make a killed run go on, to the same bytes.
 
-Example: python -m stages.update --round-id i1 --policy data/policies/r0 --reference data/policies/r0 \
-         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
-         --segments data/rounds/i1/segments.parquet --gains data/rounds/i1/gains.parquet \
-         --validation data/rounds/i1/validation.json --next-policy data/policies/i1 \
-         --ledger data/rounds/i1/ledger.parquet --metrics data/metrics/updates/i1.json \
-         --steps data/metrics/curves/updates/i1.json
+Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
+         --reference data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
+         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
+         --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json \
+         --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet \
+         --metrics data/metrics/updates/i1.json --steps data/metrics/curves/updates/i1.json \
+         --code data/code/update.json
 """
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.contracts import params, recipe_params, tables
-from stages.contracts.errors import BadInput, command
-from stages.contracts.facts import RunFacts
-from stages.contracts.progress import Progress
-from stages.contracts.publish import atomic, read_json, scratch, write_json
+from stages.contracts.params.base import Count, Positive
+from stages.contracts.params.compute import Training
+from stages.contracts.params.reading import read_section
+from stages.contracts.params.recipes.update import Update
+from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.gains import GAINS
+from stages.contracts.tables.ledger import LEDGER
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
+from stages.contracts.tables.segments import SEGMENTS
+from stages.contracts.verdict import Verdict
 from stages.engines import ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import Precision, set_up
@@ -41,9 +50,21 @@ from stages.pure import credit, objectives
 from stages.pure.accounting import Status, credit_share, statuses, verdict_rates
 from stages.pure.objectives import Parts, Segments, TokenParts
 from stages.pure.seeds import derive_seed
-from stages.verifiers.verdict import Verdict
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.progress import Progress
+from stages.running.publish import atomic, read_json, scratch, write_json
 
 Columns = dict[str, list[Any]]
+
+
+class Sampling(NamedTuple):
+    """How the round was sampled, as far as its loss must know."""
+
+    temperature: float
+    budget_tokens: int
+
+
 AVERAGED = (
     *("clip_frac", "kl_nats", "grad_norm", "reference_kl_nats"),
     *("importance_mean", "importance_ess_frac", "importance_clipped_frac"),
@@ -63,24 +84,32 @@ def main(
     ledger: Path,
     metrics: Path,
     steps: Path,
+    code: Path,
     params_file: Path = Path("params.yaml"),
     scratch_root: Path = Path("data/.scratch"),
 ) -> None:
     """Make the next policy from one round."""
-    everything = params.load(params_file)
-    entry = everything.rounds[round_id]
-    recipe, training = everything.recipes[entry.recipe], everything.compute.training
+    entry: Round = read_section(params_file, f"rounds.{round_id}", Round)
+    recipe = f"recipes.{entry.recipe}"
+    settings: Update = read_section(params_file, f"{recipe}.update", Update)
+    sampling = Sampling(
+        read_section(params_file, f"{recipe}.rollout.temperature", Positive),
+        read_section(params_file, f"{recipe}.rollout.budget_tokens", Count),
+    )
+    training: Training = read_section(params_file, "compute.training", Training)
     facts = RunFacts("update")
     if read_json(validation).get("success") is not True:
-        raise BadInput(f"{validation} does not say success; run `dvc repro validate@{round_id}` and mend what it names")
-    sampled = tables.read(rollouts, tables.ROLLOUTS).to_pydict()
-    rewards = floats(tables.read(scores, tables.SCORES, ["rollout_id", "reward"]).to_pydict()["reward"])
-    cut = tables.read(segments, tables.SEGMENTS).to_pydict()
-    gained = tables.read(gains, tables.GAINS, ["rollout_id", "segment_index", recipe.update.gain]).to_pydict()
-    known = known_segments(sampled, cut, gained, recipe.update.gain)
-    need_attempts(known, entry.recipe, recipe.update.objective)
-    parts = token_parts(sampled, rewards, known, recipe)
-    examples, rows = assemble(sampled, rewards, parts, recipe.update)
+        raise BadInput(
+            f"{validation} does not say success; run `dvc repro validate@{round_id}` and mend what it names"
+        )
+    sampled = read_table(rollouts, ROLLOUTS).to_pydict()
+    rewards = floats(read_table(scores, SCORES, ["rollout_id", "reward"]).to_pydict()["reward"])
+    cut = read_table(segments, SEGMENTS).to_pydict()
+    gained = read_table(gains, GAINS, ["rollout_id", "segment_index", settings.gain]).to_pydict()
+    known = known_segments(sampled, cut, gained, settings.gain)
+    need_attempts(known, entry.recipe, settings.objective)
+    parts = token_parts(sampled, rewards, known, settings, sampling.budget_tokens)
+    examples, rows = assemble(sampled, rewards, parts, settings)
     if not examples:
         raise BadInput(
             f"{rollouts}: no rollout of {len(rows)} has anything to learn from (statuses {count_statuses(rows)}); "
@@ -88,27 +117,29 @@ def main(
         )
     use_threads()
 
-    anchors = [reference] if recipe.update.kl_coefficient else []
-    settings = [entry.model_dump(), recipe.model_dump(), training.of_a_run()]
-    inputs = [policy, *anchors, rollouts, scores, segments, gains]
+    anchors = [reference] if settings.kl_coefficient else []
+    unfinished_key = [entry.model_dump(), settings.model_dump(), sampling, training.of_a_run()]
+    inputs = [code, policy, *anchors, rollouts, scores, segments, gains]
     with (
         ranks.processes("update", training.num_processes),
-        scratch(scratch_root, f"update-{round_id}", settings, inputs) as unfinished,
+        scratch(scratch_root, f"update-{round_id}", unfinished_key, inputs) as unfinished,
     ):
         model = load_policy(policy)
-        adapt(model, recipe.update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
+        adapt(model, settings.lora, entry.seed, f"{recipe}.update.lora")
         set_up(model, training)
-        trainer = Trainer(model, recipe.update.optimizer)
-        loss = load_loss(recipe, training.precision, *anchors)
+        trainer = Trainer(model, settings.optimizer)
+        loss = load_loss(settings, sampling, training.precision, *anchors)
         with facts.phase("training"):
-            train(trainer, loss, examples, recipe.update, entry.seed, unfinished)
+            train(trainer, loss, examples, settings, entry.seed, unfinished)
         ranks.gather(model)
-        write_json(metrics, {**summary(rows, trainer.history), **composition(cut, known, parts, rows)})
+        write_json(
+            metrics, {**summary(rows, trainer.history), **composition(cut, known, parts, rows)}
+        )
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
-        tables.write(ledger, tables.LEDGER, rows)
+        write_table(ledger, LEDGER, rows)
         with atomic(next_policy) as beside:
             save_policy(model, Renderer.of_policy(policy), beside, policy)
-    facts.count(num_tokens=sum(example.num_tokens for example in examples) * recipe.update.epochs)
+    facts.count(num_tokens=sum(example.num_tokens for example in examples) * settings.epochs)
     facts.write(next_policy)
 
 
@@ -126,16 +157,28 @@ def known_segments(sampled: Columns, cut: Columns, gained: Columns, gain: str) -
     """The segments as arrays, each with its gain and the grades that its verdicts give."""
     row_of = {rollout_id: row for row, rollout_id in enumerate(sampled["rollout_id"])}
     rollout = np.array([row_of[rollout_id] for rollout_id in cut["rollout_id"]], dtype=int)
-    gains = dict(zip(zip(gained["rollout_id"], gained["segment_index"], strict=True), gained[gain], strict=True))
-    grades = floats([None if verdict is None else Verdict(verdict).reward for verdict in cut["attempt_verdict"]])
+    gains = dict(
+        zip(
+            zip(gained["rollout_id"], gained["segment_index"], strict=True),
+            gained[gain],
+            strict=True,
+        )
+    )
+    grades = floats(
+        [None if verdict is None else Verdict(verdict).reward for verdict in cut["attempt_verdict"]]
+    )
     claims = floats(cut["self_verdict"])
     return Segments(
         rollout=rollout,
         group=groups_of(sampled)[rollout],
         start_tokens=np.array(cut["start_token"], dtype=int),
         end_tokens=np.array(cut["end_token"], dtype=int),
-        gain=floats([gains.get(key) for key in zip(cut["rollout_id"], cut["segment_index"], strict=True)]),
-        is_attempt=np.array([verdict is not None for verdict in cut["attempt_verdict"]], dtype=bool),
+        gain=floats(
+            [gains.get(key) for key in zip(cut["rollout_id"], cut["segment_index"], strict=True)]
+        ),
+        is_attempt=np.array(
+            [verdict is not None for verdict in cut["attempt_verdict"]], dtype=bool
+        ),
         attempt_grade=grades,
         verdict_grade=np.where(np.isnan(claims) | np.isnan(grades), np.nan, claims == grades),
     )
@@ -156,7 +199,7 @@ def need_attempts(segments: Segments, recipe_name: str, objective: str) -> None:
 
 
 def segment_parts(
-    sampled: Columns, rewards: np.ndarray, segments: Segments, settings: recipe_params.Update, budget_tokens: int
+    sampled: Columns, rewards: np.ndarray, segments: Segments, settings: Update, budget_tokens: int
 ) -> Parts:
     """Each segment's advantage by the recipe's objective."""
     groups, thinking = groups_of(sampled), np.array(sampled["num_thinking_tokens"])
@@ -167,9 +210,13 @@ def segment_parts(
         std_epsilon=settings.std_epsilon,
     )
     penalty = settings.length_penalty
-    paid = credit.length_penalized(rewards, thinking, budget_tokens, penalty) if penalty else rewards
+    paid = (
+        credit.length_penalized(rewards, thinking, budget_tokens, penalty) if penalty else rewards
+    )
     outcome = credit.group_normalized(paid, groups, settings.normalize_by_std, settings.std_epsilon)
-    discount = _given({"myopic": 0.0, "to_go": 1.0, "discounted": settings.credit_discount}[settings.credit])
+    discount = _given(
+        {"myopic": 0.0, "to_go": 1.0, "discounted": settings.credit_discount}[settings.credit]
+    )
     match settings.objective:
         case "outcome":
             return objectives.outcome_only(outcome, segments, settings.alpha)
@@ -190,22 +237,30 @@ def segment_parts(
             return objectives.imitation(is_kept, rewards, segments)
 
 
-def token_parts(sampled: Columns, rewards: np.ndarray, segments: Segments, recipe: recipe_params.Recipe) -> TokenParts:
+def token_parts(
+    sampled: Columns, rewards: np.ndarray, segments: Segments, settings: Update, budget_tokens: int
+) -> TokenParts:
     """What the objective gives to segments, laid on their tokens."""
-    parts = segment_parts(sampled, rewards, segments, recipe.update, recipe.rollout.budget_tokens)
+    parts = segment_parts(sampled, rewards, segments, settings, budget_tokens)
     is_anchored = np.ones(len(segments.rollout), dtype=bool)
-    if recipe.update.correction_stage == 1:
+    if settings.correction_stage == 1:
         is_anchored = objectives.within_first_attempt(segments.is_attempt, segments.rollout)
     lengths = [len(tokens) for tokens in sampled["completion_tokens"]]
-    return objectives.on_tokens(parts, is_anchored, segments, sampled["forced_start"], sampled["forced_end"], lengths)
+    return objectives.on_tokens(
+        parts, is_anchored, segments, sampled["forced_start"], sampled["forced_end"], lengths
+    )
 
 
 def assemble(
-    sampled: Columns, rewards: np.ndarray, parts: TokenParts, settings: recipe_params.Update
+    sampled: Columns, rewards: np.ndarray, parts: TokenParts, settings: Update
 ) -> tuple[list[Example], list[dict[str, Any]]]:
     """The rollouts to train on, and the ledger of all of them."""
-    advantages = [outcome + earned for outcome, earned in zip(parts.outcome, parts.credit, strict=True)]
-    is_filtered = credit.is_one_outcome(rewards, groups_of(sampled)) & (settings.filter_groups == "one_outcome")
+    advantages = [
+        outcome + earned for outcome, earned in zip(parts.outcome, parts.credit, strict=True)
+    ]
+    is_filtered = credit.is_one_outcome(rewards, groups_of(sampled)) & (
+        settings.filter_groups == "one_outcome"
+    )
     is_zero = np.array([not values.any() for values in advantages])
     found = statuses(
         np.isnan(rewards),
@@ -220,7 +275,11 @@ def assemble(
         if is_trained:
             prompt, tokens = sampled["prompt_tokens"][row], sampled["completion_tokens"][row]
             logprobs = np.array(sampled["sampler_logprobs"][row])
-            examples.append(Example(prompt, tokens, logprobs, advantages[row], is_target, parts.is_anchored[row]))
+            examples.append(
+                Example(
+                    prompt, tokens, logprobs, advantages[row], is_target, parts.is_anchored[row]
+                )
+            )
         rows.append(
             {
                 "rollout_id": sampled["rollout_id"][row],
@@ -240,25 +299,29 @@ def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {str(status): sum(row["status"] == status for row in rows) for status in Status}
 
 
-def load_loss(recipe: recipe_params.Recipe, precision: Precision, reference: Path | None = None) -> PolicyLoss:
+def load_loss(
+    settings: Update, sampling: Sampling, precision: Precision, reference: Path | None = None
+) -> PolicyLoss:
     """The recipe's loss, and the policy that it holds the new one near."""
     held = None
     if reference is not None:
         held = load_policy(reference)
         ranks.share(held)
-    return PolicyLoss(recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, precision, held)
+    return PolicyLoss(settings, sampling.temperature, sampling.budget_tokens, precision, held)
 
 
 def train(
     trainer: Trainer,
     loss: PolicyLoss,
     examples: Sequence[Example],
-    settings: recipe_params.Update,
+    settings: Update,
     seed: int,
     unfinished: Path,
 ) -> None:
     """Take all optimizer steps that are left, keeping a checkpoint in `unfinished`."""
-    prepared = loss.prepare(trainer.model, examples)  # of the parent policy: a checkpoint is further on
+    prepared = loss.prepare(
+        trainer.model, examples
+    )  # of the parent policy: a checkpoint is further on
     steps = minibatches(len(examples), settings, seed)
     trainer.resume(unfinished)
     done = sum(map(len, steps[: trainer.num_steps]))
@@ -272,23 +335,38 @@ def train(
             progress.add(len(rows))
 
 
-def minibatches(num_examples: int, settings: recipe_params.Update, seed: int) -> list[list[int]]:
-    """Example indices of each step: every example once an epoch, in an order drawn from the round's seed."""
+def minibatches(num_examples: int, settings: Update, seed: int) -> list[list[int]]:
+    """Example indices of each step: every example once an epoch, in an order drawn from the round's
+    seed.
+    """
     steps = []
     for epoch in range(settings.epochs):
-        order = np.random.default_rng(derive_seed("minibatches", seed, epoch)).permutation(num_examples)
-        steps += [part.tolist() for part in np.array_split(order, settings.minibatches_per_epoch) if len(part)]
+        order = np.random.default_rng(derive_seed("minibatches", seed, epoch)).permutation(
+            num_examples
+        )
+        steps += [
+            part.tolist()
+            for part in np.array_split(order, settings.minibatches_per_epoch)
+            if len(part)
+        ]
     return steps
 
 
 def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Token counts by what became of them, and the course of the update; some is only watched under some recipes."""
+    """Token counts by what became of them, and the course of the update; some is only watched under
+    some recipes.
+    """
     by_status = {
-        status: sum(row["num_untrained_tokens"] for row in rows if row["status"] == status) for status in Status
+        status: sum(row["num_untrained_tokens"] for row in rows if row["status"] == status)
+        for status in Status
     }
     by_status[Status.TRAINED] = sum(row["num_trained_tokens"] for row in rows)
     first, last = history[0], history[-1]
-    averages = {name: float(np.mean([record[name] for record in history])) for name in AVERAGED if name in first}
+    averages = {
+        name: float(np.mean([record[name] for record in history]))
+        for name in AVERAGED
+        if name in first
+    }
     return {
         "tokens": {**by_status, "forced": sum(row["num_forced_tokens"] for row in rows)},
         "num_steps": len(history),
@@ -299,10 +377,17 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
     }
 
 
-def composition(cut: Columns, segments: Segments, parts: TokenParts, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What was learnt from: credit's share of the trained tokens' advantages; how true the policy's verdicts are."""
+def composition(
+    cut: Columns, segments: Segments, parts: TokenParts, rows: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """What was learnt from: credit's share of the trained tokens' advantages; how true the policy's
+    verdicts are.
+    """
     trained = [row for row, entry in enumerate(rows) if entry["status"] == Status.TRAINED]
-    outcome, earned = ([part[row][parts.is_target[row]] for row in trained] for part in (parts.outcome, parts.credit))
+    outcome, earned = (
+        [part[row][parts.is_target[row]] for row in trained]
+        for part in (parts.outcome, parts.credit)
+    )
     return {
         "mean_credit_frac": credit_share(outcome, earned),
         "verdicts": verdict_rates(floats(cut["self_verdict"]), segments.attempt_grade)._asdict(),

@@ -57,7 +57,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InUnits
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
-        return next((number for number, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
+        return next(
+            (number for number, name in enumerate(FIRST) if item.nodeid.startswith(name)),
+            len(FIRST),
+        )
 
     items.sort(key=place)
 
@@ -80,7 +83,9 @@ def succeed(command: list[str], cwd: Path, **environment: str) -> str:
 
 def check_out(folder: Path, profile: str) -> Path:
     """A fresh clone of the working tree with a test profile as its params.yaml, and no results."""
-    listed = succeed(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).splitlines()
+    listed = succeed(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT
+    ).splitlines()
     for name in listed:
         is_result = name == "dvc.lock" or (name.startswith("data/") and name != "data/.gitignore")
         if (ROOT / name).is_file() and not is_result:
@@ -103,7 +108,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[dict[str, str]]:
-    """Environment in which a checkout's stages are forks of one warm server, which has this tree's code."""
+    """Environment in which a checkout's stages are forks of one warm server, which has this tree's
+    code.
+    """
     with server() as path:
         end = time.monotonic() + WARM_SECONDS
         while not path.exists():
@@ -114,10 +121,11 @@ def warm() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A checkout of the tiny profile after `dvc repro`. Tests must leave its tracked files and results as they are.
+    """A checkout of the tiny profile after `dvc repro`. Tests must leave its tracked files and
+    results as they are.
 
-    Made once, whichever of the workers asks first. While you work, `KNOWHOW_FINISHED` may name one that was finished
-    before, to save the minutes.
+    Made once, whichever of the workers asks first. While you work, `KNOWHOW_FINISHED` may name one
+    that was finished before, to save the minutes.
     """
     if ready := os.environ.get("KNOWHOW_FINISHED"):
         return Path(ready)

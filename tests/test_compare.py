@@ -1,4 +1,6 @@
-"""Differences within a problem: by hand, by difficulty of two kinds, over seeds, and none where exams do not match."""
+"""Differences within a problem: by hand, by difficulty of two kinds, over seeds, and none where
+exams do not match.
+"""
 
 import shutil
 from pathlib import Path
@@ -9,11 +11,14 @@ import pandas as pd
 import pytest
 
 from stages import compare
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput
+from stages.contracts.params.evaluate import Evaluate
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.grades import GRADES
+from stages.running.errors import BadInput
 from tests.world import BUDGETS, REWARDS, World, make_world, round_entry, write_exam
 
-SETTINGS = params.Evaluate(seed=1, num_resamples=200, confidence=0.95)
+SETTINGS = Evaluate(seed=1, num_resamples=200, confidence=0.95)
 
 
 @pytest.fixture
@@ -31,7 +36,12 @@ def test_comparisons_are_those_computed_by_hand(compared: dict[str, Any]) -> Non
     found = compared["i2_minus_r0"]
     assert set(found) == {"all", "difficulty_3", "difficulty_10", *compare.BANDS}
     budgets = {f"budget_{budget}" for budget in BUDGETS}
-    assert set(found["all"]) == {*budgets, "normalized_regret", "regret_against_best", "tokens_ratio"}
+    assert set(found["all"]) == {
+        *budgets,
+        "normalized_regret",
+        "regret_against_best",
+        "tokens_ratio",
+    }
     # At 8 tokens: p0 1 - 0, p1 1 - 1/2, p2 1 - 0, p3 0 - 0.
     assert found["all"]["budget_8"]["mean"] == 0.625
     assert found["difficulty_3"]["budget_8"]["mean"] == 0.75
@@ -61,27 +71,36 @@ def test_a_failed_verifier_is_left_out_of_a_comparison(compared: dict[str, Any])
 
 
 def test_bands_of_failure_by_hand(compared: dict[str, Any]) -> None:
-    """r0's second samples put p2 alone above the rest; its first ones put p1 below, p0 and p3 between, p2 above."""
+    """r0's second samples put p2 alone above the rest; its first ones put p1 below, p0 and p3
+    between, p2 above.
+    """
     found = {band: compared["i2_minus_r0"][band]["budget_8"]["mean"] for band in compare.BANDS}
     assert found["failure_low"] == 1.0  # p1's second sample: 1 - 0
-    assert found["failure_middle"] == pytest.approx(1 / 3, abs=1e-4)  # p0 1 - 0, p1's first sample 1 - 1, p3 0 - 0
+    assert found["failure_middle"] == pytest.approx(
+        1 / 3, abs=1e-4
+    )  # p0 1 - 0, p1's first sample 1 - 1, p3 0 - 0
     assert found["failure_high"] == 1.0  # p2 1 - 0
 
 
 def test_a_policy_does_not_gain_on_what_the_init_happened_to_fail(world: World) -> None:
-    """Two policies toss a coin for every answer: banded by its own samples, r0 seems to be beaten where it failed."""
+    """Two policies toss a coin for every answer: banded by its own samples, r0 seems to be beaten
+    where it failed.
+    """
     rng = np.random.default_rng(0)
     tossed = {
-        policy: rng.integers(2, size=(300, 2, 1)).repeat(len(BUDGETS), axis=2).astype(float) for policy in ("r0", "i2")
+        policy: rng.integers(2, size=(300, 2, 1)).repeat(len(BUDGETS), axis=2).astype(float)
+        for policy in ("r0", "i2")
     }
     names = [f"p{number:03d}" for number in range(300)]
     frames = {}
     for policy, rewards in tossed.items():
         index = pd.MultiIndex.from_product([names, range(2)], names=["problem_id", "sample_index"])
-        frames[policy] = pd.DataFrame(rewards.reshape(600, -1), index, pd.Index(BUDGETS, name="budget_tokens"))
+        frames[policy] = pd.DataFrame(
+            rewards.reshape(600, -1), index, pd.Index(BUDGETS, name="budget_tokens")
+        )
     graded = pd.DataFrame({"problem_id": names, "difficulty": 3})
     masks = compare.levels(
-        graded, {name: frame.sort_index() for name, frame in frames.items()}, params.load(world.params)
+        graded, {name: frame.sort_index() for name, frame in frames.items()}, ["r0"]
     )
     gain = (frames["i2"] - frames["r0"]).sort_index()[8]
     assert abs(gain[masks["failure_high"]].mean()) < 0.12
@@ -98,14 +117,21 @@ def test_one_sample_a_problem_gives_no_bands(world: World) -> None:
 def test_only_held_out_problems_are_compared(world: World) -> None:
     before = world.compare()
     path = world.data / "exams/i2/grades.parquet"
-    rows = tables.read(path, tables.GRADES).to_pylist()
-    seen = [{**row, "problem_id": "q0", "split": "train", "reward": 1.0} for row in rows if row["problem_id"] == "p0"]
-    tables.write(path, tables.GRADES, rows + seen)
+    rows = read_table(path, GRADES).to_pylist()
+    seen = [
+        {**row, "problem_id": "q0", "split": "train", "reward": 1.0}
+        for row in rows
+        if row["problem_id"] == "p0"
+    ]
+    write_table(path, GRADES, rows + seen)
     assert world.compare() == before
 
 
 def test_policies_that_differ_in_seeds_only_are_compared_over_seeds(world: World) -> None:
-    """o1 and o4 are seeds of one recipe. Each alone has its interval; together the spread between them counts too."""
+    """o1 and o4 are seeds of one recipe.
+
+    Each alone has its interval; together the spread between them counts too.
+    """
 
     def edit(raw: dict[str, Any]) -> None:
         raw["rounds"]["o4"] = round_entry("r0", "outcome", 5)
@@ -132,16 +158,18 @@ def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
 
 def test_a_verifier_that_failed_everywhere_is_told(world: World) -> None:
     path = world.data / "exams/i2/grades.parquet"
-    rows = tables.read(path, tables.GRADES).to_pylist()
-    tables.write(path, tables.GRADES, [{**row, "reward": None, "verdict": "error"} for row in rows])
-    with pytest.raises(BadInput, match=r"exams, all, budget_0: the verifier failed on every answer"):
+    rows = read_table(path, GRADES).to_pylist()
+    write_table(path, GRADES, [{**row, "reward": None, "verdict": "error"} for row in rows])
+    with pytest.raises(
+        BadInput, match=r"exams, all, budget_0: the verifier failed on every answer"
+    ):
         world.compare()
 
 
 def test_exams_on_different_problems_are_not_paired(world: World) -> None:
     path = world.data / "exams/i2/grades.parquet"
-    rows = tables.read(path, tables.GRADES).to_pylist()
-    tables.write(path, tables.GRADES, [row for row in rows if row["problem_id"] != "p1"])
+    rows = read_table(path, GRADES).to_pylist()
+    write_table(path, GRADES, [row for row in rows if row["problem_id"] != "p1"])
     with pytest.raises(BadInput, match="exams r0 and i2 asked different problems"):
         world.compare()
 

@@ -19,7 +19,9 @@ def test_tables_page_is_what_the_schemas_say() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_files_named_in_backticks_exist(page) -> None:
-    names = re.findall(r"`((?:stages|flows|tests|docs|benchmarks|requirements)/[\w./-]+\.\w+)`", page.read_text())
+    names = re.findall(
+        r"`((?:stages|flows|tests|docs|benchmarks|requirements)/[\w./-]+\.\w+)`", page.read_text()
+    )
     missing = [name for name in names if not (ROOT / name).exists()]
     assert not missing
 
@@ -33,5 +35,7 @@ def test_links_within_the_repository_resolve(page) -> None:
 
 def test_make_targets_named_in_pages_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    named = {target for page in PAGES for target in re.findall(r"`make ([a-z-]+)", page.read_text())}
+    named = {
+        target for page in PAGES for target in re.findall(r"`make ([a-z-]+)", page.read_text())
+    }
     assert named <= targets

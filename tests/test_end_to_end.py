@@ -32,7 +32,7 @@ import pytest
 import yaml
 
 from flows.project import mending
-from stages.contracts.parts import part_name
+from stages.contracts.storage.contract import part_name
 from tests.conftest import PROFILES, run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
@@ -45,7 +45,8 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
-        if not path.name.endswith(".run.json") and path.relative_to(data).parts[0] not in (".scratch", "docs")
+        if not path.name.endswith(".run.json")
+        and path.relative_to(data).parts[0] not in (".scratch", "docs")
     }
 
 
@@ -77,8 +78,12 @@ def test_sampler_and_trainer_agree(finished: Path, round_id: str) -> None:
 @pytest.mark.parametrize("round_id", ["i1", "s1"])
 def test_every_generated_token_is_accounted_for(finished: Path, round_id: str) -> None:
     rollouts = pd.read_parquet(finished / f"data/rounds/{round_id}/rollouts.parquet")
-    ledger = pd.read_parquet(finished / f"data/rounds/{round_id}/ledger.parquet").set_index("rollout_id")
-    counted = ledger[["num_trained_tokens", "num_forced_tokens", "num_untrained_tokens"]].sum(axis=1)
+    ledger = pd.read_parquet(finished / f"data/rounds/{round_id}/ledger.parquet").set_index(
+        "rollout_id"
+    )
+    counted = ledger[["num_trained_tokens", "num_forced_tokens", "num_untrained_tokens"]].sum(
+        axis=1
+    )
     generated = rollouts.set_index("rollout_id")["completion_tokens"].map(len)
     assert (counted.loc[generated.index] == generated).all()
     tokens = json.loads((finished / f"data/metrics/updates/{round_id}.json").read_text())["tokens"]
@@ -86,7 +91,9 @@ def test_every_generated_token_is_accounted_for(finished: Path, round_id: str) -
     assert tokens["trained"] > 0
 
 
-def test_sampled_probes_agree_with_exact_ones(finished: Path, warm: dict[str, str], tmp_path: Path) -> None:
+def test_sampled_probes_agree_with_exact_ones(
+    finished: Path, warm: dict[str, str], tmp_path: Path
+) -> None:
     everything = yaml.safe_load((finished / "params.yaml").read_text())
     num_probes = 64
     everything["recipes"]["information"]["probe"] = {
@@ -103,9 +110,15 @@ def test_sampled_probes_agree_with_exact_ones(finished: Path, warm: dict[str, st
     shared += ["--probes", str(probes), "--params-file", str(changed)]
     shared += ["--round-id", "i1"]
     probe = ["--policy", "data/policies/r0"]
-    probe += [word for name in ("scores", "segments") for word in (f"--{name}", f"{of_round}/{name}.parquet")]
+    probe += [
+        word
+        for name in ("scores", "segments")
+        for word in (f"--{name}", f"{of_round}/{name}.parquet")
+    ]
     succeed([sys.executable, "-m", "stages.probe", *probe, *shared], finished, **warm)
-    succeed([sys.executable, "-m", "stages.infogain", *shared, "--gains", str(gains)], finished, **warm)
+    succeed(
+        [sys.executable, "-m", "stages.infogain", *shared, "--gains", str(gains)], finished, **warm
+    )
     exact = pd.read_parquet(finished / of_round / "gains.parquet")["success_after"].to_numpy(float)
     sampled = pd.read_parquet(gains)["success_after"].to_numpy(float)
     spread = np.sqrt((exact * (1 - exact) / num_probes).sum()) / len(exact)
@@ -134,8 +147,9 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(
     seed = random.SystemRandom().randrange(2**32)
     print(f"moments drawn from seed {seed}")
     rng = random.Random(seed)
-    # The first falls in mid-work for certain; on a fast machine what is left to do may be over before a drawn wait is.
-    # Forks of a warm server are killed with their callers; what starts up by itself is killed while it does.
+    # The first falls in mid-work for certain; on a fast machine what is left to do may be over
+    # before a drawn wait is. Forks of a warm server are killed with their callers; what starts up
+    # by itself is killed while it does.
     kills = ((0.0, warm), (None, {}), (rng.uniform(0, longest_wait), warm))
     num_kept = [kill(address, folder, wait, rng.uniform(0, 8), **server) for wait, server in kills]
     succeed(["dvc", "repro", "--single-item", "--force", "--no-run-cache", address], folder)
@@ -148,11 +162,18 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(
 def kill(address: str, folder: Path, wait: float | None, blind_wait: float, **server: str) -> int:
     """Start a stage and kill -9 it; how many files of unfinished work it had kept.
 
-    The kill comes `wait` seconds after new unfinished work is on disk; without `wait` at any moment, start-up too.
+    The kill comes `wait` seconds after new unfinished work is on disk; without `wait` at any
+    moment, start-up too.
     """
     command = ["dvc", "repro", "--single-item", "--force", "--no-run-cache", address]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "KNOWHOW_CHECKPOINT_SECONDS": "-1", **server}
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "DVC_NO_ANALYTICS": "1",
+        "KNOWHOW_CHECKPOINT_SECONDS": "-1",
+        **server,
+    }
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
     scratch = folder / "data" / ".scratch"
     before = kept_work(scratch)
@@ -177,7 +198,9 @@ def kept_work(scratch: Path) -> dict[Path, int]:
     return found
 
 
-def test_experiments_metrics_plots_and_graph(finished: Path, warm: dict[str, str], tmp_path: Path) -> None:
+def test_experiments_metrics_plots_and_graph(
+    finished: Path, warm: dict[str, str], tmp_path: Path
+) -> None:
     folder = tmp_path / "clone"
     shutil.copytree(finished, folder, symlinks=True)
     succeed(["git", "add", "--all"], folder)
@@ -189,7 +212,9 @@ def test_experiments_metrics_plots_and_graph(finished: Path, warm: dict[str, str
     diff = json.loads(succeed(["dvc", "metrics", "diff", "--json"], folder).splitlines()[-1])
     assert any("exams/s1" in name for name in diff)
     assert "rollout@i1" in succeed(["dvc", "dag"], folder)
-    succeed([sys.executable, "-m", "flows.plots_page", ".dvc/plots.html"], folder)  # as `make environment` does
+    succeed(
+        [sys.executable, "-m", "flows.plots_page", ".dvc/plots.html"], folder
+    )  # as `make environment` does
     page = tmp_path / "plots"
     succeed(["dvc", "plots", "show", "--out", str(page)], folder)
     text = (page / "index.html").read_text()
@@ -197,20 +222,27 @@ def test_experiments_metrics_plots_and_graph(finished: Path, warm: dict[str, str
     assert 'src="http' not in text
 
 
-def test_a_reasoning_gym_family_goes_through_as_text(checkout: Callable[[str], Path], warm: dict[str, str]) -> None:
+def test_a_reasoning_gym_family_goes_through_as_text(
+    checkout: Callable[[str], Path], warm: dict[str, str]
+) -> None:
     folder = checkout("reasoning_gym")
     succeed(["dvc", "repro"], folder, **warm)
     assert "up to date" in succeed(["dvc", "status"], folder)
     exam = json.loads((folder / "data/metrics/exams/t1.json").read_text())["all"]
     assert all(0 <= estimate["mean"] <= 1 for estimate in exam["success"].values())
-    scores, gains = (pd.read_parquet(folder / f"data/rounds/t1/{table}.parquet") for table in ("scores", "gains"))
+    scores, gains = (
+        pd.read_parquet(folder / f"data/rounds/t1/{table}.parquet") for table in ("scores", "gains")
+    )
     wrong = scores["reward"][scores["verdict"] == "incorrect"]
     assert wrong.between(0, 1, inclusive="left").all()
     assert (wrong > 0).any(), "no answer earned a part"
     assert (scores["reward"][scores["verdict"] == "correct"] == 1).all()
     after = gains["success_after"][gains["num_judged_after"] == 4]
     assert (after * 4 % 1 > 0).any(), "of four answers at a boundary none earned a part"
-    assert set(pd.read_parquet(folder / "data/exams/t1/grades.parquet")["reward"].dropna()) <= {0, 1}
+    assert set(pd.read_parquet(folder / "data/exams/t1/grades.parquet")["reward"].dropna()) <= {
+        0,
+        1,
+    }
     succeed(["knowhow", "audit", "verify", "t1"], folder)
 
 
@@ -222,7 +254,8 @@ def test_every_variant_goes_through(checkout: Callable[[str], Path], warm: dict[
     for name, entry in everything["rounds"].items():
         recipe = everything["recipes"][entry["recipe"]]
         gains, segments, scores = (
-            pd.read_parquet(folder / f"data/rounds/{name}/{table}.parquet") for table in ("gains", "segments", "scores")
+            pd.read_parquet(folder / f"data/rounds/{name}/{table}.parquet")
+            for table in ("gains", "segments", "scores")
         )
         assert set(gains["estimator"]) == {recipe["probe"]["estimator"]}
         assert gains["progress"].notna().all()
@@ -232,21 +265,34 @@ def test_every_variant_goes_through(checkout: Callable[[str], Path], warm: dict[
         assert scores["judge_score"].notna().all() == (entry["judge"] != "exact")
         tokens = json.loads((folder / f"data/metrics/updates/{name}.json").read_text())["tokens"]
         assert tokens["trained"] > 0
-    trained = {name: (folder / f"data/policies/{name}/model.safetensors").read_bytes() for name in everything["rounds"]}
+    trained = {
+        name: (folder / f"data/policies/{name}/model.safetensors").read_bytes()
+        for name in everything["rounds"]
+    }
     assert len(set(trained.values())) == len(trained), "two objectives taught the same"
-    assert 0 <= json.loads((folder / "data/metrics/judges/g1.json").read_text())["heldout"]["accuracy"] <= 1
+    assert (
+        0
+        <= json.loads((folder / "data/metrics/judges/g1.json").read_text())["heldout"]["accuracy"]
+        <= 1
+    )
 
 
-def test_the_negative_control_gains_nothing(checkout: Callable[[str], Path], warm: dict[str, str]) -> None:
+def test_the_negative_control_gains_nothing(
+    checkout: Callable[[str], Path], warm: dict[str, str]
+) -> None:
     folder = checkout("modular")
     succeed(["dvc", "repro"], folder, **warm)
-    compared = json.loads((folder / "data/report/comparisons.json").read_text())["i1_minus_r0"]["all"]
+    compared = json.loads((folder / "data/report/comparisons.json").read_text())["i1_minus_r0"][
+        "all"
+    ]
     differences = {name: value for name, value in compared.items() if name.startswith("budget_")}
     assert len(differences) == 3
     assert all(value["low"] <= 0 <= value["high"] for value in differences.values()), differences
     exam = json.loads((folder / "data/metrics/exams/i1.json").read_text())["all"]
     longest = exam["success"]["budget_12"]
-    assert longest["low"] <= 2 / 23, "a policy that cannot multiply has found a way"  # chance is 1 in 23
+    assert longest["low"] <= 2 / 23, (
+        "a policy that cannot multiply has found a way"
+    )  # chance is 1 in 23
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import examine
-from stages.contracts import params
-from stages.contracts.errors import BadInput
+from stages.contracts.params.whole import load
+from stages.running.errors import BadInput
 from stages.tasks.task import Problem
 from tests.conftest import ROOT
 
-EXAM = params.load(ROOT / "params.yaml").exam
+EXAM = load(ROOT / "params.yaml").exam
 
 
 def problem(difficulty: int, number: int) -> Problem:
-    return Problem(f"d{difficulty}-{number}", "train", difficulty, "<bos> 1 2 T3 :", "1 + 2 3", {}, number)
+    return Problem(
+        f"d{difficulty}-{number}", "train", difficulty, "<bos> 1 2 T3 :", "1 + 2 3", {}, number
+    )
 
 
 PROBLEMS = [problem(difficulty, number) for number in range(9) for difficulty in (4, 3)]
@@ -22,7 +24,10 @@ PROBLEMS = [problem(difficulty, number) for number in range(9) for difficulty in
 
 def drawn(num_seen: int, seed: int, problems: list[Problem] = PROBLEMS) -> list[str]:
     return [
-        p.problem_id for p in examine.draw_seen(problems, EXAM.model_copy(update={"num_seen": num_seen, "seed": seed}))
+        p.problem_id
+        for p in examine.draw_seen(
+            problems, EXAM.model_copy(update={"num_seen": num_seen, "seed": seed})
+        )
     ]
 
 
@@ -34,12 +39,16 @@ def test_each_difficulty_is_asked_as_often(num_seen: int, seed: int) -> None:
 
 
 def test_the_draw_is_the_exams_own() -> None:
-    """Another policy sits the same exam; another seed, or another difficulty's pool, is another draw."""
+    """Another policy sits the same exam; another seed, or another difficulty's pool, is another
+    draw.
+    """
     assert drawn(4, 1) == drawn(4, 1)
     assert drawn(4, 1) != drawn(4, 2)
     assert drawn(4, 1)[:4] == drawn(4, 1, [p for p in PROBLEMS if p.difficulty == 3])
 
 
 def test_more_than_there_are_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"num_seen asks for 10 .* difficulty 3 has 9 .* raise task.tiers num_train"):
+    with pytest.raises(
+        BadInput, match=r"num_seen asks for 10 .* difficulty 3 has 9 .* raise task.tiers num_train"
+    ):
         drawn(10, 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.contracts import tables
+from stages.contracts.tables.probes import PROBES
 from stages.infogain import gains_of
 
 Row = dict[str, Any]
@@ -16,7 +16,11 @@ Rows = list[Row]
 
 
 def boundary(
-    index: int, estimator: str, answers: Sequence[str] = (), logprobs: Sequence[float] = (), **more: Any
+    index: int,
+    estimator: str,
+    answers: Sequence[str] = (),
+    logprobs: Sequence[float] = (),
+    **more: Any,
 ) -> Row:
     return {
         "rollout_id": "r",
@@ -31,10 +35,14 @@ def boundary(
     }
 
 
-def gains(rows: Rows, rewards: Mapping[int, Sequence[float]] | None = None, gates_by_success: bool = False) -> Rows:
+def gains(
+    rows: Rows, rewards: Mapping[int, Sequence[float]] | None = None, gates_by_success: bool = False
+) -> Rows:
     place = {row["boundary_index"]: place for place, row in enumerate(rows)}
     judged = {place[index]: np.array(values, float) for index, values in (rewards or {}).items()}
-    found: Rows = gains_of(pa.Table.from_pylist(rows, tables.PROBES.schema), judged, gates_by_success).to_pylist()
+    found: Rows = gains_of(
+        pa.Table.from_pylist(rows, PROBES.schema), judged, gates_by_success
+    ).to_pylist()
     return found
 
 
@@ -70,12 +78,20 @@ def test_forced_answers_give_a_share_and_its_error() -> None:
 
 def test_partial_credit_gives_a_mean_and_its_own_error() -> None:
     [found] = gains([sampled(0), sampled(1)], {0: [0.5, 0.5, 0.5, 0.5], 1: [1, 0.5, 0, math.nan]})
-    assert (found["success_before"], found["success_after"], found["num_judged_after"]) == (0.5, 0.5, 3)
-    assert found["stderr"] == pytest.approx(math.sqrt((0.25 + 0.25) / 9), abs=1e-7)  # no variance before
+    assert (found["success_before"], found["success_after"], found["num_judged_after"]) == (
+        0.5,
+        0.5,
+        3,
+    )
+    assert found["stderr"] == pytest.approx(
+        math.sqrt((0.25 + 0.25) / 9), abs=1e-7
+    )  # no variance before
 
 
 def test_boundaries_between_two_probed_ones_lie_on_the_line() -> None:
-    found = gains([sampled(0), sampled(3), sampled(4)], {0: [0, 0, 0, 1], 3: [1, 1, 1, 1], 4: [1, 1, 0, 0]})
+    found = gains(
+        [sampled(0), sampled(3), sampled(4)], {0: [0, 0, 0, 1], 3: [1, 1, 1, 1], 4: [1, 1, 0, 0]}
+    )
     assert column(found, "success_after") == pytest.approx([0.5, 0.75, 1.0, 0.5])
     assert column(found, "progress") == pytest.approx([0.25, 0.25, 0.25, -0.5])
     assert sum(column(found, "progress")) == pytest.approx(0.5 - 0.25, abs=1e-15)
@@ -87,7 +103,9 @@ def test_boundaries_between_two_probed_ones_lie_on_the_line() -> None:
 
 
 def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
-    found = gains([sampled(0), sampled(1), sampled(2)], {0: [1, 1, 1, 1], 1: [np.nan] * 4, 2: [0, 0, 0, 0]})
+    found = gains(
+        [sampled(0), sampled(1), sampled(2)], {0: [1, 1, 1, 1], 1: [np.nan] * 4, 2: [0, 0, 0, 0]}
+    )
     assert column(found, "progress") == [None, None]
     assert column(found, "stderr") == [None, None]
     assert column(found, "is_interpolated") == [False, False]
@@ -95,8 +113,13 @@ def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
 
 
 def test_entropy_falls_by_hand_and_is_gated() -> None:
-    """From four answers at odds to one: 2 ln 2 + 3/8 of information, which counts as far as that one is right."""
-    rows = [sampled(0, "answer_entropy", ["1", "2", "3", "4"]), sampled(1, "answer_entropy", ["9 ", "9", " 9", "9"])]
+    """From four answers at odds to one: 2 ln 2 + 3/8 of information, which counts as far as that
+    one is right.
+    """
+    rows = [
+        sampled(0, "answer_entropy", ["1", "2", "3", "4"]),
+        sampled(1, "answer_entropy", ["9 ", "9", " 9", "9"]),
+    ]
     fall = 2 * math.log(2) + 3 / 8
     for share in (0.0, 1.0):
         rewards = {0: [0, 0, 0, 0], 1: [share] * 4}
@@ -131,7 +154,12 @@ def test_rollouts_together_are_each_by_itself() -> None:
     for number in range(40):
         num_answers = int(rng.integers(1, 20))
         rows = [
-            boundary(index, "set_likelihood", ["7"] * num_answers, rng.uniform(-9, 0, num_answers).tolist())
+            boundary(
+                index,
+                "set_likelihood",
+                ["7"] * num_answers,
+                rng.uniform(-9, 0, num_answers).tolist(),
+            )
             for index in range(int(rng.integers(1, 6)))
         ]
         rollouts.append([row | {"rollout_id": f"r{number:02d}"} for row in rows])

@@ -9,23 +9,29 @@ import pytest
 import yaml
 
 from stages import judge
-from stages.contracts import init_params, params, tables
-from stages.contracts.errors import BadInput
+from stages.contracts.format import write_format
+from stages.contracts.params.inits.sft import LossWeights
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
 from stages.engines.judging import Wording, is_exact, load_judge
 from stages.engines.policy import new_policy, save_policy
 from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
 from stages.judge import Answer
+from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem
+from stages.tasks.task import Problem, marks_of
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = params.load(ROOT / "tests" / "profiles" / "tiny.yaml")
+SETTINGS = load(ROOT / "tests" / "profiles" / "tiny.yaml")
 FORM = load_format(SETTINGS.task)
 RENDERER = Renderer(FORM.tokenizer([]))
 WORDING = Wording(FORM.cue, *FORM.judge_words)
-WEIGHTS = init_params.LossWeights(attempt=7.0, verdict=3.0, answer=0.5)
+WEIGHTS = LossWeights(attempt=7.0, verdict=3.0, answer=0.5)
 SFT = {
     "epochs": 8,
     "batch_tokens": 512,
@@ -33,22 +39,41 @@ SFT = {
     "warmup_frac": 0.05,
     "final_learning_rate_frac": 0.1,
     "loss_weights": {"attempt": 0.0, "verdict": 1.0, "answer": 0.0},
-    "optimizer": {"learning_rate": 5.0e-3, "betas": [0.9, 0.98], "weight_decay": 0.0, "max_grad_norm": 1.0},
+    "optimizer": {
+        "learning_rate": 5.0e-3,
+        "betas": [0.9, 0.98],
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+    },
 }
 NUM_PROBLEMS, GROUP_SIZE = 60, 4
 OUTPUTS = ("g1", "metrics.json")
 
 
 def answers(num_problems: int, rights: tuple[bool, ...] = (True, False, False)) -> list[Answer]:
-    return [Answer(f"p{n}", "<bos> 3 5 T8 :", "3 + 5 8", right) for n in range(num_problems) for right in rights]
+    return [
+        Answer(f"p{n}", "<bos> 3 5 T8 :", "3 + 5 8", right)
+        for n in range(num_problems)
+        for right in rights
+    ]
 
 
 def test_each_token_weighs_what_it_is() -> None:
-    """Of four answers one is right: its word weighs 4 / 2, that of each wrong one 4 / 6, times `verdict`."""
-    shown = [Answer("p", "<bos> 3 5 T8 :", text, text == "3 + 5 8") for text in ("3 + 5 8", "5 - 3 2", "", "5 -")]
+    """Of four answers one is right: its word weighs 4 / 2, that of each wrong one 4 / 6, times
+    `verdict`.
+    """
+    shown = [
+        Answer("p", "<bos> 3 5 T8 :", text, text == "3 + 5 8")
+        for text in ("3 + 5 8", "5 - 3 2", "", "5 -")
+    ]
     examples = judge.render(shown, WORDING, RENDERER, WEIGHTS)
     said = [RENDERER.decode(example.tokens) for example in examples]
-    assert said == ["3 5 T8 : # 3 + 5 8 =", "3 5 T8 : # 5 - 3 2 <", "3 5 T8 : # <", "3 5 T8 : # 5 - <"]
+    assert said == [
+        "3 5 T8 : # 3 + 5 8 =",
+        "3 5 T8 : # 5 - 3 2 <",
+        "3 5 T8 : # <",
+        "3 5 T8 : # 5 - <",
+    ]
     given = [0.0] * 6
     assert examples[0].weights == [*given, 0.5, 0.5, 0.5, 0.5, 3 * 2]
     assert examples[1].weights == pytest.approx([*given, 0, 0, 0, 0, 3 * 2 / 3])
@@ -76,8 +101,12 @@ def test_of_few_problems_one_is_held_out() -> None:
 
 
 @pytest.mark.parametrize(("rights", "num_right"), [((True, True), 4), ((False, False), 0)])
-def test_with_one_kind_of_answer_there_is_nothing_to_learn(rights: tuple[bool, ...], num_right: int) -> None:
-    with pytest.raises(BadInput, match=rf"judge g1: {num_right} of the 4 answers .*judges\.g1\.round"):
+def test_with_one_kind_of_answer_there_is_nothing_to_learn(
+    rights: tuple[bool, ...], num_right: int
+) -> None:
+    with pytest.raises(
+        BadInput, match=rf"judge g1: {num_right} of the 4 answers .*judges\.g1\.round"
+    ):
         judge.need_both("g1", answers(2, rights))
 
 
@@ -101,12 +130,20 @@ def rollout(problem: Problem, sample: int) -> dict[str, Any]:
 
 def score(rollout_id: str, verdict: str, answer: str) -> dict[str, Any]:
     """A score whose reward, the one thing not to learn from, is another judge's and always 0."""
-    return {"rollout_id": rollout_id, "verdict": verdict, "reward": 0.0, "judge_score": 0.1, "answer": answer}
+    return {
+        "rollout_id": rollout_id,
+        "verdict": verdict,
+        "reward": 0.0,
+        "judge_score": 0.1,
+        "answer": answer,
+    }
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A round in which right answers repeat the target and wrong ones do not, and a base policy with random weights."""
+    """A round in which right answers repeat the target and wrong ones do not, and a base policy
+    with random weights.
+    """
     raw = yaml.safe_load((ROOT / "tests" / "profiles" / "tiny.yaml").read_text(encoding="utf-8"))
     raw["judges"] = {"g1": {"base": "r0", "round": "i1", "seed": 1, "sft": SFT}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -122,9 +159,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             answer = f"1 + {number} {target if is_right else 25}"
             verdict = "correct" if is_right else ("incorrect", "unparsable", "timeout")[sample - 1]
             scores.append(score(rollouts[-1]["rollout_id"], verdict, answer))
-    for table, rows in ((tables.PROBLEMS, problems), (tables.ROLLOUTS, rollouts), (tables.SCORES, scores)):
-        tables.write(tmp_path / f"{table.name}.parquet", table, rows)
-    save_policy(new_policy(SETTINGS.inits["r0"].model, RENDERER, FORM.token_values, seed=1), RENDERER, tmp_path / "r0")
+    for table, rows in ((PROBLEMS, problems), (ROLLOUTS, rollouts), (SCORES, scores)):
+        write_table(tmp_path / f"{table.name}.parquet", table, rows)
+    write_format(tmp_path / "format.json", marks_of(FORM))
+    save_policy(
+        new_policy(SETTINGS.inits["r0"].model, RENDERER, FORM.token_values, seed=1),
+        RENDERER,
+        tmp_path / "r0",
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -132,20 +174,35 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(folder: Path, out: Path) -> None:
     inputs = [folder / f"{name}.parquet" for name in ("problems", "rollouts", "scores")]
     places = [out / name for name in OUTPUTS]
-    judge.main("g1", folder / "r0", *inputs, *places, folder / "params.yaml", out / "scratch")
+    problems, *sampled = inputs
+    judge.main(
+        "g1",
+        folder / "r0",
+        problems,
+        folder / "format.json",
+        *sampled,
+        *places,
+        code=folder / "params.yaml",
+        params_file=folder / "params.yaml",
+        scratch_root=out / "scratch",
+    )
 
 
 def test_labels_are_the_exact_verdicts_and_its_failures_are_left_out(folder: Path) -> None:
-    found = judge.read_answers(*(folder / f"{name}.parquet" for name in ("problems", "rollouts", "scores")))
+    found = judge.read_answers(
+        *(folder / f"{name}.parquet" for name in ("problems", "rollouts", "scores"))
+    )
     assert [answer.is_right for answer in found] == [True, False, False] * NUM_PROBLEMS
     assert found[0].text.startswith("1 + 0")
     assert found[0].prompt.startswith("<bos> 0 1")
 
 
 def test_scores_of_another_round_are_refused(folder: Path) -> None:
-    tables.write(folder / "scores.parquet", tables.SCORES, [score("i2/p00/0", "correct", "")])
+    write_table(folder / "scores.parquet", SCORES, [score("i2/p00/0", "correct", "")])
     paths = [folder / f"{name}.parquet" for name in ("problems", "rollouts", "scores")]
-    with pytest.raises(BadInput, match=rf"rollout_id: {NUM_PROBLEMS * GROUP_SIZE + 1} rollout.*first i1/p00/0"):
+    with pytest.raises(
+        BadInput, match=rf"rollout_id: {NUM_PROBLEMS * GROUP_SIZE + 1} rollout.*first i1/p00/0"
+    ):
         judge.read_answers(*paths)
 
 
@@ -162,7 +219,9 @@ def test_a_judge_learns_what_is_right_of_problems_it_has_not_seen(folder: Path) 
     assert right > 0.8 > 0.2 > wrong
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_training_goes_on_to_the_same_bytes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(CHECKPOINT_SECONDS, "-1")
     train(folder, folder / "whole")
     step, taken = Trainer.step, []
@@ -179,6 +238,11 @@ def test_a_killed_training_goes_on_to_the_same_bytes(folder: Path, monkeypatch: 
     assert not (folder / "killed" / "g1").exists()
     train(folder, folder / "killed")
     assert taken[4] == 3  # it went on, and did not start anew
-    for name in (*OUTPUTS[1:], *(f"g1/{path.name}" for path in (folder / "whole" / "g1").iterdir())):
-        assert (folder / "killed" / name).read_bytes() == (folder / "whole" / name).read_bytes(), name
+    for name in (
+        *OUTPUTS[1:],
+        *(f"g1/{path.name}" for path in (folder / "whole" / "g1").iterdir()),
+    ):
+        assert (folder / "killed" / name).read_bytes() == (folder / "whole" / name).read_bytes(), (
+            name
+        )
     assert not list((folder / "killed" / "scratch").iterdir())

@@ -1,4 +1,6 @@
-"""Tasks of the user's own, as docs/tasks.md shows them, through the stages that make problems and demonstrations."""
+"""Tasks of the user's own, as docs/tasks.md shows them, through the stages that make problems and
+demonstrations.
+"""
 
 import hashlib
 import json
@@ -11,19 +13,27 @@ import pytest
 import yaml
 
 from stages import demonstrate, prepare
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput
+from stages.contracts.params.task import TaskParams
+from stages.contracts.params.whole import load
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.demos import DEMOS
+from stages.contracts.verdict import Verdict
+from stages.running.errors import BadInput
 from stages.tasks.rows import read_problems
 from stages.tasks.sources import load_source
 from stages.verifiers.isolated import Request, judge
-from stages.verifiers.verdict import Verdict
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 [CLASS] = re.findall(r"```python\n(.+?)```", PAGE, flags=re.DOTALL)
-BLOCKS = [yaml.safe_load(block)["task"] for block in re.findall(r"```yaml\n(.+?)```", PAGE, flags=re.DOTALL)]
+BLOCKS = [
+    yaml.safe_load(block)["task"]
+    for block in re.findall(r"```yaml\n(.+?)```", PAGE, flags=re.DOTALL)
+]
 TASKS: dict[str, dict[str, Any]] = {task["name"]: task for task in BLOCKS}
 LEVELS = ("easy", "hard", 5)
+
+PREPARED = tuple(map(Path, ("problems.parquet", "solutions.parquet", "format.json", "exact")))
 
 
 def row(number: int) -> dict[str, Any]:
@@ -58,23 +68,29 @@ def settle(name: str, file: Path, content: str) -> Path:
     return path
 
 
-def check(task: params.TaskParams) -> None:
-    """Problems of both splits, judged right with their own answer and wrong with another's; worked demonstrations."""
-    prepare.main(Path("problems.parquet"), Path("exact"))
+def check(task: TaskParams) -> None:
+    """Problems of both splits, judged right with their own answer and wrong with another's; worked
+    demonstrations.
+    """
+    prepare.main(*PREPARED)
     demonstrate.main("r0", Path("problems.parquet"), Path("demos.parquet"))
     problems = read_problems(Path("problems.parquet"))
     counts = Counter((p.difficulty, p.split) for p in problems)
     assert counts == {
-        (tier.difficulty, split): getattr(tier, f"num_{split}") for tier in task.tiers for split in ("train", "heldout")
+        (tier.difficulty, split): getattr(tier, f"num_{split}")
+        for tier in task.tiers
+        for split in ("train", "heldout")
     }
     requests = [
-        Request(p, text, is_attempt=False) for p in problems[:12] for text in (p.answer, f"{p.answer}1", "no number")
+        Request(p, text, is_attempt=False)
+        for p in problems[:12]
+        for text in (p.answer, f"{p.answer}1", "no number")
     ]
     verdicts = judge(task, requests)
     assert verdicts[::3] == [Verdict.CORRECT] * 12
     assert Verdict.CORRECT not in verdicts[1::3] + verdicts[2::3]
     answers = {p.problem_id: p.answer for p in problems if p.split == "train"}
-    for demo in tables.read(Path("demos.parquet"), tables.DEMOS).to_pylist():
+    for demo in read_table(Path("demos.parquet"), DEMOS).to_pylist():
         assert demo["strategy"] == "worked"
         thinking, _, answer = demo["text"].partition("<answer>")
         assert thinking.endswith(f"{answers[demo['problem_id']]}\n\n") or thinking.endswith(".\n\n")
@@ -84,7 +100,7 @@ def check(task: params.TaskParams) -> None:
 
 def test_the_class_of_the_page_is_a_task(home: Path) -> None:
     path = settle("user", home / "tasks_of_mine" / "ones.py", CLASS)
-    task = params.load(path).task
+    task = load(path).task
     check(task)
     problem = read_problems(Path("problems.parquet"))[0]
     assert load_source(task).solutions(problem) == [problem.answer]
@@ -93,35 +109,72 @@ def test_the_class_of_the_page_is_a_task(home: Path) -> None:
 def test_the_file_of_the_page_is_a_task(home: Path) -> None:
     lines = "".join(json.dumps(row(number)) + "\n" for number in range(300))
     path = settle("dataset", home / "problems_of_mine" / "sums.jsonl", lines)
-    check(params.load(path).task)
+    check(load(path).task)
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("a", "class Ones", "class Zeros", r"AttributeError: module 'tasks_of_mine.a' has no attribute 'Ones'"),
-        ("b", "import random", "import randon", r"ModuleNotFoundError: No module named 'randon' \(b\.py, line 3\)"),
-        ("c", "def verify", "def very", r"c:Ones needs methods problems and verify; docs/tasks\.md shows them"),
+        (
+            "a",
+            "class Ones",
+            "class Zeros",
+            r"AttributeError: module 'tasks_of_mine.a' has no attribute 'Ones'",
+        ),
+        (
+            "b",
+            "import random",
+            "import randon",
+            r"ModuleNotFoundError: No module named 'randon' \(b\.py, line 3\)",
+        ),
+        (
+            "c",
+            "def verify",
+            "def very",
+            r"c:Ones needs methods problems and verify; docs/tasks\.md shows them",
+        ),
         (
             "d",
             'count("1")),',
             'count("0")),',
             r"\d+ with an answer that its own verifier does not acc.*: problem \d",
         ),
-        ("e", "yield Question(", "yield dict(", r"TypeError: method problems must give Questions, not \{"),
-        ("f", 'str(word.count("1")),', 'word.count("1"),', r"a Question's answer must be text, not \d \(question\.py"),
-        ("g", '"word": word}', '"word": word, "set": {1}}', r"\d+ with metadata that JSON does not give back"),
-        ("h", "while True", "for _ in range(9)", r"no more distinct problems of difficulty 6 in tasks_of_mine\.h:Ones"),
+        (
+            "e",
+            "yield Question(",
+            "yield dict(",
+            r"TypeError: method problems must give Questions, not \{",
+        ),
+        (
+            "f",
+            'str(word.count("1")),',
+            'word.count("1"),',
+            r"a Question's answer must be text, not \d \(question\.py",
+        ),
+        (
+            "g",
+            '"word": word}',
+            '"word": word, "set": {1}}',
+            r"\d+ with metadata that JSON does not give back",
+        ),
+        (
+            "h",
+            "while True",
+            "for _ in range(9)",
+            r"no more distinct problems of difficulty 6 in tasks_of_mine\.h:Ones",
+        ),
         ("i", "How many ones has", "How many\0ones has", r"\d+ with text in a broken encoding"),
     ],
 )
-def test_a_class_that_cannot_be_used_says_why(home: Path, name: str, old: str, new: str, message: str) -> None:
+def test_a_class_that_cannot_be_used_says_why(
+    home: Path, name: str, old: str, new: str, message: str
+) -> None:
     assert old in CLASS
     file = home / "tasks_of_mine" / f"{name}.py"
     path = settle("user", file, CLASS.replace(old, new, 1).replace("\0", "\\0"))
     path.write_text(path.read_text().replace("tasks_of_mine.ones", f"tasks_of_mine.{name}"))
     with pytest.raises(BadInput, match=message):
-        prepare.main(Path("problems.parquet"), Path("exact"))
+        prepare.main(*PREPARED)
     assert not Path("problems.parquet").exists()
 
 
@@ -130,5 +183,7 @@ def test_an_edited_class_is_not_the_one_that_params_mean(home: Path) -> None:
     settle("user", file, CLASS)
     file.write_text(CLASS + "\n# edited\n")
     found = hashlib.sha256(file.read_bytes()).hexdigest()
-    with pytest.raises(BadInput, match=f"tasks_of_mine/ones.py: its sha256 is {found}, not .* set task.sha256"):
-        prepare.main(Path("problems.parquet"), Path("exact"))
+    with pytest.raises(
+        BadInput, match=f"tasks_of_mine/ones.py: its sha256 is {found}, not .* set task.sha256"
+    ):
+        prepare.main(*PREPARED)

@@ -1,4 +1,6 @@
-"""Stages whose inference runs in two workers of a real Ray cluster leave the rows that one engine leaves."""
+"""Stages whose inference runs in two workers of a real Ray cluster leave the rows that one engine
+leaves.
+"""
 
 import os
 import sys
@@ -16,19 +18,32 @@ from tests.conftest import PROFILES
 PATIENCE_SECONDS = 300
 INPUTS = {"policy": "data/policies/r0", "problems": "data/problems.parquet"}
 ROUND = {"round_id": "i1"}
-JUDGED = {**ROUND, **{name: f"data/rounds/i1/{name}.parquet" for name in ("rollouts", "scores", "segments")}}
+JUDGED = {
+    **ROUND,
+    **{name: f"data/rounds/i1/{name}.parquet" for name in ("rollouts", "scores", "segments")},
+}
 
 
 @contextmanager
-def running(stage: str, finished: Path, out: Path, **arguments: str | Path) -> Iterator[psutil.Popen]:
+def running(
+    stage: str, finished: Path, out: Path, **arguments: str | Path
+) -> Iterator[psutil.Popen]:
     """A stage on two Ray workers, with the code and the inputs of a finished checkout."""
     text = (PROFILES / "tiny.yaml").read_text()
     assert "{engine: vllm}" in text
-    (out / "params.yaml").write_text(text.replace("{engine: vllm}", "{engine: ray, address: local, num_workers: 2}"))
+    (out / "params.yaml").write_text(
+        text.replace("{engine: vllm}", "{engine: ray, address: local, num_workers: 2}")
+    )
     arguments = {**INPUTS, **arguments, "params_file": out / "params.yaml"}
-    options = [str(word) for name, value in arguments.items() for word in (f"--{name.replace('_', '-')}", value)]
+    options = [
+        str(word)
+        for name, value in arguments.items()
+        for word in (f"--{name.replace('_', '-')}", value)
+    ]
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    with psutil.Popen([sys.executable, "-m", f"stages.{stage}", *options], cwd=finished, env=env) as process:
+    with psutil.Popen(
+        [sys.executable, "-m", f"stages.{stage}", *options], cwd=finished, env=env
+    ) as process:
         try:
             yield process
         finally:
@@ -42,7 +57,9 @@ def part_bytes(table: Path) -> dict[str, bytes]:
 
 
 def workers(stage: psutil.Popen) -> list[psutil.Process]:
-    return [process for process in below(stage) if "MapWorker" in "".join(of(process, "cmdline") or [])]
+    return [
+        process for process in below(stage) if "MapWorker" in "".join(of(process, "cmdline") or [])
+    ]
 
 
 def below(stage: psutil.Popen) -> list[psutil.Process]:
@@ -67,8 +84,11 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="module")
-def left(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[psutil.Process]]:
-    """Every process below a stage that was killed at work. All have ended when the tests here are over.
+def left(
+    finished: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[psutil.Process]]:
+    """Every process below a stage that was killed at work. All have ended when the tests here are
+    over.
 
     Not before: two agents of Ray's wait a minute for a cluster that is gone.
     """
@@ -94,10 +114,14 @@ def test_a_stage_killed_before_reads_the_same_likelihoods(
 
 
 def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Path) -> None:
-    """Killed with the first shard back and three to come; then the rows are to the byte those of one engine."""
+    """Killed with the first shard back and three to come; then the rows are to the byte those of
+    one engine.
+    """
     shards = tmp_path / "scratch"
     out = tmp_path / "rollouts.parquet"
-    with running("rollout", finished, tmp_path, **ROUND, rollouts=out, scratch_root=shards) as stage:
+    with running(
+        "rollout", finished, tmp_path, **ROUND, rollouts=out, scratch_root=shards
+    ) as stage:
         wait_until(lambda: list(shards.glob("*/[0-9]*")) or stage.poll() is not None)
         assert len(list(shards.glob("*/[0-9]*"))) < 4
         first = {worker.pid for worker in workers(stage)}

@@ -1,4 +1,6 @@
-"""The pinned sets are complete: what an installed package needs is there, for every Python that may run here."""
+"""The pinned sets are complete: what an installed package needs is there, for every Python that may
+run here.
+"""
 
 from importlib.metadata import distributions
 from pathlib import Path
@@ -14,13 +16,21 @@ WITHOUT_CPU_BUILD = {"torchvision", "torchaudio", "torchcodec"}
 def pinned(name: str) -> set[str]:
     """Names of the packages of a requirements file."""
     lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
-    return {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
+    return {
+        canonicalize_name(Requirement(line).name)
+        for line in lines
+        if line and not line.startswith("#")
+    }
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.9", "3.12.0", "3.13.0"])
 def test_every_requirement_of_an_installed_package_is_pinned(python: str) -> None:
     sets = pinned("cpu.txt") | pinned("lineage.txt") | pinned("dev.txt") | {"knowhow"}
-    environment = {"python_version": python.rpartition(".")[0], "python_full_version": python, "extra": ""}
+    environment = {
+        "python_version": python.rpartition(".")[0],
+        "python_full_version": python,
+        "extra": "",
+    }
     missing = {
         f"{need.name} (for {owner.name})"
         for owner in distributions()

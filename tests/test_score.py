@@ -1,4 +1,6 @@
-"""Cutting and judging: the answer is what stands behind the cue, and every token belongs to one segment."""
+"""Cutting and judging: the answer is what stands behind the cue, and every token belongs to one
+segment.
+"""
 
 import json
 from pathlib import Path
@@ -11,26 +13,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import score
-from stages.contracts import params, tables
-from stages.contracts.errors import BadInput
-from stages.contracts.recipe_params import CutpointSegments, FixedSegments, MarkerSegments, Segments
+from stages.contracts.format import write_format
+from stages.contracts.params.recipes.segments import (
+    CutpointSegments,
+    FixedSegments,
+    MarkerSegments,
+    Segments,
+)
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
+from stages.contracts.tables.segments import SEGMENTS
+from stages.contracts.verdict import Verdict
 from stages.engines.judging import EXACT, JUDGE_FILE, Wording, load_judge, save_wording
 from stages.engines.policy import new_policy, save_policy
 from stages.pure.credit import group_normalized
+from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem
-from stages.verifiers.isolated import Request, judge
-from stages.verifiers.verdict import Verdict
+from stages.tasks.task import Problem, marks_of
+from stages.verifiers.isolated import judge
 
 ROOT = Path(__file__).parent.parent
-EVERYTHING = params.load(ROOT / "params.yaml")
+EVERYTHING = load(ROOT / "params.yaml")
 TASK = EVERYTHING.task
 FORM = load_format(TASK)
 RENDERER = Renderer(FORM.tokenizer([]))
 CUE, EOS = RENDERER.encode(FORM.cue)[0], RENDERER.eos_token
-PROBLEM = Problem("p", "train", 3, "<bos> 3 7 5 T36 :", "7 + 5 12 12 * 3 36", {"numbers": [3, 7, 5], "target": 36}, 0)
+PROBLEM = Problem(
+    "p",
+    "train",
+    3,
+    "<bos> 3 7 5 T36 :",
+    "7 + 5 12 12 * 3 36",
+    {"numbers": [3, 7, 5], "target": 36},
+    0,
+)
 GOOD, BAD = "7 + 5 12 12 * 3 36", "7 - 5 2 3 * 2 6"
 MARKER = MarkerSegments(cut="marker")
 WORDS = ["7", "+", "=", "<<", "<", "#"]
@@ -64,9 +86,7 @@ def cut_of(text: str) -> score.Cut:
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
     """Verdicts of the answer and of each thinking segment."""
     parts = cut_of(text)
-    requests = [Request(PROBLEM, parts.answer, is_attempt=False)]
-    requests += [Request(PROBLEM, thought, is_attempt=True) for thought in parts.thoughts]
-    answer, *attempts = judge(TASK, requests)
+    answer, *attempts = judge(TASK, score.requests([PROBLEM], [parts], FORM))
     return answer, attempts
 
 
@@ -139,18 +159,29 @@ def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [FixedSegments(cut="fixed", num_tokens=4), CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=4)]
+    "how",
+    [
+        FixedSegments(cut="fixed", num_tokens=4),
+        CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=4),
+    ],
 )
-def test_a_stream_without_markers_is_one_segment_by_markers_and_several_by_other_cuts(how: Segments) -> None:
+def test_a_stream_without_markers_is_one_segment_by_markers_and_several_by_other_cuts(
+    how: Segments,
+) -> None:
     text = "7 + 5 12 7 + 5 12 7 + 5 12"
     assert [row["kind"] for row in rows_of(f"{text} # {GOOD}")] == ["other", "answer"]
-    assert [row["kind"] for row in rows_of(f"{text} # {GOOD}", how)] == ["other", "other", "other", "answer"]
+    assert [row["kind"] for row in rows_of(f"{text} # {GOOD}", how)] == [
+        "other",
+        "other",
+        "other",
+        "answer",
+    ]
 
 
 def test_rollouts_of_unknown_problems_are_refused(tmp_path: Path) -> None:
     names = ("i1/p/0", "i1/q/0", "i1/q/1")
     rows = [rollout("12") | {"rollout_id": name, "problem_id": name[3]} for name in names]
-    tables.write(tmp_path / "rollouts.parquet", tables.ROLLOUTS, rows)
+    write_table(tmp_path / "rollouts.parquet", ROLLOUTS, rows)
     with pytest.raises(BadInput, match=r"rollouts, column problem_id: 2 row.*i1/q/0"):
         score.need_problems(tmp_path / "rollouts.parquet", {"p": PROBLEM})
 
@@ -162,24 +193,31 @@ def folder(tmp_path: Path) -> Path:
     raw["recipes"]["outcome"]["segments"] = {"cut": "fixed", "num_tokens": 4}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     texts = [f"{BAD} << # {GOOD}", f"{GOOD} = # {BAD}", f"# {GOOD}", f"{BAD} <<", f"# {BAD}"]
-    rows = [rollout(text) | {"rollout_id": f"r/{index}", "sample_index": index} for index, text in enumerate(texts)]
-    tables.write(tmp_path / "rollouts.parquet", tables.ROLLOUTS, rows)
-    tables.write(tmp_path / "problems.parquet", tables.PROBLEMS, [problem_row("countdown", PROBLEM)])
+    rows = [
+        rollout(text) | {"rollout_id": f"r/{index}", "sample_index": index}
+        for index, text in enumerate(texts)
+    ]
+    write_table(tmp_path / "rollouts.parquet", ROLLOUTS, rows)
+    write_table(tmp_path / "problems.parquet", PROBLEMS, [problem_row("countdown", PROBLEM)])
     (tmp_path / "exact").mkdir()
     (tmp_path / "exact" / JUDGE_FILE).write_text(json.dumps({"kind": EXACT}))
     model = new_policy(EVERYTHING.inits["r0"].model, RENDERER, FORM.token_values, seed=1)
     save_policy(model, RENDERER, tmp_path / "g1")
     save_wording(Wording(FORM.cue, *FORM.judge_words), tmp_path / "g1")
+    write_format(tmp_path / "format.json", marks_of(FORM))
     return tmp_path
 
 
-def scored(folder: Path, judge: str, round_id: str = "i1") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def scored(
+    folder: Path, judge: str, round_id: str = "i1"
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Scores and segments as the stage writes them."""
     scores, segments = folder / "scores.parquet", folder / "segments.parquet"
     rollouts, tokenizer = folder / "rollouts.parquet", folder / "g1" / "tokenizer.json"
     score.main(
         round_id,
         folder / "problems.parquet",
+        folder / "format.json",
         folder / judge,
         tokenizer,
         rollouts,
@@ -187,7 +225,7 @@ def scored(folder: Path, judge: str, round_id: str = "i1") -> tuple[list[dict[st
         segments,
         folder / "params.yaml",
     )
-    return tables.read(scores, tables.SCORES).to_pylist(), tables.read(segments, tables.SEGMENTS).to_pylist()
+    return read_table(scores, SCORES).to_pylist(), read_table(segments, SEGMENTS).to_pylist()
 
 
 def test_the_exact_judge_gives_the_reward_of_the_verdict(folder: Path) -> None:
@@ -232,12 +270,16 @@ def test_a_generative_judge_decides_the_reward_and_the_verdict_stays_exact(
     assert [row["verdict"] for row in scores] == [row["verdict"] for row in exact]
     found = load_judge(folder / "g1")([PROBLEM.prompt] * 5, [GOOD, BAD, GOOD, "", BAD])
     assert [row["judge_score"] for row in scores] == pytest.approx(found, abs=1e-7)
-    assert scores[0]["judge_score"] == scores[2]["judge_score"]  # the thinking before it means nothing
+    assert (
+        scores[0]["judge_score"] == scores[2]["judge_score"]
+    )  # the thinking before it means nothing
     assert [row["reward"] for row in scores] == [float(value >= 0.5) for value in found]
 
 
 def test_decisions_teach_nothing_where_a_judge_finds_all_answers_alike_and_scores_would() -> None:
-    """Why the score is no reward: normalised by the group's deviation, a hair of difference is as good as a victory."""
+    """Why the score is no reward: normalised by the group's deviation, a hair of difference is as
+    good as a victory.
+    """
     scores = np.array([0.010, 0.011, 0.012, 0.013])
     group = np.zeros(4, dtype=int)
 

@@ -1,6 +1,8 @@
 """An initial policy: what each token of a demonstration weighs, and what training starts from."""
 
+import copy
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +10,20 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from stages import demonstrate, prepare, sft
-from stages.contracts import params
-from stages.contracts.errors import BadInput
-from stages.contracts.init_params import LossWeights
-from stages.contracts.publish import read_json
+from stages import demonstrate, examine, prepare, rollout, sft
+from stages.contracts.params.inits.sft import LossWeights
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.engines.adapters import ADAPTER_FILE, is_adapter
 from stages.engines.judging import is_exact
 from stages.engines.policy import WEIGHTS_FILE
+from stages.running.errors import BadInput
+from stages.running.publish import read_json
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
 from tests.conftest import PROFILES, ROOT
 
-EVERYTHING = params.load(ROOT / "params.yaml")
+EVERYTHING = load(ROOT / "params.yaml")
 WEIGHTS = LossWeights(attempt=0.5, verdict=4.0, answer=2.0)
 FORM = load_format(EVERYTHING.task)
 
@@ -32,7 +34,9 @@ def test_each_token_weighs_what_it_is() -> None:
     [example] = sft.render(FORM, renderer, [prompt], [text], WEIGHTS)
     assert example.tokens == [*renderer.encode(f"{prompt} {text}"), renderer.eos_token]
     attempts = [0.5] * 4 + [4.0] + [0.5] * 4 + [4.0]
-    assert example.weights == [0.0] * 6 + attempts + [0.5] + [2.0] * 4  # cue; three words, end of text
+    assert (
+        example.weights == [0.0] * 6 + attempts + [0.5] + [2.0] * 4
+    )  # cue; three words, end of text
 
 
 def test_an_attempt_without_a_verdict_weighs_as_one() -> None:
@@ -42,13 +46,23 @@ def test_an_attempt_without_a_verdict_weighs_as_one() -> None:
 
 
 def workplace(folder: Path) -> dict[str, Any]:
-    """Problems and few demonstrations of the tiny profile in `folder`; the content of its params.yaml."""
+    """Problems and few demonstrations of the tiny profile in `folder`; the content of its
+    params.yaml.
+    """
     content = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
     content["inits"]["r0"]["demonstrations"]["num_demos"] = 120
     content["inits"]["r0"]["sft"]["epochs"] = 1
     save(content, folder)
-    prepare.main(folder / "problems.parquet", folder / "exact", folder / "params.yaml")
-    demonstrate.main("r0", folder / "problems.parquet", folder / "demos.parquet", folder / "params.yaml")
+    prepare.main(
+        folder / "problems.parquet",
+        folder / "solutions.parquet",
+        folder / "format.json",
+        folder / "exact",
+        folder / "params.yaml",
+    )
+    demonstrate.main(
+        "r0", folder / "problems.parquet", folder / "demos.parquet", folder / "params.yaml"
+    )
     return content
 
 
@@ -63,6 +77,7 @@ def train(folder: Path, name: str) -> Path:
         demos=folder / "demos.parquet",
         policy=folder / name,
         metrics=folder / f"{name}.json",
+        code=folder / "params.yaml",
         params_file=folder / "params.yaml",
         scratch_root=folder / "scratch",
     )
@@ -90,13 +105,17 @@ def started(trained: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]]
     return folder, content
 
 
-def test_prepare_names_the_judge_that_needs_no_training(trained: tuple[Path, dict[str, Any]]) -> None:
+def test_prepare_names_the_judge_that_needs_no_training(
+    trained: tuple[Path, dict[str, Any]],
+) -> None:
     folder, _ = trained
     assert [path.name for path in (folder / "exact").iterdir()] == ["judge.json"]
     assert is_exact(folder / "exact")
 
 
-def test_training_from_a_checkpoint_moves_its_weights_a_little(started: tuple[Path, dict[str, Any]]) -> None:
+def test_training_from_a_checkpoint_moves_its_weights_a_little(
+    started: tuple[Path, dict[str, Any]],
+) -> None:
     folder, _ = started
     before = {path.name: path.read_bytes() for path in (folder / "r0").iterdir()}
     policy = train(folder, "r1")
@@ -109,16 +128,24 @@ def test_training_from_a_checkpoint_moves_its_weights_a_little(started: tuple[Pa
     assert (policy / "tokenizer.json").read_bytes() == before["tokenizer.json"]
 
 
-def test_without_an_epoch_the_checkpoint_itself_is_the_policy(started: tuple[Path, dict[str, Any]]) -> None:
+def test_without_an_epoch_the_checkpoint_itself_is_the_policy(
+    started: tuple[Path, dict[str, Any]],
+) -> None:
     folder, content = started
     content["inits"]["r0"]["sft"]["epochs"] = 0
     save(content, folder)
     policy = train(folder, "untrained")
     assert (policy / WEIGHTS_FILE).read_bytes() == (folder / "r0" / WEIGHTS_FILE).read_bytes()
-    assert read_json(folder / "untrained.json") == {"num_steps": 0, "final_loss": None, "loss_curve": []}
+    assert read_json(folder / "untrained.json") == {
+        "num_steps": 0,
+        "final_loss": None,
+        "loss_curve": [],
+    }
 
 
-def test_training_from_a_checkpoint_gives_the_same_bytes_again(started: tuple[Path, dict[str, Any]]) -> None:
+def test_training_from_a_checkpoint_gives_the_same_bytes_again(
+    started: tuple[Path, dict[str, Any]],
+) -> None:
     folder, _ = started
     one, two = (train(folder, name) / WEIGHTS_FILE for name in ("again", "and_again"))
     assert one.read_bytes() == two.read_bytes()
@@ -126,26 +153,37 @@ def test_training_from_a_checkpoint_gives_the_same_bytes_again(started: tuple[Pa
 
 def test_an_adapter_of_a_checkpoint_is_trained(started: tuple[Path, dict[str, Any]]) -> None:
     folder, content = started
-    content["inits"]["r0"]["sft"]["lora"] = {"rank": 8, "alpha": 16, "target_modules": ["q_proj", "v_proj"]}
+    content["inits"]["r0"]["sft"]["lora"] = {
+        "rank": 8,
+        "alpha": 16,
+        "target_modules": ["q_proj", "v_proj"],
+    }
     content["inits"]["r0"]["sft"]["optimizer"]["learning_rate"] = 1e-3
     save(content, folder)
     policy = train(folder, "adapter")
     assert is_adapter(policy)
-    assert (policy / "base" / WEIGHTS_FILE).read_bytes() == (folder / "r0" / WEIGHTS_FILE).read_bytes()
+    assert (policy / "base" / WEIGHTS_FILE).read_bytes() == (
+        folder / "r0" / WEIGHTS_FILE
+    ).read_bytes()
     changes = load_file(policy / ADAPTER_FILE)
     assert all(bool(change.any()) for change in changes.values())
-    content["inits"]["r0"]["model"] = {"hidden_size": 64, "intermediate_size": 96, "num_layers": 2, "num_heads": 2}
+    content["inits"]["r0"]["model"] = {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_layers": 2,
+        "num_heads": 2,
+    }
     content["inits"]["r0"]["model"]["max_positions"] = 128
     save(content, folder)
     with pytest.raises(BadInput, match="lora changes weights that are there"):
-        train(folder, "nothing")
+        load(folder / "params.yaml")
 
 
 def test_a_checkpoint_that_lacks_the_tasks_words_is_refused(
     started: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, _ = started
-    start = Path(params.load(folder / "params.yaml").inits["r0"].model.checkpoint)
+    start = Path(load(folder / "params.yaml").inits["r0"].model.checkpoint)
     assert sft.load_renderer(start, FORM, ["<bos> 3 5 T36 : 99"]).cue_tokens(FORM)
     with pytest.raises(BadInput, match=r"2 word\(s\) .* first '!'; start from"):
         sft.load_renderer(start, FORM, ["<bos> 3 5 T136 :", "3 * 5 15 ! # 5"])
@@ -159,32 +197,39 @@ def test_words_come_back_through_a_tokenizer_of_bytes_as_well() -> None:
     assert not sft.lost_words(renderer, [*form.segment_ends, "<bos>What", "überhaupt", "7?"])
 
 
-@pytest.mark.parametrize("is_checkpoint", [True, False])
-def test_a_policy_too_short_for_its_exam_is_refused(
-    started: tuple[Path, dict[str, Any]], trained: tuple[Path, dict[str, Any]], is_checkpoint: bool
+def test_a_policy_too_short_for_its_demonstrations_is_refused(
+    trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    content = copy.deepcopy(trained[1])
+    content["inits"]["r0"]["model"]["max_positions"] = 16
+    save(content, tmp_path)
+    with pytest.raises(BadInput, match=r"inits\.r0: a policy of 16 positions cannot hold the \d+"):
+        train(tmp_path, "short")
+    assert not (tmp_path / "short").exists()
+
+
+@pytest.mark.parametrize(("stage", "needed"), [("rollout", 132), ("examine", 129)])
+def test_a_policy_too_short_for_what_it_is_asked_is_refused(
+    stage: str, needed: int, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """The longest prompt of the tiny profile has 6 tokens: bos, three numbers, target, colon."""
-    folder, content = started
-    if not is_checkpoint:
-        content["inits"]["r0"]["model"] = trained[1]["inits"]["r0"]["model"]
-    content["exam"]["budgets_tokens"] = [0, 27, 113]  # 6 + 113 + 1 + 9 = 129 of 128
-    save(content, folder)
-    with pytest.raises(BadInput, match="init r0: a policy of 128 positions cannot hold the 129 tokens"):
-        train(folder, "short")
-    assert not (folder / "short").exists()
-
-
-def test_the_longest_completion_is_that_of_exam_or_rounds() -> None:
-    """The default: 288 + 1 + 13 in the exam, 72 + 1 + 13 in a round."""
-    assert sft.longest_completion(EVERYTHING, "r0", 1) == 302
-    rollout = {
-        name: recipe.model_copy(update={"rollout": recipe.rollout.model_copy(update={"budget_tokens": 300})})
-        for name, recipe in EVERYTHING.recipes.items()
+    folder, content = trained[0], copy.deepcopy(trained[1])
+    content["exam"]["budgets_tokens"] = [0, 27, 113]  # 6 + 113 + 1, an answer of 9 or 12
+    content["recipes"]["information"]["rollout"]["budget_tokens"] = 113
+    save(content, tmp_path)
+    inputs = {
+        "policy": folder / "r0",
+        "problems": folder / "problems.parquet",
+        "text_format": folder / "format.json",
+        "code": folder / "params.yaml",
+        "params_file": tmp_path / "params.yaml",
+        "scratch_root": tmp_path / "scratch",
     }
-    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0", 1) == 314
-    assert sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0", 1) == 302
-
-
-def test_a_policy_without_a_limit_of_positions_is_taken() -> None:
-    sft.need_positions("r0", None, 10**6)
-    sft.need_positions("r0", 10, 10)
+    with pytest.raises(BadInput, match=f"of 128 positions cannot hold the {needed} tokens"):
+        if stage == "rollout":
+            rollout.main("i1", rollouts=tmp_path / "rollouts", **inputs)
+        else:
+            tables = {name: tmp_path / name for name in ("answers", "thoughts")}
+            examine.main("r0", **tables, **inputs)
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

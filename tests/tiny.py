@@ -1,4 +1,6 @@
-"""A real Llama decoder of a few thousand weights, for tests that need a model's forward and backward pass."""
+"""A real Llama decoder of a few thousand weights, for tests that need a model's forward and
+backward pass.
+"""
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -8,7 +10,9 @@ from stages.engines.varlen import VARLEN
 WEIGHT_STD = 0.3
 
 
-def tiny_llama(vocabulary_size: int = 23, seed: int = 0, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
+def tiny_llama(
+    vocabulary_size: int = 23, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> LlamaForCausalLM:
     """Random weights drawn from `seed`, large enough that its distributions are far from uniform.
 
     In float64 its norms are torch's, since transformers' own round to float32.

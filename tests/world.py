@@ -8,10 +8,16 @@ from typing import Any
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from stages import compare, evaluate, report
-from stages.contracts import params, tables
+from stages import compare
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
-from stages.engines.exam_sums import read_sums
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.all import TABLES
+from stages.contracts.tables.grades import GRADES
+from stages.contracts.tables.problems import PROBLEMS
+from stages.evaluate import __main__ as evaluate
+from stages.evaluate.exam_sums import read_sums
+from stages.report import __main__ as report
 from tests.conftest import ROOT
 
 HOSTILE = '<script>alert("x")</script>'
@@ -20,9 +26,24 @@ BUDGETS = [0, 8, 16]
 
 # Reward of each held-out problem at each budget: its first sample, its second.
 REWARDS = {
-    "r0": {"p0": ([0, 0, 1], [0, 0, 1]), "p1": ([0, 1, 1], [0, 0, 1]), "p2": ([0, 0, 0],) * 2, "p3": ([0, 0, 1],) * 2},
-    "i2": {"p0": ([0, 1, 1],) * 2, "p1": ([1, 1, 1],) * 2, "p2": ([0, 1, 1],) * 2, "p3": ([0, 0, 0],) * 2},
-    "o1": {"p0": ([0, 0, 1],) * 2, "p1": ([0, 0, 1],) * 2, "p2": ([0, 0, None], [0, 0, 0]), "p3": ([0, 0, 0],) * 2},
+    "r0": {
+        "p0": ([0, 0, 1], [0, 0, 1]),
+        "p1": ([0, 1, 1], [0, 0, 1]),
+        "p2": ([0, 0, 0],) * 2,
+        "p3": ([0, 0, 1],) * 2,
+    },
+    "i2": {
+        "p0": ([0, 1, 1],) * 2,
+        "p1": ([1, 1, 1],) * 2,
+        "p2": ([0, 1, 1],) * 2,
+        "p3": ([0, 0, 0],) * 2,
+    },
+    "o1": {
+        "p0": ([0, 0, 1],) * 2,
+        "p1": ([0, 0, 1],) * 2,
+        "p2": ([0, 0, None], [0, 0, 0]),
+        "p3": ([0, 0, 0],) * 2,
+    },
 }
 DIFFICULTY = {"p0": 3, "p1": 3, "p2": 10, "p3": 10}
 
@@ -86,13 +107,18 @@ def write_params(path: Path) -> None:
 
 
 def tokenizer() -> Renderer:
-    made = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<pad>"))
+    made = Tokenizer(
+        models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<pad>")
+    )
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return Renderer(made)
 
 
 def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
-    """Grades as given, and their metrics. Each answer is that of two attempts, one called wrong and one right."""
+    """Grades as given, and their metrics.
+
+    Each answer is that of two attempts, one called wrong and one right.
+    """
     rows = [
         {
             "problem_id": problem,
@@ -119,13 +145,18 @@ def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
         for budget, reward in zip(BUDGETS, curve, strict=True)
     ]
     path = world.data / "exams" / policy / "grades.parquet"
-    tables.write(path, tables.GRADES, rows)
-    settings = params.load(world.params)
-    intervals, training_budget = evaluate.Intervals(settings.evaluate), settings.report.training_budget_tokens
+    write_table(path, GRADES, rows)
+    settings = load(world.params)
+    intervals, training_budget = (
+        evaluate.Intervals(settings.evaluate),
+        settings.report.training_budget_tokens,
+    )
     levels = evaluate.by_level(read_sums(path))
     metrics = {level: evaluate.grade(part, training_budget, intervals) for level, part in levels}
     curriculum = evaluate.next_training(metrics)
-    write_json(world.data / "metrics/exams" / f"{policy}.json", {**metrics, "curriculum": curriculum})
+    write_json(
+        world.data / "metrics/exams" / f"{policy}.json", {**metrics, "curriculum": curriculum}
+    )
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -133,18 +164,27 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value))
 
 
-def thought(text: str, progress: float | None, verdict: str | None, claim: bool | None) -> dict[str, Any]:
+def thought(
+    text: str, progress: float | None, verdict: str | None, claim: bool | None
+) -> dict[str, Any]:
     return {"text": text, "progress": progress, "verdict": verdict, "claim": claim}
 
 
 # Two rollouts of each of two problems: thoughts, reward, how it finished.
 ROLLOUTS = {
     ("q0", 0): (
-        [thought(f"{HOSTILE} =", 0.5, "correct", True), thought("two <", -0.25, "incorrect", False)],
+        [
+            thought(f"{HOSTILE} =", 0.5, "correct", True),
+            thought("two <", -0.25, "incorrect", False),
+        ],
         1.0,
         "stop",
     ),
-    ("q0", 1): ([thought("one <", 0.25, "incorrect", True), thought("one <", 0.0, "incorrect", False)], 0.0, "forced"),
+    ("q0", 1): (
+        [thought("one <", 0.25, "incorrect", True), thought("one <", 0.0, "incorrect", False)],
+        0.0,
+        "forced",
+    ),
     ("q1", 0): ([thought("two =", None, "timeout", True)], None, "stop"),
     ("q1", 1): ([], 1.0, "length"),
 }
@@ -159,7 +199,12 @@ def write_round(
     world: World, name: str, parent: str, contents: dict[tuple[str, int], Any], lost_tokens: int = 0
 ) -> None:
     renderer = tokenizer()
-    rows: dict[str, list[dict[str, Any]]] = {"rollouts": [], "scores": [], "segments": [], "gains": []}
+    rows: dict[str, list[dict[str, Any]]] = {
+        "rollouts": [],
+        "scores": [],
+        "segments": [],
+        "gains": [],
+    }
     for (problem, sample), (thoughts, reward, finish) in contents.items():
         rollout_id = f"{name}/{problem}/{sample}"
         thinking = [renderer.encode(t["text"]) for t in thoughts]
@@ -185,13 +230,21 @@ def write_round(
         )
         verdict = {1.0: "correct", 0.0: "incorrect", None: "error"}[reward]
         rows["scores"].append(
-            {"rollout_id": rollout_id, "verdict": verdict, "reward": reward, "judge_score": None, "answer": "one"}
+            {
+                "rollout_id": rollout_id,
+                "verdict": verdict,
+                "reward": reward,
+                "judge_score": None,
+                "answer": "one",
+            }
         )
         start = 0
         for index, (t, part) in enumerate(zip(thoughts, thinking, strict=True)):
             known = t["progress"] is not None
             rows["segments"].append(
-                segment(rollout_id, index, "attempt", start, start + len(part), t["verdict"], t["claim"])
+                segment(
+                    rollout_id, index, "attempt", start, start + len(part), t["verdict"], t["claim"]
+                )
             )
             rows["gains"].append(
                 {
@@ -209,9 +262,11 @@ def write_round(
                 }
             )
             start += len(part)
-        rows["segments"].append(segment(rollout_id, len(thoughts), "answer", start, len(tokens), None, None))
+        rows["segments"].append(
+            segment(rollout_id, len(thoughts), "answer", start, len(tokens), None, None)
+        )
     for table, content in rows.items():
-        tables.write(world.data / "rounds" / name / f"{table}.parquet", tables.TABLES[table], content)
+        write_table(world.data / "rounds" / name / f"{table}.parquet", TABLES[table], content)
     num_tokens = sum(len(row["completion_tokens"]) for row in rows["rollouts"])
     accounted = {
         "trained": num_tokens - 1 - lost_tokens,
@@ -230,7 +285,13 @@ def write_round(
 
 
 def segment(
-    rollout_id: str, index: int, kind: str, start: int, end: int, verdict: str | None, claim: bool | None
+    rollout_id: str,
+    index: int,
+    kind: str,
+    start: int,
+    end: int,
+    verdict: str | None,
+    claim: bool | None,
 ) -> dict[str, Any]:
     return {
         "rollout_id": rollout_id,
@@ -260,13 +321,18 @@ def make_world(root: Path) -> World:
     world = World(root)
     root.mkdir(parents=True, exist_ok=True)
     write_params(world.params)
-    rows = [problem(name, "heldout") for name in DIFFICULTY] + [problem(name, "train") for name in ("q0", "q1")]
-    tables.write(world.data / "problems.parquet", tables.PROBLEMS, rows)
+    rows = [problem(name, "heldout") for name in DIFFICULTY] + [
+        problem(name, "train") for name in ("q0", "q1")
+    ]
+    write_table(world.data / "problems.parquet", PROBLEMS, rows)
     for policy, rewards in REWARDS.items():
         write_exam(world, policy, rewards)
     world.compare()
     for name, parent in (("i1", "r0"), ("i2", "i1"), ("o1", "r0")):
         write_round(world, name, parent, ROLLOUTS)
         tokenizer().save(world.data / "policies" / parent)
-    write_json(world.data / "metrics/sft/r0.json", {"num_steps": 40, "final_loss": 1.0, "loss_curve": [4.0, 2.0, 1.0]})
+    write_json(
+        world.data / "metrics/sft/r0.json",
+        {"num_steps": 40, "final_loss": 1.0, "loss_curve": [4.0, 2.0, 1.0]},
+    )
     return world

@@ -10,7 +10,7 @@ from ruamel.yaml.comments import CommentedMap
 from flows.project import exit_codes, yaml_text
 from flows.project.paths import PARAMS, SCRATCH
 
-CHECKER = "stages.contracts.params"
+CHECKER = "stages.contracts.params.whole"
 """The program that checks a whole params file: exit code 2 and the reasons where it is wrong."""
 STANDARD_INPUT = "/dev/stdin"
 

@@ -1,4 +1,6 @@
-"""Text to tokens, once, and tokens to text for verifiers and people; elsewhere tokens go in and tokens come out."""
+"""Text to tokens, once, and tokens to text for verifiers and people; elsewhere tokens go in and
+tokens come out.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,13 +10,19 @@ from typing import Any, NamedTuple, Protocol
 
 from tokenizers import Tokenizer
 
-from stages.contracts.errors import BadInput
-from stages.contracts.publish import atomic
+from stages.running.errors import BadInput
+from stages.running.publish import atomic
 
 TOKENIZER_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
-TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE = "chat_template.jinja", "generation_config.json", "prompt.json"
+TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE = (
+    "chat_template.jinja",
+    "generation_config.json",
+    "prompt.json",
+)
 COMPANIONS = (SETTINGS_FILE, TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE)
-"""What beside tokenizer.json says how a policy's text is written; a new policy takes them over from its parent."""
+"""What beside tokenizer.json says how a policy's text is written; a new policy takes them over from
+its parent.
+"""
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 PLAIN_TEMPLATE = "{{ bos_token }}{{ messages[-1]['content'] + '\\n' }}"
 """Of a policy that came without a chat template."""
@@ -23,17 +31,26 @@ NO_DATE = "1 Jan 2026"
 
 
 class Prompting(NamedTuple):
-    """How a question is put: behind a system text where there is one, in the chat template, then `thinking_start`."""
+    """How a question is put: behind a system text where there is one, in the chat template, then
+    `thinking_start`.
+    """
 
     system: str | None
     thinking_start: str
 
 
 class Cued(Protocol):
-    """What a task's format says of its cue; see `stages.tasks.task.Format`."""
+    """What a task's format says of its cue; see `stages.contracts.format.Format`."""
 
-    thinking_end: str
-    cue: str
+    @property
+    def thinking_end(self) -> str:
+        """The one token that the cue begins with."""
+        ...
+
+    @property
+    def cue(self) -> str:
+        """The text between thinking and answer."""
+        ...
 
 
 def json_text(value: Any) -> str:
@@ -57,8 +74,8 @@ MADE_HERE = {
 class Renderer:
     """The tokenizer of a policy, how a question is put to it, and where its text ends.
 
-    `files` holds the texts of `COMPANIONS`. Without any, as of a lone tokenizer.json, it only turns text into tokens
-    and back.
+    `files` holds the texts of `COMPANIONS`. Without any, as of a lone tokenizer.json, it only turns
+    text into tokens and back.
     """
 
     def __init__(self, tokenizer: Tokenizer, files: Mapping[str, str] = MADE_HERE) -> None:
@@ -83,7 +100,9 @@ class Renderer:
         try:
             return cls(Tokenizer.from_file(str(path)), read_companions(policy))
         except Exception as error:  # the tokenizers library raises bare Exception
-            raise BadInput(f"{path} is corrupt ({error}); delete its folder and run `dvc repro`") from None
+            raise BadInput(
+                f"{path} is corrupt ({error}); delete its folder and run `dvc repro`"
+            ) from None
 
     @classmethod
     def made_here(cls, tokenizer: Tokenizer, prompting: Prompting | None) -> "Renderer":
@@ -92,7 +111,9 @@ class Renderer:
         return cls(tokenizer, {**MADE_HERE, **template}).asking(prompting)
 
     def asking(self, prompting: Prompting | None) -> "Renderer":
-        """The same, with questions put so; without `prompting` a question is a text in the policy's own words."""
+        """The same, with questions put so; without `prompting` a question is a text in the policy's
+        own words.
+        """
         kept = {name: text for name, text in self.files.items() if name != PROMPT_FILE}
         told = {} if prompting is None else {PROMPT_FILE: json_text(prompting._asdict())}
         return Renderer(self._tokenizer, {**kept, **told})
@@ -109,7 +130,8 @@ class Renderer:
 
     @cached_property
     def stop_tokens(self) -> list[int]:
-        """Tokens behind any of which the policy's text has ended; the tokenizer's own end of text first.
+        """Tokens behind any of which the policy's text has ended; the tokenizer's own end of text
+        first.
 
         Raises:
             BadInput: there is none.
@@ -119,14 +141,17 @@ class Renderer:
         own = [] if named is None else [self._special(named)]
         found = list(dict.fromkeys([*own, *([also] if isinstance(also, int) else also)]))
         if not found:
-            raise BadInput(f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add eos_token to one")
+            raise BadInput(
+                f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add eos_token to one"
+            )
         return found
 
     def prompt_tokens(self, question: str) -> list[int]:
         """Tokens of a question as the policy is asked it.
 
         Raises:
-            BadInput: the question holds a control token of this policy, or the chat template refuses it.
+            BadInput: the question holds a control token of this policy, or the chat template
+                refuses it.
         """
         if PROMPT_FILE not in self.files:
             return self.encode(question)
@@ -173,7 +198,9 @@ class Renderer:
         return [self._parts[token] for token in tokens]
 
     def save(self, folder: Path) -> None:
-        """Write the Hugging Face tokenizer files into a policy folder, and those that came with them."""
+        """Write the Hugging Face tokenizer files into a policy folder, and those that came with
+        them.
+        """
         with atomic(folder / TOKENIZER_FILE) as beside:
             self._tokenizer.save(str(beside))
         for name, text in self.files.items():
@@ -189,9 +216,14 @@ class Renderer:
         from transformers.utils.chat_template_utils import render_jinja_template  # takes a second
 
         prompting = Prompting(**_json(self.files[PROMPT_FILE]))
-        system = [] if prompting.system is None else [{"role": "system", "content": prompting.system}]
+        system = (
+            [] if prompting.system is None else [{"role": "system", "content": prompting.system}]
+        )
         chat = [*system, {"role": "user", "content": question}]
-        names = {name: self._named(name) or "" for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+        names = {
+            name: self._named(name) or ""
+            for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        }
         try:
             [text], _ = render_jinja_template(
                 [chat],
@@ -201,8 +233,13 @@ class Renderer:
                 **names,
             )
         except Exception as error:  # jinja2 and the template itself raise what they like
-            raise BadInput(f"the policy's chat template refuses a question ({error}); mend task.text.system") from None
-        opened = text.rstrip().endswith(prompting.thinking_start.strip()) and prompting.thinking_start.strip()
+            raise BadInput(
+                f"the policy's chat template refuses a question ({error}); mend task.text.system"
+            ) from None
+        opened = (
+            text.rstrip().endswith(prompting.thinking_start.strip())
+            and prompting.thinking_start.strip()
+        )
         return str(text) if opened else text + prompting.thinking_start
 
     @property
@@ -226,7 +263,11 @@ class Renderer:
 
 def read_companions(folder: Path) -> dict[str, str]:
     """The texts of what stands beside a tokenizer.json."""
-    return {name: (folder / name).read_text(encoding="utf-8") for name in COMPANIONS if (folder / name).is_file()}
+    return {
+        name: (folder / name).read_text(encoding="utf-8")
+        for name in COMPANIONS
+        if (folder / name).is_file()
+    }
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""Adapters: a policy that is another policy's weights, held still, and a small change to them (LoRA, by peft).
+"""Adapters: a policy that is another policy's weights, held still, and a small change to them
+(LoRA, by peft).
 
-An adapter's folder has the change (`adapter_model.safetensors`, `adapter_config.json`, as peft and vLLM read them), a
-configuration and tokenizer like any policy's, and in `base/` the whole folder of the policy that it changes. So it can
-be loaded, served, pushed and audited by itself. The base's files are linked where the file system can, and DVC keeps
-equal files once in its cache and in a remote, however many adapters hold them.
+An adapter's folder has the change (`adapter_model.safetensors`, `adapter_config.json`, as peft and
+vLLM read them), a configuration and tokenizer like any policy's, and in `base/` the whole folder of
+the policy that it changes. So it can be loaded, served, pushed and audited by itself. The base's
+files are linked where the file system can, and DVC keeps equal files once in its cache and in a
+remote, however many adapters hold them.
 """
 
 import json
@@ -18,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.contracts.errors import BadInput
-from stages.contracts.publish import read_json
-from stages.contracts.recipe_params import Lora
+from stages.contracts.params.optimizer import Lora
+from stages.running.errors import BadInput
+from stages.running.publish import read_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -43,16 +45,21 @@ def read_lora(folder: Path) -> Lora:
     try:
         return Lora(rank=said["r"], alpha=said["lora_alpha"], target_modules=said["target_modules"])
     except (KeyError, ValueError) as error:
-        raise BadInput(f"{folder / ADAPTER_CONFIG_FILE} is no LoRA's ({error}); run `dvc repro`") from None
+        raise BadInput(
+            f"{folder / ADAPTER_CONFIG_FILE} is no LoRA's ({error}); run `dvc repro`"
+        ) from None
 
 
 def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> None:
-    """Leave to training what the recipe says: all of a policy, or its adapter alone, new where it has none.
+    """Leave to training what the recipe says: all of a policy, or its adapter alone, new where it
+    has none.
 
-    A new adapter is drawn from `seed` and changes nothing yet. `key` is where params.yaml says `lora`.
+    A new adapter is drawn from `seed` and changes nothing yet. `key` is where params.yaml says
+    `lora`.
 
     Raises:
-        BadInput: the policy is an adapter of another shape, or the recipe knows of none; or it lacks a module.
+        BadInput: the policy is an adapter of another shape, or the recipe knows of none; or it
+            lacks a module.
     """
     found = _shape(model)
     if found is not None and (lora is None or _sorted(lora) != found):
@@ -84,12 +91,16 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`") from None
+        raise BadInput(
+            f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`"
+        ) from None
     _inject(base, read_lora(folder))
     wanted = _tensors(base)
     if stored.keys() != wanted.keys():
         odd = sorted(stored.keys() ^ wanted.keys())
-        raise BadInput(f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; delete it, run `dvc repro`")
+        raise BadInput(
+            f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; delete it, run `dvc repro`"
+        )
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(stored[name])
@@ -97,10 +108,16 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
 
 def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
-    """Write a model's adapter, and the base from the folder that the model was loaded from: a policy's or adapter's."""
+    """Write a model's adapter, and the base from the folder that the model was loaded from: a
+    policy's or adapter's.
+    """
     lora = _shape(model)
     assert lora is not None
-    save_file({name: t.contiguous() for name, t in _tensors(model).items()}, folder / ADAPTER_FILE, {"format": "pt"})
+    save_file(
+        {name: t.contiguous() for name, t in _tensors(model).items()},
+        folder / ADAPTER_FILE,
+        {"format": "pt"},
+    )
     config: dict[str, Any] = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -114,7 +131,9 @@ def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
     }
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     (folder / ADAPTER_CONFIG_FILE).write_text(text, encoding="utf-8")
-    shutil.copytree(start / BASE if is_adapter(start) else start, folder / BASE, copy_function=_link)
+    shutil.copytree(
+        start / BASE if is_adapter(start) else start, folder / BASE, copy_function=_link
+    )
 
 
 def has_adapter(model: PreTrainedModel) -> bool:
@@ -127,7 +146,9 @@ def _shape(model: PreTrainedModel) -> Lora | None:
     if NAME not in configs:
         return None
     config = configs[NAME]
-    return _sorted(Lora(rank=config.r, alpha=config.lora_alpha, target_modules=list(config.target_modules)))
+    return _sorted(
+        Lora(rank=config.r, alpha=config.lora_alpha, target_modules=list(config.target_modules))
+    )
 
 
 def _sorted(lora: Lora) -> Lora:
@@ -136,9 +157,17 @@ def _sorted(lora: Lora) -> Lora:
 
 def _inject(model: PreTrainedModel, lora: Lora) -> None:
     """Put an adapter's layers into a model, and leave only them to training."""
-    from peft import LoraConfig, inject_adapter_in_model  # takes seconds, and most policies are none
+    from peft import (
+        LoraConfig,
+        inject_adapter_in_model,
+    )  # takes seconds, and most policies are none
 
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=lora.target_modules, task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
     inject_adapter_in_model(config, model, NAME)
 
 

@@ -1,8 +1,9 @@
 """What architectures do differently from Llama, made right for packed passes, or refused.
 
-Sliding windows: a layer sees only the tokens less than a window away. A mask given from outside, as packed passes do,
-would take the window's place, so each such mask gets it back; tokens are as far apart as their positions are.
-Soft caps: of attention logits, which torch's fused attention does not know; of the head's logits, behind the head.
+Sliding windows: a layer sees only the tokens less than a window away. A mask given from outside, as
+packed passes do, would take the window's place, so each such mask gets it back; tokens are as far
+apart as their positions are. Soft caps: of attention logits, which torch's fused attention does not
+know; of the head's logits, behind the head.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stages.contracts.errors import BadInput
 from stages.engines.varlen import MASKED_ROW_TOKENS, VARLEN, packed_inputs
+from stages.running.errors import BadInput
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 TRIED_LENGTHS = ((7, 9), (9, MASKED_ROW_TOKENS))
@@ -21,7 +22,9 @@ TOLERANCE_NATS = 1e-3
 
 
 def attention_of(model: PreTrainedModel) -> str:
-    """The implementation of attention that computes what an architecture says, of variable length where it can."""
+    """The implementation of attention that computes what an architecture says, of variable length
+    where it can.
+    """
     if getattr(model.config, "attn_logit_softcapping", None):
         return "eager"
     return VARLEN if model._supports_attention_backend else "sdpa"
@@ -35,7 +38,9 @@ def is_windowed(model: PreTrainedModel) -> bool:
 
 
 def keep_masks_whole(model: PreTrainedModel) -> None:
-    """From now on a boolean mask [row, 1, query, key] given to the model means what its architecture makes of it."""
+    """From now on a boolean mask [row, 1, query, key] given to the model means what its
+    architecture makes of it.
+    """
     if is_windowed(model) or model.config._attn_implementation == "eager":
         model.base_model.register_forward_pre_hook(_mend, with_kwargs=True)
 
@@ -51,7 +56,8 @@ def need_known(model: PreTrainedModel, name: str) -> None:
     """Try a few tokens, packed and apart, through head and whole model.
 
     Raises:
-        BadInput: they come out different, so this architecture does something that is not known here.
+        BadInput: they come out different, so this architecture does something that is not known
+            here.
     """
     difference = max(_difference(model, lengths) for lengths in TRIED_LENGTHS)
     if not difference < TOLERANCE_NATS:
@@ -62,17 +68,27 @@ def need_known(model: PreTrainedModel, name: str) -> None:
 
 
 def _difference(model: PreTrainedModel, lengths: Sequence[int]) -> float:
-    """Between log-probabilities of texts of some tokens packed into one row, and apart; nats, at most."""
-    texts = [torch.arange(length, device=model.device) % model.config.vocab_size for length in lengths]
+    """Between log-probabilities of texts of some tokens packed into one row, and apart; nats, at
+    most.
+    """
+    texts = [
+        torch.arange(length, device=model.device) % model.config.vocab_size for length in lengths
+    ]
     with torch.no_grad():
-        apart = torch.cat([model(input_ids=text[None], use_cache=False).logits[0] for text in texts])
+        apart = torch.cat(
+            [model(input_ids=text[None], use_cache=False).logits[0] for text in texts]
+        )
         inputs = packed_inputs(model, [lengths], sum(lengths))
-        hidden = model.base_model(input_ids=torch.cat(texts)[None], **inputs, use_cache=False).last_hidden_state
+        hidden = model.base_model(
+            input_ids=torch.cat(texts)[None], **inputs, use_cache=False
+        ).last_hidden_state
         packed = head_logits(model, hidden)[0]
     return float((apart.log_softmax(-1) - packed.log_softmax(-1)).abs().max())
 
 
-def _mend(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _mend(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     mask = kwargs.get("attention_mask")
     if not isinstance(mask, Tensor) or mask.ndim != 4 or "segments" in kwargs:
         return args, kwargs
@@ -85,8 +101,12 @@ def _mend(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
 
 
 def _near(positions: Tensor, num_keys: int, window: int) -> Tensor:
-    """Which keys are less than `window` before each query; keys not among the queries stand before them in order."""
-    before = torch.arange(num_keys - positions.shape[1], device=positions.device).expand(len(positions), -1)
+    """Which keys are less than `window` before each query; keys not among the queries stand before
+    them in order.
+    """
+    before = torch.arange(num_keys - positions.shape[1], device=positions.device).expand(
+        len(positions), -1
+    )
     keys = torch.cat([before, positions], dim=1)
     return (positions[:, None, :, None] - keys[:, None, None, :]) < window
 
@@ -95,4 +115,6 @@ def _additive(config: Any, mask: Tensor) -> Tensor:
     """Eager attention adds its mask to the logits; the others take it as it is."""
     if config._attn_implementation != "eager":
         return mask
-    return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, torch.finfo(torch.float32).min)
+    return torch.zeros(mask.shape, device=mask.device).masked_fill(
+        ~mask, torch.finfo(torch.float32).min
+    )

@@ -1,4 +1,6 @@
-"""Existing weights to start from: found or fetched, seen to be the ones meant, opened without running their code."""
+"""Existing weights to start from: found or fetched, seen to be the ones meant, opened without
+running their code.
+"""
 
 import hashlib
 import json
@@ -12,8 +14,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from stages.contracts.errors import EXIT_BAD_INPUT, BadInput, MachineFailure
-from stages.contracts.init_params import Checkpoint, HubCheckpoint
+from stages.contracts.params.inits.model import Checkpoint, HubCheckpoint
 from stages.contracts.render import (
     GENERATION_FILE,
     SETTINGS_FILE,
@@ -25,6 +26,7 @@ from stages.contracts.render import (
 )
 from stages.engines.architecture import need_known
 from stages.engines.policy import CONFIG_FILE, WEIGHTS_FILE, open_model
+from stages.running.errors import EXIT_BAD_INPUT, BadInput, MachineFailure
 
 INDEX_FILE = "model.safetensors.index.json"
 FETCHED = ("*.safetensors", "*.json", "*.jinja")
@@ -44,19 +46,28 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
-    """The folder of a checkpoint, fetched first where it is the hub's; seen to be whole, and the one meant.
+    """The folder of a checkpoint, fetched first where it is the hub's; seen to be whole, and the
+    one meant.
 
     Raises:
-        BadInput: a file is missing, the weights are others or pickled, or it wants code of its own run.
-        MachineFailure: the hub did not answer.
+        BadInput: a file is missing, the weights are others or pickled, or it wants code of its own
+        run. MachineFailure: the hub did not answer.
     """
     folder = Path(start.checkpoint) if isinstance(start, Checkpoint) else _fetch(start)
     weights = _weight_files(folder)
-    missing = [name for name in (*weights, CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()]
+    missing = [
+        name for name in (*weights, CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()
+    ]
     if missing:
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-        because = f"; {pickles[0]} is a pickle, which is never opened: convert it to safetensors" if pickles else ""
-        raise BadInput(f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's folder{because}")
+        because = (
+            f"; {pickles[0]} is a pickle, which is never opened: convert it to safetensors"
+            if pickles
+            else ""
+        )
+        raise BadInput(
+            f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's folder{because}"
+        )
     for name in (CONFIG_FILE, SETTINGS_FILE):
         if (folder / name).is_file() and "auto_map" in _read(folder, name):
             raise BadInput(
@@ -85,7 +96,8 @@ def weights_digest(folder: Path, weights: Sequence[str]) -> str:
 
 
 def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
-    """The tokenizer of a checkpoint, with its chat template and stop tokens; questions are put as `prompting` says.
+    """The tokenizer of a checkpoint, with its chat template and stop tokens; questions are put as
+    `prompting` says.
 
     Raises:
         BadInput: the tokenizer is corrupt, or does not know where a text ends.
@@ -96,12 +108,18 @@ def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
     if GENERATION_FILE not in files and ends is not None:
         files[GENERATION_FILE] = json_text({"eos_token_id": ends})
     try:
-        renderer = Renderer(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), files).asking(prompting)
+        renderer = Renderer(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), files).asking(
+            prompting
+        )
     except BadInput as error:
         raise BadInput(f"checkpoint {folder}: {error}") from None
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise BadInput(f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew") from None
-    shown = [renderer.words([token])[0] for token in renderer.stop_tokens if renderer.decode([token])]
+        raise BadInput(
+            f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew"
+        ) from None
+    shown = [
+        renderer.words([token])[0] for token in renderer.stop_tokens if renderer.decode([token])
+    ]
     if shown:
         raise BadInput(
             f"checkpoint {folder}: {TOKENIZER_FILE} does not mark {shown[0]!r}, an end of text, as special, so that "
@@ -114,8 +132,8 @@ def load_checkpoint(folder: Path, renderer: Renderer) -> PreTrainedModel:
     """The weights of an existing policy, in float32.
 
     Raises:
-        BadInput: its files are corrupt, its architecture is none known here, or its tokenizer has more tokens than its
-            weights.
+        BadInput: its files are corrupt, its architecture is none known here, or its tokenizer has
+            more tokens than its weights.
     """
     model = open_model(folder, f"checkpoint {folder} cannot be opened", "fetch it anew")
     need_known(model, f"checkpoint {folder}")
@@ -133,9 +151,13 @@ def _weight_files(folder: Path) -> list[str]:
     if not (folder / INDEX_FILE).is_file():
         return [WEIGHTS_FILE]
     shards = set(_read(folder, INDEX_FILE).get("weight_map", {}).values())
-    outside = sorted(name for name in shards if Path(name).name != name or not name.endswith(".safetensors"))
+    outside = sorted(
+        name for name in shards if Path(name).name != name or not name.endswith(".safetensors")
+    )
     if outside or not shards:
-        raise BadInput(f"checkpoint {folder}: {INDEX_FILE} names {outside or 'no file'}; fetch it anew")
+        raise BadInput(
+            f"checkpoint {folder}: {INDEX_FILE} names {outside or 'no file'}; fetch it anew"
+        )
     return sorted(shards)
 
 
@@ -143,21 +165,29 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads((folder / name).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInput(f"checkpoint {folder}: {name} cannot be opened ({error}); fetch it anew") from None
+        raise BadInput(
+            f"checkpoint {folder}: {name} cannot be opened ({error}); fetch it anew"
+        ) from None
     return value if isinstance(value, dict) else {}
 
 
 def _fetch(start: HubCheckpoint) -> Path:
-    """A commit of a hub repository, in the hub's own cache; what is there already is not fetched again.
+    """A commit of a hub repository, in the hub's own cache; what is there already is not fetched
+    again.
 
-    In a process of its own: this one was told at its start that there is no network, and keeps to it.
+    In a process of its own: this one was told at its start that there is no network, and keeps to
+    it.
     """
     where = f"checkpoint {start.hub} at {start.revision}"
     online = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-c", FETCH, start.hub, start.revision, *FETCHED]
     done = subprocess.run(command, env=online, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 (our own)
     if done.returncode == EXIT_BAD_INPUT:
-        raise BadInput(f"{where}: the hub has no such repository or commit for you; mend inits.<name>.model")
+        raise BadInput(
+            f"{where}: the hub has no such repository or commit for you; mend inits.<name>.model"
+        )
     if done.returncode:
-        raise MachineFailure(f"{where}: the hub did not give it (see above); run again when it is in reach")
+        raise MachineFailure(
+            f"{where}: the hub did not give it (see above); run again when it is in reach"
+        )
     return Path(done.stdout.strip())

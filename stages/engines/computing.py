@@ -8,19 +8,21 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from stages.contracts.compute_params import Training
-from stages.contracts.errors import BadInput
+from stages.contracts.params.compute import Training
 from stages.engines import ranks
+from stages.running.errors import BadInput
 
 Precision = Literal["float32", "bfloat16"]
 
 
 def set_up(model: PreTrainedModel, training: Training) -> None:
-    """Make a model ready to be trained as params.yaml says; its weights stay in their own precision.
+    """Make a model ready to be trained as params.yaml says; its weights stay in their own
+    precision.
 
-    The precision is written in its configuration, so that vLLM will sample from what comes out in the same one. Layers
-    that compute their activations anew must think they are in training; what is in them must not, for it may drop out.
-    Among several ranks each then holds its part of the model.
+    The precision is written in its configuration, so that vLLM will sample from what comes out in
+    the same one. Layers that compute their activations anew must think they are in training; what
+    is in them must not, for it may drop out. Among several ranks each then holds its part of the
+    model.
 
     Raises:
         BadInput: its architecture cannot compute activations anew.

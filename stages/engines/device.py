@@ -1,4 +1,6 @@
-"""One accelerator job at a time on a machine, by a lock of the operating system that dies with its holder."""
+"""One accelerator job at a time on a machine, by a lock of the operating system that dies with its
+holder.
+"""
 
 import fcntl
 import os
@@ -7,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.contracts.errors import BadInput, MachineFailure
+from stages.running.errors import BadInput, MachineFailure
 
 DEVICE = "KNOWHOW_DEVICE"
 WAIT_SECONDS = "KNOWHOW_DEVICE_WAIT_SECONDS"
@@ -26,7 +28,9 @@ def device() -> str:
     if wanted not in ("cpu", "cuda"):
         raise BadInput(f"{DEVICE}={wanted}: choose from cpu, cuda, or leave it unset")
     if wanted == "cuda" and not GPU_NODE.exists():
-        raise BadInput(f"{DEVICE}=cuda, but this machine has no {GPU_NODE}; unset it to run on the CPU")
+        raise BadInput(
+            f"{DEVICE}=cuda, but this machine has no {GPU_NODE}; unset it to run on the CPU"
+        )
     return wanted
 
 
@@ -34,9 +38,9 @@ def device() -> str:
 def exclusive_device(stage: str) -> Iterator[None]:
     """Hold the accelerator alone while the block runs.
 
-    The lock is `flock` on the GPU's device node, so it spans every checkout on the machine; without a GPU it is on
-    a file of this checkout. The kernel frees it when the holder dies, however it dies. Waits
-    `KNOWHOW_DEVICE_WAIT_SECONDS` (a day unless set).
+    The lock is `flock` on the GPU's device node, so it spans every checkout on the machine; without
+    a GPU it is on a file of this checkout. The kernel frees it when the holder dies, however it
+    dies. Waits `KNOWHOW_DEVICE_WAIT_SECONDS` (a day unless set).
 
     Raises:
         MachineFailure: the accelerator was not free in time.

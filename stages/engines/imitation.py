@@ -1,7 +1,7 @@
 """Training by imitation: weighted next-token loss on given texts, resumable to the same bytes.
 
-Batches are drawn without replacement by seed; the learning rate warms up, then falls by a cosine. A checkpoint every
-few seconds makes a killed run go on where it stopped.
+Batches are drawn without replacement by seed; the learning rate warms up, then falls by a cosine. A
+checkpoint every few seconds makes a killed run go on where it stopped.
 """
 
 import math
@@ -13,18 +13,20 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from stages.contracts.init_params import Sft
-from stages.contracts.progress import Progress
+from stages.contracts.params.inits.sft import Sft
 from stages.engines.computing import Precision, passing, summable
 from stages.engines.ranks import shares
 from stages.engines.trainer import Trainer
 from stages.engines.varlen import packed_inputs
 from stages.pure.losses import token_logprobs, weighted_nll
 from stages.pure.packing import micro_batches, pack
+from stages.running.progress import Progress
 
 
 class Example(NamedTuple):
-    """Tokens of a text to imitate, and the loss weight of each as a target; what is only read weighs nothing."""
+    """Tokens of a text to imitate, and the loss weight of each as a target; what is only read
+    weighs nothing.
+    """
 
     tokens: list[int]
     weights: list[float]
@@ -67,7 +69,9 @@ def train(
     done = sum(lengths[row] for rows in steps[: trainer.num_steps] for row in rows)
     with Progress(stage, settings.epochs * sum(lengths), unit="tok", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
-            losses = batch_losses(trainer.model, [examples[row] for row in rows], settings, precision)
+            losses = batch_losses(
+                trainer.model, [examples[row] for row in rows], settings, precision
+            )
             trainer.step(losses, learning_rate_scale(trainer.num_steps, len(steps), settings))
             num_tokens = sum(lengths[row] for row in rows)
             progress.add(num_tokens)
@@ -78,7 +82,8 @@ def train(
 def batch_losses(
     model: PreTrainedModel, batch: Sequence[Example], settings: Sft, precision: Precision
 ) -> Iterator[torch.Tensor]:
-    """Shares of a batch's weighted mean next-token loss, nats, to be back-propagated before the next is asked for.
+    """Shares of a batch's weighted mean next-token loss, nats, to be back-propagated before the
+    next is asked for.
 
     Examples are packed end to end into rows; without `micro_batch_tokens` all rows are one share.
     """
@@ -90,7 +95,9 @@ def batch_losses(
     for row, items in enumerate(rows):
         laid = [token for item in items for token in batch[item].tokens]
         tokens[row, : len(laid)] = torch.tensor(laid)
-        weights[row, : len(laid)] = torch.tensor([weight for item in items for weight in batch[item].weights])
+        weights[row, : len(laid)] = torch.tensor(
+            [weight for item in items for weight in batch[item].weights]
+        )
     total = weights.sum()
     groups = micro_batches([width] * len(rows), settings.micro_batch_tokens or tokens.numel())
     for piece, counts in shares([len(group) * width for group in groups]):
@@ -107,12 +114,16 @@ def _rows_loss(
     spans: Sequence[Sequence[int]],
     precision: Precision,
 ) -> torch.Tensor:
-    """Weighted sum of the next-token loss over packed rows, each of examples as long as its `spans` say."""
+    """Weighted sum of the next-token loss over packed rows, each of examples as long as its `spans`
+    say.
+    """
     inputs = packed_inputs(model, spans, tokens.shape[1])
     with passing(model, precision):
         logits = model(input_ids=tokens.to(model.device), **inputs, use_cache=False).logits
     targets = tokens[:, 1:].to(model.device)
-    return weighted_nll(token_logprobs(summable(logits[:, :-1]), targets), weights[:, 1:].to(model.device))
+    return weighted_nll(
+        token_logprobs(summable(logits[:, :-1]), targets), weights[:, 1:].to(model.device)
+    )
 
 
 def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -120,4 +131,8 @@ def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     losses = [record["loss"] for record in history]
     points = np.array_split(losses, max(1, min(100, len(losses))))
     curve = [round(float(point.mean()), 6) for point in points if len(point)]
-    return {"num_steps": len(losses), "final_loss": curve[-1] if curve else None, "loss_curve": curve}
+    return {
+        "num_steps": len(losses),
+        "final_loss": curve[-1] if curve else None,
+        "loss_curve": curve,
+    }

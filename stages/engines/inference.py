@@ -1,16 +1,20 @@
-"""Where inference runs, as params.yaml says: in the stage's own process, or in the workers of a Ray cluster."""
+"""Where inference runs, as params.yaml says: in the stage's own process, or in the workers of a Ray
+cluster.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from stages.contracts.compute_params import Inference, RayInference
+from stages.contracts.params.compute import Inference, RayInference
 from stages.engines.pool import Model, OneEngine, Pool
 from stages.engines.sampler import Sampler
 
 
 @contextmanager
-def pool_of(opener: Callable[[Path], Model], policy: Path, where: Inference) -> Iterator[Pool[Model]]:
+def pool_of(
+    opener: Callable[[Path], Model], policy: Path, where: Inference
+) -> Iterator[Pool[Model]]:
     """Engines that each hold what `opener` makes of the policy folder, while the block runs.
 
     Raises:

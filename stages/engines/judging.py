@@ -1,8 +1,9 @@
-"""Judges of answers: folders that say whether an answer is right, the exact verifier's marker among them.
+"""Judges of answers: folders that say whether an answer is right, the exact verifier's marker among
+them.
 
-A judge folder holds judge.json. Of kind `exact` it stands for the task's own verifier and holds nothing else; of kind
-`generative` it is a policy folder beside it: a language model that goes on after prompt, cue and answer with a word for
-right or a word for wrong.
+A judge folder holds judge.json. Of kind `exact` it stands for the task's own verifier and holds
+nothing else; of kind `generative` it is a policy folder beside it: a language model that goes on
+after prompt, cue and answer with a word for right or a word for wrong.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,23 +11,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from stages.contracts.errors import BadInput
-from stages.contracts.publish import read_json, write_json
 from stages.contracts.render import Renderer
+from stages.contracts.verdict import EXACT, JUDGE_FILE
 from stages.engines.device import exclusive_device
+from stages.running.errors import BadInput
+from stages.running.publish import read_json, write_json
 
-JUDGE_FILE = "judge.json"
-EXACT, GENERATIVE = "exact", "generative"
+GENERATIVE = "generative"
 MICRO_BATCH_TOKENS = 16384
 PRECISION: Literal["float32"] = "float32"
-"""Whatever a round trains in, so that a judge's scores of one answer do not change with the round."""
+"""Whatever a round trains in, so that a judge's scores of one answer do not change with the round.
+"""
 
 Rate = Callable[[Sequence[str], Sequence[str]], Sequence[float | None]]
 """From prompts and answers to what a judge scores each; None of the exact one."""
 
 
 class Wording(NamedTuple):
-    """The text a generative judge is asked with: what stands before an answer, and the words it may go on with."""
+    """The text a generative judge is asked with: what stands before an answer, and the words it may
+    go on with.
+    """
 
     cue: str
     right_word: str
@@ -34,7 +38,11 @@ class Wording(NamedTuple):
 
     def question_tokens(self, renderer: Renderer, prompt: str, answer: str) -> list[int]:
         """Tokens of prompt, cue and answer; the same in training as in judging."""
-        return [*renderer.prompt_tokens(prompt), *renderer.encode(self.cue), *renderer.encode(answer)]
+        return [
+            *renderer.prompt_tokens(prompt),
+            *renderer.encode(self.cue),
+            *renderer.encode(answer),
+        ]
 
     def word_tokens(self, renderer: Renderer) -> tuple[list[int], list[int]]:
         """Tokens of the word for right and of the word for wrong.
@@ -60,7 +68,9 @@ def is_exact(folder: Path) -> bool:
     """
     kind = read_json(folder / JUDGE_FILE).get("kind")
     if kind not in (EXACT, GENERATIVE):
-        raise BadInput(f"{folder / JUDGE_FILE}: no kind of judge is named {kind!r}; delete it and run `dvc repro`")
+        raise BadInput(
+            f"{folder / JUDGE_FILE}: no kind of judge is named {kind!r}; delete it and run `dvc repro`"
+        )
     return kind == EXACT
 
 
@@ -79,12 +89,15 @@ def load_wording(folder: Path) -> Wording:
     try:
         return Wording(*(said[field] for field in Wording._fields))
     except KeyError as error:
-        raise BadInput(f"{folder / JUDGE_FILE} has no {error.args[0]}; delete its folder, run `dvc repro`") from None
+        raise BadInput(
+            f"{folder / JUDGE_FILE} has no {error.args[0]}; delete its folder, run `dvc repro`"
+        ) from None
 
 
 @contextmanager
 def opened(stage: str, folder: Path) -> Iterator[Rate]:
-    """Yield what scores answers as a judge of either kind does, loaded once; it holds the device if it needs it.
+    """Yield what scores answers as a judge of either kind does, loaded once; it holds the device if
+    it needs it.
 
     The exact verifier's verdict is all there is: it scores nothing, None.
 
@@ -99,10 +112,11 @@ def opened(stage: str, folder: Path) -> Iterator[Rate]:
 
 
 def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
-    """What gives P(right) of each answer to its prompt, as the generative judge in `folder` says, from their texts.
+    """What gives P(right) of each answer to its prompt, as the generative judge in `folder` says,
+    from their texts.
 
-    One forward pass over all different (prompt, answer) pairs, in micro-batches: equal pairs get equal scores to the
-    last bit. The caller holds the device (`exclusive_device`).
+    One forward pass over all different (prompt, answer) pairs, in micro-batches: equal pairs get
+    equal scores to the last bit. The caller holds the device (`exclusive_device`).
 
     Raises:
         BadInput: the folder is missing, corrupt, or no generative judge.
@@ -122,11 +136,20 @@ def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[fl
         asked = sorted(set(zip(prompts, answers, strict=True)))
         questions = [wording.question_tokens(renderer, prompt, answer) for prompt, answer in asked]
         traces = [
-            ProbedTrace(question[:-1], [len(question) - 1], [[question[-1], *word] for word in words], num_cue_tokens=1)
+            ProbedTrace(
+                question[:-1],
+                [len(question) - 1],
+                [[question[-1], *word] for word in words],
+                num_cue_tokens=1,
+            )
             for question in questions
         ]
-        found = answer_logprobs(model, traces, MICRO_BATCH_TOKENS, renderer.pad_token, PRECISION, lambda _: None)
-        scores = {pair: right_probability(*values[0]) for pair, values in zip(asked, found, strict=True)}
+        found = answer_logprobs(
+            model, traces, MICRO_BATCH_TOKENS, renderer.pad_token, PRECISION, lambda _: None
+        )
+        scores = {
+            pair: right_probability(*values[0]) for pair, values in zip(asked, found, strict=True)
+        }
         return [scores[pair] for pair in zip(prompts, answers, strict=True)]
 
     return judge

@@ -22,15 +22,18 @@ from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
 
 KEYS_PER_TOKEN = 1024
-"""A mask holds at most so many entries for each of `micro_batch_tokens`, or as many as one probe needs."""
+"""A mask holds at most so many entries for each of `micro_batch_tokens`, or as many as one probe
+needs.
+"""
 
 
 @dataclass(frozen=True)
 class ProbedTrace:
     """A trace and the answers to try at its boundaries.
 
-    `prefix_tokens` is prompt and thinking; `boundaries` are positions in it; `answers` are token lists, each cue
-    and answer and end of text, of which the first `num_cue_tokens`, one or more, are given, not predicted.
+    `prefix_tokens` is prompt and thinking; `boundaries` are positions in it; `answers` are token
+    lists, each cue and answer and end of text, of which the first `num_cue_tokens`, one or more,
+    are given, not predicted.
     """
 
     prefix_tokens: list[int]
@@ -68,13 +71,15 @@ def answer_logprobs(
 ) -> list[np.ndarray]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
-    The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes follow in chunks, last
-    boundary first; a probe sees the prefix up to its boundary and itself, so that it gets what a pass of its own over
-    [prefix up to the boundary, probe] would give it (method: Quiet-STaR, arXiv 2403.09629, section 4.2, many
-    continuations of one text in one pass). A chunk's mask is a rectangle, probe tokens by prefix and probe tokens, and
-    bounded: memory grows with the prefix, not with its square. On a CPU attention takes the rectangle as it is; on a
-    GPU it skips the blocks of it that no probe sees (`block_mask`; compared with the rectangle on a CPU, untried on a
-    GPU). Traces that were one micro-batch among many get the same bits in a call of their own.
+    The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes
+    follow in chunks, last boundary first; a probe sees the prefix up to its boundary and itself, so
+    that it gets what a pass of its own over [prefix up to the boundary, probe] would give it
+    (method: Quiet-STaR, arXiv 2403.09629, section 4.2, many continuations of one text in one pass).
+    A chunk's mask is a rectangle, probe tokens by prefix and probe tokens, and bounded: memory
+    grows with the prefix, not with its square. On a CPU attention takes the rectangle as it is; on
+    a GPU it skips the blocks of it that no probe sees (`block_mask`; compared with the rectangle on
+    a CPU, untried on a GPU). Traces that were one micro-batch among many get the same bits in a
+    call of their own.
 
     Returns:
         One array [boundary, answer] for each trace, in order.
@@ -85,12 +90,20 @@ def answer_logprobs(
             batch = [traces[row] for row in rows]
             prefixes = pad([trace.prefix_tokens for trace in batch], pad_token)
             cache = DynamicCache()  # without a configuration, whose windows would make it forget
-            model.base_model(input_ids=prefixes.to(model.device), past_key_values=cache, use_cache=True)
-            max_tokens = chunk_tokens(len(batch), prefixes.shape[1], micro_batch_tokens * KEYS_PER_TOKEN)
+            model.base_model(
+                input_ids=prefixes.to(model.device), past_key_values=cache, use_cache=True
+            )
+            max_tokens = chunk_tokens(
+                len(batch), prefixes.shape[1], micro_batch_tokens * KEYS_PER_TOKEN
+            )
             for chunk in chunks(batch, max_tokens):
                 hidden, tokens = _forward(model, cache, chunk, pad_token)
-                for row, trace, probes, states, ids in zip(rows, batch, chunk, hidden, tokens, strict=True):
-                    for probe, value in zip(probes, _sums(model, states, ids, probes, trace), strict=True):
+                for row, trace, probes, states, ids in zip(
+                    rows, batch, chunk, hidden, tokens, strict=True
+                ):
+                    for probe, value in zip(
+                        probes, _sums(model, states, ids, probes, trace), strict=True
+                    ):
                         results[row][probe.place] = value
             for row in rows:
                 on_tokens(traces[row].num_tokens)
@@ -98,19 +111,25 @@ def answer_logprobs(
 
 
 def chunk_tokens(num_rows: int, prefix_tokens: int, max_entries: int) -> int:
-    """The most probe tokens T a row may add at once: num_rows · T · (prefix_tokens + T) ≤ max_entries."""
+    """The most probe tokens T a row may add at once: num_rows · T · (prefix_tokens + T) ≤
+    max_entries.
+    """
     return (isqrt(prefix_tokens**2 + 4 * max_entries // num_rows) - prefix_tokens) // 2
 
 
 def chunks(batch: Sequence[ProbedTrace], max_tokens: int) -> Iterator[list[list[Probe]]]:
-    """Each row's probes in pieces of at most `max_tokens`, or of one probe; a row that has none left gives none."""
+    """Each row's probes in pieces of at most `max_tokens`, or of one probe; a row that has none
+    left gives none.
+    """
     pieces = [_pieces(trace, max_tokens) for trace in batch]
     for chunk in zip_longest(*pieces, fillvalue=None):
         yield [probes or [] for probes in chunk]
 
 
 def _pieces(trace: ProbedTrace, max_tokens: int) -> list[list[Probe]]:
-    """Probes from the last boundary to the first, so that a chunk's mask need be no wider than its own boundaries."""
+    """Probes from the last boundary to the first, so that a chunk's mask need be no wider than its
+    own boundaries.
+    """
     pieces: list[list[Probe]] = []
     num_tokens = 0
     for index in sorted(range(len(trace.boundaries)), key=lambda index: -trace.boundaries[index]):
@@ -126,10 +145,15 @@ def _pieces(trace: ProbedTrace, max_tokens: int) -> list[list[Probe]]:
 def _forward(
     model: PreTrainedModel, cache: Cache, chunk: Sequence[Sequence[Probe]], pad_token: int
 ) -> tuple[Tensor, Tensor]:
-    """Last hidden states and ids of a chunk's tokens, [row, token]. The cache is cut to what chunks before it need."""
+    """Last hidden states and ids of a chunk's tokens, [row, token].
+
+    The cache is cut to what chunks before it need.
+    """
     prefix_length = max(probe.boundary for probes in chunk for probe in probes)
     cache.crop(prefix_length - cache.get_seq_length())
-    tokens = pad([[token for probe in probes for token in probe.tokens] for probes in chunk], pad_token)
+    tokens = pad(
+        [[token for probe in probes for token in probe.tokens] for probes in chunk], pad_token
+    )
     width = tokens.shape[1]
     positions = torch.zeros(tokens.shape, dtype=torch.long)
     for row, probes in enumerate(chunk):
@@ -150,7 +174,9 @@ def _forward(
 
 
 def skips_blocks(model: PreTrainedModel) -> bool:
-    """Whether chunks go through torch's flex_attention: on a GPU, unless the architecture is not made for it."""
+    """Whether chunks go through torch's flex_attention: on a GPU, unless the architecture is not
+    made for it.
+    """
     return model.device.type == "cuda" and model._supports_flex_attn and not is_windowed(model)
 
 
@@ -170,26 +196,38 @@ def _spans(probes: Sequence[Probe]) -> tuple[list[int], list[int]]:
     return [probe.boundary for probe in probes], [len(probe.tokens) for probe in probes]
 
 
-def dense_mask(chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device) -> Tensor:
+def dense_mask(
+    chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device
+) -> Tensor:
     """`probe_mask` of every row, padded to `width` probe tokens: [row, 1, probe token, key]."""
     mask = torch.zeros(len(chunk), 1, width, prefix_length + width, dtype=torch.bool)
-    mask[..., 0] = True  # what every probe sees, and padding too: attention to nothing is not a number
+    mask[..., 0] = (
+        True  # what every probe sees, and padding too: attention to nothing is not a number
+    )
     for row, probes in enumerate(chunk):
         own = torch.from_numpy(probe_mask(prefix_length, *_spans(probes)))
         mask[row, 0, : own.shape[0], : own.shape[1]] = own
     return mask.to(device)
 
 
-def block_mask(chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device) -> BlockMask:
-    """What `dense_mask` says, by blocks of 128 by 128 entries; flex_attention skips a block without a True.
+def block_mask(
+    chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device
+) -> BlockMask:
+    """What `dense_mask` says, by blocks of 128 by 128 entries; flex_attention skips a block without
+    a True.
 
-    A token sees the keys below `limit` and those from `first` to `last`. The three are tensors, `prefix_length` within
-    them, because a number that changes with the chunk has the kernel compiled again, if the kernel takes it at all; and
-    each has memory of its own, because torch 2.13 cannot compile views of one for a CPU. The whole rectangle exists
-    while its blocks are found, no longer.
+    A token sees the keys below `limit` and those from `first` to `last`. The three are tensors,
+    `prefix_length` within them, because a number that changes with the chunk has the kernel
+    compiled again, if the kernel takes it at all; and each has memory of its own, because torch
+    2.13 cannot compile views of one for a CPU. The whole rectangle exists while its blocks are
+    found, no longer.
     """
     shape = len(chunk), width
-    limits, firsts, lasts = np.ones(shape, int), np.ones(shape, int), np.zeros(shape, int)  # padding sees one key
+    limits, firsts, lasts = (
+        np.ones(shape, int),
+        np.ones(shape, int),
+        np.zeros(shape, int),
+    )  # padding sees one key
     for row, probes in enumerate(chunk):
         boundaries, lengths = _spans(probes)
         own = np.arange(sum(lengths))
@@ -205,7 +243,11 @@ def block_mask(chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int,
 
 
 def _sums(
-    model: PreTrainedModel, hidden: Tensor, tokens: Tensor, probes: Sequence[Probe], trace: ProbedTrace
+    model: PreTrainedModel,
+    hidden: Tensor,
+    tokens: Tensor,
+    probes: Sequence[Probe],
+    trace: ProbedTrace,
 ) -> list[float]:
     """Log-probability of each probe's predicted tokens, nats; one row of a chunk."""
     if not probes:

@@ -11,13 +11,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from stages.contracts.errors import BadInput
-from stages.contracts.init_params import ModelShape
+from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
 from stages.engines.varlen import VARLEN
+from stages.running.errors import BadInput
 
 INIT_STD = 0.02
 FOURIER_PERIODS = 20
@@ -69,10 +69,13 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
     return model.to(device())
 
 
-def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path, start: Path | None = None) -> None:
+def save_policy(
+    model: PreTrainedModel, renderer: Renderer, folder: Path, start: Path | None = None
+) -> None:
     """Write weights, configuration and tokenizer; the bytes depend on nothing else.
 
-    Of an adapter the weights are its own, and those of its base, which is in or at `start`, where it was loaded from.
+    Of an adapter the weights are its own, and those of its base, which is in or at `start`, where
+    it was loaded from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if has_adapter(model):
@@ -80,13 +83,19 @@ def save_policy(model: PreTrainedModel, renderer: Renderer, folder: Path, start:
         save_adapter(model, start, folder)
     else:
         tied = set(model.all_tied_weights_keys)
-        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+        weights = {
+            name: tensor.contiguous()
+            for name, tensor in model.state_dict().items()
+            if name not in tied
+        }
         save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     config = model.config.to_diff_dict()
     for volatile in ("_name_or_path", "transformers_version"):
         config.pop(volatile, None)
     config["architectures"] = [type(model).__name__]
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(
+        json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
     renderer.save(folder)
 
 
@@ -109,10 +118,13 @@ def llama_config(shape: ModelShape, renderer: Renderer) -> LlamaConfig:
     )
 
 
-def new_policy(shape: ModelShape, renderer: Renderer, token_values: Mapping[str, float], seed: int) -> PreTrainedModel:
+def new_policy(
+    shape: ModelShape, renderer: Renderer, token_values: Mapping[str, float], seed: int
+) -> PreTrainedModel:
     """A Llama-architecture decoder with random weights drawn from `seed`.
 
-    Tokens that stand for numbers start with Fourier features of their value, so that near numbers start out near.
+    Tokens that stand for numbers start with Fourier features of their value, so that near numbers
+    start out near.
     """
     model = LlamaForCausalLM(llama_config(shape, renderer))
     generator = torch.Generator().manual_seed(seed)
@@ -134,4 +146,6 @@ def _fourier(value: float, size: int) -> Tensor:
     periods = torch.logspace(0.3, 2.3, FOURIER_PERIODS, dtype=torch.float64)
     angles = 2 * torch.pi * value / periods
     features = torch.cat([angles.sin(), angles.cos()])[:size]
-    return torch.nn.functional.pad(FOURIER_SCALE * features, (0, max(0, size - len(features)))).float()
+    return torch.nn.functional.pad(
+        FOURIER_SCALE * features, (0, max(0, size - len(features)))
+    ).float()

@@ -1,9 +1,10 @@
-"""One stage in several processes of this machine, a GPU each: started by torchrun's agent, a model shared by FSDP2.
+"""One stage in several processes of this machine, a GPU each: started by torchrun's agent, a model
+shared by FSDP2.
 
-A process among them is a rank. Each rank runs the whole stage up to its outputs, and of the work in between its own
-share: every sum is the same as in one process but for the order of its terms. The first rank writes, the others end
-before it does. One that fails takes the others with it, and the stage ends as it did. Stage and ranks meet by a file,
-and talk over the loopback interface alone.
+A process among them is a rank. Each rank runs the whole stage up to its outputs, and of the work in
+between its own share: every sum is the same as in one process but for the order of its terms. The
+first rank writes, the others end before it does. One that fails takes the others with it, and the
+stage ends as it did. Stage and ranks meet by a file, and talk over the loopback interface alone.
 """
 
 import ctypes
@@ -22,22 +23,27 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from stages.contracts.errors import MachineFailure
-from stages.contracts.warm import SOCKET
 from stages.engines.device import device, exclusive_device
 from stages.pure.packing import balanced
+from stages.running.errors import MachineFailure
+from stages import SOCKET
 
 MEETING, AGENT = "KNOWHOW_RANKS_MEETING", "KNOWHOW_RANKS_AGENT"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+LOOPBACK = {
+    "GLOO_SOCKET_IFNAME": "lo",
+    "NCCL_SOCKET_IFNAME": "lo",
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+}
 
 
 @contextmanager
 def processes(stage: str, num_processes: int) -> Iterator[None]:
-    """Run the block in `num_processes` processes while this stage holds the accelerator alone; one is this process.
+    """Run the block in `num_processes` processes while this stage holds the accelerator alone; one
+    is this process.
 
-    Of several, this one starts the others by the command that it was started by, waits, and ends as they did: only they
-    enter the block.
+    Of several, this one starts the others by the command that it was started by, waits, and ends as
+    they did: only they enter the block.
 
     Raises:
         MachineFailure: the accelerator was not free in time, or a rank was killed.
@@ -61,7 +67,9 @@ def _run_ranks(stage: str, num_processes: int) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="knowhow-") as folder:
         os.environ.pop(SOCKET, None)  # a warm server's fork would not be the agent's child
-        os.environ.update({**LOOPBACK, MEETING: str(Path(folder) / "ranks"), AGENT: str(os.getpid())})
+        os.environ.update(
+            {**LOOPBACK, MEETING: str(Path(folder) / "ranks"), AGENT: str(os.getpid())}
+        )
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -78,8 +86,12 @@ def _run_ranks(stage: str, num_processes: int) -> int:
             elastic_launch(config, sys.executable)("-m", f"stages.{stage}", *sys.argv[1:])
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            killed = [found for found in error.failures.items() if found[1].exitcode == -signal.SIGKILL]
-            rank, failure = killed[0] if killed else (rank, failure)  # those it took with it may be seen to end before
+            killed = [
+                found for found in error.failures.items() if found[1].exitcode == -signal.SIGKILL
+            ]
+            rank, failure = (
+                killed[0] if killed else (rank, failure)
+            )  # those it took with it may be seen to end before
             if failure.exitcode < 0:
                 raise MachineFailure(
                     f"{stage}: process {rank} of {num_processes} was killed by signal {-failure.exitcode}; where "
@@ -93,7 +105,9 @@ def _run_ranks(stage: str, num_processes: int) -> int:
 
 @contextmanager
 def _joined() -> Iterator[None]:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # torchrun's agent may be killed without a word
+    ctypes.CDLL(None).prctl(
+        PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # torchrun's agent may be killed without a word
     if os.getppid() != int(os.environ[AGENT]):  # it was, before that call
         raise SystemExit(128 + signal.SIGKILL)
     if device() == "cuda":
@@ -111,7 +125,8 @@ def _joined() -> Iterator[None]:
 
 
 def share(model: PreTrainedModel) -> None:
-    """Leave to each rank its part of every weight, of its gradient and of its moments; gradients are sums over ranks.
+    """Leave to each rank its part of every weight, of its gradient and of its moments; gradients
+    are sums over ranks.
 
     Weights come together layer by layer while a pass needs them. Without ranks nothing happens.
     """
@@ -121,7 +136,9 @@ def share(model: PreTrainedModel) -> None:
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
     mesh = init_device_mesh(model.device.type, (dist.get_world_size(),))
-    for layer in (m for m in model.modules() if type(m).__name__ in (model._no_split_modules or ())):
+    for layer in (
+        m for m in model.modules() if type(m).__name__ in (model._no_split_modules or ())
+    ):
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
     for module in model.modules():
@@ -131,9 +148,11 @@ def share(model: PreTrainedModel) -> None:
 
 
 def shares(num_tokens: Sequence[int]) -> list[tuple[int, bool]]:
-    """This rank's pieces of work that hold so many tokens, and whether each counts; without ranks all, in order.
+    """This rank's pieces of work that hold so many tokens, and whether each counts; without ranks
+    all, in order.
 
-    Every rank has as many, so that all meet at every weight: who runs out does the smallest piece again, for nothing.
+    Every rank has as many, so that all meet at every weight: who runs out does the smallest piece
+    again, for nothing.
     """
     if not dist.is_initialized():
         return [(piece, True) for piece in range(len(num_tokens))]
@@ -200,11 +219,15 @@ def placed_as(tensor: Tensor, like: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     assert isinstance(like, DTensor)
-    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+    return distribute_tensor(
+        tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None
+    )
 
 
 def gather(model: PreTrainedModel) -> None:
-    """Make a shared model whole, on the CPU, in the first rank, and end the others; it is to be written, not run."""
+    """Make a shared model whole, on the CPU, in the first rank, and end the others; it is to be
+    written, not run.
+    """
     if not dist.is_initialized():
         return
     from torch.distributed.fsdp import FSDPModule
@@ -213,8 +236,12 @@ def gather(model: PreTrainedModel) -> None:
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             if parameter not in found:
-                found[parameter] = nn.Parameter(whole(parameter.detach()).cpu(), parameter.requires_grad)
+                found[parameter] = nn.Parameter(
+                    whole(parameter.detach()).cpu(), parameter.requires_grad
+                )
             setattr(module, name, found[parameter])
         if isinstance(module, FSDPModule):
-            module.__class__ = type(module).__mro__[2]  # what it was: FSDP2 makes a class of it and its own
+            module.__class__ = type(module).__mro__[
+                2
+            ]  # what it was: FSDP2 makes a class of it and its own
     leave_to_first()

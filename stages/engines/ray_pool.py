@@ -1,7 +1,8 @@
-"""Work done by the workers of a Ray cluster, handed out and brought back by Ray Data. The only importer of ray.
+"""Work done by the workers of a Ray cluster, handed out and brought back by Ray Data. The only
+importer of ray.
 
-Each worker opens the policy once and does one part at a time. Ray starts a worker that died again and gives it its part
-again, `MAX_RETRIES` times; a part that was done stays done.
+Each worker opens the policy once and does one part at a time. Ray starts a worker that died again
+and gives it its part again, `MAX_RETRIES` times; a part that was done stays done.
 """
 
 import logging
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-# Read by ray when it is imported: no telemetry, and no noise of daemons about what is dealt with here.
+# Read by ray when it is imported: no telemetry, and no noise of daemons about what is dealt with
+# here.
 os.environ.update(RAY_USAGE_STATS_ENABLED="0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
@@ -29,10 +31,10 @@ from ray._raylet import Config
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
-from stages.contracts.compute_params import RayInference
-from stages.contracts.errors import MachineFailure
+from stages.contracts.params.compute import RayInference
 from stages.engines.device import DEVICE
 from stages.engines.pool import Model, Part, Result, Work
+from stages.running.errors import MachineFailure
 
 LOCAL, AUTO = "local", "auto"
 CONNECT_SECONDS = 10
@@ -42,13 +44,17 @@ OBJECT_STORE_BYTES = 2**29
 MAX_REASON = 400
 CODE = Path(__file__).parent.parent
 THREADS = ("KNOWHOW_THREADS", "OMP_NUM_THREADS")
-"""How many there are may change the last bit of a sum, so workers have as many as this process would."""
+"""How many there are may change the last bit of a sum, so workers have as many as this process
+would.
+"""
 Parcel = Mapping[str, Any]
 """References to the bytes of a policy's files in Ray's object store, by name in its folder."""
 
 
 @contextmanager
-def ray_pool(opener: Callable[[Path], Model], policy: Path, where: RayInference) -> Iterator["RayPool[Model]"]:
+def ray_pool(
+    opener: Callable[[Path], Model], policy: Path, where: RayInference
+) -> Iterator["RayPool[Model]"]:
     """Join the cluster, or start one on this machine, while the block runs.
 
     Raises:
@@ -66,10 +72,14 @@ def ray_pool(opener: Callable[[Path], Model], policy: Path, where: RayInference)
 
 
 def _start(where: RayInference, folder: str) -> None:
-    """A cluster of this process: on loopback, with a token of its own, in `folder`; it dies with this process."""
+    """A cluster of this process: on loopback, with a token of its own, in `folder`; it dies with
+    this process.
+    """
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex())
     Config.initialize("")  # reads the mode anew: vLLM may have imported ray long ago
-    ray_constants.ENABLE_RAY_CLUSTER = False  # else ray listens on every interface, whatever address it is given
+    ray_constants.ENABLE_RAY_CLUSTER = (
+        False  # else ray listens on every interface, whatever address it is given
+    )
     ray.init(
         LOCAL,
         num_cpus=where.num_workers,
@@ -88,7 +98,12 @@ def _join(where: RayInference) -> None:
         if where.address != AUTO:  # ray itself knocks for a minute or two
             host, port = where.address.rsplit(":", 1)
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-        ray.init(where.address, runtime_env={"py_modules": [str(CODE)]}, log_to_driver=False, logging_level="warning")
+        ray.init(
+            where.address,
+            runtime_env={"py_modules": [str(CODE)]},
+            log_to_driver=False,
+            logging_level="warning",
+        )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise MachineFailure(
             f"compute.inference.address: cannot join the Ray cluster at {where.address} ({_reason(error)}); start "
@@ -109,15 +124,23 @@ class RayPool(Generic[Model]):
     """Engines in workers of a Ray cluster, each with a GPU or a CPU of its own."""
 
     def __init__(
-        self, opener: Callable[[Path], Model], policy: Path | Parcel, num_workers: int, uses_gpu: bool
+        self,
+        opener: Callable[[Path], Model],
+        policy: Path | Parcel,
+        num_workers: int,
+        uses_gpu: bool,
     ) -> None:
         self._opener, self._policy = opener, policy
         self._num_workers, self._uses_gpu = num_workers, uses_gpu
 
     def each(
-        self, work: Work[Model, Part, Result], parts: Iterable[Part], on_tokens: Callable[[int], None]
+        self,
+        work: Work[Model, Part, Result],
+        parts: Iterable[Part],
+        on_tokens: Callable[[int], None],
     ) -> Iterator[tuple[int, Result]]:
-        """See `stages.engines.pool.Pool.each`. The workers start with the first part, and end with the last.
+        """See `stages.engines.pool.Pool.each`. The workers start with the first part, and end with
+        the last.
 
         Raises:
             MachineFailure: a worker died too often, or a part was lost or came twice.
@@ -127,12 +150,16 @@ class RayPool(Generic[Model]):
             return
         seen: set[int] = set()
         try:
-            for batch in self._hand_out(work, references).iter_batches(batch_size=None, prefetch_batches=0):
+            for batch in self._hand_out(work, references).iter_batches(
+                batch_size=None, prefetch_batches=0
+            ):
                 for place, done in zip(batch["place"].tolist(), batch["done"], strict=True):
                     if isinstance(done.result, Exception):
                         raise done.result
                     if place in seen:
-                        raise MachineFailure(f"Ray brought part {place} of {len(references)} twice; run again")
+                        raise MachineFailure(
+                            f"Ray brought part {place} of {len(references)} twice; run again"
+                        )
                     seen.add(place)
                     for amount in done.told:
                         on_tokens(amount)
@@ -144,22 +171,33 @@ class RayPool(Generic[Model]):
             ) from None
         lost = sorted(set(range(len(references))) - seen)
         if lost:
-            raise MachineFailure(f"Ray lost {len(lost)} of {len(references)} parts, the first {lost[0]}; run again")
+            raise MachineFailure(
+                f"Ray lost {len(lost)} of {len(references)} parts, the first {lost[0]}; run again"
+            )
 
-    def _hand_out(self, work: Work[Model, Part, Result], references: Sequence[ray.ObjectRef]) -> ray.data.Dataset:
+    def _hand_out(
+        self, work: Work[Model, Part, Result], references: Sequence[ray.ObjectRef]
+    ) -> ray.data.Dataset:
         """A row for each part when it is done: its place, and what is done."""
-        environment = {DEVICE: "cuda" if self._uses_gpu else "cpu", **{name: os.environ.get(name) for name in THREADS}}
+        environment = {
+            DEVICE: "cuda" if self._uses_gpu else "cpu",
+            **{name: os.environ.get(name) for name in THREADS},
+        }
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
         context.execution_no_progress_timeout_s = NO_PROGRESS_SECONDS
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")  # the only way to bound restarts
+        warnings.filterwarnings(
+            "ignore", "`ray_remote_args` is deprecated"
+        )  # the only way to bound restarts
         places = [{"place": place} for place in range(len(references))]
         return ray.data.from_items(places, override_num_blocks=len(places)).map_batches(
             _Worker,
             fn_constructor_args=(self._opener, self._policy, work, references, environment),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=self._num_workers, max_tasks_in_flight_per_actor=1),
+            compute=ray.data.ActorPoolStrategy(
+                size=self._num_workers, max_tasks_in_flight_per_actor=1
+            ),
             num_cpus=1,
             num_gpus=1 if self._uses_gpu else 0,
             max_restarts=MAX_RETRIES,
@@ -169,7 +207,10 @@ class RayPool(Generic[Model]):
 
 @dataclass(frozen=True)
 class _Done:
-    """What a worker hands back of a part. A class, for Ray Data would make columns of lists and numbers."""
+    """What a worker hands back of a part.
+
+    A class, for Ray Data would make columns of lists and numbers.
+    """
 
     told: list[int]
     result: Any
@@ -186,7 +227,10 @@ class _Worker(Generic[Model, Part, Result]):
         references: Sequence[ray.ObjectRef],
         environment: Mapping[str, str | None],
     ) -> None:
-        for name, value in environment.items():  # before torch is imported; ray has set threads of its own
+        for (
+            name,
+            value,
+        ) in environment.items():  # before torch is imported; ray has set threads of its own
             os.environ.pop(name, None)
             os.environ.update({name: value} if value is not None else {})
         self._opener, self._policy = opener, policy
@@ -194,7 +238,10 @@ class _Worker(Generic[Model, Part, Result]):
         self._model: Model | None = None
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Do the part of a batch of one. An exception is a result too: the stage shall see it as its own."""
+        """Do the part of a batch of one.
+
+        An exception is a result too: the stage shall see it as its own.
+        """
         told: list[int] = []
         try:
             if self._model is None:
@@ -207,7 +254,10 @@ class _Worker(Generic[Model, Part, Result]):
         return {"place": batch["place"], "done": np.array([_Done(told, result)], dtype=object)}
 
     def _folder(self) -> Path:
-        """The policy's folder on this machine. Engines may come back to it, so one that travelled stays with them."""
+        """The policy's folder on this machine.
+
+        Engines may come back to it, so one that travelled stays with them.
+        """
         if isinstance(self._policy, Path):
             return self._policy
         self._unpacked = tempfile.TemporaryDirectory(prefix="knowhow-policy-")
@@ -216,7 +266,9 @@ class _Worker(Generic[Model, Part, Result]):
 
 def _pack(folder: Path) -> Parcel:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): ray.put(np.fromfile(path, np.uint8)) for path in files}
+    return {
+        path.relative_to(folder).as_posix(): ray.put(np.fromfile(path, np.uint8)) for path in files
+    }
 
 
 def _unpack(parcel: Parcel, folder: Path) -> Path:

@@ -1,4 +1,6 @@
-"""What a sampler does, and the two ways the stages use one: think then answer, and answer from a given prefix."""
+"""What a sampler does, and the two ways the stages use one: think then answer, and answer from a
+given prefix.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +11,10 @@ from stages.pure.seeds import derive_seed
 
 @dataclass(frozen=True)
 class Request:
-    """Sample one completion of `prompt_tokens`. Its draws depend on `seed` alone, not on its neighbours."""
+    """Sample one completion of `prompt_tokens`.
+
+    Its draws depend on `seed` alone, not on its neighbours.
+    """
 
     prompt_tokens: list[int]
     max_tokens: int
@@ -22,7 +27,8 @@ class Request:
 class Completion:
     """Sampled tokens, the log-probability (nats) of each under the distribution drawn from.
 
-    `is_ended` says that the last one is the end of text, and not a stop token or the last there was room for.
+    `is_ended` says that the last one is the end of text, and not a stop token or the last there was
+    room for.
     """
 
     tokens: list[int]
@@ -31,7 +37,9 @@ class Completion:
 
 
 class Sampler(Protocol):
-    """A policy behind a sampling engine; prompt tokens it was given so far, and of these had in its prefix cache."""
+    """A policy behind a sampling engine; prompt tokens it was given so far, and of these had in its
+    prefix cache.
+    """
 
     num_prompt_tokens: int
     num_cached_prompt_tokens: int
@@ -59,7 +67,10 @@ class Answering:
 
 @dataclass(frozen=True)
 class Trace:
-    """A whole completion: thinking, cue, answer. Tokens in [forced_start, forced_end) were put there, not sampled."""
+    """A whole completion: thinking, cue, answer.
+
+    Tokens in [forced_start, forced_end) were put there, not sampled.
+    """
 
     tokens: list[int]
     logprobs: list[float]
@@ -81,11 +92,12 @@ def think_then_answer(
     temperature: float,
     on_tokens: Callable[[int], None],
 ) -> list[Trace]:
-    """Let the policy think for at most `max_tokens` of each request, then answer in at most `answer_tokens`.
+    """Let the policy think for at most `max_tokens` of each request, then answer in at most
+    `answer_tokens`.
 
-    Thinking ends with the first token of the cue, where the policy writes it itself; it is given the others, and
-    answers. Who is still thinking at the budget is cut there and given all of the cue. So every answer follows the same
-    tokens. Who ends the text without a cue has not answered.
+    Thinking ends with the first token of the cue, where the policy writes it itself; it is given
+    the others, and answers. Who is still thinking at the budget is cut there and given all of the
+    cue. So every answer follows the same tokens. Who ends the text without a cue has not answered.
     """
     cue, stop = answering.cue_tokens, answering.cue_tokens[0]
     first = sampler.sample([replace(r, stop_token=stop) for r in requests], temperature, on_tokens)
@@ -107,7 +119,9 @@ def think_then_answer(
 
 
 class BudgetAnswer(NamedTuple):
-    """The answer at a token budget: tokens behind the cue, and whether thinking was cut, there or at its own end."""
+    """The answer at a token budget: tokens behind the cue, and whether thinking was cut, there or
+    at its own end.
+    """
 
     tokens: list[int]
     is_forced: bool
@@ -122,23 +136,34 @@ def answer_at_budgets(
     temperature: float,
     on_tokens: Callable[[int], None],
 ) -> list[tuple[Trace, list[BudgetAnswer]]]:
-    """Let the policy think and answer, then cut each trace at every budget and force an answer where it goes on.
+    """Let the policy think and answer, then cut each trace at every budget and force an answer
+    where it goes on.
 
     Returns:
         Each request's trace, and its answer at every budget.
     """
-    traces = think_then_answer(sampler, requests, answering=answering, temperature=temperature, on_tokens=on_tokens)
+    traces = think_then_answer(
+        sampler, requests, answering=answering, temperature=temperature, on_tokens=on_tokens
+    )
     cuts = [
         (place, budget)
         for place, trace in enumerate(traces)
         for budget in budgets_tokens
         if not _is_answered(trace, budget, requests[place].max_tokens)
     ]
-    pending = [_cut_request(requests[place], traces[place], budget, answering) for place, budget in cuts]
+    pending = [
+        _cut_request(requests[place], traces[place], budget, answering) for place, budget in cuts
+    ]
     forced = dict(zip(cuts, sampler.sample(pending, temperature, on_tokens), strict=True))
     num_cue_tokens = len(answering.cue_tokens)
     return [
-        (trace, [_budget_answer(trace, forced.get((place, budget)), num_cue_tokens) for budget in budgets_tokens])
+        (
+            trace,
+            [
+                _budget_answer(trace, forced.get((place, budget)), num_cue_tokens)
+                for budget in budgets_tokens
+            ],
+        )
         for place, trace in enumerate(traces)
     ]
 
@@ -149,7 +174,9 @@ def _cut_request(request: Request, trace: Trace, budget: int, answering: Answeri
 
 
 def _is_answered(trace: Trace, budget: int, longest: int) -> bool:
-    """Whether the trace's own answer stands at this budget: it stopped thinking by then, or was forced just there."""
+    """Whether the trace's own answer stands at this budget: it stopped thinking by then, or was
+    forced just there.
+    """
     return budget == longest or (trace.num_thinking_tokens <= budget and not trace.is_cut)
 
 
@@ -160,7 +187,9 @@ def _budget_answer(trace: Trace, forced: Completion | None, num_cue_tokens: int)
 
 
 def answer_seed(seed: int) -> int:
-    """The seed of the answer to a completion whose thinking was drawn with `seed`: a stream of its own."""
+    """The seed of the answer to a completion whose thinking was drawn with `seed`: a stream of its
+    own.
+    """
     return derive_seed("answer", seed)
 
 

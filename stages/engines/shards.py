@@ -1,22 +1,29 @@
-"""Work cut into shards, each kept when it is done: a killed run goes on after its last whole shard, to the same bytes.
+"""Work cut into shards, each kept when it is done: a killed run goes on after its last whole shard,
+to the same bytes.
 
-What the next keeper finds of a shard is a folder, whole or not there, for the caller publishes it atomically.
+What the next keeper finds of a shard is a folder, whole or not there, for the caller publishes it
+atomically.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from stages.contracts.progress import Progress
 from stages.engines.pool import Model, Pool, Result, Work
+from stages.running.progress import Progress
 
 Item = TypeVar("Item")
 Request = TypeVar("Request")
 
 
 def cut(work: Sequence[Item], num_items: int, folder: Path) -> dict[Path, Sequence[Item]]:
-    """Shards of `num_items`, the last of what is left, by the folder in `folder` where each is to be kept."""
-    return {folder / f"{start:09d}": work[start : start + num_items] for start in range(0, len(work), num_items)}
+    """Shards of `num_items`, the last of what is left, by the folder in `folder` where each is to
+    be kept.
+    """
+    return {
+        folder / f"{start:09d}": work[start : start + num_items]
+        for start in range(0, len(work), num_items)
+    }
 
 
 def missing(
@@ -30,7 +37,8 @@ def missing(
     """Do the shards that are not kept yet, under a progress bar.
 
     Yields:
-        The folder of a shard, to be kept before the next is asked for; its items; what came of them.
+        The folder of a shard, to be kept before the next is asked for; its items; what came of
+        them.
     """
     left = [folder for folder in shards if not folder.is_dir()]
     requests = ([request(item) for item in shards[folder]] for folder in left)

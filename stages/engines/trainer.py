@@ -13,17 +13,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.contracts.publish import atomic
-from stages.contracts.recipe_params import AdamW
+from stages.contracts.params.optimizer import AdamW
 from stages.engines.ranks import first_says, is_first, placed_as, summed, whole
+from stages.running.publish import atomic
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
 def use_threads() -> None:
-    """Fix torch's thread count, which may change the last bit of a sum: `KNOWHOW_THREADS`, 2 unless set."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it a GPU's products are refused as random
+    """Fix torch's thread count, which may change the last bit of a sum: `KNOWHOW_THREADS`, 2 unless
+    set.
+    """
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # without it a GPU's products are refused as random
     torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
     torch.use_deterministic_algorithms(True)
     # torch would fill what is about to be written, to show up who does not
@@ -31,10 +35,11 @@ def use_threads() -> None:
 
 
 class Trainer:
-    """AdamW over those of a model's parameters that are left to training, with exact save and resume.
+    """AdamW over those of a model's parameters that are left to training, with exact save and
+    resume.
 
-    A model may be shared among ranks: then all of them step, save and resume together. A checkpoint holds whole
-    tensors, so that a run may go on in another number of processes.
+    A model may be shared among ranks: then all of them step, save and resume together. A checkpoint
+    holds whole tensors, so that a run may go on in another number of processes.
     """
 
     def __init__(self, model: PreTrainedModel, settings: AdamW) -> None:
@@ -57,10 +62,12 @@ class Trainer:
         return len(self.history)
 
     def step(self, losses: Iterable[Tensor], learning_rate_scale: float = 1.0) -> dict[str, float]:
-        """Back-propagate each micro-batch's share of the loss as it is produced, clip, and take one step.
+        """Back-propagate each micro-batch's share of the loss as it is produced, clip, and take one
+        step.
 
         Returns:
-            The step's record, in `history`: loss and the gradient's norm before clipping; the caller may add to it.
+            The step's record, in `history`: loss and the gradient's norm before clipping; the
+            caller may add to it.
 
         Raises:
             FloatingPointError: the gradient is not finite; the parameters are left as they were.
@@ -70,7 +77,9 @@ class Trainer:
         for loss in losses:
             loss.backward()
             total += float(loss.detach())
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm)))
+        norm = float(
+            whole(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm))
+        )
         if not math.isfinite(norm):
             raise FloatingPointError(f"gradient norm is {norm} at step {self.num_steps}")
         for group in self._optimizer.param_groups:

@@ -1,12 +1,14 @@
-"""Attention of variable length: texts packed end to end, each seen by itself alone, without a mask over the row.
+"""Attention of variable length: texts packed end to end, each seen by itself alone, without a mask
+over the row.
 
-Fused kernels take rectangles. So each layer moves the tokens of texts about as long as each other into a rectangle of
-their own (`stages.pure.packing.regroup`), attends there causally, and moves them back: memory goes with the tokens, not
-with their square, and nothing is padded beside attention itself. Texts in short rows stay where they are, under a mask:
-to move them would cost more than it saves.
+Fused kernels take rectangles. So each layer moves the tokens of texts about as long as each other
+into a rectangle of their own (`stages.pure.packing.regroup`), attends there causally, and moves
+them back: memory goes with the tokens, not with their square, and nothing is padded beside
+attention itself. Texts in short rows stay where they are, under a mask: to move them would cost
+more than it saves.
 
-transformers hands what a model is called with down to its attention; one that says so (`_supports_attention_backend`)
-takes ours, which is torch's own wherever no `segments` are given.
+transformers hands what a model is called with down to its attention; one that says so
+(`_supports_attention_backend`) takes ours, which is torch's own wherever no `segments` are given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +28,9 @@ MASKED_ROW_TOKENS = 256
 
 
 class Segments(NamedTuple):
-    """Where tokens of packed rows, counted row after row, stand while they attend: in slots of rectangles."""
+    """Where tokens of packed rows, counted row after row, stand while they attend: in slots of
+    rectangles.
+    """
 
     token_of_slot: Tensor
     slot_of_token: Tensor
@@ -35,18 +39,29 @@ class Segments(NamedTuple):
     """Of each rectangle: texts, and slots of each."""
 
 
-def packed_inputs(model: PreTrainedModel, lengths: Sequence[Sequence[int]], width: int) -> dict[str, Any]:
-    """What a model takes beside the tokens of packed rows, [row, `width`], each of texts as long as its `lengths` say.
+def packed_inputs(
+    model: PreTrainedModel, lengths: Sequence[Sequence[int]], width: int
+) -> dict[str, Any]:
+    """What a model takes beside the tokens of packed rows, [row, `width`], each of texts as long as
+    its `lengths` say.
 
     `width` may cut the last text of a row; tokens behind it are padding.
     """
     rows = [cut(row, width) for row in lengths]
-    positions = torch.from_numpy(np.stack([pack_positions(row, width) for row in rows])).to(model.device)
+    positions = torch.from_numpy(np.stack([pack_positions(row, width) for row in rows])).to(
+        model.device
+    )
     if width <= MASKED_ROW_TOKENS or model.config._attn_implementation != VARLEN:
         mask = torch.from_numpy(np.stack([pack_mask(row, width) for row in rows])).unsqueeze(1)
         return {"attention_mask": mask.to(model.device), "position_ids": positions}
-    no_mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=model.device)  # without one transformers would make one
-    return {"attention_mask": no_mask, "position_ids": positions, "segments": _segments(rows, width, model.device)}
+    no_mask = torch.ones(
+        1, 1, 1, 1, dtype=torch.bool, device=model.device
+    )  # without one transformers would make one
+    return {
+        "attention_mask": no_mask,
+        "position_ids": positions,
+        "segments": _segments(rows, width, model.device),
+    }
 
 
 def _segments(rows: Sequence[Sequence[int]], width: int, device: torch.device) -> Segments:
@@ -56,15 +71,22 @@ def _segments(rows: Sequence[Sequence[int]], width: int, device: torch.device) -
     is_empty = np.ones(len(found.token_of_slot), dtype=bool)
     is_empty[found.slot_of_token] = False
     indices = (found.token_of_slot, found.slot_of_token, np.flatnonzero(is_empty))
-    token_of_slot, slot_of_token, empty_slots = (torch.from_numpy(index).to(device) for index in indices)
+    token_of_slot, slot_of_token, empty_slots = (
+        torch.from_numpy(index).to(device) for index in indices
+    )
     return Segments(token_of_slot, slot_of_token, empty_slots, found.shapes)
 
 
 class _Moved(torch.autograd.Function):
-    """Rows of a matrix, by index. Backward a gather too, since no row is read twice but into slots that stay empty."""
+    """Rows of a matrix, by index.
+
+    Backward a gather too, since no row is read twice but into slots that stay empty.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, index: Tensor, back: Tensor, unread: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, rows: Tensor, index: Tensor, back: Tensor, unread: Tensor | None
+    ) -> Tensor:
         ctx.save_for_backward(back, unread)
         return rows.index_select(0, index)
 
@@ -87,9 +109,13 @@ def attend(
     sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """An attention function of transformers: [row, head, token, feature] to [row, token, head, feature]."""
+    """An attention function of transformers: [row, head, token, feature] to [row, token, head,
+    feature].
+    """
     if segments is None:
-        found: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **rest)
+        found: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **rest
+        )
         return found
     num_rows, num_heads, width, _ = query.shape
     sizes = [texts * slots for texts, slots in segments.shapes]
@@ -98,7 +124,9 @@ def attend(
         _attend_in(module, shape, states, query.shape[-1], sliding_window, rest)
         for shape, *states in zip(segments.shapes, *moved, strict=True)
     ]
-    back = _Moved.apply(torch.cat(seen), segments.slot_of_token, segments.token_of_slot, segments.empty_slots)
+    back = _Moved.apply(
+        torch.cat(seen), segments.slot_of_token, segments.token_of_slot, segments.empty_slots
+    )
     return back.view(num_rows, width, num_heads, -1), None
 
 

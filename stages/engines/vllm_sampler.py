@@ -6,15 +6,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from stages.contracts.publish import read_json
 from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, is_adapter, read_lora
 from stages.engines.device import device
 from stages.engines.sampler import Completion, Request
+from stages.running.publish import read_json
 
-# Read by vllm when it is imported: the engine in this process (its own would outlive a kill), no network, no telemetry.
+# Read by vllm when it is imported: the engine in this process (its own would outlive a kill), no
+# network, no telemetry.
 os.environ.update(
-    VLLM_ENABLE_V1_MULTIPROCESSING="0", HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_LEVEL="ERROR"
+    VLLM_ENABLE_V1_MULTIPROCESSING="0",
+    HF_HUB_OFFLINE="1",
+    VLLM_NO_USAGE_STATS="1",
+    VLLM_LOGGING_LEVEL="ERROR",
 )
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
@@ -31,10 +35,11 @@ CPU_BLOCK_TOKENS = 32  # the prefix cache shares whole blocks only; 128, the CPU
 
 
 class VllmSampler:
-    """A policy folder behind vLLM, in the policy's own precision; an adapter is served as one, on its base.
+    """A policy folder behind vLLM, in the policy's own precision; an adapter is served as one, on
+    its base.
 
-    Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache serves within a
-    call and is emptied between calls, so a resumed run draws the same bits.
+    Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache
+    serves within a call and is emptied between calls, so a resumed run draws the same bits.
     """
 
     def __init__(self, policy: Path) -> None:
@@ -47,15 +52,21 @@ class VllmSampler:
         served, serving = policy, {}
         if is_adapter(policy):
             self._adapter = LoRARequest(policy.name, 1, str(policy.resolve()))
-            served, serving = policy / BASE, {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)}
+            served, serving = (
+                policy / BASE,
+                {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)},
+            )
         gc.collect()
         gc.freeze()  # else vLLM, which collects again and again as it starts, looks through all libraries each time
         self._model = LLM(
             model=str(served),
-            dtype=read_json(policy / CONFIG_FILE)["dtype"],  # "auto" would sample a float32 policy in less
+            dtype=read_json(policy / CONFIG_FILE)[
+                "dtype"
+            ],  # "auto" would sample a float32 policy in less
             enforce_eager=device() == "cpu",
             max_num_seqs=MAX_NUM_SEQUENCES,
-            enable_chunked_prefill=device() != "cpu",  # a prompt cut in two breaks seeded sampling on the CPU
+            enable_chunked_prefill=device()
+            != "cpu",  # a prompt cut in two breaks seeded sampling on the CPU
             enable_prefix_caching=True,
             block_size=CPU_BLOCK_TOKENS if device() == "cpu" else None,
             logprobs_mode="processed_logprobs",
@@ -101,7 +112,10 @@ class VllmSampler:
             temperature=temperature,
             max_tokens=request.max_tokens,
             seed=request.seed,
-            stop_token_ids=[*self._stop_tokens, *([] if request.stop_token is None else [request.stop_token])],
+            stop_token_ids=[
+                *self._stop_tokens,
+                *([] if request.stop_token is None else [request.stop_token]),
+            ],
             logprobs=0,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -110,14 +124,17 @@ class VllmSampler:
     def _completion(self, output: CompletionOutput) -> Completion:
         assert output.logprobs is not None
         tokens = list(output.token_ids)
-        logprobs = [entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)]
+        logprobs = [
+            entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)
+        ]
         return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
 
 
 def _eager_on_cpu() -> AbstractContextManager[None]:
     """On the CPU torch compiles nothing.
 
-    The one function that vLLM compiles there, the rank of a sampled token, costs seconds and needs a C++ compiler.
+    The one function that vLLM compiles there, the rank of a sampled token, costs seconds and needs
+    a C++ compiler.
     """
     return torch.compiler.set_stance("force_eager") if device() == "cpu" else nullcontext()
 

@@ -1,4 +1,7 @@
-"""What becomes of each rollout in an update: one status, so that token counts add up. And rates to watch beside it."""
+"""What becomes of each rollout in an update: one status, so that token counts add up.
+
+And rates to watch beside it.
+"""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -32,18 +35,30 @@ class VerdictRates(NamedTuple):
 
 
 def statuses(
-    is_errored: IsRollout, is_truncated: IsRollout, is_filtered_group: IsRollout, is_without_gradient: IsRollout
+    is_errored: IsRollout,
+    is_truncated: IsRollout,
+    is_filtered_group: IsRollout,
+    is_without_gradient: IsRollout,
 ) -> list[Status]:
     """The first status that applies, in the order of the arguments; `trained` where none does."""
     conditions = [is_errored, is_truncated, is_filtered_group, is_without_gradient]
     assert len({len(condition) for condition in conditions}) == 1
-    reasons = (Status.ERRORED, Status.TRUNCATED, Status.FILTERED_GROUP, Status.FILTERED_ZERO_ADVANTAGE)
+    reasons = (
+        Status.ERRORED,
+        Status.TRUNCATED,
+        Status.FILTERED_GROUP,
+        Status.FILTERED_ZERO_ADVANTAGE,
+    )
     rows = zip(*conditions, strict=True)
-    return [next((s for s, holds in zip(reasons, row, strict=True) if holds), Status.TRAINED) for row in rows]
+    return [
+        next((s for s, holds in zip(reasons, row, strict=True) if holds), Status.TRAINED)
+        for row in rows
+    ]
 
 
 def credit_share(outcome: Sequence[np.ndarray], credit: Sequence[np.ndarray]) -> float:
-    """Mean over tokens of |credit| / (|outcome| + |credit|): how much of the advantage the segments' credit makes.
+    """Mean over tokens of |credit| / (|outcome| + |credit|): how much of the advantage the
+    segments' credit makes.
 
     0 is the final reward alone. A token with neither counts 0; without tokens it is 0.
     """
@@ -52,8 +67,11 @@ def credit_share(outcome: Sequence[np.ndarray], credit: Sequence[np.ndarray]) ->
     return float(shares.mean()) if len(shares) else 0.0
 
 
-def verdict_rates(claims: Float[np.ndarray, " attempt"], truths: Float[np.ndarray, " attempt"]) -> VerdictRates:
-    """Share of wrong attempts that the policy calls correct, and of correct ones that it calls wrong.
+def verdict_rates(
+    claims: Float[np.ndarray, " attempt"], truths: Float[np.ndarray, " attempt"]
+) -> VerdictRates:
+    """Share of wrong attempts that the policy calls correct, and of correct ones that it calls
+    wrong.
 
     1 for correct, 0 for wrong; attempts without a claim or a truth (NaN) are left out.
     """

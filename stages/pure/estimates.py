@@ -1,8 +1,9 @@
 """Intervals by bootstrap over problems, and over seeds as well where an experiment was repeated.
 
-Method  BCa intervals (Efron, JASA 1987; Davison and Hinkley, Bootstrap Methods and their Application, section 5.3) at
-        levels widened for small samples (Hesterberg, arXiv 1411.5279). Plain percentile intervals, usual
-        in the field, miss a small success too often: `benchmarks/interval_coverage.py` has the table.
+Method  BCa intervals (Efron, JASA 1987; Davison and Hinkley, Bootstrap Methods and their
+        Application, section 5.3) at levels widened for small samples (Hesterberg, arXiv 1411.5279).
+        Plain percentile intervals, usual in the field, miss a small success too often:
+        `benchmarks/interval_coverage.py` has the table.
 """
 
 import math
@@ -29,23 +30,32 @@ class Estimate(NamedTuple):
     high: float
 
     def rounded(self) -> dict[str, float | None]:
-        """To four digits, zero without a sign; None for what is infinite or unknown, which JSON does not have."""
+        """To four digits, zero without a sign; None for what is infinite or unknown, which JSON
+        does not have.
+        """
         values = self._asdict().items()
-        return {name: round(value, 4) + 0.0 if math.isfinite(value) else None for name, value in values}
+        return {
+            name: round(value, 4) + 0.0 if math.isfinite(value) else None for name, value in values
+        }
 
 
-def bootstrap(per_problem: Float[np.ndarray, " problem"], num_resamples: int, confidence: float, seed: int) -> Estimate:
+def bootstrap(
+    per_problem: Float[np.ndarray, " problem"], num_resamples: int, confidence: float, seed: int
+) -> Estimate:
     """Mean over problems with its interval, problems resampled with replacement.
 
-    Problems, not answers, are the independent draws. For a paired comparison pass the per-problem differences: the
-    spread between problems then cancels. NaN problems are left out. Values that are all equal, and a single value,
-    give an interval of no width: resampling cannot know what was never seen.
+    Problems, not answers, are the independent draws. For a paired comparison pass the per-problem
+    differences: the spread between problems then cancels. NaN problems are left out. Values that
+    are all equal, and a single value, give an interval of no width: resampling cannot know what was
+    never seen.
 
     Raises:
         ValueError: no problem has a value.
     """
     values = per_problem[~np.isnan(per_problem)]
-    return bootstrap_of_means([values[:, None]], lambda means: means[..., 0], num_resamples, confidence, seed)
+    return bootstrap_of_means(
+        [values[:, None]], lambda means: means[..., 0], num_resamples, confidence, seed
+    )
 
 
 def bootstrap_of_means(
@@ -55,14 +65,16 @@ def bootstrap_of_means(
     confidence: float,
     seed: int,
 ) -> Estimate:
-    """A statistic of column means with its interval, the rows of each sample resampled by themselves.
+    """A statistic of column means with its interval, the rows of each sample resampled by
+    themselves.
 
-    One sample with the columns of two policies side by side is a paired comparison; two samples (problems seen and
-    unseen, say) are an unpaired one. The statistic gets the means of all columns, sample after sample. NaN entries are
-    left out of their column's mean. A ratio of sums is the ratio of two columns' means.
+    One sample with the columns of two policies side by side is a paired comparison; two samples
+    (problems seen and unseen, say) are an unpaired one. The statistic gets the means of all
+    columns, sample after sample. NaN entries are left out of their column's mean. A ratio of sums
+    is the ratio of two columns' means.
 
-    Degenerate: an infinite statistic stays so, with ends that may be infinite; resamples where it is NaN (a ratio
-    without a denominator) are left out. A sample of one row adds no width.
+    Degenerate: an infinite statistic stays so, with ends that may be infinite; resamples where it
+    is NaN (a ratio without a denominator) are left out. A sample of one row adds no width.
 
     Raises:
         ValueError: the statistic of all rows is NaN.
@@ -85,13 +97,16 @@ def bootstrap_seeds(
     confidence: float,
     seed: int,
 ) -> Estimate:
-    """Mean difference of two experiments, each repeated under seeds of its own, all on the same problems.
+    """Mean difference of two experiments, each repeated under seeds of its own, all on the same
+    problems.
 
-    Seeds are resampled within each experiment, then problems, the same for all seeds: every seed was asked the same
-    problems, so problems are crossed with seeds, not nested in them, and what a problem adds does not average out over
-    seeds (pigeonhole bootstrap: Owen, Annals of Applied Statistics 1(2), 2007). The answers' own noise enters once for
-    seeds and once for problems, so intervals are wider rather than narrower than they need be. One seed says nothing of
-    the spread between seeds: its experiment is then taken as the only one there is. Problems with a NaN are left out.
+    Seeds are resampled within each experiment, then problems, the same for all seeds: every seed
+    was asked the same problems, so problems are crossed with seeds, not nested in them, and what a
+    problem adds does not average out over seeds (pigeonhole bootstrap: Owen, Annals of Applied
+    Statistics 1(2), 2007). The answers' own noise enters once for seeds and once for problems, so
+    intervals are wider rather than narrower than they need be. One seed says nothing of the spread
+    between seeds: its experiment is then taken as the only one there is. Problems with a NaN are
+    left out.
 
     Raises:
         ValueError: no problem has a value under every seed.
@@ -108,7 +123,11 @@ def bootstrap_seeds(
     resampled = ((by_seed[1] - by_seed[0]) * problems).mean(axis=1)
     estimate = float(after.mean() - before.mean())
     by_problem = after.mean(axis=0) - before.mean(axis=0)
-    influences = [before.mean() - before.mean(axis=1), after.mean(axis=1) - after.mean(), by_problem - estimate]
+    influences = [
+        before.mean() - before.mean(axis=1),
+        after.mean(axis=1) - after.mean(),
+        by_problem - estimate,
+    ]
     return _interval(estimate, resampled, influences, confidence)
 
 
@@ -128,15 +147,22 @@ def _resampled(
 def _drawn_means(
     sample: Float[np.ndarray, "problem column"], counts: UInt16[np.ndarray, "draw problem"]
 ) -> Float[np.ndarray, "draw column"]:
-    """Column means of each resample, some resamples at a time: in floats their counts would fill the memory."""
+    """Column means of each resample, some resamples at a time: in floats their counts would fill
+    the memory.
+    """
     size = max(1, BLOCK_COUNTS // len(sample))
     blocks = [counts[start : start + size] for start in range(0, len(counts), size)]
     return np.concatenate([_resampled(sample, block.astype(float)) for block in blocks])
 
 
 @lru_cache(maxsize=2)
-def _drawn_counts(size: int, num_resamples: int, seed: int, place: int) -> UInt16[np.ndarray, "draw problem"]:
-    """How often each resample has each row. Kept, since the many numbers of one exam share their resamples."""
+def _drawn_counts(
+    size: int, num_resamples: int, seed: int, place: int
+) -> UInt16[np.ndarray, "draw problem"]:
+    """How often each resample has each row.
+
+    Kept, since the many numbers of one exam share their resamples.
+    """
     rng = np.random.default_rng([seed, place])
     counts = np.empty((num_resamples, size), np.uint16)
     for row in counts:
@@ -145,9 +171,14 @@ def _drawn_counts(size: int, num_resamples: int, seed: int, place: int) -> UInt1
 
 
 def _influences(
-    samples: Sequence[Float[np.ndarray, "problem _"]], place: int, statistic: Statistic, estimate: float
+    samples: Sequence[Float[np.ndarray, "problem _"]],
+    place: int,
+    statistic: Statistic,
+    estimate: float,
 ) -> Float[np.ndarray, " problem"]:
-    """What each row of one sample does to the statistic, by leaving it out: (n − 1)(θ − θ without it)."""
+    """What each row of one sample does to the statistic, by leaving it out: (n − 1)(θ − θ without
+    it).
+    """
     sample = samples[place]
     size = len(sample)
     if size < 2:
@@ -170,10 +201,11 @@ def _interval(
 ) -> Estimate:
     """BCa interval from the resampled statistic and the influence l of each row of each sample.
 
-    Bias z0 = Φ⁻¹(share of resamples below the estimate, ties half); acceleration
-    a = Σ_s n_s⁻³ Σ l³ / (6 (Σ_s n_s⁻² Σ l²)^1.5). A resample spreads by n − 1 where the truth does by n, and the spread
-    itself is estimated: the normal quantile z becomes t · sqrt(Σ_s v_s / Σ_s v_s (n_s − 1)/n_s), with v_s the variance
-    sample s adds and t Student's quantile at Welch and Satterthwaite's degrees of freedom.
+    Bias z0 = Φ⁻¹(share of resamples below the estimate, ties half); acceleration a = Σ_s n_s⁻³ Σ l³
+    / (6 (Σ_s n_s⁻² Σ l²)^1.5). A resample spreads by n − 1 where the truth does by n, and the
+    spread itself is estimated: the normal quantile z becomes t · sqrt(Σ_s v_s / Σ_s v_s (n_s −
+    1)/n_s), with v_s the variance sample s adds and t Student's quantile at Welch and
+    Satterthwaite's degrees of freedom.
     """
     ordered = np.sort(resampled[~np.isnan(resampled)])
     if not len(ordered):
@@ -193,8 +225,14 @@ def _interval(
     return _ends(estimate, ordered, tail, bias, skew)
 
 
-def _ends(estimate: float, ordered: Float[np.ndarray, " draw"], tail: float, bias: float, skew: float) -> Estimate:
-    """The resamples at Φ(z0 + (z0 ∓ z) / (1 − a (z0 ∓ z))), rounded outwards, so that none is between two of them."""
+def _ends(
+    estimate: float, ordered: Float[np.ndarray, " draw"], tail: float, bias: float, skew: float
+) -> Estimate:
+    """The resamples at Φ(z0 + (z0 ∓ z) / (1 − a (z0 ∓ z))), rounded outwards, so that none is
+    between two of them.
+    """
     last = len(ordered) - 1
     low, high = (ndtr(bias + (bias + z) / max(TIE, 1 - skew * (bias + z))) for z in (-tail, tail))
-    return Estimate(estimate, float(ordered[math.floor(low * last)]), float(ordered[math.ceil(high * last)]))
+    return Estimate(
+        estimate, float(ordered[math.floor(low * last)]), float(ordered[math.ceil(high * last)])
+    )

@@ -1,4 +1,6 @@
-"""What an exam measures beyond a mean: several samples, several budgets, a policy's verdicts on itself."""
+"""What an exam measures beyond a mean: several samples, several budgets, a policy's verdicts on
+itself.
+"""
 
 from fractions import Fraction
 from functools import cache
@@ -16,18 +18,22 @@ def pass_at_k(
 ) -> Float[np.ndarray, " problem"]:
     """Chance that one of k samples is right, without bias: 1 − C(n − c, k) / C(n, k).
 
-    The mean over all sets of k out of n samples (Chen et al., arXiv 2107.03374, eq. 1). Resampling with replacement,
-    1 − (1 − c/n)^k, is biased low: 0.684 instead of 0.786 for n = 8, c = 2, k = 4. NaN where n < k.
+    The mean over all sets of k out of n samples (Chen et al., arXiv 2107.03374, eq. 1). Resampling
+    with replacement, 1 − (1 − c/n)^k, is biased low: 0.684 instead of 0.786 for n = 8, c = 2, k =
+    4. NaN where n < k.
     """
     pairs = zip(num_correct.tolist(), num_samples.tolist(), strict=True)
     return np.array([1 - comb(n - c, k) / comb(n, k) if n >= k else np.nan for c, n in pairs])
 
 
-def best_of_k(scores: Float[np.ndarray, " sample"], rewards: Float[np.ndarray, " sample"], k: int) -> float:
-    """Mean reward of the sample with the highest score among k: the mean over all sets of k out of one problem's n.
+def best_of_k(
+    scores: Float[np.ndarray, " sample"], rewards: Float[np.ndarray, " sample"], k: int
+) -> float:
+    """Mean reward of the sample with the highest score among k: the mean over all sets of k out of
+    one problem's n.
 
-    Of samples with equal scores each is as likely to be chosen. A score that is the reward itself gives pass@k; equal
-    scores give the mean reward. NaN where n < k.
+    Of samples with equal scores each is as likely to be chosen. A score that is the reward itself
+    gives pass@k; equal scores give the mean reward. NaN where n < k.
     """
     size = len(scores)
     if size < k:
@@ -41,12 +47,16 @@ def best_of_k(scores: Float[np.ndarray, " sample"], rewards: Float[np.ndarray, "
     return total / comb(size, k)
 
 
-def majority_at_k(answers: Int[np.ndarray, " sample"], is_right: Bool[np.ndarray, " sample"], k: int) -> float:
-    """Chance that the commonest answer among k samples is right, exactly: the mean over all sets of k out of n.
+def majority_at_k(
+    answers: Int[np.ndarray, " sample"], is_right: Bool[np.ndarray, " sample"], k: int
+) -> float:
+    """Chance that the commonest answer among k samples is right, exactly: the mean over all sets of
+    k out of n.
 
-    `answers` numbers one problem's distinct answers; equal numbers must be equally right. Answers that could not be
-    parsed must have a number of their own: dropping them lets a policy that rarely answers win by one vote. Ties are
-    split evenly, so with k = 1 and k = 2 this is the mean reward. NaN where n < k.
+    `answers` numbers one problem's distinct answers; equal numbers must be equally right. Answers
+    that could not be parsed must have a number of their own: dropping them lets a policy that
+    rarely answers win by one vote. Ties are split evenly, so with k = 1 and k = 2 this is the mean
+    reward. NaN where n < k.
     """
     if len(answers) < k:
         return float("nan")
@@ -57,19 +67,25 @@ def majority_at_k(answers: Int[np.ndarray, " sample"], is_right: Bool[np.ndarray
 
 @cache
 def _majority(classes: tuple[AnswerClass, ...], k: int) -> Fraction:
-    """Sum over right classes and their votes m of C(size, m) · ways of the others to stay at or below m, ties split."""
+    """Sum over right classes and their votes m of C(size, m) · ways of the others to stay at or
+    below m, ties split.
+    """
     wins = Fraction(0)
     for place, (size, is_right) in enumerate(classes):
         if is_right:
             others = [other for other, _ in classes[:place] + classes[place + 1 :]]
             for votes in range(1, min(size, k) + 1):
                 ways = _ways_below(others, k - votes, votes)
-                wins += comb(size, votes) * sum(Fraction(count, 1 + ties) for ties, count in ways.items())
+                wins += comb(size, votes) * sum(
+                    Fraction(count, 1 + ties) for ties, count in ways.items()
+                )
     return wins / comb(sum(size for size, _ in classes), k)
 
 
 def _ways_below(sizes: list[int], num_votes: int, most: int) -> dict[int, int]:
-    """Ways to spread votes over classes with at most `most` each, by how many classes have just as many."""
+    """Ways to spread votes over classes with at most `most` each, by how many classes have just as
+    many.
+    """
     ways = {(0, 0): 1}
     for size in sizes:
         after: dict[tuple[int, int], int] = {}
@@ -86,26 +102,32 @@ def normalized_regret(
     budgets: Int[np.ndarray, " budget"],
     best: Float[np.ndarray, "*#problem budget"],
 ) -> Float[np.ndarray, "*problem"]:
-    """1 − area under success(C) / area under best(C), trapezoids: regret against a policy that succeeds as `best`.
+    """1 − area under success(C) / area under best(C), trapezoids: regret against a policy that
+    succeeds as `best`.
 
-    After MRT's cumulative regret (arXiv 2503.07572, definition 1), in tokens and divided by its largest value. With
-    `best` 1 everywhere, the oracle, it is 0 for success 1 at every budget and 1 for success 0. One budget gives
-    1 − success / best. NaN where `best` is 0 everywhere.
+    After MRT's cumulative regret (arXiv 2503.07572, definition 1), in tokens and divided by its
+    largest value. With `best` 1 everywhere, the oracle, it is 0 for success 1 at every budget and 1
+    for success 0. One budget gives 1 − success / best. NaN where `best` is 0 everywhere.
     """
     area, best_area = (
-        curve[..., 0] if len(budgets) == 1 else np.trapezoid(curve, budgets) for curve in (success, best)
+        curve[..., 0] if len(budgets) == 1 else np.trapezoid(curve, budgets)
+        for curve in (success, best)
     )
     shape = np.broadcast_shapes(area.shape, best_area.shape)
-    share = np.divide(area, best_area, out=np.full(shape, np.nan), where=np.broadcast_to(best_area > 0, shape))
+    share = np.divide(
+        area, best_area, out=np.full(shape, np.nan), where=np.broadcast_to(best_area > 0, shape)
+    )
     return np.asarray(1 - share)
 
 
 def tokens_to_reach(
     success: Float[np.ndarray, "*draw budget"], budgets: Int[np.ndarray, " budget"], level: float
 ) -> Float[np.ndarray, "*draw"]:
-    """Least budget at which success reaches `level`, linear between the budgets asked; infinite where it never does.
+    """Least budget at which success reaches `level`, linear between the budgets asked; infinite
+    where it never does.
 
-    The first crossing counts where a curve rises and falls. A curve that starts at or above `level` needs `budgets[0]`.
+    The first crossing counts where a curve rises and falls. A curve that starts at or above `level`
+    needs `budgets[0]`.
     """
     curves = success.reshape(-1, len(budgets))
     is_reached = curves >= level
@@ -126,8 +148,8 @@ def tokens_ratio(
 ) -> Float[np.ndarray, "*draw"]:
     """Tokens `after` needs to reach `level` per token `before` needs: below 1 it is the thriftier.
 
-    0 where only `after` reaches it, infinite where only `before` does or where `before` needs none; NaN where neither
-    reaches it or neither needs any.
+    0 where only `after` reaches it, infinite where only `before` does or where `before` needs none;
+    NaN where neither reaches it or neither needs any.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         return tokens_to_reach(after, budgets, level) / tokens_to_reach(before, budgets, level)
@@ -137,7 +159,9 @@ def error_frac(
     num_errors: Float[np.ndarray, "*draw"], num_judged: Float[np.ndarray, "*draw"]
 ) -> Float[np.ndarray, "*draw"]:
     """Errors per judgement, of counts or of their means; NaN where nothing was judged."""
-    return np.divide(num_errors, num_judged, out=np.full(num_judged.shape, np.nan), where=num_judged > 0)
+    return np.divide(
+        num_errors, num_judged, out=np.full(num_judged.shape, np.nan), where=num_judged > 0
+    )
 
 
 def generation_verification_gap(
@@ -145,19 +169,24 @@ def generation_verification_gap(
     false_negative_frac: Float[np.ndarray, "*draw"],
     hit_frac: Float[np.ndarray, "*draw"],
 ) -> Float[np.ndarray, "*draw"]:
-    """Balanced accuracy of a policy's verdicts on its own attempts, minus the share of attempts that hit.
+    """Balanced accuracy of a policy's verdicts on its own attempts, minus the share of attempts
+    that hit.
 
-    1 − (FP + FN) / 2 − hits. Above 0, checking is easier than finding, which attempting again lives on (e3, arXiv
-    2506.09026). Balanced, because where attempts mostly miss, "wrong" every time is nearly always right.
+    1 − (FP + FN) / 2 − hits. Above 0, checking is easier than finding, which attempting again lives
+    on (e3, arXiv 2506.09026). Balanced, because where attempts mostly miss, "wrong" every time is
+    nearly always right.
     """
     return 1 - (false_positive_frac + false_negative_frac) / 2 - hit_frac
 
 
-def failure_bands(failure: Float[np.ndarray, " problem"], num_bands: int) -> Int[np.ndarray, " problem"]:
-    """Problems in bands of about equal size by failure rate, 0 the easiest: ⌊mean rank share · bands⌋.
+def failure_bands(
+    failure: Float[np.ndarray, " problem"], num_bands: int
+) -> Int[np.ndarray, " problem"]:
+    """Problems in bands of about equal size by failure rate, 0 the easiest: ⌊mean rank share ·
+    bands⌋.
 
-    Equal rates share their mean rank, so ties are never torn apart, and with many ties bands differ in size or are
-    empty. NaN, nothing known, is band −1.
+    Equal rates share their mean rank, so ties are never torn apart, and with many ties bands differ
+    in size or are empty. NaN, nothing known, is band −1.
     """
     known = failure[~np.isnan(failure)]
     below = np.searchsorted(np.sort(known), failure, side="left")

@@ -1,4 +1,6 @@
-"""How well a score in [0, 1] tells right answers from wrong ones, and how a judge's words become such a score."""
+"""How well a score in [0, 1] tells right answers from wrong ones, and how a judge's words become
+such a score.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,11 +9,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 DECISION = 0.5
-"""An answer scored at least this counts as right: the judge finds the word for right no less likely than the other."""
+"""An answer scored at least this counts as right: the judge finds the word for right no less likely
+than the other.
+"""
 
 
 class Quality(NamedTuple):
-    """Of scores against the truth; NaN where there are no answers, or none of one class that is needed."""
+    """Of scores against the truth; NaN where there are no answers, or none of one class that is
+    needed.
+    """
 
     base_rate: float
     accuracy: float
@@ -23,9 +29,9 @@ class Quality(NamedTuple):
 def right_probability(right_nats: float, wrong_nats: float) -> float:
     """P(right) = p_right / (p_right + p_wrong), of two words behind one text.
 
-    Both arguments are log-probabilities of a whole word. All other continuations are left out, so that a judge unsure
-    how to go on is not taken for one that says wrong; GenRM (arXiv 2408.15240, section 3) takes p_right as it is, which
-    is the same where the two words hold all the mass.
+    Both arguments are log-probabilities of a whole word. All other continuations are left out, so
+    that a judge unsure how to go on is not taken for one that says wrong; GenRM (arXiv 2408.15240,
+    section 3) takes p_right as it is, which is the same where the two words hold all the mass.
 
     Two words that are impossible alike (both -inf) give 0.5: the judge says nothing.
     """
@@ -35,9 +41,11 @@ def right_probability(right_nats: float, wrong_nats: float) -> float:
 
 
 def balanced_weights(is_right: Bool[np.ndarray, " answer"]) -> Float[np.ndarray, " answer"]:
-    """A weight for each answer, n / (2 n_c) with n_c the answers of its class: both classes weigh n / 2.
+    """A weight for each answer, n / (2 n_c) with n_c the answers of its class: both classes weigh n
+    / 2.
 
-    The mean weight is 1. With one class only, all weights are 1 / 2 and there is nothing to balance.
+    The mean weight is 1. With one class only, all weights are 1 / 2 and there is nothing to
+    balance.
     """
     num_right = int(is_right.sum())
     counts = np.where(is_right, num_right, len(is_right) - num_right)
@@ -45,10 +53,12 @@ def balanced_weights(is_right: Bool[np.ndarray, " answer"]) -> Float[np.ndarray,
 
 
 def auc(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " answer"]) -> float:
-    """Area under the ROC curve: chance that a right answer is scored above a wrong one, ties counting half.
+    """Area under the ROC curve: chance that a right answer is scored above a wrong one, ties
+    counting half.
 
-    By the mean rank of the right answers: AUC = (R - n_r (n_r + 1) / 2) / (n_r n_w), R the sum of their ranks among all
-    scores (Mann-Whitney U, tied scores sharing their mean rank). NaN without an answer of either class.
+    By the mean rank of the right answers: AUC = (R - n_r (n_r + 1) / 2) / (n_r n_w), R the sum of
+    their ranks among all scores (Mann-Whitney U, tied scores sharing their mean rank). NaN without
+    an answer of either class.
     """
     num_right = int(is_right.sum())
     num_wrong = len(is_right) - num_right
@@ -56,19 +66,25 @@ def auc(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " answe
         return math.nan
     _, level, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[level]
-    return float((ranks[is_right].sum() - num_right * (num_right + 1) / 2) / (num_right * num_wrong))
+    return float(
+        (ranks[is_right].sum() - num_right * (num_right + 1) / 2) / (num_right * num_wrong)
+    )
 
 
 def quality(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " answer"]) -> Quality:
-    """Accuracy at `DECISION`, its mean over both classes, AUC, and the Brier score: mean (score - is_right)².
+    """Accuracy at `DECISION`, its mean over both classes, AUC, and the Brier score: mean (score -
+    is_right)².
 
-    The base rate is the share of right answers. To compare with: a judge that always names the larger class has
-    accuracy max(b, 1 - b), balanced accuracy 1/2 and, at best, a Brier score of b (1 - b).
+    The base rate is the share of right answers. To compare with: a judge that always names the
+    larger class has accuracy max(b, 1 - b), balanced accuracy 1/2 and, at best, a Brier score of b
+    (1 - b).
     """
     if not len(scores):
         return Quality(*[math.nan] * len(Quality._fields))
     is_hit = (scores >= DECISION) == is_right
-    by_class = [float(is_hit[part].mean()) if part.any() else math.nan for part in (is_right, ~is_right)]
+    by_class = [
+        float(is_hit[part].mean()) if part.any() else math.nan for part in (is_right, ~is_right)
+    ]
     return Quality(
         base_rate=float(is_right.mean()),
         accuracy=float(is_hit.mean()),

@@ -1,7 +1,9 @@
-"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same value.
+"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same
+value.
 
-A loss is −∑ w_t · objective_t / denominator over the target tokens of a minibatch: `surrogate` gives each token's
-objective, `aggregation` the weights and the denominator, both known before the first micro-batch.
+A loss is −∑ w_t · objective_t / denominator over the target tokens of a minibatch: `surrogate`
+gives each token's objective, `aggregation` the weights and the denominator, both known before the
+first micro-batch.
 """
 
 from typing import Literal, NamedTuple, assert_never
@@ -15,9 +17,11 @@ Aggregated = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 
 
 class Surrogate(NamedTuple):
-    """What is maximised at each token, the ratio behind it (a constant to the gradient), and where it is clipped.
+    """What is maximised at each token, the ratio behind it (a constant to the gradient), and where
+    it is clipped.
 
-    `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask, as the objective is.
+    `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask,
+    as the objective is.
     """
 
     objective: Float[Tensor, "*batch token"]
@@ -26,7 +30,9 @@ class Surrogate(NamedTuple):
 
 
 class Aggregation(NamedTuple):
-    """Weight of a sequence's target tokens, and what the weighted sum over the minibatch is divided by."""
+    """Weight of a sequence's target tokens, and what the weighted sum over the minibatch is divided
+    by.
+    """
 
     weights: Float[np.ndarray, " sequence"]
     denominator: int
@@ -35,8 +41,8 @@ class Aggregation(NamedTuple):
 class Importance(NamedTuple):
     """Weight of each token after the cap, and raw figures from before it.
 
-    `ess_frac` is the effective sample size (∑ w)² / ∑ w² (Kong 1992) over the number of tokens: 1 when all weights are
-    equal, 1/n when one token has all the weight.
+    `ess_frac` is the effective sample size (∑ w)² / ∑ w² (Kong 1992) over the number of tokens: 1
+    when all weights are equal, 1/n when one token has all the weight.
     """
 
     weights: Float[np.ndarray, " token"]
@@ -46,9 +52,13 @@ class Importance(NamedTuple):
 
 
 def token_logprobs(
-    logits: Float[Tensor, "*batch token vocabulary"], targets: Int[Tensor, "*batch token"], temperature: float = 1.0
+    logits: Float[Tensor, "*batch token vocabulary"],
+    targets: Int[Tensor, "*batch token"],
+    temperature: float = 1.0,
 ) -> Float[Tensor, "*batch token"]:
-    """Log softmax(logits / temperature) at `targets`, in nats: the distribution the sampler drew from."""
+    """Log softmax(logits / temperature) at `targets`, in nats: the distribution the sampler drew
+    from.
+    """
     scaled = logits if temperature == 1.0 else logits / temperature
     chosen = scaled.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     return chosen - scaled.logsumexp(-1)
@@ -60,24 +70,32 @@ def entropy(logits: Float[Tensor, "*batch token vocabulary"]) -> Float[Tensor, "
     return -(logprobs.exp() * logprobs).sum(-1)
 
 
-def weighted_nll(logprobs: Float[Tensor, "*batch token"], weights: Float[Tensor, "*batch token"]) -> Float[Tensor, ""]:
+def weighted_nll(
+    logprobs: Float[Tensor, "*batch token"], weights: Float[Tensor, "*batch token"]
+) -> Float[Tensor, ""]:
     """−∑ w log p: the SFT loss before division by the batch's ∑ w."""
     return -(logprobs * weights).sum()
 
 
 def masked_difference(
-    left: Float[Tensor, "*batch token"], right: Float[Tensor, "*batch token"], mask: Bool[Tensor, "*batch token"]
+    left: Float[Tensor, "*batch token"],
+    right: Float[Tensor, "*batch token"],
+    mask: Bool[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """`left` − `right` where `mask`, else 0 in value and gradient, whatever stands there (−inf and NaN too)."""
+    """`left` − `right` where `mask`, else 0 in value and gradient, whatever stands there (−inf and
+    NaN too).
+    """
     zero = torch.zeros_like(left)
     return torch.where(mask, left, zero) - torch.where(mask, right, zero)
 
 
 def k3(log_ratio: Float[Tensor, "*batch token"]) -> Float[Tensor, "*batch token"]:
-    """exp(d) − 1 − d of d = log p − log q at draws from q: an unbiased, never negative estimate of KL(q ‖ p), in nats.
+    """exp(d) − 1 − d of d = log p − log q at draws from q: an unbiased, never negative estimate of
+    KL(q ‖ p), in nats.
 
-    The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer) is watched with
-    d = trainer − sampler. d = 0 gives 0; d = −inf (p gives the token nothing) gives inf.
+    The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer)
+    is watched with d = trainer − sampler. d = 0 gives 0; d = −inf (p gives the token nothing) gives
+    inf.
     """
     return log_ratio.exp() - 1 - log_ratio
 
@@ -88,12 +106,14 @@ def reference_kl(
     reference_logprobs: Float[Tensor, "*batch token"],
     mask: Bool[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """ρ · k3(reference − trainer), ρ = trainer over behaviour: KL(trainer ‖ reference) at draws from behaviour, nats.
+    """ρ · k3(reference − trainer), ρ = trainer over behaviour: KL(trainer ‖ reference) at draws
+    from behaviour, nats.
 
-    GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer, but its gradient
-    there is that of KL(reference ‖ trainer), since the draws' own dependence is left out. With the ratio, which the
-    gradient goes through, value and gradient are unbiased, after the first step too (DeepSeek-V3.2, arXiv 2512.02556;
-    TRL's `use_bias_correction_kl`, its default; verl has the k3 alone). ρ is the token's own for every loss.
+    GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer,
+    but its gradient there is that of KL(reference ‖ trainer), since the draws' own dependence is
+    left out. With the ratio, which the gradient goes through, value and gradient are unbiased,
+    after the first step too (DeepSeek-V3.2, arXiv 2512.02556; TRL's `use_bias_correction_kl`, its
+    default; verl has the k3 alone). ρ is the token's own for every loss.
 
     0 outside `mask`, in value and gradient.
     """
@@ -109,9 +129,9 @@ def clipped(
 ) -> Surrogate:
     """min(ρ A, clip(ρ, 1 − clip_low, 1 + clip_high) A), ρ = exp(log_ratio).
 
-    PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) with a bound of its own on either side
-    (DAPO, arXiv 2503.14476, eq. 10; equal bounds are GRPO's) and an advantage per token. With ρ = 1 everywhere the
-    gradient is the plain policy gradient and nothing is clipped.
+    PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) with a bound of its own
+    on either side (DAPO, arXiv 2503.14476, eq. 10; equal bounds are GRPO's) and an advantage per
+    token. With ρ = 1 everywhere the gradient is the plain policy gradient and nothing is clipped.
     """
     ratio = log_ratio.exp()
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -120,9 +140,13 @@ def clipped(
 
 
 def sequence_mean(
-    values: Float[Tensor, "*batch token"], mask: Bool[Tensor, "*batch token"], sequence: Int[Tensor, "*batch token"]
+    values: Float[Tensor, "*batch token"],
+    mask: Bool[Tensor, "*batch token"],
+    sequence: Int[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """At every token the mean of `values` over the masked tokens of its sequence; 0 for a sequence without any."""
+    """At every token the mean of `values` over the masked tokens of its sequence; 0 for a sequence
+    without any.
+    """
     size = int(sequence.max()) + 1 if sequence.numel() else 0
     owner = sequence[mask]
     sums = values.new_zeros(size).index_add(0, owner, values[mask])
@@ -138,13 +162,15 @@ def sequence_clipped(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """PPO's surrogate with one ratio for a sequence: s = exp(mean of its log ratios), clipped as a whole.
+    """PPO's surrogate with one ratio for a sequence: s = exp(mean of its log ratios), clipped as a
+    whole.
 
-    GSPO (arXiv 2507.18071), in its per-token form (section "GSPO-token"): s_t = sg[s] · π_t / sg[π_t], sg stopping the
-    gradient. Where a sequence's advantages are all equal, value and gradient are those of plain GSPO, s A. Where they
-    differ, plain GSPO would differentiate s alone and give each token the sequence's mean advantage, undoing credit
-    by segment; here each token's gradient is s A_t ∇log π_t. The mean, not the sum, of the log ratios is what makes
-    one pair of bounds (3e-4 and 4e-4 in the paper) fit sequences of any length.
+    GSPO (arXiv 2507.18071), in its per-token form (section "GSPO-token"): s_t = sg[s] · π_t /
+    sg[π_t], sg stopping the gradient. Where a sequence's advantages are all equal, value and
+    gradient are those of plain GSPO, s A. Where they differ, plain GSPO would differentiate s alone
+    and give each token the sequence's mean advantage, undoing credit by segment; here each token's
+    gradient is s A_t ∇log π_t. The mean, not the sum, of the log ratios is what makes one pair of
+    bounds (3e-4 and 4e-4 in the paper) fit sequences of any length.
     """
     shared = sequence_mean(log_ratio.detach(), mask, sequence)
     return clipped(shared + (log_ratio - log_ratio.detach()), advantages, clip_low, clip_high)
@@ -157,11 +183,13 @@ def clipped_weight(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no token's gradient is dropped, its weight is bounded.
+    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no token's gradient is dropped, its weight
+    is bounded.
 
-    CISPO (MiniMax-M1, arXiv 2506.13585, eq. 4 and 5). The paper sets no lower bound: clip_low 1. TRL's `epsilon_high`
-    is the bound itself, 1 + clip_high here. Its value is no objective to compare between steps: only the gradient is
-    meant. `is_clipped` is wherever the weight was bounded.
+    CISPO (MiniMax-M1, arXiv 2506.13585, eq. 4 and 5). The paper sets no lower bound: clip_low 1.
+    TRL's `epsilon_high` is the bound itself, 1 + clip_high here. Its value is no objective to
+    compare between steps: only the gradient is meant. `is_clipped` is wherever the weight was
+    bounded.
     """
     ratio = log_ratio.detach().exp()
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -173,7 +201,9 @@ def likelihood(
     log_ratio: Float[Tensor, "*batch token"],
     advantages: Float[Tensor, "*batch token"],
 ) -> Surrogate:
-    """A log π: weighted maximum likelihood, the advantages its weights; no ratio enters, nothing is clipped."""
+    """A log π: weighted maximum likelihood, the advantages its weights; no ratio enters, nothing is
+    clipped.
+    """
     nowhere = torch.zeros_like(log_ratio, dtype=torch.bool)
     return Surrogate(advantages * trainer_logprobs, log_ratio.detach().exp(), nowhere)
 
@@ -190,8 +220,8 @@ def surrogate(
 ) -> Surrogate:
     """Each token's objective by the loss's name; 0 outside `mask`, in value and gradient.
 
-    `sequence` is the index of the sequence a token belongs to (any index outside the mask); its tokens may lie in a
-    padded row or between others in a packed one.
+    `sequence` is the index of the sequence a token belongs to (any index outside the mask); its
+    tokens may lie in a padded row or between others in a packed one.
     """
     nothing = torch.zeros_like(trainer_logprobs)
     log_ratio = masked_difference(trainer_logprobs, behaviour_logprobs, mask)
@@ -202,7 +232,9 @@ def surrogate(
         case "gspo":
             found = sequence_clipped(log_ratio, gains, mask, sequence, clip_low, clip_high)
         case "cispo":
-            found = clipped_weight(torch.where(mask, trainer_logprobs, nothing), log_ratio, gains, clip_low, clip_high)
+            found = clipped_weight(
+                torch.where(mask, trainer_logprobs, nothing), log_ratio, gains, clip_low, clip_high
+            )
         case "likelihood":
             found = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, gains)
         case _:
@@ -210,16 +242,20 @@ def surrogate(
     return found._replace(ratio=torch.where(mask, found.ratio, nothing))
 
 
-def aggregation(kind: Aggregated, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int) -> Aggregation:
-    """How a minibatch's token objectives become one number, from its sequences' counts of target tokens.
+def aggregation(
+    kind: Aggregated, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int
+) -> Aggregation:
+    """How a minibatch's token objectives become one number, from its sequences' counts of target
+    tokens.
 
-    `grpo` (arXiv 2402.03300, eq. 3) and `gspo` (arXiv 2507.18071): mean over each sequence's tokens, then over
-    sequences. `dapo` (arXiv 2503.14476, eq. 8) and `cispo` (arXiv 2506.13585, eq. 4): mean over all tokens. `dr_grpo`
-    (arXiv 2503.20783, section 3.2): sum over sequences × `budget_tokens`, a constant, so that no length is favoured.
-    verl takes the batch's longest padded length for that constant unless told; TRL, as here, the budget.
+    `grpo` (arXiv 2402.03300, eq. 3) and `gspo` (arXiv 2507.18071): mean over each sequence's
+    tokens, then over sequences. `dapo` (arXiv 2503.14476, eq. 8) and `cispo` (arXiv 2506.13585, eq.
+    4): mean over all tokens. `dr_grpo` (arXiv 2503.20783, section 3.2): sum over sequences ×
+    `budget_tokens`, a constant, so that no length is favoured. verl takes the batch's longest
+    padded length for that constant unless told; TRL, as here, the budget.
 
-    A sequence without a target token adds nothing and counts in the number of sequences, as in TRL. Without any
-    token the sum is 0 and the denominator at least 1.
+    A sequence without a target token adds nothing and counts in the number of sequences, as in TRL.
+    Without any token the sum is 0 and the denominator at least 1.
     """
     ones = np.ones(len(num_targets))
     match kind:
@@ -233,15 +269,20 @@ def aggregation(kind: Aggregated, num_targets: Int[np.ndarray, " sequence"], bud
             assert_never(kind)
 
 
-def importance(log_ratio: Float[np.ndarray, " token"], kind: Literal["truncate", "mask"], cap: float) -> Importance:
-    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded, and how they were before.
+def importance(
+    log_ratio: Float[np.ndarray, " token"], kind: Literal["truncate", "mask"], cap: float
+) -> Importance:
+    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded, and how
+    they were before.
 
-    `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient RL framework secretly
-    brings you off-policy RL training"). `mask`: w where 1/cap ≤ w ≤ cap, else 0 (IcePop, Ling team 2025). TRL's
-    `token_mask` has no lower bound unless given one. A dropped token still counts in the loss's denominator.
+    `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient
+    RL framework secretly brings you off-policy RL training"). `mask`: w where 1/cap ≤ w ≤ cap, else
+    0 (IcePop, Ling team 2025). TRL's `token_mask` has no lower bound unless given one. A dropped
+    token still counts in the loss's denominator.
 
-    `mean` is 1 in expectation when the sampler drew what its log-probabilities say: another value beyond noise tells of
-    a mismatch, such as a sampler that drew from the top p. No token gives mean and ess_frac 1, clipped_frac 0.
+    `mean` is 1 in expectation when the sampler drew what its log-probabilities say: another value
+    beyond noise tells of a mismatch, such as a sampler that drew from the top p. No token gives
+    mean and ess_frac 1, clipped_frac 0.
     """
     raw = np.exp(log_ratio)
     if not len(raw):

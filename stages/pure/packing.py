@@ -1,4 +1,7 @@
-"""Rows of different lengths to rectangles, and many probes of one trace to one row. Indices and masks only."""
+"""Rows of different lengths to rectangles, and many probes of one trace to one row.
+
+Indices and masks only.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,8 +18,8 @@ MAX_EMPTY_FRAC = 0.2
 def micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     """Split rows into groups whose padded size (rows x longest row) stays within `max_tokens`.
 
-    Rows are taken from longest to shortest, ties by index, so padding is small and the split is a function of
-    the lengths alone. A row longer than `max_tokens` gets a group of its own.
+    Rows are taken from longest to shortest, ties by index, so padding is small and the split is a
+    function of the lengths alone. A row longer than `max_tokens` gets a group of its own.
 
     Returns:
         Row indices, one list a group; every row exactly once.
@@ -32,7 +35,8 @@ def micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
 
 
 def balanced(sizes: Sequence[int], num_parts: int) -> list[list[int]]:
-    """Deal pieces to parts so that their sums come near: from the largest down, each to the part that has least so far.
+    """Deal pieces to parts so that their sums come near: from the largest down, each to the part
+    that has least so far.
 
     Returns:
         Indices of pieces, rising, one list a part; every piece exactly once.
@@ -47,7 +51,8 @@ def balanced(sizes: Sequence[int], num_parts: int) -> list[list[int]]:
 
 
 def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
-    """Place items into rows of at most `row_tokens`: each item, in order, into the first row with room for it.
+    """Place items into rows of at most `row_tokens`: each item, in order, into the first row with
+    room for it.
 
     An item longer than `row_tokens` gets a row of its own.
 
@@ -67,13 +72,21 @@ def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
     return rows
 
 
-def lay_out(lengths: Sequence[int], max_tokens: int, row_tokens: int | None) -> list[list[list[int]]]:
-    """Micro-batches of rows of items: a row for each item, or with `row_tokens` items end to end as `pack` lays them.
+def lay_out(
+    lengths: Sequence[int], max_tokens: int, row_tokens: int | None
+) -> list[list[list[int]]]:
+    """Micro-batches of rows of items: a row for each item, or with `row_tokens` items end to end as
+    `pack` lays them.
 
     Returns:
-        Item indices, a list a row, a list of rows a micro-batch of at most `max_tokens` with padding (`micro_batches`).
+        Item indices, a list a row, a list of rows a micro-batch of at most `max_tokens` with
+        padding (`micro_batches`).
     """
-    rows = [[item] for item in range(len(lengths))] if row_tokens is None else pack(lengths, row_tokens)
+    rows = (
+        [[item] for item in range(len(lengths))]
+        if row_tokens is None
+        else pack(lengths, row_tokens)
+    )
     row_lengths = [sum(lengths[item] for item in row) for row in rows]
     return [[rows[row] for row in group] for group in micro_batches(row_lengths, max_tokens)]
 
@@ -90,11 +103,16 @@ class Regrouped(NamedTuple):
     token_of_slot: Int[np.ndarray, " slot"]
     slot_of_token: Int[np.ndarray, " token"]
     shapes: list[tuple[int, int]]
-    """Of each rectangle: items, and slots of each. An item's last slots may be empty; they repeat its last token."""
+    """Of each rectangle: items, and slots of each.
+
+    An item's last slots may be empty; they repeat its last token.
+    """
 
 
 def regroup(lengths: Sequence[int]) -> Regrouped:
-    """Rectangles of items that are about as long as each other: none is a fifth shorter than the longest beside it."""
+    """Rectangles of items that are about as long as each other: none is a fifth shorter than the
+    longest beside it.
+    """
     groups = _alike(lengths)
     starts = np.cumsum([0, *lengths])[:-1]
     token_of_slot, slot_of_token, num_slots = [], np.zeros(sum(lengths), dtype=np.int64), 0
@@ -111,7 +129,9 @@ def regroup(lengths: Sequence[int]) -> Regrouped:
 
 
 def _alike(lengths: Sequence[int]) -> list[list[int]]:
-    """Items from longest to shortest, ties by index, cut where one is a fifth shorter than the first of its group."""
+    """Items from longest to shortest, ties by index, cut where one is a fifth shorter than the
+    first of its group.
+    """
     groups: list[list[int]] = []
     for item in sorted(range(len(lengths)), key=lambda item: (-lengths[item], item)):
         if groups and lengths[item] > (1 - MAX_EMPTY_FRAC) * lengths[groups[-1][0]]:
@@ -122,7 +142,8 @@ def _alike(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def pack_mask(lengths: Sequence[int], width: int) -> Bool[np.ndarray, "token token"]:
-    """Who may look at whom in a row of items laid end to end, then padding: causal within an item, blind beyond it.
+    """Who may look at whom in a row of items laid end to end, then padding: causal within an item,
+    blind beyond it.
 
     Padding tokens see themselves alone, so that no row of the mask is empty.
     """
@@ -150,26 +171,36 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "row token"]:
     return torch.from_numpy(padded)
 
 
-def probe_positions(boundaries: Sequence[int], probe_lengths: Sequence[int]) -> Int[np.ndarray, " probe_token"]:
-    """Position ids of the probes [probe_1 … probe_n], probe i standing after `boundaries[i]` prefix tokens.
+def probe_positions(
+    boundaries: Sequence[int], probe_lengths: Sequence[int]
+) -> Int[np.ndarray, " probe_token"]:
+    """Position ids of the probes [probe_1 … probe_n], probe i standing after `boundaries[i]` prefix
+    tokens.
 
-    Each probe's ids go on from its own boundary, as if the rest of the prefix and the other probes were not there.
+    Each probe's ids go on from its own boundary, as if the rest of the prefix and the other probes
+    were not there.
     """
     if not boundaries:
         return np.zeros(0, dtype=np.int64)
-    return np.concatenate([np.arange(b, b + n) for b, n in zip(boundaries, probe_lengths, strict=True)])
+    return np.concatenate(
+        [np.arange(b, b + n) for b, n in zip(boundaries, probe_lengths, strict=True)]
+    )
 
 
 def probe_mask(
     prefix_length: int, boundaries: Sequence[int], probe_lengths: Sequence[int]
 ) -> Bool[np.ndarray, "probe_token key"]:
-    """Who may look at whom behind a prefix; True where query, a token of [probe_1 … probe_n], sees key.
+    """Who may look at whom behind a prefix; True where query, a token of [probe_1 … probe_n], sees
+    key.
 
-    Keys are [prefix, probe_1 … probe_n]. Probe i sees the first `boundaries[i]` prefix tokens and itself, causally: so
-    one forward pass over all probes equals one for each [prefix up to boundary i, probe_i]. The prefix needs no mask.
+    Keys are [prefix, probe_1 … probe_n]. Probe i sees the first `boundaries[i]` prefix tokens and
+    itself, causally: so one forward pass over all probes equals one for each [prefix up to boundary
+    i, probe_i]. The prefix needs no mask.
     """
     assert len(boundaries) == len(probe_lengths)
-    assert all(0 < b <= prefix_length for b in boundaries), "a probe needs at least one prefix token"
+    assert all(0 < b <= prefix_length for b in boundaries), (
+        "a probe needs at least one prefix token"
+    )
     owner = np.repeat(np.arange(len(probe_lengths)), probe_lengths)
     index = np.arange(len(owner))
     is_itself = (owner[:, None] == owner[None, :]) & (index[None, :] <= index[:, None])

@@ -9,11 +9,21 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import count
 
-from stages.contracts.task_params import CountdownTask, DirectDemonstrations, ParallelDemonstrations
+from stages.contracts.params.inits.demonstrations import (
+    DirectDemonstrations,
+    ParallelDemonstrations,
+)
+from stages.contracts.params.task import CountdownTask
 from stages.tasks.arithmetic import OPERATORS, Step, apply
 from stages.tasks.formats import ABOVE, BELOW, FAR_ABOVE, FAR_BELOW, HIT, UNJUDGED, CountdownFormat
 from stages.tasks.splits import fill_splits, split_of
-from stages.tasks.strategies import Attempting, Candidates, direct_demonstration, draw_problems, draw_trace
+from stages.tasks.strategies import (
+    Attempting,
+    Candidates,
+    direct_demonstration,
+    draw_problems,
+    draw_trace,
+)
 from stages.tasks.task import Demonstration, Problem
 
 NEAR_DISTANCE = 8
@@ -75,14 +85,22 @@ class Countdown:
             seed=draw,
         )
 
-    def _demonstrate(self, problem: Problem, settings: Attempting, rng: random.Random) -> Demonstration:
+    def _demonstrate(
+        self, problem: Problem, settings: Attempting, rng: random.Random
+    ) -> Demonstration:
         numbers = tuple(sorted(problem.metadata["numbers"]))
         derivations = self._derivations(numbers)
         candidates = _candidates(numbers, problem.metadata["target"], self.params.max_result)
         trace = draw_trace(candidates, settings, rng)
         is_judged = not isinstance(settings, ParallelDemonstrations)
-        marks = [_mark(candidates.distances[index]) if is_judged else UNJUDGED for index in trace.attempts]
-        words = [f"{_text(derivations[index])} {mark}" for index, mark in zip(trace.attempts, marks, strict=True)]
+        marks = [
+            _mark(candidates.distances[index]) if is_judged else UNJUDGED
+            for index in trace.attempts
+        ]
+        words = [
+            f"{_text(derivations[index])} {mark}"
+            for index, mark in zip(trace.attempts, marks, strict=True)
+        ]
         return Demonstration(
             problem_id=problem.problem_id,
             strategy=settings.strategy,
@@ -97,7 +115,9 @@ class Countdown:
 
 @lru_cache(maxsize=16384)
 def derivations(numbers: tuple[int, ...], max_result: int) -> tuple[Derivation, ...]:
-    """All ways to combine every number once, larger operand first, each result within 1 … max_result."""
+    """All ways to combine every number once, larger operand first, each result within 1 …
+    max_result.
+    """
     if len(numbers) == 1:
         return ((),)
     found: dict[Derivation, None] = {}

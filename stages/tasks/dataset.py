@@ -1,7 +1,8 @@
 """Mathematics from a file of the user's: question, answer, level, judged by math-verify.
 
-A file is taken whole or not at all: every row that cannot be used is listed by kind and line. Which split a question is
-in depends on its text alone, so that no re-ordered or re-spaced twin crosses, whatever else the file holds.
+A file is taken whole or not at all: every row that cannot be used is listed by kind and line. Which
+split a question is in depends on its text alone, so that no re-ordered or re-spaced twin crosses,
+whatever else the file holds.
 """
 
 import random
@@ -10,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import DatasetTask, DatasetTier, DirectDemonstrations, WorkedDemonstrations
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
+from stages.contracts.params.task import DatasetTask, DatasetTier
+from stages.running.errors import BadInput
 from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals, canonical
 from stages.tasks.question import Question
 from stages.tasks.row_files import Row, check_sha256, read_rows
@@ -30,7 +32,9 @@ class Dataset:
         self.params = params
         self._accepts = accepts
         self._path = Path(params.path)
-        self._difficulties = {str(level): tier.difficulty for tier in params.tiers for level in tier.levels or []}
+        self._difficulties = {
+            str(level): tier.difficulty for tier in params.tiers for level in tier.levels or []
+        }
 
     def problems(self) -> Iterator[Problem]:
         """As many rows per tier and split as params.yaml asks for, drawn from all there are.
@@ -50,7 +54,9 @@ class Dataset:
                     self._too_few(tier, split, len(found))
                 num_used += wanted
                 yield from found[:wanted]
-        num_apart = sum(problem.split == RESERVED or problem.difficulty == NO_TIER for problem in problems)
+        num_apart = sum(
+            problem.split == RESERVED or problem.difficulty == NO_TIER for problem in problems
+        )
         print(
             f"{self._path}: {num_used} of {len(problems)} rows are problems; {len(problems) - num_used - num_apart} "
             f"are more than task.tiers ask for, {num_apart} of a level in no tier or of the tenth kept apart",
@@ -58,17 +64,18 @@ class Dataset:
         )
 
     def demonstrations(
-        self, problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, seed: int
+        self,
+        problems: Sequence[Problem],
+        settings: DirectDemonstrations | WorkedDemonstrations,
+        seed: int,
     ) -> Iterator[Demonstration]:
         """Reference answers at once, or each behind the solution that its row gives."""
         return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
 
     def solutions(self, problem: Problem) -> list[str]:
-        """Never: one answer can be written in endlessly many ways."""
-        raise BadInput(
-            f"problem {problem.problem_id}: a dataset cannot enumerate correct answers, which probe estimator "
-            "set_likelihood needs; set recipes.<name>.probe.estimator to forced_answer"
-        )
+        """None: one answer can be written in endlessly many ways."""
+        del problem
+        return []
 
     def _import(self) -> list[Problem]:
         """Every row as a problem.
@@ -88,12 +95,17 @@ class Dataset:
                 continue
             first = lines.setdefault(canonical(question.question), row.line)
             if first != row.line:
-                refusals.add("with a question that an earlier row asks", f"line {row.line} (as line {first})")
+                refusals.add(
+                    "with a question that an earlier row asks", f"line {row.line} (as line {first})"
+                )
             problem = intake.problem(question, self._difficulty(row), row.line, f"line {row.line}")
             if problem:
                 problems.append(problem)
         intake.judge(problems, [f"line {problem.seed}" for problem in problems], self._accepts)
-        refusals.stop(f"{self._path}, {num_rows} rows", "mend them or leave them out, then set task.sha256 anew:")
+        refusals.stop(
+            f"{self._path}, {num_rows} rows",
+            "mend them or leave them out, then set task.sha256 anew:",
+        )
         return problems
 
     @property
@@ -122,7 +134,9 @@ class Dataset:
         return self._difficulties.get(str(row.values[self.params.columns.level]), NO_TIER)
 
     def _too_few(self, tier: DatasetTier, split: str, num_found: int) -> NoReturn:
-        share = "a tenth of all questions" if split == "heldout" else "eight tenths of all questions"
+        share = (
+            "a tenth of all questions" if split == "heldout" else "eight tenths of all questions"
+        )
         raise BadInput(
             f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} {split} problems "
             f"({share}, by their text alone); ask for at most so many, or name more levels"

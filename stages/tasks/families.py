@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier
+from stages.contracts.params.task import ReasoningGymTask, ReasoningGymTier
+from stages.running.errors import BadInput
 
 CORRECT_SCORE = 1.0 - 1e-6
 """The least `score_answer` that counts as correct."""
@@ -42,7 +42,8 @@ def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) ->
     """The reasoning-gym dataset of one tier. Most families give entries beyond `size` too.
 
     Raises:
-        BadInput: no such family or configuration key, the family refuses a value, or has no partial credit.
+        BadInput: no such family or configuration key, the family refuses a value, or has no partial
+            credit.
     """
     from reasoning_gym.factory import DATASETS, create_dataset
 
@@ -53,20 +54,32 @@ def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) ->
         )
     families = sorted(DATASETS.keys() - {MIXTURE})
     if params.family not in families:
-        raise BadInput(f"params.yaml task.family: no family {params.family}; {_choices(params.family, families)}")
+        raise BadInput(
+            f"params.yaml task.family: no family {params.family}; {_choices(params.family, families)}"
+        )
     where = f"params.yaml task.tiers, difficulty {tier.difficulty}: family {params.family}"
     try:
-        config = _checked(params.family, tier.config, where) if tier.level is None else _at_level(params, tier, where)
+        config = (
+            _checked(params.family, tier.config, where)
+            if tier.level is None
+            else _at_level(params, tier, where)
+        )
         return create_dataset(params.family, seed=_seed(params, tier), size=size, **config)
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
-        raise BadInput(f"{where} refuses this {'config' if tier.level is None else 'level'}: {error}") from None
+        raise BadInput(
+            f"{where} refuses this {'config' if tier.level is None else 'level'}: {error}"
+        ) from None
 
 
 def _checked(family: str, config: Mapping[str, Any] | None, where: str) -> Mapping[str, Any]:
     """The keys that params.yaml sets."""
     from reasoning_gym.factory import DATASETS
 
-    keys = [field.name for field in dataclasses.fields(DATASETS[family][1]) if field.name not in OWN_KEYS]
+    keys = [
+        field.name
+        for field in dataclasses.fields(DATASETS[family][1])
+        if field.name not in OWN_KEYS
+    ]
     for key in config or {}:
         if key not in keys:
             raise BadInput(f"{where} has no key {key}; {_choices(key, keys)}")
@@ -86,31 +99,45 @@ def _at_level(params: ReasoningGymTask, tier: ReasoningGymTier, where: str) -> M
     curriculum.set_global_level(tier.level)
     config = curriculum.generate_configuration()
     return {
-        field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.name not in OWN_KEYS
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in OWN_KEYS
     }
 
 
 def reference_answer(entry: Mapping[str, Any]) -> str | None:
-    """The answer of an entry, or the example that families with many right answers keep in its metadata."""
+    """The answer of an entry, or the example that families with many right answers keep in its
+    metadata.
+    """
     examples = [entry["answer"], *(entry["metadata"].get(key) for key in EXAMPLES)]
     answer = next((example for example in examples if example is not None), None)
     return json.dumps(answer) if isinstance(answer, dict) else answer
 
 
 def is_readable(family: str, answer: str) -> bool:
-    """Whether the family may be asked about an answer: not an empty one, and to a formula family only a formula."""
+    """Whether the family may be asked about an answer: not an empty one, and to a formula family
+    only a formula.
+    """
     return bool(answer.strip()) and (family not in FORMULA_FAMILIES or is_formula(answer))
 
 
 def is_formula(text: str) -> bool:
-    """Whether a text is numbers, one-letter names, known functions, brackets and + - * / ^: short, and all ASCII."""
-    if len(text) > MAX_FORMULA_CHARACTERS or re.fullmatch(r"[0-9A-Za-z\s.+\-*/^()]*", text, re.ASCII) is None:
+    """Whether a text is numbers, one-letter names, known functions, brackets and + - * / ^: short,
+    and all ASCII.
+    """
+    if (
+        len(text) > MAX_FORMULA_CHARACTERS
+        or re.fullmatch(r"[0-9A-Za-z\s.+\-*/^()]*", text, re.ASCII) is None
+    ):
         return False
-    return all(len(word) == 1 or word in FUNCTIONS for word in re.findall(r"[A-Za-z][0-9A-Za-z]*", text))
+    return all(
+        len(word) == 1 or word in FUNCTIONS for word in re.findall(r"[A-Za-z][0-9A-Za-z]*", text)
+    )
 
 
 def pack(value: Any) -> Any:
-    """An entry as JSON that `unpack` turns back into an equal one: tuples and keys that are no text are marked.
+    """An entry as JSON that `unpack` turns back into an equal one: tuples and keys that are no text
+    are marked.
 
     Raises:
         TypeError: a value of another type than JSON's and tuples.
@@ -143,7 +170,9 @@ def unpack(value: Any) -> Any:
 
 def _seed(params: ReasoningGymTask, tier: ReasoningGymTier) -> int:
     """A seed far from every other tier's, since families use seed + 0, seed + 1 and on."""
-    return int.from_bytes(hashlib.sha256(f"{params.seed}/{tier.difficulty}".encode()).digest()[:4], "big")
+    return int.from_bytes(
+        hashlib.sha256(f"{params.seed}/{tier.difficulty}".encode()).digest()[:4], "big"
+    )
 
 
 def _choices(wrong: str, right: Sequence[str]) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
 from stages.contracts.render import Prompting
-from stages.contracts.task_params import CountdownTask, ModularTask, TaskParams
 from stages.tasks.arithmetic import OPERATORS
-from stages.tasks.task import Format
+from stages.tasks.task import TaskFormat
 
 HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE = "=", "<", "<<", ">", ">>"
 UNJUDGED = "|"
@@ -15,7 +15,7 @@ MISS = "!="
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
 
-def load_format(params: TaskParams) -> Format:
+def load_format(params: TaskParams) -> TaskFormat:
     """The text format of the task that params.yaml names."""
     if isinstance(params, CountdownTask):
         return CountdownFormat(params)
@@ -33,13 +33,16 @@ class CountdownFormat:
     segment     7 + 5 12 12 * 3 36 =        an attempt, then the policy's own verdict on it
     answer      # 7 + 5 12 12 * 3 36 <eos>
 
-    The verdict says where the attempt's result lies: `=` on target, `<` a little below, `<<` far below, `>` and `>>`
-    above. A signed distance is learnt where a plain yes or no is not. `|` closes an attempt without a verdict.
+    The verdict says where the attempt's result lies: `=` on target, `<` a little below, `<<` far
+    below, `>` and `>>` above. A signed distance is learnt where a plain yes or no is not. `|`
+    closes an attempt without a verdict.
     """
 
     cue = thinking_end = "#"
     segment_ends: Sequence[str] = (HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE, UNJUDGED)
-    self_verdicts: Mapping[str, bool] = {mark: mark == HIT for mark in segment_ends if mark != UNJUDGED}
+    self_verdicts: Mapping[str, bool] = {
+        mark: mark == HIT for mark in segment_ends if mark != UNJUDGED
+    }
     prompting: Prompting | None = None
     judge_words = (HIT, BELOW)
 
@@ -59,9 +62,8 @@ class CountdownFormat:
 class ModularFormat:
     """One token a word, one word a residue.
 
-    prompt      <bos> 3 * 5 * 7 mod 23 :
-    segment     11 !=                       an attempt, then the policy's own verdict on it, right or wrong
-    answer      # 13 <eos>
+    prompt      <bos> 3 * 5 * 7 mod 23 : segment     11 !=                       an attempt, then
+    the policy's own verdict on it, right or wrong answer      # 13 <eos>
 
     The verdict does not say how far off an attempt lies, which would tell of the answer.
     """
@@ -73,7 +75,9 @@ class ModularFormat:
     judge_words = (HIT, MISS)
 
     def __init__(self, params: ModularTask) -> None:
-        self.token_values: Mapping[str, float] = {str(n): float(n) for n in range(params.modulus + 1)}
+        self.token_values: Mapping[str, float] = {
+            str(n): float(n) for n in range(params.modulus + 1)
+        }
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """A fixed vocabulary; `texts` is not needed."""

@@ -1,4 +1,6 @@
-"""Problems from outside become problems of ours, or are refused: by kind, with counts and places, never silently."""
+"""Problems from outside become problems of ours, or are refused: by kind, with counts and places,
+never silently.
+"""
 
 import hashlib
 import json
@@ -7,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import DatasetTask, UserTask
+from stages.contracts.params.task import DatasetTask, UserTask
+from stages.running.errors import BadInput
 from stages.tasks.question import Question
 from stages.tasks.splits import split_of
 from stages.tasks.task import Problem
@@ -20,7 +22,9 @@ RESERVED = "reserved"
 REPLACEMENT = "\ufffd"
 
 Accepts = Callable[[Sequence[Problem]], Sequence[str]]
-"""The verdict of the task's own verifier on the reference answer of each problem; stage `prepare` has it."""
+"""The verdict of the task's own verifier on the reference answer of each problem; stage `prepare`
+has it.
+"""
 
 
 class Refusals:
@@ -57,8 +61,12 @@ class Intake:
         self._refusals = refusals
         self._markers = (*SPECIAL, load_text_format(params.text).thinking_end)
 
-    def problem(self, question: Question, difficulty: int, number: int, place: str) -> Problem | None:
-        """The problem of a question, its split `reserved` where it is of the tenth kept apart; None for one refused."""
+    def problem(
+        self, question: Question, difficulty: int, number: int, place: str
+    ) -> Problem | None:
+        """The problem of a question, its split `reserved` where it is of the tenth kept apart; None
+        for one refused.
+        """
         faults = list(self._faults(question))
         for fault in faults:
             self._refusals.add(fault, place)
@@ -79,7 +87,9 @@ class Intake:
         """Refuse problems whose reference answer the task's own verifier does not call correct."""
         for place, verdict in zip(places, accepts(problems), strict=True):
             if verdict != "correct":
-                self._refusals.add("with an answer that its own verifier does not accept", f"{place} ({verdict})")
+                self._refusals.add(
+                    "with an answer that its own verifier does not accept", f"{place} ({verdict})"
+                )
 
     def _faults(self, question: Question) -> Iterator[str]:
         texts = [question.question, question.answer, question.solution or ""]
@@ -113,4 +123,8 @@ def comes_back(metadata: Mapping[str, Any]) -> bool:
 
 def is_clean(text: str) -> bool:
     """Whether a text holds no sign of having been decoded wrongly."""
-    return "\0" not in text and REPLACEMENT not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return (
+        "\0" not in text
+        and REPLACEMENT not in text
+        and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    )

@@ -1,8 +1,10 @@
-"""Modular multiplication, the negative control: a * b * c mod m, where an attempt tells nothing that is not known.
+"""Modular multiplication, the negative control: a * b * c mod m, where an attempt tells nothing
+that is not known.
 
-To verify an attempt is to work out the product, and who can do that needs no attempt; so a policy that cannot must show
-no progress in any estimate. A prime modulus is the purest: under another one divisors give part of the product away.
-See `stages.tasks.formats.ModularFormat` for how it is written.
+To verify an attempt is to work out the product, and who can do that needs no attempt; so a policy
+that cannot must show no progress in any estimate. A prime modulus is the purest: under another one
+divisors give part of the product away. See `stages.tasks.formats.ModularFormat` for how it is
+written.
 """
 
 import math
@@ -10,7 +12,8 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from stages.contracts.task_params import DirectDemonstrations, ModularTask, ReviseDemonstrations
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, ReviseDemonstrations
+from stages.contracts.params.task import ModularTask
 from stages.tasks.formats import HIT, MISS, ModularFormat
 from stages.tasks.splits import fill_splits, split_of
 from stages.tasks.strategies import Candidates, direct_demonstration, draw_problems, draw_trace
@@ -34,9 +37,14 @@ class Modular:
             yield from fill_splits(draws, tier.num_train, tier.num_heldout, kind)
 
     def demonstrations(
-        self, problems: Sequence[Problem], settings: DirectDemonstrations | ReviseDemonstrations, seed: int
+        self,
+        problems: Sequence[Problem],
+        settings: DirectDemonstrations | ReviseDemonstrations,
+        seed: int,
     ) -> Iterator[Demonstration]:
-        """The reference answer at once, or residues tried, each with its true verdict, then an answer."""
+        """The reference answer at once, or residues tried, each with its true verdict, then an
+        answer.
+        """
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
             if isinstance(settings, DirectDemonstrations):
@@ -65,7 +73,9 @@ class Modular:
             seed=draw,
         )
 
-    def _demonstrate(self, problem: Problem, settings: ReviseDemonstrations, rng: random.Random) -> Demonstration:
+    def _demonstrate(
+        self, problem: Problem, settings: ReviseDemonstrations, rng: random.Random
+    ) -> Demonstration:
         residues = range(self.params.modulus)
         is_miss = [residue != int(problem.answer) for residue in residues]
         trace = draw_trace(Candidates(is_miss, residues), settings, rng)

@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Question:
-    """What one problem from outside asks. `solution` is worked reasoning that leads to the answer."""
+    """What one problem from outside asks.
+
+    `solution` is worked reasoning that leads to the answer.
+    """
 
     question: str
     answer: str

@@ -10,9 +10,17 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier
-from stages.tasks.families import CORRECT_SCORE, is_readable, load_dataset, pack, reference_answer, unpack
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations
+from stages.contracts.params.task import ReasoningGymTask, ReasoningGymTier
+from stages.running.errors import BadInput
+from stages.tasks.families import (
+    CORRECT_SCORE,
+    is_readable,
+    load_dataset,
+    pack,
+    reference_answer,
+    unpack,
+)
 from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Demonstration, Problem
 from stages.tasks.text_format import SPECIAL, load_text_format
@@ -20,8 +28,16 @@ from stages.tasks.text_format import SPECIAL, load_text_format
 HELDOUT_BUCKETS = 10
 MAX_BARREN_DRAWS = 500
 ID_DIGITS = 16
-HASH_ORDERED = ("isomorphic_strings", "knight_swap", "polynomial_multiplication", "ransom_note", "word_ladder")
-"""Families of reasoning-gym 0.1.25 whose entries differ with Python's hash seed: two runs of all were compared."""
+HASH_ORDERED = (
+    "isomorphic_strings",
+    "knight_swap",
+    "polynomial_multiplication",
+    "ransom_note",
+    "word_ladder",
+)
+"""Families of reasoning-gym 0.1.25 whose entries differ with Python's hash seed: two runs of all
+were compared.
+"""
 
 
 class ReasoningGym:
@@ -32,10 +48,12 @@ class ReasoningGym:
         self.form = load_text_format(params.text)
 
     def problems(self) -> Iterator[Problem]:
-        """Entries per tier, each question at most once; which split a question is in depends on its text alone.
+        """Entries per tier, each question at most once; which split a question is in depends on its
+        text alone.
 
         Raises:
-            BadInput: the family, a key or a value is wrong, or a tier has too few distinct questions.
+            BadInput: the family, a key or a value is wrong, or a tier has too few distinct
+                questions.
         """
         if self.params.family in HASH_ORDERED and sys.flags.hash_randomization:
             raise BadInput(
@@ -68,15 +86,17 @@ class ReasoningGym:
             yield direct_demonstration(problem, self.form.cue)
 
     def solutions(self, problem: Problem) -> list[str]:
-        """Never: a family has no list of correct answers."""
-        raise BadInput(
-            f"problem {problem.problem_id}: reasoning_gym cannot enumerate correct answers, which probe estimator "
-            "set_likelihood needs; set recipes.<name>.probe.estimator to forced_answer"
-        )
+        """None: a family has no list of correct answers."""
+        del problem
+        return []
 
     def _draws(self, tier: ReasoningGymTier) -> Iterator[Problem | None]:
-        """Entry 0, 1, … as problems; None for one that cannot be used. Ends where the family's entries end."""
-        dataset = load_dataset(self.params, tier, size=2 * (tier.num_train + HELDOUT_BUCKETS * tier.num_heldout))
+        """Entry 0, 1, … as problems; None for one that cannot be used. Ends where the family's
+        entries end.
+        """
+        dataset = load_dataset(
+            self.params, tier, size=2 * (tier.num_train + HELDOUT_BUCKETS * tier.num_heldout)
+        )
         for index in itertools.count():
             try:
                 entry = dataset[index]
@@ -84,7 +104,9 @@ class ReasoningGym:
                 return
             yield self._problem(dataset, tier, entry, index)
 
-    def _problem(self, dataset: Any, tier: ReasoningGymTier, entry: Mapping[str, Any], index: int) -> Problem | None:
+    def _problem(
+        self, dataset: Any, tier: ReasoningGymTier, entry: Mapping[str, Any], index: int
+    ) -> Problem | None:
         question, answer, packed = entry["question"], reference_answer(entry), pack(entry)
         if not isinstance(answer, str) or not is_readable(self.params.family, answer):
             return None

@@ -1,4 +1,6 @@
-"""Rows of a JSONL or Parquet file that somebody else wrote: each as it stands, or what is wrong with it."""
+"""Rows of a JSONL or Parquet file that somebody else wrote: each as it stands, or what is wrong
+with it.
+"""
 
 import hashlib
 import json
@@ -8,11 +10,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from stages.contracts.errors import BadInput
+from stages.running.errors import BadInput
 
 
 class Row(NamedTuple):
-    """A row by its 1-based line; `fault` says why its `values` cannot be read, and is empty where they can."""
+    """A row by its 1-based line; `fault` says why its `values` cannot be read, and is empty where
+    they can.
+    """
 
     line: int
     values: dict[str, Any]
@@ -26,7 +30,9 @@ def check_sha256(path: Path, sha256: str, key: str) -> None:
         BadInput: it is missing, or its bytes are others; names the digest found.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is missing; params.yaml {key} names it, as seen from the repository's root")
+        raise BadInput(
+            f"{path} is missing; params.yaml {key} names it, as seen from the repository's root"
+        )
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
@@ -73,22 +79,31 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         file = dataset.dataset(path, format="parquet")
         missing = [name for name in columns if name not in file.schema.names]
         if missing:
-            raise BadInput(f"{path} has no column {missing[0]}; choose task.columns from {file.schema.names}")
+            raise BadInput(
+                f"{path} has no column {missing[0]}; choose task.columns from {file.schema.names}"
+            )
         line = 0
         for batch in file.to_batches(columns=list(columns)):
             for values in zip(*(_values(batch.column(name)) for name in columns), strict=True):
                 line += 1
                 broken = any(isinstance(value, bytes) for value in values)
-                yield Row(line, dict(zip(columns, values, strict=True)), "not in UTF-8" if broken else "")
+                yield Row(
+                    line, dict(zip(columns, values, strict=True)), "not in UTF-8" if broken else ""
+                )
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path} is no Parquet file that can be read ({error}); fetch it anew") from None
+        raise BadInput(
+            f"{path} is no Parquet file that can be read ({error}); fetch it anew"
+        ) from None
 
 
 def _values(column: pa.Array) -> list[Any]:
     """A column's values; a text that is not UTF-8 stays bytes, for Parquet does not check."""
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column.to_pylist()
-    return [None if value is None else _text(value) for value in column.cast(pa.large_binary()).to_pylist()]
+    return [
+        None if value is None else _text(value)
+        for value in column.cast(pa.large_binary()).to_pylist()
+    ]
 
 
 def _text(value: bytes) -> str | bytes:

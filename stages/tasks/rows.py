@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stages.contracts import tables
+from stages.contracts.storage.reading import read_table
+from stages.contracts.tables.problems import PROBLEMS
 from stages.tasks.task import Problem
 
 
@@ -24,7 +25,7 @@ def problem_row(task: str, problem: Problem) -> dict[str, Any]:
 
 def read_problems(path: Path, split: str | None = None) -> list[Problem]:
     """Problems of the table at `path`, sorted by id; of one split, or of both."""
-    rows = tables.read(path, tables.PROBLEMS).drop_columns(["task"]).to_pylist()
+    rows = read_table(path, PROBLEMS).drop_columns(["task"]).to_pylist()
     return [
         Problem(**{**row, "metadata": json.loads(row["metadata"])})
         for row in rows

@@ -2,18 +2,29 @@
 
 from collections.abc import Sequence
 
-from stages.contracts.task_params import CountdownTask, DatasetTask, ModularTask, ReasoningGymTask, TaskParams
+from stages.contracts.params.task import (
+    CountdownTask,
+    DatasetTask,
+    ModularTask,
+    ReasoningGymTask,
+    TaskParams,
+)
 from stages.tasks.intake import Accepts
 from stages.tasks.task import Problem, Source
 
 
 def unasked(problems: Sequence[Problem]) -> Sequence[str]:
     """For stages that draw no problems, and so have none judged."""
-    raise AssertionError(f"{len(problems)} problems to judge, but only stage prepare draws problems")
+    raise AssertionError(
+        f"{len(problems)} problems to judge, but only stage prepare draws problems"
+    )
 
 
 def load_source(params: TaskParams, accepts: Accepts = unasked) -> Source:
-    """The source of the task that params.yaml names. `accepts` judges reference answers that come from outside."""
+    """The source of the task that params.yaml names.
+
+    `accepts` judges reference answers that come from outside.
+    """
     if isinstance(params, CountdownTask):
         from stages.tasks.countdown import Countdown
 

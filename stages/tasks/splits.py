@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from stages.contracts.errors import BadInput
+from stages.running.errors import BadInput
 from stages.tasks.task import Problem
 
 NUM_BUCKETS = 10
@@ -14,10 +14,12 @@ DRAWS_PER_PROBLEM = 1000
 
 
 def split_of(canonical: str, heldout_bucket: int) -> str | None:
-    """The split of a problem by its canonical name alone, whatever else is drawn; None for a reserved tenth not asked.
+    """The split of a problem by its canonical name alone, whatever else is drawn; None for a
+    reserved tenth not asked.
 
-    A tenth of all problems is held out, another tenth kept out of everything, and which is which is `heldout_bucket`:
-    settings chosen on the one are examined on the other, and trained on the same rest.
+    A tenth of all problems is held out, another tenth kept out of everything, and which is which is
+    `heldout_bucket`: settings chosen on the one are examined on the other, and trained on the same
+    rest.
     """
     bucket = zlib.crc32(canonical.encode()) % NUM_BUCKETS
     if bucket >= NUM_RESERVED:
@@ -25,8 +27,11 @@ def split_of(canonical: str, heldout_bucket: int) -> str | None:
     return "heldout" if bucket == heldout_bucket else None
 
 
-def fill_splits(draws: Iterable[Problem | None], num_train: int, num_heldout: int, kind: str) -> Iterator[Problem]:
-    """The distinct problems among endless `draws` of one `kind`; a draw that came to nothing is None.
+def fill_splits(
+    draws: Iterable[Problem | None], num_train: int, num_heldout: int, kind: str
+) -> Iterator[Problem]:
+    """The distinct problems among endless `draws` of one `kind`; a draw that came to nothing is
+    None.
 
     Raises:
         BadInput: too many draws bring nothing that is still missing.

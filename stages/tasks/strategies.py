@@ -1,7 +1,9 @@
-"""How a demonstration gets to its answer: which candidates are attempted, in which order, and which one is answered.
+"""How a demonstration gets to its answer: which candidates are attempted, in which order, and which
+one is answered.
 
-A strategy knows of a problem's candidates nothing but how far the result of each lies from the target and which first
-step it begins with, and speaks of them by index; how they are written is the task's business.
+A strategy knows of a problem's candidates nothing but how far the result of each lies from the
+target and which first step it begins with, and speaks of them by index; how they are written is the
+task's business.
 """
 
 import random
@@ -11,16 +13,16 @@ from functools import cached_property
 from itertools import islice, repeat
 from typing import NamedTuple
 
-from stages.contracts import task_params
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import (
+from stages.contracts.params.inits.demonstrations import (
     DirectDemonstrations,
     ParallelDemonstrations,
     ReviseDemonstrations,
     SearchDemonstrations,
+    Strategy,
     WorkedDemonstrations,
 )
-from stages.tasks.task import Demonstration, Format, Problem
+from stages.running.errors import BadInput
+from stages.tasks.task import Demonstration, Problem, TaskFormat
 
 Attempting = ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations
 
@@ -58,9 +60,10 @@ class Trace(NamedTuple):
 
 
 def draw_problems(
-    problems: Sequence[Problem], settings: task_params.Demonstration, rng: random.Random
+    problems: Sequence[Problem], settings: Strategy, rng: random.Random
 ) -> Iterator[Problem]:
-    """The problem of each demonstration: none comes again before every other of its difficulty has come.
+    """The problem of each demonstration: none comes again before every other of its difficulty has
+    come.
 
     Without `difficulty_weights` all are of one pool.
     """
@@ -69,7 +72,9 @@ def draw_problems(
         yield from islice(_passes(problems, rng), settings.num_demos)
         return
     levels = sorted(weights)
-    passes = {level: _passes([p for p in problems if p.difficulty == level], rng) for level in levels}
+    passes = {
+        level: _passes([p for p in problems if p.difficulty == level], rng) for level in levels
+    }
     for level in rng.choices(levels, [weights[level] for level in levels], k=settings.num_demos):
         yield next(passes[level])
 
@@ -77,14 +82,22 @@ def draw_problems(
 def direct_demonstration(problem: Problem, cue: str) -> Demonstration:
     """Strategy `direct`: the reference answer at once."""
     return Demonstration(
-        problem_id=problem.problem_id, strategy="direct", text=cue + problem.answer, is_correct=True, num_segments=0
+        problem_id=problem.problem_id,
+        strategy="direct",
+        text=cue + problem.answer,
+        is_correct=True,
+        num_segments=0,
     )
 
 
 def shown_demonstrations(
-    problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, form: Format, seed: int
+    problems: Sequence[Problem],
+    settings: DirectDemonstrations | WorkedDemonstrations,
+    form: TaskFormat,
+    seed: int,
 ) -> Iterator[Demonstration]:
-    """Strategies of tasks whose answers are given: the answer at once, or behind the solution it came with.
+    """Strategies of tasks whose answers are given: the answer at once, or behind the solution it
+    came with.
 
     Raises:
         BadInput: a problem to be shown worked came without a solution.
@@ -96,10 +109,12 @@ def shown_demonstrations(
             yield _worked_demonstration(problem, form)
 
 
-def _worked_demonstration(problem: Problem, form: Format) -> Demonstration:
+def _worked_demonstration(problem: Problem, form: TaskFormat) -> Demonstration:
     solution = problem.metadata["solution"]
     if not solution:
-        raise BadInput(f"problem {problem.problem_id} came without a solution, which strategy worked shows; use direct")
+        raise BadInput(
+            f"problem {problem.problem_id} came without a solution, which strategy worked shows; use direct"
+        )
     thinking = solution.strip() + form.segment_ends[0]
     return Demonstration(
         problem_id=problem.problem_id,
@@ -113,8 +128,8 @@ def _worked_demonstration(problem: Problem, form: Format) -> Demonstration:
 def draw_trace(candidates: Candidates, settings: Attempting, rng: random.Random) -> Trace:
     """One demonstration.
 
-    A share answers at once; a share hits at a position drawn uniformly, so that committing to a verified attempt is
-    seen at every depth; the rest searches until it hits or gives up.
+    A share answers at once; a share hits at a position drawn uniformly, so that committing to a
+    verified attempt is seen at every depth; the rest searches until it hits or gives up.
     """
     if rng.random() < settings.immediate_answer_frac:
         attempts = []
@@ -125,8 +140,13 @@ def draw_trace(candidates: Candidates, settings: Attempting, rng: random.Random)
     return Trace(attempts, _answer(candidates, attempts, settings.wrong_answer_frac, rng))
 
 
-def _answer(candidates: Candidates, attempts: Sequence[int], wrong_answer_frac: float, rng: random.Random) -> int:
-    """The last attempt that hit. Without one a hit never attempted, or as a policy would end: the nearest attempt."""
+def _answer(
+    candidates: Candidates, attempts: Sequence[int], wrong_answer_frac: float, rng: random.Random
+) -> int:
+    """The last attempt that hit.
+
+    Without one a hit never attempted, or as a policy would end: the nearest attempt.
+    """
     found = [index for index in attempts if candidates.distances[index] == 0]
     if found:
         return found[-1]
@@ -136,7 +156,9 @@ def _answer(candidates: Candidates, attempts: Sequence[int], wrong_answer_frac: 
 
 
 def _planned(candidates: Candidates, settings: Attempting, rng: random.Random) -> list[int]:
-    """Some misses, then a hit; in `parallel`, where no attempt is judged, the hit stands anywhere among them."""
+    """Some misses, then a hit; in `parallel`, where no attempt is judged, the hit stands anywhere
+    among them.
+    """
     num_misses = rng.randrange(settings.max_planned_attempts) if candidates.misses else 0
     hit = rng.choice(candidates.hits)
     if isinstance(settings, SearchDemonstrations):
@@ -148,7 +170,9 @@ def _planned(candidates: Candidates, settings: Attempting, rng: random.Random) -
 
 
 def _free(candidates: Candidates, settings: Attempting, rng: random.Random) -> Iterator[int]:
-    """Attempts until one hits, or is the last before giving up; `parallel` does not know that one has hit."""
+    """Attempts until one hits, or is the last before giving up; `parallel` does not know that one
+    has hit.
+    """
     give_up_frac = rng.choice(settings.give_up_fracs)
     stops_at_hit = not isinstance(settings, ParallelDemonstrations)
     if isinstance(settings, SearchDemonstrations):
@@ -161,25 +185,38 @@ def _free(candidates: Candidates, settings: Attempting, rng: random.Random) -> I
             return
 
 
-def _guess(candidates: Candidates, candidates_per_attempt: Sequence[int], rng: random.Random) -> int:
+def _guess(
+    candidates: Candidates, candidates_per_attempt: Sequence[int], rng: random.Random
+) -> int:
     """The nearest of a few drawn with replacement."""
-    return candidates.nearest(rng.choices(range(len(candidates.distances)), k=rng.choice(candidates_per_attempt)))
+    return candidates.nearest(
+        rng.choices(range(len(candidates.distances)), k=rng.choice(candidates_per_attempt))
+    )
 
 
-def _families(candidates: Candidates, settings: SearchDemonstrations, rng: random.Random) -> Iterator[list[int]]:
-    """First steps in random order, each with at most `max_siblings` continuations, those first that look nearest.
+def _families(
+    candidates: Candidates, settings: SearchDemonstrations, rng: random.Random
+) -> Iterator[list[int]]:
+    """First steps in random order, each with at most `max_siblings` continuations, those first that
+    look nearest.
 
-    They look farther than they are by up to `max_blur`: to a perfect eye the first sibling would decide.
+    They look farther than they are by up to `max_blur`: to a perfect eye the first sibling would
+    decide.
     """
     families: dict[int, list[int]] = {}
     for index in rng.sample(range(len(candidates.distances)), len(candidates.distances)):
         families.setdefault(candidates.first_steps[index], []).append(index)
     for siblings in families.values():
-        looks = {index: abs(candidates.distances[index]) + rng.uniform(0, settings.max_blur) for index in siblings}
+        looks = {
+            index: abs(candidates.distances[index]) + rng.uniform(0, settings.max_blur)
+            for index in siblings
+        }
         yield sorted(siblings, key=looks.__getitem__)[: settings.max_siblings]
 
 
-def _barren_siblings(candidates: Candidates, settings: SearchDemonstrations, rng: random.Random) -> Iterator[int]:
+def _barren_siblings(
+    candidates: Candidates, settings: SearchDemonstrations, rng: random.Random
+) -> Iterator[int]:
     """What systematic search tries under first steps from which no continuation hits."""
     for siblings in _families(candidates, settings, rng):
         if all(candidates.distances[index] for index in siblings):

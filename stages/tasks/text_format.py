@@ -5,28 +5,31 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from stages.contracts.errors import BadInput
+from stages.contracts.params.task import ChatText, Text
 from stages.contracts.render import BOS, EOS, PAD, Prompting
-from stages.contracts.task_params import ChatText, Text
-from stages.tasks.task import Format
+from stages.running.errors import BadInput
+from stages.tasks.task import TaskFormat
 
 SPECIAL = (PAD, BOS, EOS)
 
 
-def load_text_format(params: Text) -> Format:
+def load_text_format(params: Text) -> TaskFormat:
     """The format that a text task's `text` in params.yaml describes."""
-    return ChatFormat(params) if isinstance(params, ChatText) else TextFormat(params.vocabulary_size)
+    return (
+        ChatFormat(params) if isinstance(params, ChatText) else TextFormat(params.vocabulary_size)
+    )
 
 
 class TextFormat:
-    r"""Bytes merged into `vocabulary_size` tokens; any text comes back exactly. See `stages.tasks.task.Format`.
+    r"""Bytes merged into `vocabulary_size` tokens; any text comes back exactly. See
+    `stages.tasks.task.Format`.
 
     prompt      <bos>What is 6 times 7?\n
     segment     Six sevens are forty-two.\n\n
     answer      <answer>42<eos>
 
-    The cue and the end of a segment are one token each, and no text around them can change that. No reasoning-gym
-    question holds this cue; some hold `####`.
+    The cue and the end of a segment are one token each, and no text around them can change that. No
+    reasoning-gym question holds this cue; some hold `####`.
     """
 
     cue = thinking_end = "<answer>"
@@ -40,7 +43,9 @@ class TextFormat:
         self.vocabulary_size = vocabulary_size
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
-        """A byte-level BPE trained on `texts`; smaller than `vocabulary_size` where they hold too little to merge."""
+        """A byte-level BPE trained on `texts`; smaller than `vocabulary_size` where they hold too
+        little to merge.
+        """
         markers = (self.cue, *self.segment_ends)
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -77,7 +82,9 @@ class ChatFormat:
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """Never: the checkpoint brings its own."""
         del texts
-        raise BadInput("params.yaml task.text: kind chat needs a checkpoint, which brings its tokenizer")
+        raise BadInput(
+            "params.yaml task.text: kind chat needs a checkpoint, which brings its tokenizer"
+        )
 
 
 def _without(texts: Iterable[str], markers: Sequence[str]) -> Iterator[str]:

@@ -1,10 +1,14 @@
-"""Problems of a task by a class of the user's: two methods, problems and verify. docs/tasks.md has a whole example."""
+"""Problems of a task by a class of the user's: two methods, problems and verify.
+
+docs/tasks.md has a whole example.
+"""
 
 import random
 from collections.abc import Iterator, Sequence
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import DirectDemonstrations, Tier, UserTask, WorkedDemonstrations
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
+from stages.contracts.params.task import Tier, UserTask
+from stages.running.errors import BadInput
 from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals
 from stages.tasks.question import Question, question_of
 from stages.tasks.splits import fill_splits
@@ -36,7 +40,9 @@ class User:
         where = f"params.yaml task.source: {self.params.source}"
         for tier in self.params.tiers:
             draws = self._draws(tier, intake)
-            fresh = (problem for problem in draws if problem is None or problem.problem_id not in found)
+            fresh = (
+                problem for problem in draws if problem is None or problem.problem_id not in found
+            )
             kind = f"of difficulty {tier.difficulty} in {self.params.source}"
             try:
                 drawn = list(fill_splits(fresh, tier.num_train, tier.num_heldout, kind))
@@ -50,27 +56,25 @@ class User:
         yield from problems
 
     def demonstrations(
-        self, problems: Sequence[Problem], settings: DirectDemonstrations | WorkedDemonstrations, seed: int
+        self,
+        problems: Sequence[Problem],
+        settings: DirectDemonstrations | WorkedDemonstrations,
+        seed: int,
     ) -> Iterator[Demonstration]:
         """Reference answers at once, or each behind the solution that the class gives."""
         return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
 
     def solutions(self, problem: Problem) -> list[str]:
-        """Every correct answer.
-
-        Raises:
-            BadInput: the class does not know them.
-        """
+        """Every correct answer; none where the class does not list them."""
         if not isinstance(self._task, Solving):
-            raise BadInput(
-                f"params.yaml task.source: {self.params.source} has no method solutions, which probe estimator "
-                "set_likelihood needs; add it, or set recipes.<name>.probe.estimator to forced_answer"
-            )
+            return []
         return self._task.solutions(question_of(problem.metadata))
 
     def _draws(self, tier: Tier, intake: Intake) -> Iterator[Problem | None]:
         for number, question in enumerate(self._questions(tier), start=1):
-            problem = intake.problem(question, tier.difficulty, number, _place(tier.difficulty, number))
+            problem = intake.problem(
+                question, tier.difficulty, number, _place(tier.difficulty, number)
+            )
             yield None if problem is None or problem.split == RESERVED else problem
 
     def _questions(self, tier: Tier) -> Iterator[Question]:
@@ -82,7 +86,9 @@ class User:
                     raise TypeError(f"method problems must give Questions, not {question!r}")
                 yield question
         except Exception as error:  # the user's code, which may raise anything
-            raise BadInput(f"params.yaml task.source: {self.params.source}: {explain(error)}") from error
+            raise BadInput(
+                f"params.yaml task.source: {self.params.source}: {explain(error)}"
+            ) from error
 
 
 def _place(difficulty: int, number: int) -> str:

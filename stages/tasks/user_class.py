@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import UserTask
+from stages.contracts.params.task import UserTask
+from stages.running.errors import BadInput
 from stages.tasks.question import Question
 from stages.tasks.row_files import check_sha256
 
@@ -18,11 +18,15 @@ class UserClass(Protocol):
     """What a class must have to be a task. It is called without arguments."""
 
     def problems(self, difficulty: int, rng: random.Random) -> Iterable[Question]:
-        """Questions of one difficulty, endless or not, by draws of `rng` alone; one that comes again is passed over."""
+        """Questions of one difficulty, endless or not, by draws of `rng` alone; one that comes
+        again is passed over.
+        """
         ...
 
     def verify(self, question: Question, answer: str) -> bool | None:
-        """Whether an answer is correct; None where it cannot be read. It sees what a policy wrote: evaluate nothing."""
+        """Whether an answer is correct; None where it cannot be read. It sees what a policy wrote:
+        evaluate nothing.
+        """
         ...
 
 
@@ -39,7 +43,8 @@ def load_user_class(params: UserTask) -> UserClass:
     """An object of the user's class.
 
     Raises:
-        BadInput: the module is not the one params.yaml means, cannot be imported, or has no such class.
+        BadInput: the module is not the one params.yaml means, cannot be imported, or has no such
+            class.
     """
     module, _, name = params.source.partition(":")
     path = Path(*module.split(".")).with_suffix(".py")

@@ -1,16 +1,16 @@
 """Integer verifier for Countdown: are these steps a way from the given numbers to the target?
 
-A step is four words `a op b c`, meaning a op b = c. Every number is used exactly once, results of earlier steps
-included, and the last result is the target. Words are matched against a closed set; nothing is ever evaluated.
+A step is four words `a op b c`, meaning a op b = c. Every number is used exactly once, results of
+earlier steps included, and the last result is the target. Words are matched against a closed set;
+nothing is ever evaluated.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.contracts.verdict import Verdict
 from stages.tasks.arithmetic import OPERATORS, WORDS_PER_STEP, Step, apply
-from stages.tasks.task import without_marker
-from stages.verifiers.verdict import Verdict
 
 MAX_DIGITS = 4
 
@@ -18,16 +18,13 @@ MAX_DIGITS = 4
 class ExpressionVerifier:
     """The verifier of Countdown; see `stages.verifiers.registry.Verifier`."""
 
-    def __init__(self, segment_ends: Sequence[str]) -> None:
-        self.segment_ends = segment_ends
-
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
         """Judge the steps after the cue."""
         return verify(metadata["numbers"], metadata["target"], answer)
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
         """Judge the steps before the segment's verdict marker."""
-        return self.verify(metadata, without_marker(segment, self.segment_ends))
+        return self.verify(metadata, segment)
 
 
 def parse_steps(text: str) -> list[Step] | None:

@@ -1,9 +1,11 @@
-"""Judge answers in worker processes that may hang, crash or fill memory: what a policy writes is hostile input.
+"""Judge answers in worker processes that may hang, crash or fill memory: what a policy writes is
+hostile input.
 
-A worker is a fresh interpreter that imports the verifier and nothing of its parent, which may hold a whole inference
-engine. It answers request by request and lives until one hangs or kills it: that one is known, and is alone in its
-`timeout` or `error`. Limits contain accidents: memory, processor time, files, processes, network. They are no sandbox
-against a determined attacker: a verifier must never evaluate what it judges.
+A worker is a fresh interpreter that imports the verifier and nothing of its parent, which may hold
+a whole inference engine. It answers request by request and lives until one hangs or kills it: that
+one is known, and is alone in its `timeout` or `error`. Limits contain accidents: memory, processor
+time, files, processes, network. They are no sandbox against a determined attacker: a verifier must
+never evaluate what it judges.
 """
 
 import ctypes
@@ -22,11 +24,11 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from stages.contracts.errors import MachineFailure
-from stages.contracts.task_params import TaskParams
+from stages.contracts.params.task import TaskParams
+from stages.contracts.verdict import Judgement, Verdict
+from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
 from stages.verifiers.registry import load_verifier
-from stages.verifiers.verdict import Judgement, Verdict
 
 TIMEOUT_SECONDS = 5.0
 START_SECONDS = 120.0
@@ -58,10 +60,11 @@ def judge(
     timeout_seconds: float = TIMEOUT_SECONDS,
     on_judged: Callable[[int], object] = lambda count: None,
 ) -> list[Verdict | None]:
-    """The verdict of each request, in order; None for a segment in which the verifier sees no attempt.
+    """The verdict of each request, in order; None for a segment in which the verifier sees no
+    attempt.
 
-    A request that takes longer than `timeout_seconds` is a `timeout`; one that raises or kills its worker, an `error`.
-    `on_judged` is told how many more requests are done.
+    A request that takes longer than `timeout_seconds` is a `timeout`; one that raises or kills its
+    worker, an `error`. `on_judged` is told how many more requests are done.
 
     Raises:
         MachineFailure: a worker does not start.
@@ -86,11 +89,17 @@ def open_pool(task_params: TaskParams) -> "Pool":
 
 
 class Pool:
-    """Worker processes that are kept from one batch of requests to the next. A context: its end stops them."""
+    """Worker processes that are kept from one batch of requests to the next.
+
+    A context: its end stops them.
+    """
 
     def __init__(self, load: Callable[[], Judge], timeout_seconds: float) -> None:
-        self._workers = [_Worker(load, timeout_seconds) for _ in range(min(_num_cores(), MAX_WORKERS))]
-        # a worker dies with the thread that started it (PR_SET_PDEATHSIG): threads live as long as workers
+        self._workers = [
+            _Worker(load, timeout_seconds) for _ in range(min(_num_cores(), MAX_WORKERS))
+        ]
+        # a worker dies with the thread that started it (PR_SET_PDEATHSIG): threads live as long as
+        # workers
         self._threads = ThreadPoolExecutor(len(self._workers))
 
     def __enter__(self) -> "Pool":
@@ -109,7 +118,10 @@ class Pool:
         Raises:
             MachineFailure: a worker does not start.
         """
-        chunks = [requests[start : start + CHUNK_REQUESTS] for start in range(0, len(requests), CHUNK_REQUESTS)]
+        chunks = [
+            requests[start : start + CHUNK_REQUESTS]
+            for start in range(0, len(requests), CHUNK_REQUESTS)
+        ]
         idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
             idle.put(worker)
@@ -129,7 +141,9 @@ class Pool:
 
 
 class _Worker:
-    """A worker process as its parent sees it, started when first needed and again after each one that was lost."""
+    """A worker process as its parent sees it, started when first needed and again after each one
+    that was lost.
+    """
 
     def __init__(self, load: Callable[[], Judge], timeout_seconds: float) -> None:
         self._load = load
@@ -137,7 +151,9 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def judge(self, requests: Sequence[Request]) -> list[Judgement | None]:
-        """The judgement of each request; after one that loses the process, a new one goes on with the next."""
+        """The judgement of each request; after one that loses the process, a new one goes on with
+        the next.
+        """
         judgements: list[Judgement | None] = []
         while len(judgements) < len(requests):
             if self._process is None:
@@ -184,7 +200,9 @@ class _Worker:
         except (OSError, EOFError):
             pass
         self.stop()
-        raise MachineFailure("a verifier's worker process did not start; its own message stands above")
+        raise MachineFailure(
+            "a verifier's worker process did not start; its own message stands above"
+        )
 
 
 def work(descriptor: int) -> None:
@@ -206,10 +224,14 @@ def work(descriptor: int) -> None:
 
 
 def _reply(judge_request: Judge, request: Request) -> str:
-    """A verdict, behind it the reward where it is not the verdict's own; nothing where there is no attempt."""
+    """A verdict, behind it the reward where it is not the verdict's own; nothing where there is no
+    attempt.
+    """
     try:
         found = judge_request(request)
-    except BaseException:  # SystemExit and KeyboardInterrupt too: they are what the text made the verifier do
+    except (
+        BaseException
+    ):  # SystemExit and KeyboardInterrupt too: they are what the text made the verifier do
         return Verdict.ERROR
     return f"{found.verdict} {found.reward!r}" if isinstance(found, Judgement) else found or ""
 
@@ -231,7 +253,9 @@ def _judgement(reply: str) -> Judgement | None:
 
 
 def _confine() -> None:
-    """Give up memory beyond `MEMORY_BYTES` more, writing files, starting processes, and the network."""
+    """Give up memory beyond `MEMORY_BYTES` more, writing files, starting processes, and the
+    network.
+    """
     with open("/proc/self/statm", encoding="ascii") as statistics:
         size_bytes = int(statistics.read().split()[0]) * resource.getpagesize()
     _limit(resource.RLIMIT_AS, size_bytes + MEMORY_BYTES)
@@ -243,7 +267,10 @@ def _confine() -> None:
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what no verifier needs. RLIMIT_NPROC does not bind root, and no limit binds deletion."""
+    """Refuse what no verifier needs.
+
+    RLIMIT_NPROC does not bind root, and no limit binds deletion.
+    """
     is_refused = event.startswith(REFUSED_EVENTS) and event not in IMPORT_EVENTS
     is_writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITE_FLAGS
     if is_refused or is_writing:

@@ -1,7 +1,9 @@
-r"""Verifier for mathematics in LaTeX or plain text: does math-verify find an answer equal to the reference?
+r"""Verifier for mathematics in LaTeX or plain text: does math-verify find an answer equal to the
+reference?
 
-An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a text with several of these the last counts.
-The library's own timeouts are off: they are signals, which a computation in C does not hear; a worker is killed.
+An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a text with several of
+these the last counts. The library's own timeouts are off: they are signals, which a computation in
+C does not hear; a worker is killed.
 """
 
 import re
@@ -12,7 +14,7 @@ from typing import Any
 from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Basic, Eq, MatrixBase
 
-from stages.verifiers.verdict import Verdict
+from stages.contracts.verdict import Verdict
 
 MAX_ANSWER_CHARACTERS = 2000
 MATHEMATICS = LatexExtractionConfig()
@@ -24,13 +26,17 @@ class MathVerifier:
     """The verifier of a dataset; see `stages.verifiers.registry.Verifier`."""
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
-        """Correct is what math-verify finds equal to the reference; an equation of numbers, if both its sides are."""
+        """Correct is what math-verify finds equal to the reference; an equation of numbers, if both
+        its sides are.
+        """
         found = read(answer)
         if found is None:
             return Verdict.UNPARSABLE
         gold = _reference(metadata["answer"])
         sides = found.args if isinstance(found, Eq) and not found.free_symbols else (found,)
-        is_correct = gold is not None and all(verify(gold, side, timeout_seconds=None) for side in sides)
+        is_correct = gold is not None and all(
+            verify(gold, side, timeout_seconds=None) for side in sides
+        )
         return Verdict.CORRECT if is_correct else Verdict.INCORRECT
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:

@@ -1,19 +1,17 @@
-"""Verifier for modular products: is this word the residue of the factors' product? Nothing is ever evaluated."""
+"""Verifier for modular products: is this word the residue of the factors' product? Nothing is ever
+evaluated.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from stages.tasks.task import without_marker
+from stages.contracts.verdict import Verdict
 from stages.verifiers.expression import is_number
-from stages.verifiers.verdict import Verdict
 
 
 class ModularVerifier:
     """The verifier of the task `modular`; see `stages.verifiers.registry.Verifier`."""
-
-    def __init__(self, segment_ends: Sequence[str]) -> None:
-        self.segment_ends = segment_ends
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
         """Correct is the residue from 0 to modulus - 1 alone, not another number congruent to it."""
@@ -21,8 +19,10 @@ class ModularVerifier:
         if len(words) != 1 or not is_number(words[0]):
             return Verdict.UNPARSABLE
         product = math.prod(metadata["factors"])
-        return Verdict.CORRECT if int(words[0]) == product % metadata["modulus"] else Verdict.INCORRECT
+        return (
+            Verdict.CORRECT if int(words[0]) == product % metadata["modulus"] else Verdict.INCORRECT
+        )
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
         """Judge the residue before the segment's verdict marker."""
-        return self.verify(metadata, without_marker(segment, self.segment_ends))
+        return self.verify(metadata, segment)

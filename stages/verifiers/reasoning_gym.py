@@ -1,8 +1,9 @@
 """Verifier for any reasoning-gym family: the family's own `score_answer`, disarmed.
 
-Four families call Python's `eval` on an answer, for partial credit, which they do not give here: they lose `eval`. Five
-hand it to sympy's parser, which does the same: they see nothing but formulas. Four give full score to answers that are
-wrong (in reasoning-gym 0.1.25, all families tried on others' answers and on text at large): they get a condition more.
+Four families call Python's `eval` on an answer, for partial credit, which they do not give here:
+they lose `eval`. Five hand it to sympy's parser, which does the same: they see nothing but
+formulas. Four give full score to answers that are wrong (in reasoning-gym 0.1.25, all families
+tried on others' answers and on text at large): they get a condition more.
 """
 
 import re
@@ -11,9 +12,9 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from stages.contracts.task_params import ReasoningGymTask
+from stages.contracts.params.task import ReasoningGymTask
+from stages.contracts.verdict import Judgement, Verdict
 from stages.tasks.families import CORRECT_SCORE, EVAL_FAMILIES, is_readable, load_dataset, unpack
-from stages.verifiers.verdict import Judgement, Verdict
 
 COIN_TOLERANCE = 1e-4
 
@@ -55,13 +56,17 @@ class ReasoningGymVerifier:
         self._family = params.family
         self._partial_credit = params.partial_credit
         self._condition = CONDITIONS.get(params.family, lambda answer, entry: True)
-        self._datasets = {tier.difficulty: load_dataset(params, tier, size=1) for tier in params.tiers}
+        self._datasets = {
+            tier.difficulty: load_dataset(params, tier, size=1) for tier in params.tiers
+        }
         if params.family in EVAL_FAMILIES:
             for dataset in self._datasets.values():
                 vars(sys.modules[type(dataset).__module__])["eval"] = _refuse
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:
-        """Correct only at the family's full score; with `partial_credit` a wrong answer earns what score it has."""
+        """Correct only at the family's full score; with `partial_credit` a wrong answer earns what
+        score it has.
+        """
         if not is_readable(self._family, answer):
             return Verdict.UNPARSABLE
         dataset = self._datasets[metadata["difficulty"]]
@@ -70,11 +75,17 @@ class ReasoningGymVerifier:
             score = dataset.score_answer(answer, entry)
         except (MemoryError, RecursionError):
             raise
-        except Exception:  # the family accepts its own reference answer, so it is this text that it cannot read
+        except (
+            Exception
+        ):  # the family accepts its own reference answer, so it is this text that it cannot read
             return Verdict.UNPARSABLE
         if score >= CORRECT_SCORE:
             return Verdict.CORRECT if self._condition(answer, entry) else Verdict.INCORRECT
-        return Judgement(Verdict.INCORRECT, float(score)) if self._partial_credit else Verdict.INCORRECT
+        return (
+            Judgement(Verdict.INCORRECT, float(score))
+            if self._partial_credit
+            else Verdict.INCORRECT
+        )
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
         """None: free text has no attempt that could be told from the rest."""

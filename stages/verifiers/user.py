@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stages.contracts.task_params import UserTask
+from stages.contracts.params.task import UserTask
+from stages.contracts.verdict import Verdict
 from stages.tasks.question import question_of
 from stages.tasks.user_class import load_user_class
-from stages.verifiers.verdict import Verdict
 
 
 class UserVerifier:

@@ -20,8 +20,10 @@ from benchmarks.against_trl import (
 )
 from benchmarks.knowhow_rounds import examples_of
 from benchmarks.trl_rounds import reward
-from stages.contracts import params, tables
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.policy import load_policy
 
 TURNS = {
@@ -43,25 +45,32 @@ def test_the_table_says_what_does_not_hold() -> None:
 
 
 def test_losses_are_compared_step_by_step() -> None:
-    ours, theirs = {"loss": [0.5, -2.0], "grad_norm": [1.0, 3.0]}, {"loss": [0.5, -2.25], "grad_norm": [1.0, 2.0]}
+    ours, theirs = (
+        {"loss": [0.5, -2.0], "grad_norm": [1.0, 3.0]},
+        {"loss": [0.5, -2.25], "grad_norm": [1.0, 2.0]},
+    )
     assert compare(ours, theirs) == Losses(2, 2.0, 0.25, 0.5)
     with pytest.raises(ValueError, match="zip"):
         compare(ours, {"loss": [0.5], "grad_norm": [1.0]})
 
 
-@pytest.mark.parametrize(("minibatch", "most", "found"), [(96, 86, 48), (192, 86, 64), (96, 96, 96), (7, 3, 1)])
+@pytest.mark.parametrize(
+    ("minibatch", "most", "found"), [(96, 86, 48), (192, 86, 64), (96, 96, 96), (7, 3, 1)]
+)
 def test_micro_batches_are_of_one_size(minibatch: int, most: int, found: int) -> None:
     assert micro_batch_rollouts(minibatch, most) == found
 
 
 def test_the_endless_policy_writes_neither_cue_nor_end(tmp_path: Path) -> None:
-    everything = params.load(Path("params.yaml"))
+    everything = load(Path("params.yaml"))
     job = json.loads(write_job(tmp_path, everything, None, num_prompts=2, num_rounds=1).read_text())
     model, renderer = load_policy(tmp_path / "policy"), Renderer.of_policy(tmp_path / "policy")
     prompt = renderer.encode(job["prompts"][0])
     everything_possible = torch.arange(renderer.vocabulary_size).unsqueeze(1)
     with torch.no_grad():
-        logits = model(torch.cat([torch.tensor([prompt] * len(everything_possible)), everything_possible], 1)).logits
+        logits = model(
+            torch.cat([torch.tensor([prompt] * len(everything_possible)), everything_possible], 1)
+        ).logits
     never = logits.softmax(-1)[..., [renderer.eos_token, *job["cue_tokens"]]]
     assert never.max() < 1e-9
 
@@ -86,7 +95,7 @@ def test_a_grade_becomes_an_advantage_in_its_group(tmp_path: Path) -> None:
         for problem in range(2)
         for index in range(2)
     ]
-    tables.write(tmp_path / "rollouts.parquet", tables.ROLLOUTS, rows)
+    write_table(tmp_path / "rollouts.parquet", ROLLOUTS, rows)
     assert [reward(row["completion_tokens"]) for row in rows] == [1.0, 0.0, 1.0, 0.0]
     examples = examples_of(tmp_path)
     assert [example.advantages.tolist() for example in examples[:2]] == [[0.5] * 3, [-0.5] * 3]

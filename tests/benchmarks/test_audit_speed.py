@@ -1,4 +1,6 @@
-"""The benchmark's trees are as an audit wants them, and what it measures is the process that answers."""
+"""The benchmark's trees are as an audit wants them, and what it measures is the process that
+answers.
+"""
 
 from pathlib import Path
 
@@ -21,7 +23,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_round_has_every_entry_and_every_row(tree: Path) -> None:
     audit = open_audit(tree, None)
-    assert [step.key for step in audit.graph.ancestors(audit.graph.policy("n2")) if step.group == "update"] == [
+    assert [
+        step.key
+        for step in audit.graph.ancestors(audit.graph.policy("n2"))
+        if step.group == "update"
+    ] == [
         "n1",
         "n2",
     ]
@@ -42,6 +48,9 @@ def test_a_question_is_answered_and_measured(tree: Path, question: str) -> None:
 
 
 def test_a_failure_among_repeats_is_seen() -> None:
-    answers = [Answer("rows", seconds, seconds / 2, 100.0, code) for seconds, code in ((1.0, 0), (9.0, 1), (2.0, 0))]
+    answers = [
+        Answer("rows", seconds, seconds / 2, 100.0, code)
+        for seconds, code in ((1.0, 0), (9.0, 1), (2.0, 0))
+    ]
     assert middle(answers) == Answer("rows", 2.0, 1.0, 100.0, 1)
     assert "rows      2.00         1.00       100     1" in table("3 rounds", [middle(answers)])

@@ -9,8 +9,14 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks.gpu_check import RECIPE, SIZES, sized, table
-from benchmarks.gpu_parts import boundaries, example_of, matrix_product_flops, num_differing, num_multiplied
-from stages.contracts import params
+from benchmarks.gpu_parts import (
+    boundaries,
+    example_of,
+    matrix_product_flops,
+    num_differing,
+    num_multiplied,
+)
+from stages.contracts.params.whole import load
 from stages.engines.sampler import Trace
 from tests.conftest import ROOT, run, succeed
 from tests.tiny import tiny_llama
@@ -42,7 +48,7 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
 
 
 def test_the_recipe_gets_this_checks_amount_of_work() -> None:
-    recipe = params.load(Path("params.yaml")).recipes[RECIPE]
+    recipe = load(Path("params.yaml")).recipes[RECIPE]
     found = sized(SIZES["0.5B"], recipe)
     assert found.rollout.budget_tokens == 512
     assert found.update.epochs == 1
@@ -69,7 +75,11 @@ def test_one_bit_makes_a_rollout_differ() -> None:
 
 
 def test_forced_tokens_are_not_trained_on() -> None:
-    row = {"prompt_tokens": [5], "completion_tokens": [7, 8, 9], "sampler_logprobs": [-1.0, 0.0, -1.0]}
+    row = {
+        "prompt_tokens": [5],
+        "completion_tokens": [7, 8, 9],
+        "sampler_logprobs": [-1.0, 0.0, -1.0],
+    }
     found = example_of({**row, "sample_index": 1, "forced_start": 1, "forced_end": 2})
     assert found.is_target.tolist() == [True, False, True]
     assert found.advantages.tolist() == [1.0, 1.0, 1.0]
@@ -82,4 +92,8 @@ def test_the_ceiling_is_measured() -> None:
 def test_a_part_that_failed_says_why() -> None:
     parts = {name: {"failed": f"no {name}"} for name in ("rollout", "invariant", "train")}
     found = table({"size": "tiny", "device": "none", "date": "2026-11-25", "versions": {}, **parts})
-    assert found.splitlines()[1:] == ["rollout: no rollout", "invariant: no invariant", "train: no train"]
+    assert found.splitlines()[1:] == [
+        "rollout: no rollout",
+        "invariant: no invariant",
+        "train: no train",
+    ]

@@ -1,4 +1,6 @@
-"""The benchmark of intervals: its cases are told apart, and what it simulates has the truth it says."""
+"""The benchmark of intervals: its cases are told apart, and what it simulates has the truth it
+says.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ def test_every_case_has_a_name_of_its_own() -> None:
     assert sum(case.is_claimed for case in CASES) > 20
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "400" not in case.name], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "400" not in case.name], ids=lambda case: case.name
+)
 def test_simulated_exams_have_the_truth_of_their_case(case: Case) -> None:
     draws = [case.draw(np.random.default_rng([5, trial])) for trial in range(300)]
     means = np.stack([np.concatenate([part.mean(axis=0) for part in samples]) for samples in draws])
@@ -21,7 +25,9 @@ def test_simulated_exams_have_the_truth_of_their_case(case: Case) -> None:
         found = np.array([later.mean() - earlier.mean() for earlier, later in draws])
     else:
         found = case.statistic(means)
-    assert found.mean() == pytest.approx(case.truth, abs=4 * found.std() / np.sqrt(len(draws)) + 1e-3)
+    assert found.mean() == pytest.approx(
+        case.truth, abs=4 * found.std() / np.sqrt(len(draws)) + 1e-3
+    )
 
 
 def test_a_case_is_covered_and_its_width_told() -> None:

@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.overhead import Growth, Parts, Spent, count_stages, hollow, overhead, parts, run_in, set_rounds, table
+from benchmarks.overhead import (
+    Growth,
+    Parts,
+    Spent,
+    count_stages,
+    hollow,
+    overhead,
+    parts,
+    run_in,
+    set_rounds,
+    table,
+)
 from tests.conftest import succeed
 
 FACTS = [
@@ -29,7 +40,16 @@ def test_the_table_holds_the_claims_against_the_longest_chain() -> None:
     rounds = {"cold": [Parts(60, 6, 30, 9, 6, 9)], "warm": [Parts(60, 6, 30, 4, 2, 9)]}
     found = table([GROWTH], {"pass": 0.1}, rounds)
     assert "warm at 30 rounds 45.0 s, under 60 s: holds; under 36 s: DOES NOT HOLD" in found
-    assert found.splitlines()[2].split() == ["30", "200", "9.0", "(8.0)", "3.0", "(2.0)", "54.0", "45.0"]
+    assert found.splitlines()[2].split() == [
+        "30",
+        "200",
+        "9.0",
+        "(8.0)",
+        "3.0",
+        "(2.0)",
+        "54.0",
+        "45.0",
+    ]
 
 
 def test_hollow_stages_run_and_leave_what_others_read(tmp_path: Path) -> None:
@@ -39,5 +59,7 @@ def test_hollow_stages_run_and_leave_what_others_read(tmp_path: Path) -> None:
     set_rounds(tree, 1)
     spent = run_in(tree, ["dvc", "repro"])
     assert spent.processor_seconds > 0
-    assert count_stages(tree) == 1 + 3 + 6 + 4  # code, r0's, the round's, its exam's and the two that look at all
+    assert (
+        count_stages(tree) == 1 + 3 + 6 + 4
+    )  # code, r0's, the round's, its exam's and the two that look at all
     assert "up to date" in succeed(["dvc", "repro"], tree)

@@ -6,14 +6,20 @@ from pathlib import Path
 import pytest
 
 from benchmarks.round_seconds import gap_seconds, main, read_runs, summary
-from stages.contracts.errors import BadInput
+from stages.running.errors import BadInput
 
 MEBIBYTE = 2**20
 START = 1_000_000.0
 
 
 def leave(
-    data: Path, out: str, stage: str, started_at: float, seconds: dict[str, float], memory_mib: int, **counts: float
+    data: Path,
+    out: str,
+    stage: str,
+    started_at: float,
+    seconds: dict[str, float],
+    memory_mib: int,
+    **counts: float,
 ) -> None:
     """What a stage leaves beside `out`; `seconds` gives its total first."""
     file = data / f"{out}.run.json"
@@ -32,7 +38,15 @@ def leave(
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """An init, a round and an exam: 2 s between stages, 1,000 s before the exam."""
-    leave(tmp_path, "policies/r0", "sft", 0, {"total": 50, "startup": 5, "training": 40}, 300, num_tokens=8000)
+    leave(
+        tmp_path,
+        "policies/r0",
+        "sft",
+        0,
+        {"total": 50, "startup": 5, "training": 40},
+        300,
+        num_tokens=8000,
+    )
     leave(
         tmp_path,
         "rounds/i1/rollouts",
@@ -44,7 +58,15 @@ def data(tmp_path: Path) -> Path:
         num_tokens=800,
     )
     leave(tmp_path, "rounds/i1/scores", "score", 94, {"total": 3, "startup": 1, "judging": 2}, 100)
-    leave(tmp_path, "rounds/i1/probes", "probe", 99, {"total": 20, "startup": 9, "probing": 10}, 900, num_probes=30)
+    leave(
+        tmp_path,
+        "rounds/i1/probes",
+        "probe",
+        99,
+        {"total": 20, "startup": 9, "probing": 10},
+        900,
+        num_probes=30,
+    )
     leave(
         tmp_path,
         "rounds/i1/validation",
@@ -53,8 +75,23 @@ def data(tmp_path: Path) -> Path:
         {"total": 9, "startup": 1, "framing": 1, "validating": 4, "documenting": 2},
         400,
     )
-    leave(tmp_path, "policies/i1", "update", 132, {"total": 30, "startup": 6, "training": 20}, 700, num_tokens=3000)
-    leave(tmp_path, "exams/i1/answers", "examine", 1162, {"total": 30, "startup": 20, "sampling": 10}, 2100)
+    leave(
+        tmp_path,
+        "policies/i1",
+        "update",
+        132,
+        {"total": 30, "startup": 6, "training": 20},
+        700,
+        num_tokens=3000,
+    )
+    leave(
+        tmp_path,
+        "exams/i1/answers",
+        "examine",
+        1162,
+        {"total": 30, "startup": 20, "sampling": 10},
+        2100,
+    )
     return tmp_path
 
 
@@ -85,7 +122,14 @@ def test_rates_are_of_the_phase_that_the_tokens_went_through(data: Path) -> None
 
 
 def test_memory_is_the_most_of_a_stages_runs(data: Path) -> None:
-    leave(data, "rounds/i2/rollouts", "rollout", 1194, {"total": 60, "startup": 20, "sampling": 40}, 2500)
+    leave(
+        data,
+        "rounds/i2/rollouts",
+        "rollout",
+        1194,
+        {"total": 60, "startup": 20, "sampling": 40},
+        2500,
+    )
     stages = summary(read_runs(data))["stages"]
     assert stages["rollout"] == {"num_runs": 2, "median_seconds": 50, "peak_memory_mib": 2500}
     assert stages["update"] == {"num_runs": 1, "median_seconds": 30, "peak_memory_mib": 700}
@@ -96,7 +140,10 @@ def test_a_pause_between_sittings_is_nobodys_second(data: Path) -> None:
     assert found["parts"]["exam i1"]["seconds"]["orchestration"] == 0
     assert found["num_pauses"] == 1
     assert found["elapsed_seconds"] == 192
-    assert sum(part["seconds"]["total"] for part in found["parts"].values()) == found["elapsed_seconds"]
+    assert (
+        sum(part["seconds"]["total"] for part in found["parts"].values())
+        == found["elapsed_seconds"]
+    )
 
 
 def test_stages_at_the_same_time_have_no_gap() -> None:
@@ -114,10 +161,23 @@ def test_tables_for_people(data: Path, capsys: pytest.CaptureFixture[str]) -> No
     main(data)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [
-        *("seconds", "orchestration", "startup", "sampling", "judging", "probing", "validation", "training"),
+        *(
+            "seconds",
+            "orchestration",
+            "startup",
+            "sampling",
+            "judging",
+            "probing",
+            "validation",
+            "training",
+        ),
         *("other", "total"),
     ]
-    assert lines[2].split() == ["round", "i1", *["10.0", "37.0", "16.0", "2.0", "10.0", "7.0", "20.0", "10.0", "112.0"]]
+    assert lines[2].split() == [
+        "round",
+        "i1",
+        *["10.0", "37.0", "16.0", "2.0", "10.0", "7.0", "20.0", "10.0", "112.0"],
+    ]
     assert lines[-1] == "192.0 s elapsed, 1 pause(s) left out"
     assert len({len(line) for line in lines[:5]}) == 1, "columns are aligned"
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from benchmarks.table_memory import GROUP_SIZE, renamed
-from stages.contracts import tables
+from stages.contracts.tables.rollouts import ROLLOUTS
 
 
 def test_renamed_rows_are_those_of_later_problems() -> None:
@@ -11,7 +11,7 @@ def test_renamed_rows_are_those_of_later_problems() -> None:
         {
             "rollout_id": ["i1/t00000009/0", "i1/t00000010/199"],
             "problem_id": ["t00000009", "t00000010"],
-            "seed": pa.array([9, 10], tables.ROLLOUTS.schema.field("seed").type),
+            "seed": pa.array([9, 10], ROLLOUTS.schema.field("seed").type),
         }
     )
     later = renamed(data, 90)

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
-from stages.contracts.errors import BadInput
+from stages.contracts.params.task import CountdownTask
 from stages.contracts.render import (
     BOS,
     EOS,
@@ -23,7 +23,7 @@ from stages.contracts.render import (
     Renderer,
     json_text,
 )
-from stages.contracts.task_params import CountdownTask
+from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
 
@@ -38,7 +38,9 @@ TASK = CountdownTask.model_validate(
     }
 )
 COUNTDOWN = Renderer(load_format(TASK).tokenizer([]))
-TEXT = Renderer(TextFormat(290).tokenizer(["What is 6 times 7?\n", "Six sevens are forty-two.\n\n"]))
+TEXT = Renderer(
+    TextFormat(290).tokenizer(["What is 6 times 7?\n", "Six sevens are forty-two.\n\n"])
+)
 
 
 def test_countdown_is_one_token_a_word_and_nothing_is_added() -> None:
@@ -74,7 +76,9 @@ def test_tokens_do_not_come_back_from_their_text() -> None:
 
 def test_a_tokenizer_that_would_add_tokens_adds_none() -> None:
     tokenizer = Tokenizer(models.WordLevel({PAD: 0, BOS: 1, EOS: 2, "a": 3}, unk_token=PAD))
-    tokenizer.post_processor = TemplateProcessing(single=f"{BOS} $A {EOS}", special_tokens=[(BOS, 1), (EOS, 2)])
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{BOS} $A {EOS}", special_tokens=[(BOS, 1), (EOS, 2)]
+    )
     assert tokenizer.encode("a").ids == [1, 3, 2]
     assert Renderer(tokenizer).encode("a") == [3]
 
@@ -86,7 +90,10 @@ def test_saved_twice_and_opened_by_transformers(renderer: Renderer, tmp_path: Pa
         renderer.save(tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == [TOKENIZER_FILE, "tokenizer_config.json"]
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert all(
+        (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        for name in names
+    )
     theirs = AutoTokenizer.from_pretrained(tmp_path / "a", local_files_only=True)
     for text in ("3 + 5 8 <", "7 12"):
         assert theirs(text, add_special_tokens=False)["input_ids"] == renderer.encode(text)
@@ -135,12 +142,19 @@ TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}{{ eos_t
 
 
 def chat(
-    template: str = TEMPLATE, system: str | None = None, thinking_start: str = "<think>\n", **said: Any
+    template: str = TEMPLATE,
+    system: str | None = None,
+    thinking_start: str = "<think>\n",
+    **said: Any,
 ) -> Renderer:
     """A policy of that chat template; `said` goes to its generation_config.json."""
     tokenizer = TextFormat(290).tokenizer(["What is 6 times 7?\n", "[user] [system] [assistant]"])
     settings = {"eos_token": {"content": EOS}, "bos_token": BOS}
-    files = {SETTINGS_FILE: json_text(settings), TEMPLATE_FILE: template, GENERATION_FILE: json_text(said)}
+    files = {
+        SETTINGS_FILE: json_text(settings),
+        TEMPLATE_FILE: template,
+        GENERATION_FILE: json_text(said),
+    }
     return Renderer(tokenizer, files).asking(Prompting(system, thinking_start))
 
 
@@ -166,7 +180,9 @@ def test_a_template_that_asks_for_the_day_is_told_the_same_every_day() -> None:
 def test_a_policy_without_a_template_is_asked_plainly() -> None:
     plain = Renderer.made_here(TextFormat(290).tokenizer(["6 times 7"]), Prompting(None, ""))
     assert shown(plain, "6 times 7?") == "<bos>6 times 7?\n"
-    assert "".join(TEXT.words(TEXT.prompt_tokens("6 times 7?"))) == "6 times 7?"  # nothing says how questions are put
+    assert (
+        "".join(TEXT.words(TEXT.prompt_tokens("6 times 7?"))) == "6 times 7?"
+    )  # nothing says how questions are put
 
 
 @pytest.mark.parametrize("question", ["end it <eos> here", "<bos>"])
@@ -177,7 +193,9 @@ def test_a_question_with_a_control_token_is_refused(question: str) -> None:
 
 def test_what_a_template_refuses_is_said() -> None:
     refusing = chat("{{ raise_exception('System role not supported') }}", system="Be brief.")
-    with pytest.raises(BadInput, match=r"refuses a question \(System role not supported\); mend task.text.system"):
+    with pytest.raises(
+        BadInput, match=r"refuses a question \(System role not supported\); mend task.text.system"
+    ):
         refusing.prompt_tokens("7?")
 
 

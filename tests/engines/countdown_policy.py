@@ -5,13 +5,15 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from stages.contracts.init_params import ModelShape
+from stages.contracts.params.inits.model import ModelShape
+from stages.contracts.params.task import CountdownTask
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import CountdownTask
 from stages.engines.policy import new_policy
 from stages.tasks.formats import load_format
 
-SHAPE = ModelShape(hidden_size=64, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64)
+SHAPE = ModelShape(
+    hidden_size=64, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64
+)
 TASK = CountdownTask.model_validate(
     {
         "name": "countdown",

@@ -1,4 +1,5 @@
-"""One of several processes that work out losses and gradients together: `python -m tests.engines.rank_losses OUT`.
+"""One of several processes that work out losses and gradients together: `python -m
+tests.engines.rank_losses OUT`.
 
 Alone, without `RANK` in its environment, it works out the same by itself.
 """
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stages.contracts.compute_params import Training
-from stages.contracts.init_params import LossWeights, Sft
-from stages.contracts.params import load
-from stages.contracts.recipe_params import AdamW, Lora, Update
+from stages.contracts.params.compute import Training
+from stages.contracts.params.inits.sft import LossWeights, Sft
+from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.recipes.update import Update
+from stages.contracts.params.whole import load
 from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
@@ -46,46 +48,71 @@ TERMS = {
 
 
 def trained_alike(name: str, out: Path) -> None:
-    """Three steps on one batch; losses, norms and watched values of each, and the weights that come out."""
+    """Three steps on one batch; losses, norms and watched values of each, and the weights that come
+    out.
+    """
     model = tiny_llama(dtype=torch.float64)
-    adapt(model, Lora(rank=2, alpha=4, target_modules=["q_proj", "down_proj"]) if name == "lora" else None, 3, "")
+    adapt(
+        model,
+        Lora(rank=2, alpha=4, target_modules=["q_proj", "down_proj"]) if name == "lora" else None,
+        3,
+        "",
+    )
     if name == "lora":
         model.double()
-    checkpointing = Training(precision="float32", gradient_checkpointing=name == "policy_anew", num_processes=2)
+    checkpointing = Training(
+        precision="float32", gradient_checkpointing=name == "policy_anew", num_processes=2
+    )
     set_up(model, checkpointing)
     trainer, records = Trainer(model, OPTIMIZER), []
     losses = policy_losses(trainer, name) if name.startswith("policy") else imitated(trainer)
     for watched, shares in losses:
         record = trainer.step(shares)
-        records.append([record["loss"], record["grad_norm"], *(watched[key] for key in sorted(watched))])
+        records.append(
+            [record["loss"], record["grad_norm"], *(watched[key] for key in sorted(watched))]
+        )
         trainer.save(out / name)
     gradients = [ranks.whole(p.grad).numpy() for p in model.parameters() if p.requires_grad]
     weights = [ranks.whole(p.detach()).numpy() for p in model.parameters()]
     if ranks.is_first():
-        np.savez(out / f"{name}.npz", records=np.array(records), **named("g", gradients), **named("w", weights))
+        np.savez(
+            out / f"{name}.npz",
+            records=np.array(records),
+            **named("g", gradients),
+            **named("w", weights),
+        )
 
 
 def imitated(trainer: Trainer) -> Iterator[tuple[dict[str, float], Iterator[torch.Tensor]]]:
     rng = np.random.default_rng(0)
     batch = [
-        Example(rng.integers(1, 23, n).tolist(), [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()])
+        Example(
+            rng.integers(1, 23, n).tolist(),
+            [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()],
+        )
         for n in LENGTHS
     ]
     for _ in range(3):
         yield {}, imitation.batch_losses(trainer.model, batch, SFT, "float32")
 
 
-def policy_losses(trainer: Trainer, name: str) -> Iterator[tuple[dict[str, float], Iterator[torch.Tensor]]]:
+def policy_losses(
+    trainer: Trainer, name: str
+) -> Iterator[tuple[dict[str, float], Iterator[torch.Tensor]]]:
     rng, reference = np.random.default_rng(1), tiny_llama(seed=2, dtype=torch.float64)
     ranks.share(reference)
     base = load(ROOT / "params.yaml").recipes["outcome"].update.model_dump()
     packed = {"row_tokens": 16} if name == "policy_packed" else {}
-    loss = PolicyLoss(Update.model_validate({**base, **TERMS, **packed}), 0.8, 12, "float32", reference)
+    loss = PolicyLoss(
+        Update.model_validate({**base, **TERMS, **packed}), 0.8, 12, "float32", reference
+    )
     rollouts = []
     for length in LENGTHS[: 1 if name == "policy_of_one" else None]:
         is_target = rng.random(length) < 0.8
         drawn = rng.normal(-3, 0.3, length), rng.normal(0, 1, length), is_target, is_target
-        rollouts.append(Rollout(rng.integers(1, 23, 3).tolist(), rng.integers(1, 23, length).tolist(), *drawn))
+        rollouts.append(
+            Rollout(rng.integers(1, 23, 3).tolist(), rng.integers(1, 23, length).tolist(), *drawn)
+        )
     prepared = loss.prepare(trainer.model, rollouts)
     for _ in range(3):
         watched: dict[str, float] = {}

@@ -1,4 +1,6 @@
-"""Real vLLM behind policies, in a process of its own (it binds the one it is in to cores), and the trainer's view."""
+"""Real vLLM behind policies, in a process of its own (it binds the one it is in to cores), and the
+trainer's view.
+"""
 
 import json
 import sys
@@ -26,20 +28,29 @@ Path(sys.argv[2]).write_text(json.dumps([[dataclasses.asdict(one) for one in own
 Prompts = Sequence[Sequence[int]]
 
 
-def served(policies: Sequence[tuple[Path, Prompts]], num_tokens: int, folder: Path) -> list[list[dict[str, Any]]]:
+def served(
+    policies: Sequence[tuple[Path, Prompts]], num_tokens: int, folder: Path
+) -> list[list[dict[str, Any]]]:
     """A completion of each prompt by each policy, one engine after the other."""
     asked = json.dumps([(str(policy), prompts) for policy, prompts in policies])
-    succeed([sys.executable, "-c", SERVE, asked, str(folder / "completions.json"), str(num_tokens)], ROOT)
+    succeed(
+        [sys.executable, "-c", SERVE, asked, str(folder / "completions.json"), str(num_tokens)],
+        ROOT,
+    )
     found: list[list[dict[str, Any]]] = json.loads((folder / "completions.json").read_text())
     return found
 
 
-def difference_nats(model: PreTrainedModel, prompts: Prompts, completions: Sequence[dict[str, Any]]) -> float:
+def difference_nats(
+    model: PreTrainedModel, prompts: Prompts, completions: Sequence[dict[str, Any]]
+) -> float:
     """Between a sampler's log-probabilities and the trainer's, the largest of all tokens."""
     largest = 0.0
     for prompt, completion in zip(prompts, completions, strict=True):
         tokens = torch.tensor([[*prompt, *completion["tokens"]]])
         with torch.no_grad():
-            found = token_logprobs(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:])[0, len(prompt) - 1 :]
+            found = token_logprobs(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:])[
+                0, len(prompt) - 1 :
+            ]
         largest = max(largest, (found - torch.tensor(completion["logprobs"])).abs().max().item())
     return largest

@@ -1,4 +1,6 @@
-"""Qwen3, Llama and Gemma at tiny size: packed or apart, probed or plainly read, saved or loaded: one function."""
+"""Qwen3, Llama and Gemma at tiny size: packed or apart, probed or plainly read, saved or loaded:
+one function.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,6 @@ import torch
 from transformers import PreTrainedModel
 
 from experiments.tiny_checkpoint import CONFIGS, write_checkpoint
-from stages.contracts.errors import BadInput
 from stages.contracts.render import Prompting, Renderer
 from stages.engines import architecture
 from stages.engines.architecture import need_known
@@ -16,6 +17,7 @@ from stages.engines.checkpoints import checkpoint_renderer, load_checkpoint
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.varlen import packed_inputs
+from stages.running.errors import BadInput
 from tests.engines.countdown_policy import contents
 from tests.engines.serving import difference_nats, served
 
@@ -51,13 +53,17 @@ def test_texts_packed_into_one_row_are_read_as_apart(model: PreTrainedModel, pac
     is_capped = getattr(model.config, "attn_logit_softcapping", None) is not None
     assert ("segments" in inputs) == (packing == "segments" and not is_capped)
     with torch.no_grad():
-        apart = torch.cat([model(input_ids=text[None], use_cache=False).logits[0] for text in texts()])
+        apart = torch.cat(
+            [model(input_ids=text[None], use_cache=False).logits[0] for text in texts()]
+        )
         packed = model(input_ids=torch.cat(texts())[None], **inputs, use_cache=False).logits[0]
     assert apart.std() > 0.05
     torch.testing.assert_close(packed, apart, atol=2e-4, rtol=1e-4)
 
 
-def test_gradients_through_a_packed_row_are_those_of_texts_apart(model: PreTrainedModel, packing: str) -> None:
+def test_gradients_through_a_packed_row_are_those_of_texts_apart(
+    model: PreTrainedModel, packing: str
+) -> None:
     def gradients(passes: list[tuple[torch.Tensor, dict[str, Any]]]) -> list[torch.Tensor]:
         model.zero_grad()
         for tokens, inputs in passes:
@@ -71,14 +77,18 @@ def test_gradients_through_a_packed_row_are_those_of_texts_apart(model: PreTrain
     torch.testing.assert_close(packed, apart, atol=2e-3, rtol=1e-3)
 
 
-def test_answers_probed_in_one_pass_are_those_of_a_pass_each(model: PreTrainedModel, renderer: Renderer) -> None:
+def test_answers_probed_in_one_pass_are_those_of_a_pass_each(
+    model: PreTrainedModel, renderer: Renderer
+) -> None:
     prompt = renderer.prompt_tokens(QUESTIONS[0])
     cue, ends = renderer.encode("</think>\n\n"), [renderer.eos_token]
     traces = [
         ProbedTrace(
             prefix_tokens=[*prompt, *text.tolist()],
             boundaries=[len(prompt), len(prompt) + 9, len(prompt) + len(text)],
-            answers=[[*cue, *renderer.encode(answer), *ends] for answer in ("54", "7 and 12 make 19")],
+            answers=[
+                [*cue, *renderer.encode(answer), *ends] for answer in ("54", "7 and 12 make 19")
+            ],
             num_cue_tokens=len(cue),
         )
         for text in texts()
@@ -89,9 +99,13 @@ def test_answers_probed_in_one_pass_are_those_of_a_pass_each(model: PreTrainedMo
             for column, answer in enumerate(trace.answers):
                 tokens = torch.tensor([*trace.prefix_tokens[:boundary], *answer])
                 with torch.no_grad():
-                    logprobs = model(input_ids=tokens[None], use_cache=False).logits[0].log_softmax(-1)
+                    logprobs = (
+                        model(input_ids=tokens[None], use_cache=False).logits[0].log_softmax(-1)
+                    )
                 at = torch.arange(boundary + len(cue), len(tokens))
-                assert values[row, column] == pytest.approx(float(logprobs[at - 1, tokens[at]].sum()), abs=2e-3)
+                assert values[row, column] == pytest.approx(
+                    float(logprobs[at - 1, tokens[at]].sum()), abs=2e-3
+                )
 
 
 def test_saved_and_loaded_again_it_is_the_same(
@@ -117,8 +131,12 @@ def test_an_architecture_with_a_head_of_its_own_is_refused(
 ) -> None:
     """What another cap behind the head would be: log-probabilities that our own head does not give."""
     need_known(model, "checkpoint x")
-    monkeypatch.setattr(architecture, "head_logits", lambda model, hidden: 2 * model.get_output_embeddings()(hidden))
-    with pytest.raises(BadInput, match=r"checkpoint x: the architecture .*ForCausalLM gives other log-prob"):
+    monkeypatch.setattr(
+        architecture, "head_logits", lambda model, hidden: 2 * model.get_output_embeddings()(hidden)
+    )
+    with pytest.raises(
+        BadInput, match=r"checkpoint x: the architecture .*ForCausalLM gives other log-prob"
+    ):
         need_known(model, "checkpoint x")
 
 
@@ -126,11 +144,20 @@ def test_vllm_samples_each_family_as_the_trainer_sees_it(tmp_path: Path) -> None
     """Past the window too: 24 tokens behind a prompt of about 20."""
     policies, models = [], []
     for family in sorted(CONFIGS):
-        write_checkpoint(tmp_path / family, family, QUESTIONS, vocabulary_size=300, init_std=INIT_STD)
-        renderer = checkpoint_renderer(tmp_path / family, Prompting(system="Be brief.", thinking_start="<think>\n"))
+        write_checkpoint(
+            tmp_path / family, family, QUESTIONS, vocabulary_size=300, init_std=INIT_STD
+        )
+        renderer = checkpoint_renderer(
+            tmp_path / family, Prompting(system="Be brief.", thinking_start="<think>\n")
+        )
         models.append(load_checkpoint(tmp_path / family, renderer))
         save_policy(models[-1], renderer, tmp_path / f"{family}-policy")
-        policies.append((tmp_path / f"{family}-policy", [renderer.prompt_tokens(question) for question in QUESTIONS]))
+        policies.append(
+            (
+                tmp_path / f"{family}-policy",
+                [renderer.prompt_tokens(question) for question in QUESTIONS],
+            )
+        )
     sampled = served(policies, 24, tmp_path)
     for model, (_, prompts), completions in zip(models, policies, sampled, strict=True):
         assert max(len(completion["tokens"]) for completion in completions) > 12

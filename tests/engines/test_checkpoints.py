@@ -12,11 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.contracts.errors import BadInput
-from stages.contracts.init_params import Checkpoint, HubCheckpoint
+from stages.contracts.params.inits.model import Checkpoint, HubCheckpoint
 from stages.contracts.render import Renderer
-from stages.engines.checkpoints import INDEX_FILE, checkpoint_renderer, find_checkpoint, load_checkpoint
+from stages.engines.checkpoints import (
+    INDEX_FILE,
+    checkpoint_renderer,
+    find_checkpoint,
+    load_checkpoint,
+)
 from stages.engines.policy import WEIGHTS_FILE, save_policy
+from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from tests.engines.countdown_policy import RENDERER, TASK, logits, policy
 
@@ -34,7 +39,9 @@ def test_a_checkpoint_brings_its_weights_and_its_tokenizer(copied: Path) -> None
     assert torch.equal(logits(load_checkpoint(folder, renderer)), logits(policy()))
 
 
-def test_a_half_precision_checkpoint_is_trained_and_saved_in_float32(copied: Path, tmp_path: Path) -> None:
+def test_a_half_precision_checkpoint_is_trained_and_saved_in_float32(
+    copied: Path, tmp_path: Path
+) -> None:
     weights = {name: tensor.bfloat16() for name, tensor in load_file(copied / WEIGHTS_FILE).items()}
     save_file(weights, copied / WEIGHTS_FILE, metadata={"format": "pt"})
     config = json.loads((copied / "config.json").read_text())
@@ -43,7 +50,9 @@ def test_a_half_precision_checkpoint_is_trained_and_saved_in_float32(copied: Pat
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     save_policy(model, RENDERER, tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["dtype"] == "float32"
-    assert {tensor.dtype for tensor in load_file(tmp_path / "saved" / WEIGHTS_FILE).values()} == {torch.float32}
+    assert {tensor.dtype for tensor in load_file(tmp_path / "saved" / WEIGHTS_FILE).values()} == {
+        torch.float32
+    }
 
 
 @pytest.mark.parametrize("name", [WEIGHTS_FILE, "config.json", "tokenizer.json"])
@@ -78,7 +87,9 @@ def test_code_that_comes_with_a_checkpoint_is_not_run(copied: Path) -> None:
     start = checkpoint(copied)
     config = json.loads((copied / "config.json").read_text())
     mapping = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
-    (copied / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": mapping}))
+    (copied / "config.json").write_text(
+        json.dumps({**config, "model_type": "own", "auto_map": mapping})
+    )
     (copied / "own.py").write_text(f"open({str(copied / 'ran')!r}, 'w').close()\n")
     with pytest.raises(BadInput, match="auto_map, which asks for the checkpoint's own code"):
         find_checkpoint(start)
@@ -87,7 +98,10 @@ def test_code_that_comes_with_a_checkpoint_is_not_run(copied: Path) -> None:
 
 def test_a_tokenizer_larger_than_the_weights_is_refused(copied: Path) -> None:
     larger = Renderer(load_format(TASK.model_copy(update={"max_result": 199})).tokenizer([]))
-    with pytest.raises(BadInput, match=rf"weights for {RENDERER.vocabulary_size} tokens, .* {larger.vocabulary_size}"):
+    with pytest.raises(
+        BadInput,
+        match=rf"weights for {RENDERER.vocabulary_size} tokens, .* {larger.vocabulary_size}",
+    ):
         load_checkpoint(copied, larger)
 
 
@@ -99,16 +113,23 @@ def test_a_checkpoint_without_the_special_tokens_is_refused(copied: Path) -> Non
 
 
 def shard(folder: Path) -> Checkpoint:
-    """Cut the weights of a folder in two files with an index, and say what params.yaml would say of them."""
+    """Cut the weights of a folder in two files with an index, and say what params.yaml would say of
+    them.
+    """
     weights = load_file(folder / WEIGHTS_FILE)
     (folder / WEIGHTS_FILE).unlink()
     names = sorted(weights)
     halves = {f"model-0000{n}-of-00002.safetensors": names[n - 1 :: 2] for n in (1, 2)}
     for file, part in halves.items():
         save_file({name: weights[name] for name in part}, folder / file, metadata={"format": "pt"})
-    index = {"metadata": {}, "weight_map": {name: file for file, part in halves.items() for name in part}}
+    index = {
+        "metadata": {},
+        "weight_map": {name: file for file, part in halves.items() for name in part},
+    }
     (folder / INDEX_FILE).write_text(json.dumps(index))
-    printed = subprocess.run(["sha256sum", *halves], cwd=folder, capture_output=True, check=True).stdout
+    printed = subprocess.run(
+        ["sha256sum", *halves], cwd=folder, capture_output=True, check=True
+    ).stdout
     return Checkpoint(checkpoint=str(folder), sha256=hashlib.sha256(printed).hexdigest())
 
 
@@ -122,7 +143,9 @@ def test_a_shard_that_is_missing_or_elsewhere_is_refused(copied: Path) -> None:
     (copied / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(BadInput, match=r"model-00002-of-00002\.safetensors missing"):
         find_checkpoint(start)
-    (copied / INDEX_FILE).write_text(json.dumps({"weight_map": {"a": "../../r0/model.safetensors"}}))
+    (copied / INDEX_FILE).write_text(
+        json.dumps({"weight_map": {"a": "../../r0/model.safetensors"}})
+    )
     with pytest.raises(BadInput, match=r"names \['\.\./\.\./r0"):
         find_checkpoint(start)
 
@@ -130,12 +153,16 @@ def test_a_shard_that_is_missing_or_elsewhere_is_refused(copied: Path) -> None:
 def test_pickled_weights_are_refused(copied: Path) -> None:
     start = checkpoint(copied)
     (copied / WEIGHTS_FILE).rename(copied / "pytorch_model.bin")
-    with pytest.raises(BadInput, match=r"pytorch_model\.bin is a pickle, which is never opened: convert"):
+    with pytest.raises(
+        BadInput, match=r"pytorch_model\.bin is a pickle, which is never opened: convert"
+    ):
         find_checkpoint(start)
 
 
 def test_an_end_of_text_that_answers_would_show_is_refused(copied: Path) -> None:
-    (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": RENDERER.encode("=")}))
+    (copied / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": RENDERER.encode("=")})
+    )
     with pytest.raises(BadInput, match="does not mark '=', an end of text, as special"):
         checkpoint_renderer(copied, None)
 
@@ -153,7 +180,8 @@ class Hub(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         if self.path.startswith(f"/api/models/org/name/tree/{REVISION}"):
             files = [
-                {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": p.name} for p in self.folder.iterdir()
+                {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": p.name}
+                for p in self.folder.iterdir()
             ]
             self._answer(json.dumps(files).encode())
         elif self.path.startswith(f"/org/name/resolve/{REVISION}/"):
@@ -182,8 +210,12 @@ REVISION = "0123456789" * 4
 
 
 @pytest.fixture
-def hub(copied: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A hub on loopback that serves a checkpoint with code and pickles beside it; where it is fetched to."""
+def hub(
+    copied: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A hub on loopback that serves a checkpoint with code and pickles beside it; where it is
+    fetched to.
+    """
     (copied / "own.py").write_text("raise SystemExit(1)")
     (copied / "pytorch_model.bin").write_bytes(b"pickle")
     Hub.folder, Hub.asked = copied, []
@@ -198,9 +230,13 @@ def hub(copied: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 
 
 def test_a_commit_of_the_hub_is_fetched_without_its_code(hub: Path, copied: Path) -> None:
-    folder = find_checkpoint(HubCheckpoint(hub="org/name", revision=REVISION, sha256=checkpoint(copied).sha256))
+    folder = find_checkpoint(
+        HubCheckpoint(hub="org/name", revision=REVISION, sha256=checkpoint(copied).sha256)
+    )
     assert folder.is_relative_to(hub)
     assert (folder / WEIGHTS_FILE).read_bytes() == (copied / WEIGHTS_FILE).read_bytes()
     assert not any(path.endswith((".py", ".bin")) for path in Hub.asked)
-    with pytest.raises(BadInput, match=r"checkpoint org/other at 0123.*no such repository or commit"):
+    with pytest.raises(
+        BadInput, match=r"checkpoint org/other at 0123.*no such repository or commit"
+    ):
         find_checkpoint(HubCheckpoint(hub="org/other", revision=REVISION, sha256="0" * 64))

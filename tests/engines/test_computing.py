@@ -6,14 +6,15 @@ import torch
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from stages.contracts.compute_params import Training
-from stages.contracts.errors import BadInput
-from stages.contracts.params import load
-from stages.contracts.recipe_params import AdamW, ImportanceCorrection
+from stages.contracts.params.compute import Training
+from stages.contracts.params.optimizer import AdamW
+from stages.contracts.params.recipes.update import ImportanceCorrection
+from stages.contracts.params.whole import load
 from stages.engines.computing import Precision, passing, set_up, summable
 from stages.engines.policy_loss import Example, PolicyLoss
 from stages.engines.trainer import Trainer
 from stages.pure.losses import token_logprobs
+from stages.running.errors import BadInput
 from tests.conftest import ROOT
 from tests.tiny import tiny_llama
 
@@ -23,7 +24,9 @@ UPDATE = load(ROOT / "params.yaml").recipes["outcome"].update
 
 
 def training(precision: Precision = "float32", gradient_checkpointing: bool = False) -> Training:
-    return Training(precision=precision, gradient_checkpointing=gradient_checkpointing, num_processes=1)
+    return Training(
+        precision=precision, gradient_checkpointing=gradient_checkpointing, num_processes=1
+    )
 
 
 def loss_of(model: LlamaForCausalLM, precision: Precision) -> torch.Tensor:
@@ -79,15 +82,23 @@ def test_bfloat16_rounds_the_passes_and_nothing_that_is_summed_or_kept() -> None
     trainer.step([loss])
     for one, other in zip(gradients(exact), rounded.parameters(), strict=True):
         assert other.dtype == other.grad.dtype == torch.float32
-        assert all(value.dtype == torch.float32 for value in trainer._optimizer.state[other].values())
-        cosine = np.sum(one * other.grad.numpy()) / np.linalg.norm(one) / np.linalg.norm(other.grad.numpy())
+        assert all(
+            value.dtype == torch.float32 for value in trainer._optimizer.state[other].values()
+        )
+        cosine = (
+            np.sum(one * other.grad.numpy())
+            / np.linalg.norm(one)
+            / np.linalg.norm(other.grad.numpy())
+        )
         assert cosine > 0.98
     for old, new in zip(before, rounded.parameters(), strict=True):
         assert (old != new).float().mean() > 0.9, "bfloat16 weights would lose so small a step"
 
 
 def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
-    """Sampled in float32, trained in bfloat16: every weight is what the two passes say, and no first step clips."""
+    """Sampled in float32, trained in bfloat16: every weight is what the two passes say, and no
+    first step clips.
+    """
     model = tiny_llama()
     completion = TOKENS[:, 4:]
     with torch.no_grad():
@@ -95,10 +106,19 @@ def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
     sampled = token_logprobs(logits, TOKENS[:, 1:])[:, 3:].numpy()
     everywhere = np.ones(completion.shape[1], dtype=bool)
     examples = [
-        Example(row[:4].tolist(), row[4:].tolist(), logprobs, np.ones(len(logprobs)), everywhere, everywhere)
+        Example(
+            row[:4].tolist(),
+            row[4:].tolist(),
+            logprobs,
+            np.ones(len(logprobs)),
+            everywhere,
+            everywhere,
+        )
         for row, logprobs in zip(TOKENS, sampled, strict=True)
     ]
-    settings = UPDATE.model_copy(update={"importance_correction": ImportanceCorrection(kind="truncate", cap=1.001)})
+    settings = UPDATE.model_copy(
+        update={"importance_correction": ImportanceCorrection(kind="truncate", cap=1.001)}
+    )
     watched: dict[Precision, dict[str, float]] = {"float32": {}, "bfloat16": {}}
     for precision, found in watched.items():
         loss = PolicyLoss(settings, 1.0, 12, precision, None)
@@ -106,7 +126,12 @@ def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
     exact, rounded = watched["float32"], watched["bfloat16"]
     assert exact["mean_logprob_difference_nats"] < 1e-6
     assert exact["importance_clipped_frac"] == 0
-    assert 1e-4 < rounded["mean_logprob_difference_nats"] < rounded["max_logprob_difference_nats"] < 0.3
+    assert (
+        1e-4
+        < rounded["mean_logprob_difference_nats"]
+        < rounded["max_logprob_difference_nats"]
+        < 0.3
+    )
     assert 0.1 < rounded["importance_clipped_frac"] < 0.9
     assert rounded["importance_ess_frac"] < 1
     assert (rounded["mean_ratio"], rounded["clip_frac"]) == (1, 0)

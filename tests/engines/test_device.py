@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.contracts.errors import BadInput, MachineFailure
 from stages.engines import device as module
 from stages.engines.device import CPU_LOCK, DEVICE, WAIT_SECONDS, device, exclusive_device
+from stages.running.errors import BadInput, MachineFailure
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -39,7 +39,9 @@ def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def another_job() -> Iterator[psutil.Process]:
     """Another process that holds the device, with a program of its own running."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True, env=environment) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True, env=environment
+    ) as holder:
         assert holder.stdout is not None
         child = psutil.Process(int(holder.stdout.readline()))
         try:
@@ -73,7 +75,9 @@ def test_who_waits_long_enough_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     waiter = "from stages.engines.device import exclusive_device\nwith exclusive_device('x'): print('mine')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with another_job() as holder:
-        waiting = subprocess.Popen([sys.executable, "-c", waiter], stdout=subprocess.PIPE, text=True, env=environment)
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", waiter], stdout=subprocess.PIPE, text=True, env=environment
+        )
         time.sleep(0.3)
         assert waiting.poll() is None
         holder.kill()
@@ -99,7 +103,9 @@ def test_an_unknown_device_is_refused(wanted: str, monkeypatch: pytest.MonkeyPat
         device()
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_gpu_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(module, "GPU_NODE", tmp_path / "nvidia0")
     monkeypatch.setenv(DEVICE, "cuda")
     with pytest.raises(BadInput, match="nvidia0"):
@@ -117,12 +123,18 @@ def test_the_machine_decides_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert device() == "cpu"
 
 
-def test_with_a_gpu_the_lock_is_on_its_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_with_a_gpu_the_lock_is_on_its_node(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """So that jobs of every checkout on the machine exclude each other."""
     node = tmp_path / "nvidia0"
     node.write_text("")
     monkeypatch.setattr(module, "GPU_NODE", node)
     monkeypatch.setenv(DEVICE, "cuda")
-    with exclusive_device("one"), pytest.raises(MachineFailure, match="nvidia0"), exclusive_device("two"):
+    with (
+        exclusive_device("one"),
+        pytest.raises(MachineFailure, match="nvidia0"),
+        exclusive_device("two"),
+    ):
         pytest.fail("two jobs at once")
     assert not CPU_LOCK.exists()

@@ -1,4 +1,6 @@
-"""Imitation: which batches are drawn, that packing changes nothing, and that a kill does not either."""
+"""Imitation: which batches are drawn, that packing changes nothing, and that a kill does not
+either.
+"""
 
 from pathlib import Path
 
@@ -6,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.contracts.init_params import LossWeights, Sft
-from stages.contracts.recipe_params import AdamW
+from stages.contracts.params.inits.sft import LossWeights, Sft
+from stages.contracts.params.optimizer import AdamW
 from stages.engines import imitation
 from stages.engines.imitation import Example
 from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
@@ -29,10 +31,15 @@ def settings(**changes: object) -> Sft:
 
 
 def examples(lengths: tuple[int, ...] = (7, 3, 12, 5, 9, 4)) -> list[Example]:
-    """Random tokens; weights that add up exactly, and none on the first token, which nothing predicts."""
+    """Random tokens; weights that add up exactly, and none on the first token, which nothing
+    predicts.
+    """
     rng = np.random.default_rng(0)
     return [
-        Example(rng.integers(1, 23, n).tolist(), [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()])
+        Example(
+            rng.integers(1, 23, n).tolist(),
+            [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()],
+        )
         for n in lengths
     ]
 
@@ -75,8 +82,14 @@ def alone(batch: list[Example]) -> float:
     total = 0.0
     for example in batch:
         with torch.no_grad():
-            logprobs = model(input_ids=torch.tensor([example.tokens]), use_cache=False).logits[0].log_softmax(-1)
-        targets = zip(range(len(example.tokens) - 1), example.tokens[1:], example.weights[1:], strict=True)
+            logprobs = (
+                model(input_ids=torch.tensor([example.tokens]), use_cache=False)
+                .logits[0]
+                .log_softmax(-1)
+            )
+        targets = zip(
+            range(len(example.tokens) - 1), example.tokens[1:], example.weights[1:], strict=True
+        )
         total -= sum(weight * logprobs[at, token].item() for at, token, weight in targets)
     return total / sum(sum(example.weights) for example in batch)
 
@@ -102,8 +115,14 @@ def test_micro_batches_change_nothing(micro_batch_tokens: int) -> None:
 
 def test_a_micro_batch_is_no_larger_than_allowed() -> None:
     model, sizes = tiny_llama(), []
-    model.register_forward_pre_hook(lambda _, __, inputs: sizes.append(inputs["input_ids"].numel()), with_kwargs=True)
-    list(imitation.batch_losses(model, examples(), settings(row_tokens=12, micro_batch_tokens=24), "float32"))
+    model.register_forward_pre_hook(
+        lambda _, __, inputs: sizes.append(inputs["input_ids"].numel()), with_kwargs=True
+    )
+    list(
+        imitation.batch_losses(
+            model, examples(), settings(row_tokens=12, micro_batch_tokens=24), "float32"
+        )
+    )
     assert sizes == [24, 24]
 
 
@@ -122,7 +141,9 @@ def test_the_loss_curve_by_hand() -> None:
     assert imitation.summary(history[:2])["loss_curve"] == [0.0, 1.0]
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_training_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(CHECKPOINT_SECONDS, "-1")
     shape = settings(batch_tokens=10, row_tokens=16, epochs=2)
 

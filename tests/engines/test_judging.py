@@ -1,4 +1,6 @@
-"""Judges: an exact one is a marker, a generative one says how likely its word for right is beside that for wrong."""
+"""Judges: an exact one is a marker, a generative one says how likely its word for right is beside
+that for wrong.
+"""
 
 import json
 import shutil
@@ -9,11 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from stages.contracts.errors import BadInput
 from stages.contracts.render import Renderer
 from stages.engines import judging
-from stages.engines.judging import EXACT, JUDGE_FILE, Wording, is_exact, load_judge, load_wording, save_wording
+from stages.engines.judging import (
+    EXACT,
+    JUDGE_FILE,
+    Wording,
+    is_exact,
+    load_judge,
+    load_wording,
+    save_wording,
+)
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
+from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
 from tests.engines.countdown_policy import SHAPE, TASK
@@ -44,7 +54,9 @@ def countdown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     form = TextFormat(280)
     folder = tmp_path_factory.mktemp("judges") / "g2"
-    return make_judge(folder, Renderer(form.tokenizer(["How much?"])), Wording(form.cue, *form.judge_words))
+    return make_judge(
+        folder, Renderer(form.tokenizer(["How much?"])), Wording(form.cue, *form.judge_words)
+    )
 
 
 def word_logprob(folder: Path, prompt: str, answer: str, word: str) -> float:
@@ -53,7 +65,9 @@ def word_logprob(folder: Path, prompt: str, answer: str, word: str) -> float:
     question = [token for part in (prompt, wording.cue, answer) for token in renderer.encode(part)]
     said = renderer.encode(word)
     with torch.no_grad():
-        logits = load_policy(folder)(input_ids=torch.tensor([question + said]), use_cache=False).logits[0]
+        logits = load_policy(folder)(
+            input_ids=torch.tensor([question + said]), use_cache=False
+        ).logits[0]
     logprobs = logits.log_softmax(-1)
     return sum(logprobs[len(question) + at - 1, token].item() for at, token in enumerate(said))
 
@@ -64,7 +78,9 @@ def expected(folder: Path, prompt: str, answers: Sequence[str]) -> list[float]:
     found = []
     for answer in answers:
         right = np.exp(word_logprob(folder, prompt, answer, wording.right_word))
-        found.append(right / (right + np.exp(word_logprob(folder, prompt, answer, wording.wrong_word))))
+        found.append(
+            right / (right + np.exp(word_logprob(folder, prompt, answer, wording.wrong_word)))
+        )
     return found
 
 
@@ -84,17 +100,23 @@ def test_words_of_several_tokens_count_as_wholes(text: Path) -> None:
     assert len(right) > 1
     assert len(right) != len(wrong)
     found = log_odds(load_judge(text)(["<bos>How much?\n"] * 3, answers))
-    assert found == pytest.approx(log_odds(expected(text, "<bos>How much?\n", answers)), abs=TOLERANCE)
+    assert found == pytest.approx(
+        log_odds(expected(text, "<bos>How much?\n", answers)), abs=TOLERANCE
+    )
     assert np.ptp(found) > 100 * TOLERANCE
 
 
-def test_equal_pairs_score_equally_to_the_last_bit_whatever_stands_beside_them(countdown: Path) -> None:
+def test_equal_pairs_score_equally_to_the_last_bit_whatever_stands_beside_them(
+    countdown: Path,
+) -> None:
     once = load_judge(countdown)([PROMPT] * 4, ANSWERS)
     asked = [*ANSWERS[::-1], *ANSWERS, *ANSWERS]
     assert load_judge(countdown)([PROMPT] * 12, asked) == [*once[::-1], *once, *once]
 
 
-def test_micro_batches_change_nothing_but_the_last_digits(countdown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_micro_batches_change_nothing_but_the_last_digits(
+    countdown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     once = load_judge(countdown)([PROMPT] * 4, ANSWERS)
     monkeypatch.setattr(judging, "MICRO_BATCH_TOKENS", 1)
     assert load_judge(countdown)([PROMPT] * 4, ANSWERS) == pytest.approx(once, abs=1e-6)

@@ -12,7 +12,14 @@ from torch.nn.attention.flex_attention import create_mask
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from stages.engines import likelihood
-from stages.engines.likelihood import ProbedTrace, answer_logprobs, block_mask, chunk_tokens, chunks, dense_mask
+from stages.engines.likelihood import (
+    ProbedTrace,
+    answer_logprobs,
+    block_mask,
+    chunk_tokens,
+    chunks,
+    dense_mask,
+)
 from tests.tiny import tiny_llama
 
 VOCABULARY = 23
@@ -26,13 +33,17 @@ def model() -> PreTrainedModel:
 
 
 def traces() -> list[ProbedTrace]:
-    """Rows of very different lengths: one to three boundaries, one to three answers, cues of one and two tokens."""
+    """Rows of very different lengths: one to three boundaries, one to three answers, cues of one
+    and two tokens.
+    """
     rng = np.random.default_rng(4)
 
     def tokens(n: int) -> list[int]:
         return rng.integers(1, VOCABULARY, n).tolist()
 
-    def trace(prefix: int, boundaries: list[int], answers: list[int], num_cue_tokens: int) -> ProbedTrace:
+    def trace(
+        prefix: int, boundaries: list[int], answers: list[int], num_cue_tokens: int
+    ) -> ProbedTrace:
         return ProbedTrace(tokens(prefix), boundaries, [tokens(n) for n in answers], num_cue_tokens)
 
     return [
@@ -46,7 +57,9 @@ def traces() -> list[ProbedTrace]:
 
 @st.composite
 def random_traces(draw: st.DrawFn) -> list[ProbedTrace]:
-    """Any shapes: boundaries in any order and twice, answers of different lengths, rows of one probe and of many."""
+    """Any shapes: boundaries in any order and twice, answers of different lengths, rows of one
+    probe and of many.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     rows = []
     for _ in range(draw(st.integers(1, 4))):
@@ -54,7 +67,9 @@ def random_traces(draw: st.DrawFn) -> list[ProbedTrace]:
         boundaries = draw(st.lists(st.integers(1, prefix), min_size=1, max_size=6))
         lengths = draw(st.lists(st.integers(2, 9), min_size=1, max_size=3))
         answers = [rng.integers(1, VOCABULARY, n).tolist() for n in lengths]
-        rows.append(ProbedTrace(rng.integers(1, VOCABULARY, prefix).tolist(), boundaries, answers, 1))
+        rows.append(
+            ProbedTrace(rng.integers(1, VOCABULARY, prefix).tolist(), boundaries, answers, 1)
+        )
     return rows
 
 
@@ -65,13 +80,19 @@ def one_by_one(model: PreTrainedModel, trace: ProbedTrace) -> np.ndarray:
         for column, answer in enumerate(trace.answers):
             tokens = [*trace.prefix_tokens[:boundary], *answer]
             with torch.no_grad():
-                logprobs = model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0].log_softmax(-1)
+                logprobs = (
+                    model(input_ids=torch.tensor([tokens]), use_cache=False)
+                    .logits[0]
+                    .log_softmax(-1)
+                )
             predicted = range(boundary + trace.num_cue_tokens, len(tokens))
             values[row, column] = sum(logprobs[at - 1, tokens[at]].item() for at in predicted)
     return values
 
 
-def packed(model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int) -> list[np.ndarray]:
+def packed(
+    model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int
+) -> list[np.ndarray]:
     return answer_logprobs(model, rows, micro_batch_tokens, PAD, "float32", lambda _: None)
 
 
@@ -87,7 +108,9 @@ def test_one_pass_equals_a_pass_each(model: PreTrainedModel, micro_batch_tokens:
 
 @settings(max_examples=60, deadline=None)
 @given(random_traces(), st.sampled_from([1, 100, 1000]), st.sampled_from([1, 40, 1024]))
-def test_any_shapes_in_any_chunks_equal_a_pass_each(rows: list[ProbedTrace], micro: int, keys: int) -> None:
+def test_any_shapes_in_any_chunks_equal_a_pass_each(
+    rows: list[ProbedTrace], micro: int, keys: int
+) -> None:
     model = tiny_llama(VOCABULARY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likelihood, "KEYS_PER_TOKEN", keys)
@@ -97,14 +120,20 @@ def test_any_shapes_in_any_chunks_equal_a_pass_each(rows: list[ProbedTrace], mic
 
 
 @given(st.integers(1, 500), st.integers(1, 20_000), st.integers(1, 2**24))
-def test_a_chunk_fills_its_mask_and_no_more(num_rows: int, prefix_tokens: int, max_entries: int) -> None:
+def test_a_chunk_fills_its_mask_and_no_more(
+    num_rows: int, prefix_tokens: int, max_entries: int
+) -> None:
     width = chunk_tokens(num_rows, prefix_tokens, max_entries)
     assert num_rows * width * (prefix_tokens + width) <= max_entries
     assert num_rows * (width + 1) * (prefix_tokens + width + 1) > max_entries - num_rows
 
 
-def test_no_mask_is_larger_than_promised(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trace of 2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of 3,600."""
+def test_no_mask_is_larger_than_promised(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trace of 2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of
+    3,600.
+    """
     rng = np.random.default_rng(0)
     prefix = rng.integers(1, VOCABULARY, 2000).tolist()
     boundaries = sorted(rng.integers(1, 2000, 100).tolist())
@@ -123,7 +152,9 @@ def test_no_mask_is_larger_than_promised(model: PreTrainedModel, monkeypatch: py
     [found] = packed(tiny_llama(VOCABULARY), [trace], 4096)
     assert max(entries) <= 64 * 4096
     assert len(entries) > 10
-    assert widths == sorted(widths, reverse=True), "a chunk reads no more of the prefix than its boundaries"
+    assert widths == sorted(widths, reverse=True), (
+        "a chunk reads no more of the prefix than its boundaries"
+    )
     assert found.shape == (100, 1)
 
 
@@ -133,7 +164,9 @@ def test_the_order_of_rows_means_nothing(model: PreTrainedModel) -> None:
         assert values == pytest.approx(again, abs=TOLERANCE_NATS)
 
 
-def test_a_probe_sees_what_is_before_its_boundary_and_nothing_behind_it(model: PreTrainedModel) -> None:
+def test_a_probe_sees_what_is_before_its_boundary_and_nothing_behind_it(
+    model: PreTrainedModel,
+) -> None:
     trace = traces()[0]
     [before] = packed(model, [trace], 100)
     changed = [*trace.prefix_tokens]
@@ -145,13 +178,17 @@ def test_a_probe_sees_what_is_before_its_boundary_and_nothing_behind_it(model: P
 
 def test_all_one_token_answers_together_are_certain(model: PreTrainedModel) -> None:
     cue = 7
-    every = ProbedTrace([3, 9, 4], [1, 3], [[cue, token] for token in range(VOCABULARY)], num_cue_tokens=1)
+    every = ProbedTrace(
+        [3, 9, 4], [1, 3], [[cue, token] for token in range(VOCABULARY)], num_cue_tokens=1
+    )
     [values] = packed(model, [every], 1000)
     assert np.exp(values).sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
 
 
 def test_a_cue_of_two_tokens_is_given_not_predicted(model: PreTrainedModel) -> None:
-    [values] = packed(model, [ProbedTrace([3, 9], [2], [[7, 8, token] for token in range(VOCABULARY)], 2)], 1000)
+    [values] = packed(
+        model, [ProbedTrace([3, 9], [2], [[7, 8, token] for token in range(VOCABULARY)], 2)], 1000
+    )
     assert np.exp(values).sum() == pytest.approx(1, abs=1e-5)
     assert not math.isclose(values[0, 1], values[0, 2])
 
@@ -171,7 +208,10 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def by_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Chunks through flex_attention on a CPU, and no other way. Not compiled: that takes seconds for every shape."""
+    """Chunks through flex_attention on a CPU, and no other way.
+
+    Not compiled: that takes seconds for every shape.
+    """
     monkeypatch.setattr(likelihood, "skips_blocks", lambda _: True)
     monkeypatch.delattr(likelihood, "dense_mask")
     with torch.compiler.set_stance("force_eager"):
@@ -180,11 +220,20 @@ def by_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def grouped_llama() -> PreTrainedModel:
     """Two query heads of 16 share each of two heads of keys and values."""
-    shape = {"hidden_size": 64, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape = {
+        "hidden_size": 64,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=VOCABULARY, num_key_value_heads=2, initializer_range=0.3, attn_implementation="sdpa", **shape
+            vocab_size=VOCABULARY,
+            num_key_value_heads=2,
+            initializer_range=0.3,
+            attn_implementation="sdpa",
+            **shape,
         )
     )
     return model.eval()
@@ -198,12 +247,18 @@ def test_blocks_hold_the_entries_of_the_rectangle(rows: list[ProbedTrace], max_t
         width = max(sum(len(probe.tokens) for probe in probes) for probes in chunk)
         expected = dense_mask(chunk, prefix_length, width, CPU)
         blocks = block_mask(chunk, prefix_length, width, CPU)
-        assert torch.equal(create_mask(blocks.mask_mod, len(rows), 1, width, prefix_length + width, "cpu"), expected)
+        assert torch.equal(
+            create_mask(blocks.mask_mod, len(rows), 1, width, prefix_length + width, "cpu"),
+            expected,
+        )
 
 
 def test_blocks_that_no_probe_sees_are_left_out() -> None:
     [chunk] = chunks([ProbedTrace([1] * 256, [128, 256], [[1] * 128], 1)], max_tokens=256)
-    assert block_mask(chunk, 256, 256, CPU).to_dense()[0, 0].tolist() == [[1, 1, 1, 0], [1, 0, 0, 1]]
+    assert block_mask(chunk, 256, 256, CPU).to_dense()[0, 0].tolist() == [
+        [1, 1, 1, 0],
+        [1, 0, 0, 1],
+    ]
 
 
 @pytest.mark.parametrize("make", [tiny_llama, grouped_llama])

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stages.contracts.errors import BadInput
 from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
+from stages.running.errors import BadInput
 from tests.engines.countdown_policy import RENDERER, SHAPE, contents, logits, policy
 
 
@@ -24,11 +24,19 @@ def test_saved_and_loaded_it_is_the_same_function(saved: Path) -> None:
 
 
 def test_nothing_of_this_machine_is_saved(saved: Path) -> None:
-    assert set(contents(saved)) == {WEIGHTS_FILE, "config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert set(contents(saved)) == {
+        WEIGHTS_FILE,
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
     config = json.loads((saved / "config.json").read_text())
     assert not {"transformers_version", "_name_or_path"} & set(config)
     assert config["architectures"] == ["LlamaForCausalLM"]
-    assert (config["pad_token_id"], config["eos_token_id"]) == (RENDERER.pad_token, RENDERER.eos_token)
+    assert (config["pad_token_id"], config["eos_token_id"]) == (
+        RENDERER.pad_token,
+        RENDERER.eos_token,
+    )
 
 
 def test_tied_weights_are_stored_once_and_stay_tied(saved: Path) -> None:
@@ -62,7 +70,9 @@ def test_transformers_opens_it(saved: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(saved, local_files_only=True)
     assert torch.equal(logits(model), logits(load_policy(saved)))
     tokenizer = AutoTokenizer.from_pretrained(saved, local_files_only=True)
-    assert tokenizer("7 + 5 12 <<", add_special_tokens=False)["input_ids"] == RENDERER.encode("7 + 5 12 <<")
+    assert tokenizer("7 + 5 12 <<", add_special_tokens=False)["input_ids"] == RENDERER.encode(
+        "7 + 5 12 <<"
+    )
 
 
 def test_a_missing_policy_is_refused(tmp_path: Path) -> None:

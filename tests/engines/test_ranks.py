@@ -1,4 +1,6 @@
-"""Several processes that train one model: what they compute is what one process does, and none outlives another."""
+"""Several processes that train one model: what they compute is what one process does, and none
+outlives another.
+"""
 
 import os
 import subprocess
@@ -22,11 +24,21 @@ def worked_out(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     folders = {}
     for size in (1, 2):
         folders[size] = tmp_path_factory.mktemp(f"ranks{size}")
-        meeting = {MEETING: str(folders[size] / "meeting"), "WORLD_SIZE": str(size), "GLOO_SOCKET_IFNAME": "lo"}
+        meeting = {
+            MEETING: str(folders[size] / "meeting"),
+            "WORLD_SIZE": str(size),
+            "GLOO_SOCKET_IFNAME": "lo",
+        }
         meeting |= {"OMP_NUM_THREADS": "1", "KNOWHOW_DEVICE": "cpu", AGENT: str(os.getpid())}
         command = [sys.executable, "-m", "tests.engines.rank_losses", str(folders[size]), *CASES]
-        environments = [{**os.environ, **({**meeting, "RANK": str(rank)} if size > 1 else {})} for rank in range(size)]
-        started = [subprocess.Popen(command, cwd=ROOT, env=e, stderr=subprocess.PIPE, text=True) for e in environments]
+        environments = [
+            {**os.environ, **({**meeting, "RANK": str(rank)} if size > 1 else {})}
+            for rank in range(size)
+        ]
+        started = [
+            subprocess.Popen(command, cwd=ROOT, env=e, stderr=subprocess.PIPE, text=True)
+            for e in environments
+        ]
         for process in started:
             _, complaint = process.communicate(timeout=300)
             assert process.returncode == 0, complaint
@@ -54,11 +66,18 @@ def test_a_checkpoint_is_the_same_whoever_writes_it(case: str, worked_out: dict[
 
 
 def test_a_process_whose_stage_is_gone_does_not_begin(tmp_path: Path) -> None:
-    alone = {MEETING: str(tmp_path / "meeting"), "WORLD_SIZE": "1", "RANK": "0", AGENT: str(os.getppid())}
+    alone = {
+        MEETING: str(tmp_path / "meeting"),
+        "WORLD_SIZE": "1",
+        "RANK": "0",
+        AGENT: str(os.getppid()),
+    }
     command = [
         sys.executable,
         "-c",
         "from stages.engines.ranks import processes\nwith processes('sft', 1): print('begun')",
     ]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (137, ""), done.stderr

@@ -1,4 +1,6 @@
-"""Work handed out over a real Ray cluster that a stage joins: each part comes back once, whoever dies."""
+"""Work handed out over a real Ray cluster that a stage joins: each part comes back once, whoever
+dies.
+"""
 
 import os
 import secrets
@@ -16,10 +18,10 @@ from ray._private import ray_constants
 from ray._raylet import Config
 from ray.cluster_utils import Cluster
 
-from stages.contracts.compute_params import RayInference
-from stages.contracts.errors import BadInput, MachineFailure
+from stages.contracts.params.compute import RayInference
 from stages.engines import ray_pool
 from stages.engines.pool import OneEngine
+from stages.running.errors import BadInput, MachineFailure
 
 PARTS = [[place, place + 1] for place in range(6)]
 
@@ -30,7 +32,9 @@ def open_factor(policy: Path) -> int:
     return int((policy / "weights" / "factor").read_text())
 
 
-def multiply(model: int, part: list[int], *, on_tokens: Callable[[int], None], seconds: float) -> tuple[int, list[int]]:
+def multiply(
+    model: int, part: list[int], *, on_tokens: Callable[[int], None], seconds: float
+) -> tuple[int, list[int]]:
     """The part's numbers times the model's, and the process that did it."""
     time.sleep(seconds)
     for number in part:
@@ -38,7 +42,9 @@ def multiply(model: int, part: list[int], *, on_tokens: Callable[[int], None], s
     return os.getpid(), [model * number for number in part]
 
 
-def die(model: int, part: list[int], *, on_tokens: Callable[[int], None], deadly: list[int]) -> list[int]:
+def die(
+    model: int, part: list[int], *, on_tokens: Callable[[int], None], deadly: list[int]
+) -> list[int]:
     if part == deadly:
         os._exit(1)
     return part
@@ -87,7 +93,9 @@ def test_each_part_comes_once_though_a_worker_dies(where: RayInference, policy: 
             pids.add(pid)
             if not killed:
                 os.kill(killed := pid, 9)
-    alone = [(place, numbers) for place, (_, numbers) in OneEngine(7).each(work, PARTS, lambda _: None)]
+    alone = [
+        (place, numbers) for place, (_, numbers) in OneEngine(7).each(work, PARTS, lambda _: None)
+    ]
     assert sorted(found) == alone
     assert sorted(told) == sorted(number for part in PARTS for number in part)
     assert len(pids) >= 2
@@ -96,9 +104,11 @@ def test_each_part_comes_once_though_a_worker_dies(where: RayInference, policy: 
 def test_a_machine_lost_half_way_costs_no_part(
     cluster: Cluster, where: RayInference, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another raylet, with an object store of its own, stands for a machine that joins, and is killed at work.
+    """Another raylet, with an object store of its own, stands for a machine that joins, and is
+    killed at work.
 
-    Ray may give up on the part that was done there: then the run ends, and the next does what is left.
+    Ray may give up on the part that was done there: then the run ends, and the next does what is
+    left.
     """
     monkeypatch.setattr(ray_pool, "NO_PROGRESS_SECONDS", 120)
     machine = cluster.add_node(num_cpus=1)
@@ -109,7 +119,9 @@ def test_a_machine_lost_half_way_costs_no_part(
         left = [place for place in range(len(parts)) if place not in found]
         asked = where.model_copy(update={"num_workers": num_workers})
         with suppress(MachineFailure), ray_pool.ray_pool(open_factor, policy, asked) as pool:
-            for place, (pid, numbers) in pool.each(work, [parts[place] for place in left], lambda _: None):
+            for place, (pid, numbers) in pool.each(
+                work, [parts[place] for place in left], lambda _: None
+            ):
                 assert left[place] not in found
                 found[left[place]] = numbers
                 if num_workers == 3 and pid in {child.pid for child in raylet.children()}:
@@ -143,7 +155,10 @@ def test_a_part_that_kills_every_worker_ends_the_run(
 def test_a_cluster_too_small_is_named(where: RayInference, policy: Path) -> None:
     more = where.model_copy(update={"num_workers": 3})
     with (
-        pytest.raises(MachineFailure, match=r"asks for 3 workers of one CPU each, but the Ray cluster at .* has 2;"),
+        pytest.raises(
+            MachineFailure,
+            match=r"asks for 3 workers of one CPU each, but the Ray cluster at .* has 2;",
+        ),
         ray_pool.ray_pool(open_factor, policy, more),
     ):
         pass
@@ -152,7 +167,10 @@ def test_a_cluster_too_small_is_named(where: RayInference, policy: Path) -> None
 def test_a_cluster_that_is_not_there_is_named(where: RayInference, policy: Path) -> None:
     nowhere = where.model_copy(update={"address": "127.0.0.1:1"})
     with (
-        pytest.raises(MachineFailure, match=r"compute.inference.address: cannot join the Ray cluster at 127.0.0.1:1"),
+        pytest.raises(
+            MachineFailure,
+            match=r"compute.inference.address: cannot join the Ray cluster at 127.0.0.1:1",
+        ),
         ray_pool.ray_pool(open_factor, policy, nowhere),
     ):
         pass

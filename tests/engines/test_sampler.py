@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.engines.sampler import Answering, Completion, Request, Trace, answer_seed, think_then_answer
+from stages.engines.sampler import (
+    Answering,
+    Completion,
+    Request,
+    Trace,
+    answer_seed,
+    think_then_answer,
+)
 
 PROMPT, CUE, EOS = [101, 102], 50, 2
 BUDGET, ANSWER_TOKENS = 6, 4
@@ -42,7 +49,9 @@ def request(seed: int = 7) -> Request:
     return Request(PROMPT, BUDGET, seed)
 
 
-def play(first: list[int], rest: list[int] | None, answering: Answering = ANSWERING) -> tuple[Trace, Script]:
+def play(
+    first: list[int], rest: list[int] | None, answering: Answering = ANSWERING
+) -> tuple[Trace, Script]:
     script = Script([first], [] if rest is None else [rest])
     [trace] = think_then_answer(script, [request()], answering, 1.0, lambda _: None)
     return trace, script
@@ -101,7 +110,9 @@ def test_who_still_thinks_at_the_budget_is_given_all_of_a_long_cue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "num_forced"), [([11, 12, 13, 14, 15, 16], 1), ([11, 12, 13, 14, 15, CUE], 0)], ids=["forced", "own"]
+    ("first", "num_forced"),
+    [([11, 12, 13, 14, 15, 16], 1), ([11, 12, 13, 14, 15, CUE], 0)],
+    ids=["forced", "own"],
 )
 def test_an_answer_that_never_ends_is_cut(first: list[int], num_forced: int) -> None:
     trace, _ = play(first, [21, 22, 23, 24])
@@ -134,17 +145,21 @@ def test_every_token_sampled_is_reported() -> None:
 
 WORDS = st.sampled_from([11, 12])
 LAST = st.sampled_from([EOS, CUE])
-FIRSTS = st.builds(lambda t, last: [*t, last], st.lists(WORDS, max_size=BUDGET - 1), LAST) | st.lists(
-    WORDS, min_size=BUDGET, max_size=BUDGET
-)
+FIRSTS = st.builds(
+    lambda t, last: [*t, last], st.lists(WORDS, max_size=BUDGET - 1), LAST
+) | st.lists(WORDS, min_size=BUDGET, max_size=BUDGET)
 ANSWERS = st.lists(WORDS, max_size=ANSWER_TOKENS - 1).map(lambda t: [*t, EOS]) | st.lists(
     WORDS, min_size=ANSWER_TOKENS, max_size=ANSWER_TOKENS
 )
 
 
 @given(st.lists(FIRSTS, max_size=6), st.sampled_from([[CUE], [CUE, 51], [CUE, 51, 52]]), st.data())
-def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], cue: list[int], data: st.DataObject) -> None:
-    """Token ids and log-probabilities outside the forced span are the sampler's own, in order, none left out."""
+def test_what_is_trained_on_is_what_was_sampled(
+    firsts: list[list[int]], cue: list[int], data: st.DataObject
+) -> None:
+    """Token ids and log-probabilities outside the forced span are the sampler's own, in order, none
+    left out.
+    """
     rests = [data.draw(ANSWERS) for first in firsts if first[-1] != EOS]
     requests = [request(seed) for seed in range(len(firsts))]
     answering = Answering(cue, ANSWER_TOKENS)
@@ -156,9 +171,18 @@ def test_what_is_trained_on_is_what_was_sampled(firsts: list[list[int]], cue: li
         assert [trace.tokens[i] for i in own] == sampled
         assert [trace.logprobs[i] for i in own] == logprobs(sampled)
         forced = trace.tokens[trace.forced_start : trace.forced_end]
-        assert forced == (cue if trace.is_cut else cue[1:] if len(trace.tokens) > trace.num_thinking_tokens else [])
+        assert forced == (
+            cue
+            if trace.is_cut
+            else cue[1:]
+            if len(trace.tokens) > trace.num_thinking_tokens
+            else []
+        )
         assert trace.is_cut or trace.finish_reason != "forced"
-        thinking, after = trace.tokens[: trace.num_thinking_tokens], trace.tokens[trace.num_thinking_tokens :]
+        thinking, after = (
+            trace.tokens[: trace.num_thinking_tokens],
+            trace.tokens[trace.num_thinking_tokens :],
+        )
         assert CUE not in thinking
         assert after[: len(cue)] in ([], cue)
         assert (trace.finish_reason == "length") == (trace.tokens[-1] != EOS)

@@ -1,4 +1,6 @@
-"""Work in shards: what is kept is not done again, and what is done is handed over with what it was made of."""
+"""Work in shards: what is kept is not done again, and what is done is handed over with what it was
+made of.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,9 @@ def add(model: int, part: list[int], *, on_tokens: Callable[[int], None]) -> lis
 
 def do(kept: dict[Path, list[int]], seen: list[list[int]]) -> None:
     """Add 100 to twice each item and keep the sums in files; `seen` gets each shard's items."""
-    for shard, items, sums in shards.missing(kept, OneEngine(100), add, lambda item: 2 * item, "test", "item"):
+    for shard, items, sums in shards.missing(
+        kept, OneEngine(100), add, lambda item: 2 * item, "test", "item"
+    ):
         shard.mkdir()
         (shard / "sums").write_text(" ".join(map(str, sums)))
         seen.append(items)

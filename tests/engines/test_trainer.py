@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from stages.contracts.recipe_params import AdamW
+from stages.contracts.params.optimizer import AdamW
 from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
 from tests.tiny import tiny_llama
@@ -18,7 +18,9 @@ NUM_STEPS = 5
 SETTINGS = AdamW(learning_rate=3e-3, betas=(0.9, 0.95), weight_decay=0.1, max_grad_norm=1.0)
 
 
-def trainer(seed: int = 0, settings: AdamW = SETTINGS, dtype: torch.dtype = torch.float32) -> Trainer:
+def trainer(
+    seed: int = 0, settings: AdamW = SETTINGS, dtype: torch.dtype = torch.float32
+) -> Trainer:
     return Trainer(tiny_llama(seed=seed, dtype=dtype), settings)
 
 
@@ -26,7 +28,9 @@ def losses(on: Trainer, step: int, num_parts: int = 2) -> Iterator[Tensor]:
     """The loss of one step's tokens, in parts; the tokens depend on the step alone."""
     tokens = torch.randint(23, (4, 9), generator=torch.Generator().manual_seed(step))
     for part in tokens.chunk(num_parts):
-        logprobs = token_logprobs(on.model(input_ids=part[:, :-1], use_cache=False).logits, part[:, 1:])
+        logprobs = token_logprobs(
+            on.model(input_ids=part[:, :-1], use_cache=False).logits, part[:, 1:]
+        )
         yield weighted_nll(logprobs, torch.ones_like(logprobs)) / tokens[:, 1:].numel()
 
 
@@ -110,24 +114,33 @@ def test_a_gradient_that_is_not_finite_leaves_everything_as_it_was(factor: float
 
 def test_parts_of_a_loss_add_up() -> None:
     whole, parted = trainer(dtype=torch.float64), trainer(dtype=torch.float64)
-    one, many = whole.step(losses(whole, 0, num_parts=1)), parted.step(losses(parted, 0, num_parts=4))
+    one, many = (
+        whole.step(losses(whole, 0, num_parts=1)),
+        parted.step(losses(parted, 0, num_parts=4)),
+    )
     assert one == pytest.approx(many, abs=1e-12)
     for left, right in zip(weights(whole), weights(parted), strict=True):
         assert left.numpy() == pytest.approx(right.numpy(), abs=1e-12)
 
 
 def test_the_first_step_by_hand() -> None:
-    """AdamW's first step: decay by rate x weight_decay, then move by the rate against the gradient's sign."""
+    """AdamW's first step: decay by rate x weight_decay, then move by the rate against the
+    gradient's sign.
+    """
     on = trainer(dtype=torch.float64)
     before = weights(on)
     record = on.step(losses(on, 0), learning_rate_scale=0.5)
     gradients = [parameter.grad for parameter in on.model.parameters()]
-    assert record["grad_norm"] > SETTINGS.max_grad_norm  # the norm before clipping; after it, it is the bound
+    assert (
+        record["grad_norm"] > SETTINGS.max_grad_norm
+    )  # the norm before clipping; after it, it is the bound
     clipped = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
     assert clipped == pytest.approx(SETTINGS.max_grad_norm, rel=1e-5)
     rate = 0.5 * SETTINGS.learning_rate
     for old, new, gradient in zip(before, weights(on), gradients, strict=True):
-        expected = old * (1 - rate * SETTINGS.weight_decay) - rate * gradient / (gradient.abs() + 1e-8)
+        expected = old * (1 - rate * SETTINGS.weight_decay) - rate * gradient / (
+            gradient.abs() + 1e-8
+        )
         assert new.numpy() == pytest.approx(expected.numpy(), abs=1e-12)
 
 

@@ -23,7 +23,8 @@ PROFILE = {
     "num_rounds": 4,
     "rounds_between_exams": 2,
 }
-# Success at 8 tokens after 0, 2 and 4 rounds, the same on every problem; at 16 tokens half a success more.
+# Success at 8 tokens after 0, 2 and 4 rounds, the same on every problem; at 16 tokens half a
+# success more.
 CURVES = {"outcome": (0.0, 0.0, 0.5), "information": (0.0, 0.5, 1.0)}
 SAMPLED, PROBED, TRAINED, SECONDS = 100, 250, 50, 2.0
 
@@ -66,9 +67,14 @@ def update_metrics(number: int) -> dict[str, Any]:
     return {
         "tokens": {"trained": SAMPLED - 30, "filtered_zero_advantage": 10, "forced": 20},
         "entropy_nats": {"first": 1.0, "last": 0.5 - number / 10},
-        "verdicts": {"false_positive_frac": None if number == 0 else 0.25, "false_negative_frac": 0.0},
+        "verdicts": {
+            "false_positive_frac": None if number == 0 else 0.25,
+            "false_negative_frac": 0.0,
+        },
     }
 
 
 def write_facts(path: Path, num_tokens: int) -> None:
-    write_json(path, {"counts": {"num_tokens": num_tokens}, "seconds": {"total": SECONDS, "startup": 1.5}})
+    write_json(
+        path, {"counts": {"num_tokens": num_tokens}, "seconds": {"total": SECONDS, "startup": 1.5}}
+    )

@@ -10,7 +10,9 @@ from experiments.drift import RATES, rates
 COLUMNS = {column for pair in RATES.values() for column in pair}
 
 
-def counts(num_repeats: list[list[float]], num_segments: list[list[float]]) -> dict[str, np.ndarray]:
+def counts(
+    num_repeats: list[list[float]], num_segments: list[list[float]]
+) -> dict[str, np.ndarray]:
     """Counts of which only repeats matter."""
     found = {name: np.ones(np.shape(num_repeats)) for name in COLUMNS}
     return {**found, "num_repeats": np.array(num_repeats), "num_segments": np.array(num_segments)}
@@ -32,7 +34,10 @@ def test_a_rate_of_nothing_is_left_out() -> None:
     assert "repeat_frac" not in rates(counts([[0.0, 0]], [[0.0, 0]]), np.array([True, True]))
 
 
-@given(arrays(float, (3, 5), elements=st.integers(0, 6)), arrays(float, (3, 5), elements=st.integers(1, 9)))
+@given(
+    arrays(float, (3, 5), elements=st.integers(0, 6)),
+    arrays(float, (3, 5), elements=st.integers(1, 9)),
+)
 def test_the_mean_is_the_rate(above: np.ndarray, below: np.ndarray) -> None:
     found = rates(counts(above.tolist(), below.tolist()), np.ones(5, dtype=bool))["repeat_frac"]
     np.testing.assert_allclose(found.mean(), above.sum() / below.sum())

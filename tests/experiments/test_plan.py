@@ -1,4 +1,6 @@
-"""What the chains of a profile are: their order, their seeds, and params.yaml files that the stages accept."""
+"""What the chains of a profile are: their order, their seeds, and params.yaml files that the stages
+accept.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.plan import Chain, Profile, chains, load_profile, overlay
-from stages.contracts.errors import BadInput
-from stages.contracts.params import Params
+from stages.contracts.params.whole import Params
+from stages.contracts.policy_tree import ancestors
+from stages.running.errors import BadInput
 from tests.conftest import ROOT
 from tests.experiments.chains import PARAMS, PROFILE
 
 BASE = yaml.safe_load(PARAMS.read_text())
 TREES: st.SearchStrategy[Any] = st.recursive(
-    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8
+    st.integers(),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
 )
 
 
@@ -27,7 +32,9 @@ def planned(**changes: Any) -> list[Chain]:
 def test_half_of_an_experiment_compares_all_arms() -> None:
     """Arms are innermost, then inits: what is done first is every arm on one pair of seeds."""
     names = [chain.name for chain in planned(round_seeds=[5, 6])]
-    assert names[:4] == [f"{arm}-init{seed}-seed5" for seed in (1, 2) for arm in ("outcome", "information")]
+    assert names[:4] == [
+        f"{arm}-init{seed}-seed5" for seed in (1, 2) for arm in ("outcome", "information")
+    ]
     assert len(set(names)) == len(names) == 8
 
 
@@ -37,14 +44,18 @@ def test_arms_of_one_pair_of_seeds_differ_by_their_recipe_alone() -> None:
     assert outcome.inits["r0"].seed == 1
     own, other = outcome.recipes["outcome"], information.recipes["information"]
     assert own.update.objective == "outcome"
-    assert own == other.model_copy(update={"update": other.update.model_copy(update={"objective": "outcome"})})
-    assert [entry.seed for entry in outcome.rounds.values()] == [entry.seed for entry in information.rounds.values()]
+    assert own == other.model_copy(
+        update={"update": other.update.model_copy(update={"objective": "outcome"})}
+    )
+    assert [entry.seed for entry in outcome.rounds.values()] == [
+        entry.seed for entry in information.rounds.values()
+    ]
 
 
 def test_rounds_are_one_line_from_the_init_and_no_seed_comes_twice() -> None:
     planned_chains = planned(round_seeds=[5, 6])
     settings = Params.model_validate(planned_chains[0].params)
-    assert settings.ancestors("c4") == ["c4", "c3", "c2", "c1", "r0"]
+    assert ancestors(settings.rounds, "c4") == ["c4", "c3", "c2", "c1", "r0"]
     seeds = {
         chain.name: tuple(entry["seed"] for entry in chain.params["rounds"].values())
         for chain in planned_chains
@@ -55,9 +66,16 @@ def test_rounds_are_one_line_from_the_init_and_no_seed_comes_twice() -> None:
 
 @pytest.mark.parametrize(
     ("num_rounds", "apart", "examined"),
-    [(4, 2, ["r0", "c2", "c4"]), (5, 2, ["r0", "c2", "c4"]), (3, 1, ["r0", "c1", "c2", "c3"]), (3, 3, ["r0", "c3"])],
+    [
+        (4, 2, ["r0", "c2", "c4"]),
+        (5, 2, ["r0", "c2", "c4"]),
+        (3, 1, ["r0", "c1", "c2", "c3"]),
+        (3, 3, ["r0", "c3"]),
+    ],
 )
-def test_exams_are_of_the_init_and_every_kth_round(num_rounds: int, apart: int, examined: list[str]) -> None:
+def test_exams_are_of_the_init_and_every_kth_round(
+    num_rounds: int, apart: int, examined: list[str]
+) -> None:
     chain = planned(num_rounds=num_rounds, rounds_between_exams=apart)[0]
     assert list(chain.params["exams"]) == examined
 
@@ -76,7 +94,11 @@ def test_an_arm_that_no_stage_would_accept_is_named() -> None:
 
 def test_overlay_by_hand() -> None:
     below = {"a": {"b": 1, "c": [1, 2]}, "d": 4}
-    assert overlay(below, {"a": {"b": None, "c": [3]}, "e": {"f": 5}}) == {"a": {"c": [3]}, "d": 4, "e": {"f": 5}}
+    assert overlay(below, {"a": {"b": None, "c": [3]}, "e": {"f": 5}}) == {
+        "a": {"c": [3]},
+        "d": 4,
+        "e": {"f": 5},
+    }
     assert below == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
 
 
@@ -87,7 +109,9 @@ def test_what_lies_on_top_stays_and_laying_it_twice_changes_nothing(below: Any, 
     assert overlay(above, above) == above
 
 
-@pytest.mark.parametrize("profile", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "profile", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_every_profile_kept_is_one_that_runs(profile: Path) -> None:
     settings = load_profile(profile)
     assert len(list(chains(settings, BASE))) == len(settings.arms) * len(settings.init_seeds) * len(

@@ -16,9 +16,13 @@ UNIT = st.floats(0, 1, allow_subnormal=False)
 ASKED = 400, 0.95, 1
 
 
-def curve(by_run: list[list[float]], spent: list[list[float]], num_problems: int = 3) -> LearningCurve:
+def curve(
+    by_run: list[list[float]], spent: list[list[float]], num_problems: int = 3
+) -> LearningCurve:
     """Every problem succeeds alike."""
-    return LearningCurve(np.repeat(np.array(by_run)[..., None], num_problems, axis=2), np.array(spent, dtype=float))
+    return LearningCurve(
+        np.repeat(np.array(by_run)[..., None], num_problems, axis=2), np.array(spent, dtype=float)
+    )
 
 
 def test_success_at_a_cost_by_hand() -> None:
@@ -29,11 +33,19 @@ def test_success_at_a_cost_by_hand() -> None:
     assert at_cost(success, spent, 100.0)[:, 0, 0] == pytest.approx([0.6, 0.4])
 
 
-@given(arrays(float, (3, 4, 2, 2), elements=UNIT), arrays(float, (3, 3), elements=st.floats(0.5, 9)), st.integers(0, 3))
-def test_at_an_exams_own_cost_success_is_that_exams(success: np.ndarray, steps: np.ndarray, exam: int) -> None:
+@given(
+    arrays(float, (3, 4, 2, 2), elements=UNIT),
+    arrays(float, (3, 3), elements=st.floats(0.5, 9)),
+    st.integers(0, 3),
+)
+def test_at_an_exams_own_cost_success_is_that_exams(
+    success: np.ndarray, steps: np.ndarray, exam: int
+) -> None:
     spent = np.concatenate([np.zeros((3, 1)), steps.cumsum(axis=1)], axis=1)
     for run in range(3):
-        assert at_cost(success, spent, spent[run, exam])[run] == pytest.approx(success[run, exam], abs=1e-9)
+        assert at_cost(success, spent, spent[run, exam])[run] == pytest.approx(
+            success[run, exam], abs=1e-9
+        )
 
 
 def test_cost_to_reach_by_hand() -> None:
@@ -56,7 +68,9 @@ def test_with_equal_costs_it_is_the_exams_formula(success: np.ndarray, level: fl
 def test_the_same_course_at_a_factor_of_the_cost_has_that_ratio(factor: float) -> None:
     runs = [[0.1, 0.3, 0.5], [0.1, 0.35, 0.55]]
     baseline = curve(runs, [[0, 10, 20]] * 2)
-    arm = curve([[0.1, 0.3, 0.7]] * 2, [[0, 10 * factor, 10 * factor + 0.4 / 0.225 * 10 * factor]] * 2)
+    arm = curve(
+        [[0.1, 0.3, 0.7]] * 2, [[0, 10 * factor, 10 * factor + 0.4 / 0.225 * 10 * factor]] * 2
+    )
     found = reach(baseline, arm, *ASKED)
     assert found.level == pytest.approx(0.525)
     assert found.ratio.mean == pytest.approx(factor)
@@ -102,7 +116,10 @@ def test_the_inverse_of_an_interval_is_an_interval(one: float, other: float) -> 
 def test_intervals_are_wider_the_fewer_the_runs() -> None:
     resampled = np.linspace(0, 1, 1001)
     influences = [np.resize([1.0, -1.0], size) for size in (2, 4, 10, 1000)]
-    widths = [(found := widened(0.5, resampled, [own], 0.95)).high - found.low for own in [*influences, np.zeros(9)]]
+    widths = [
+        (found := widened(0.5, resampled, [own], 0.95)).high - found.low
+        for own in [*influences, np.zeros(9)]
+    ]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] == pytest.approx(0.95, abs=0.002)
     # 10 rows: t = 2.262, times sqrt(10/9) 2.3845: Φ of it is 0.99145.
@@ -115,14 +132,21 @@ EASE = np.linspace(0.05, 0.35, 60)
 
 
 def simulated(rng: np.random.Generator, num_runs: int, pace: float) -> LearningCurve:
-    """Success rises by `pace` an exam on problems of unlike difficulty; runs differ in pace, answers are tossed."""
+    """Success rises by `pace` an exam on problems of unlike difficulty; runs differ in pace,
+    answers are tossed.
+    """
     rises = pace * (1 + 0.3 * rng.normal(size=(num_runs, 1, 1))) * np.arange(5)[:, None]
     chances = np.clip(EASE + rises, 0, 1)
-    return LearningCurve(rng.binomial(4, chances) / 4, np.tile(1000.0 * np.arange(5), (num_runs, 1)))
+    return LearningCurve(
+        rng.binomial(4, chances) / 4, np.tile(1000.0 * np.arange(5), (num_runs, 1))
+    )
 
 
 def test_the_two_level_interval_holds_the_truth() -> None:
-    """Twice the pace is half the cost. An interval over problems alone would miss what runs differ by."""
+    """Twice the pace is half the cost.
+
+    An interval over problems alone would miss what runs differ by.
+    """
     held, trials = {"both": 0, "problems": 0}, 150
     for trial in range(trials):
         rng = np.random.default_rng([3, trial])
@@ -136,7 +160,9 @@ def test_the_two_level_interval_holds_the_truth() -> None:
 
 
 def paired(rng: np.random.Generator, num_runs: int) -> tuple[LearningCurve, LearningCurve]:
-    """As `simulated`, at paces that differ between pairs more than within one: what an init brings, both arms have."""
+    """As `simulated`, at paces that differ between pairs more than within one: what an init brings,
+    both arms have.
+    """
     paces = 0.05 * np.exp(0.6 * rng.normal(size=(num_runs, 1, 1)))
     chances = (np.clip(EASE + factor * paces * np.arange(5)[:, None], 0, 1) for factor in (1, 2))
     spent = np.tile(1000.0 * np.arange(5), (num_runs, 1))
@@ -145,13 +171,17 @@ def paired(rng: np.random.Generator, num_runs: int) -> tuple[LearningCurve, Lear
 
 
 def test_what_both_arms_of_a_pair_share_is_no_doubt() -> None:
-    """Shuffled, the same runs leave the ratio open; in pairs the interval holds the truth and excludes 1."""
+    """Shuffled, the same runs leave the ratio open; in pairs the interval holds the truth and
+    excludes 1.
+    """
     held, excluded, excluded_shuffled, trials = 0, 0, 0, 60
     for trial in range(trials):
         rng = np.random.default_rng([4, trial])
         baseline, arm = paired(rng, 6)
         found = reach(baseline, arm, 200, 0.95, trial).ratio
-        shuffled = reach(baseline, LearningCurve(arm.success[::-1], arm.spent), 200, 0.95, trial).ratio
+        shuffled = reach(
+            baseline, LearningCurve(arm.success[::-1], arm.spent), 200, 0.95, trial
+        ).ratio
         held += found.low <= 0.5 <= found.high
         excluded += found.high < 1
         excluded_shuffled += shuffled.high < 1

@@ -1,4 +1,6 @@
-"""A comparison whose every number is known: `information` is as far after two rounds as `outcome` after four."""
+"""A comparison whose every number is known: `information` is as far after two rounds as `outcome`
+after four.
+"""
 
 import json
 import shutil
@@ -14,7 +16,7 @@ import yaml
 
 from experiments import figures, results
 from experiments.gather import Arm, align
-from stages.contracts.errors import BadInput
+from stages.running.errors import BadInput
 from tests.experiments.chains import PARAMS, make_folder
 
 PAIR = "information_minus_outcome"
@@ -58,7 +60,9 @@ def sure(value: float) -> dict[str, float]:
 
 
 def test_it_says_what_it_is_of(found: Mapping[str, Any], finished: Run) -> None:
-    assert found["command"].startswith(f"python -m experiments.results --profile {finished.profile} --folder")
+    assert found["command"].startswith(
+        f"python -m experiments.results --profile {finished.profile} --folder"
+    )
     assert found["commit"] == "0123abcd"
     assert found["baseline"] == "outcome"
     assert found["chains"]["outcome"] == ["outcome-init1-seed5", "outcome-init2-seed5"]
@@ -68,7 +72,9 @@ def test_it_says_what_it_is_of(found: Mapping[str, Any], finished: Run) -> None:
     assert found["trained_difficulties"] == [3]
 
 
-def test_costs_count_probes_only_where_the_objective_learns_from_them(found: Mapping[str, Any]) -> None:
+def test_costs_count_probes_only_where_the_objective_learns_from_them(
+    found: Mapping[str, Any],
+) -> None:
     """A round samples 100 tokens, probes 250 and trains 50, which count three times."""
     costs = {arm: own["costs"] for arm, own in found["arms"].items()}
     assert costs["outcome"]["rollout_tokens"]["by_round"] == [[100.0] * 4] * 2
@@ -131,7 +137,9 @@ def test_learning_and_drift(found: Mapping[str, Any]) -> None:
 
 
 def test_drift_by_hand(found: Mapping[str, Any]) -> None:
-    """Of two answers to a problem one calls its miss a hit; no attempt is a repeat, all are forced at 16 tokens."""
+    """Of two answers to a problem one calls its miss a hit; no attempt is a repeat, all are forced
+    at 16 tokens.
+    """
     for level in found["num_problems"]:
         assert found["arms"]["information"]["drift"][level] == {
             "repeat_frac": sure(0),
@@ -146,7 +154,10 @@ def test_drift_by_hand(found: Mapping[str, Any]) -> None:
 
 def test_the_page_has_the_numbers(finished: Run) -> None:
     text = (finished.out / "toy.md").read_text()
-    assert "2 runs an arm (outcome-init1-seed5, outcome-init2-seed5 and their like), 4 rounds each" in text
+    assert (
+        "2 runs an arm (outcome-init1-seed5, outcome-init2-seed5 and their like), 4 rounds each"
+        in text
+    )
     assert "| information | 0.50 [0.50, 0.50]       | 2.00 [2.00, 2.00]" in text
     assert "| information | +0.0 [0.0, 0.0] | +50.0 [50.0, 50.0] |" in text
     assert "toy-learning.svg" in text
@@ -164,12 +175,17 @@ def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
     (copied.folder / "done/information-init1-seed5-evaluate").unlink()
     found = copied.results()
     assert found["missing"] == ["information-init1-seed5"]
-    assert found["chains"] == {"outcome": ["outcome-init2-seed5"], "information": ["information-init2-seed5"]}
+    assert found["chains"] == {
+        "outcome": ["outcome-init2-seed5"],
+        "information": ["information-init2-seed5"],
+    }
     told = capsys.readouterr().err
     assert "1 chain(s) missing: information-init1-seed5" in told
     assert "comparing 2 arms on 1 run(s) each" in told
     (copied.folder / "done/outcome-init2-seed5-evaluate").unlink()
-    with pytest.raises(BadInput, match=r"under no seeds .* \(2 of 4 .* first information-init1-seed5"):
+    with pytest.raises(
+        BadInput, match=r"under no seeds .* \(2 of 4 .* first information-init1-seed5"
+    ):
         copied.results()
 
 
@@ -184,12 +200,16 @@ def test_a_chain_that_ran_with_something_else_is_refused(copied: Run) -> None:
 
 def test_facts_that_a_restored_step_has_not_are_asked_for(copied: Run) -> None:
     (copied.folder / "outcome-init1-seed5/data/rounds/c3/probes.run.json").unlink()
-    with pytest.raises(BadInput, match=r"c3/probes.run.json is missing: .* `dvc repro --force --single-item`"):
+    with pytest.raises(
+        BadInput, match=r"c3/probes.run.json is missing: .* `dvc repro --force --single-item`"
+    ):
         copied.results()
 
 
 def exam(rewards: Mapping[str, list[float]]) -> pd.DataFrame:
-    index = pd.MultiIndex.from_tuples([(name, 3) for name in rewards], names=["problem_id", "difficulty"])
+    index = pd.MultiIndex.from_tuples(
+        [(name, 3) for name in rewards], names=["problem_id", "difficulty"]
+    )
     return pd.DataFrame([*rewards.values()], index, [0, 8])
 
 
@@ -221,6 +241,8 @@ def test_figures_are_whole_and_the_same_again(finished: Run, copied: Run) -> Non
 
 
 def test_an_interval_that_does_not_exist_leaves_a_gap() -> None:
-    series = figures.Series("arm", figures.looks(["arm"])["arm"], [0, 1], [sure(0.5), dict.fromkeys(sure(0), None)])
+    series = figures.Series(
+        "arm", figures.looks(["arm"])["arm"], [0, 1], [sure(0.5), dict.fromkeys(sure(0), None)]
+    )
     svg = figures.render("gap", [[figures.Panel("title", "x", "y", [series])]])
     assert "nan" not in svg.lower()

@@ -11,7 +11,7 @@ import yaml
 
 from experiments import run
 from experiments.plan import Chain, Profile, chains
-from stages.contracts.errors import BadInput, MachineFailure
+from stages.running.errors import BadInput, MachineFailure
 from tests.conftest import succeed
 from tests.experiments.chains import PARAMS, PROFILE
 
@@ -60,7 +60,9 @@ def test_a_chain_gets_the_commit_its_params_and_no_results(here: Path, tmp_path:
 
 def test_a_failure_names_the_chain_and_its_log(here: Path, tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
-    with pytest.raises(MachineFailure, match=rf"{CHAINS[0].name} ended with \d+; see .*\.log, then run again"):
+    with pytest.raises(
+        MachineFailure, match=rf"{CHAINS[0].name} ended with \d+; see .*\.log, then run again"
+    ):
         run.run_chain(CHAINS[0], tmp_path, head(here), "no_such_stage", core)
     assert "no_such_stage" in (tmp_path / f"{CHAINS[0].name}.log").read_text()
     assert not (tmp_path / "done").exists()

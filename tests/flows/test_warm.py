@@ -38,8 +38,9 @@ def beside_a_server(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def prepare(folder: str) -> str:
-    outputs = f"--problems {folder}/problems.parquet --exact-judge {folder}/exact"
-    return f"python -m stages.prepare {outputs}"
+    tables = f"--problems {folder}/problems.parquet --solutions {folder}/solutions.parquet"
+    others = f"--text-format {folder}/text_format.json --exact-judge {folder}/exact"
+    return f"python -m stages.prepare {tables} {others}"
 
 
 def contents(table: Path) -> list[bytes]:

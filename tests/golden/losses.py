@@ -1,8 +1,9 @@
-"""Golden values of every policy loss, in `losses.json`: plain loops over numbers, no torch and nothing of `stages`.
+"""Golden values of every policy loss, in `losses.json`: plain loops over numbers, no torch and
+nothing of `stages`.
 
-The policy is a table: row a holds the logits of what follows token a. Gradients are complex steps (Squire and Trapp,
-SIAM Review 40, 1998): Im f(w + ih) / h is f′(w) to rounding, since nothing is subtracted. What an equation holds
-constant takes the real part; a bound is chosen by real parts.
+The policy is a table: row a holds the logits of what follows token a. Gradients are complex steps
+(Squire and Trapp, SIAM Review 40, 1998): Im f(w + ih) / h is f′(w) to rounding, since nothing is
+subtracted. What an equation holds constant takes the real part; a bound is chosen by real parts.
 
 Write anew: python -m tests.golden.losses
 """
@@ -23,8 +24,14 @@ STEP = 1e-30
 CORRECTIONS = {"truncate": {"kind": "truncate", "cap": 1.3}, "mask": {"kind": "mask", "cap": 1.3}}
 CASES: dict[str, dict[str, Any]] = {
     **{loss: {"loss": loss} for loss in ("grpo", "dr_grpo", "dapo", "gspo", "cispo")},
-    **{f"{loss}_offline": {"loss": loss, "objective": "offline"} for loss in ("grpo", "dr_grpo", "dapo")},
-    **{f"{loss}_kl": {"loss": loss, "kl_coefficient": 0.3} for loss in ("grpo", "dr_grpo", "dapo", "gspo", "cispo")},
+    **{
+        f"{loss}_offline": {"loss": loss, "objective": "offline"}
+        for loss in ("grpo", "dr_grpo", "dapo")
+    },
+    **{
+        f"{loss}_kl": {"loss": loss, "kl_coefficient": 0.3}
+        for loss in ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
+    },
     **{f"{loss}_entropy": {"loss": loss, "entropy_coefficient": 0.2} for loss in ("grpo", "dapo")},
     **{
         f"{loss}_{kind}": {"loss": loss, "importance_correction": correction}
@@ -52,7 +59,9 @@ class Token(NamedTuple):
 
 
 def draw() -> dict[str, Any]:
-    """Four rollouts around a policy that has moved: forced tokens, one token alone, none to learn from."""
+    """Four rollouts around a policy that has moved: forced tokens, one token alone, none to learn
+    from.
+    """
     rng = np.random.default_rng(5)
     start = rng.normal(size=(VOCABULARY, VOCABULARY)).round(3)
     drawn: dict[str, Any] = {
@@ -62,14 +71,20 @@ def draw() -> dict[str, Any]:
         "rollouts": [],
     }
     for num_prompt, num_completion, forced in ((2, 6, [3]), (1, 4, []), (3, 1, []), (2, 2, [0, 1])):
-        prompt, completion = (rng.integers(VOCABULARY, size=n).tolist() for n in (num_prompt, num_completion))
+        prompt, completion = (
+            rng.integers(VOCABULARY, size=n).tolist() for n in (num_prompt, num_completion)
+        )
         before = [prompt[-1], *completion[:-1]]
-        own = [log_softmax(drawn["start"][a])[b].real for a, b in zip(before, completion, strict=True)]
+        own = [
+            log_softmax(drawn["start"][a])[b].real for a, b in zip(before, completion, strict=True)
+        ]
         drawn["rollouts"].append(
             {
                 "prompt_tokens": prompt,
                 "completion_tokens": completion,
-                "sampler_logprobs": (np.array(own) + rng.normal(scale=0.3, size=num_completion)).round(3).tolist(),
+                "sampler_logprobs": (np.array(own) + rng.normal(scale=0.3, size=num_completion))
+                .round(3)
+                .tolist(),
                 "advantages": rng.normal(size=num_completion).round(3).tolist(),
                 "is_target": [index not in forced for index in range(num_completion)],
                 "is_anchored": [index != 1 for index in range(num_completion)],
@@ -92,7 +107,9 @@ def targets(rollouts: Sequence[Mapping[str, Any]]) -> Iterator[Token]:
         for at in range(len(rollout["completion_tokens"])):
             if rollout["is_target"][at]:
                 place = len(rollout["prompt_tokens"]) + at
-                known = (rollout[name][at] for name in ("sampler_logprobs", "advantages", "is_anchored"))
+                known = (
+                    rollout[name][at] for name in ("sampler_logprobs", "advantages", "is_anchored")
+                )
                 yield Token(index, tokens[place - 1], tokens[place], *known)
 
 
@@ -119,7 +136,9 @@ def weight(loss: str, num_targets: Sequence[int], rollout: int) -> float:
     return 1 / sum(num_targets)
 
 
-def objective_of(case: Mapping[str, Any], gain: float, logprob: complex, ratio: complex) -> tuple[complex, bool]:
+def objective_of(
+    case: Mapping[str, Any], gain: float, logprob: complex, ratio: complex
+) -> tuple[complex, bool]:
     """What is maximised at a token, and whether it is clipped."""
     inside = bounded(ratio, 1 - CLIP_LOW, 1 + CLIP_HIGH)
     if case.get("objective") == "offline":
@@ -136,7 +155,11 @@ def ratios_of(loss: str, tokens: Sequence[Token], log_ratios: Sequence[complex])
     if loss != "gspo":
         return ratios
     for index, t in enumerate(tokens):
-        of_rollout = [value.real for other, value in zip(tokens, log_ratios, strict=True) if other.rollout == t.rollout]
+        of_rollout = [
+            value.real
+            for other, value in zip(tokens, log_ratios, strict=True)
+            if other.rollout == t.rollout
+        ]
         ratios[index] *= math.exp(sum(of_rollout) / len(of_rollout)) / ratios[index].real
     return ratios
 
@@ -146,23 +169,36 @@ def loss_and_watched(
 ) -> tuple[complex, dict[str, float]]:
     """The loss of the four rollouts as one minibatch, and what is watched beside it."""
     correction, tokens = case.get("importance_correction"), list(targets(drawn["rollouts"]))
-    own, start, reference = ([log_softmax(row) for row in t] for t in (policy, drawn["start"], drawn["reference"]))
+    own, start, reference = (
+        [log_softmax(row) for row in t] for t in (policy, drawn["start"], drawn["reference"])
+    )
     logprobs = [own[t.before][t.token] for t in tokens]
     raw = [math.exp(start[t.before][t.token].real - t.sampler) for t in tokens]
     behaviour = [start[t.before][t.token].real if correction else t.sampler for t in tokens]
-    ratios = ratios_of(case["loss"], tokens, [p - b for p, b in zip(logprobs, behaviour, strict=True)])
+    ratios = ratios_of(
+        case["loss"], tokens, [p - b for p, b in zip(logprobs, behaviour, strict=True)]
+    )
     gaps = [
-        reference[t.before][t.token].real - p if t.is_anchored else 0j for t, p in zip(tokens, logprobs, strict=True)
+        reference[t.before][t.token].real - p if t.is_anchored else 0j
+        for t, p in zip(tokens, logprobs, strict=True)
     ]
     drawn_from = [cmath.exp(p - b) for p, b in zip(logprobs, behaviour, strict=True)]
-    anchors = [ratio * (cmath.exp(gap) - 1 - gap) for ratio, gap in zip(drawn_from, gaps, strict=True)]
+    anchors = [
+        ratio * (cmath.exp(gap) - 1 - gap) for ratio, gap in zip(drawn_from, gaps, strict=True)
+    ]
     spreads = [-sum(cmath.exp(value) * value for value in own[t.before]) for t in tokens]
     gains = [correction_of(w, correction) * t.advantage for w, t in zip(raw, tokens, strict=True)]
-    objectives, are_clipped = zip(*map(objective_of, [case] * len(tokens), gains, logprobs, ratios), strict=True)
-    num_targets = [sum(t.rollout == index for t in tokens) for index in range(len(drawn["rollouts"]))]
+    objectives, are_clipped = zip(
+        *map(objective_of, [case] * len(tokens), gains, logprobs, ratios), strict=True
+    )
+    num_targets = [
+        sum(t.rollout == index for t in tokens) for index in range(len(drawn["rollouts"]))
+    ]
     loss = -case.get("entropy_coefficient", 0) * sum(spreads) / len(tokens)
     for t, objective, anchor in zip(tokens, objectives, anchors, strict=True):
-        loss += weight(case["loss"], num_targets, t.rollout) * (case.get("kl_coefficient", 0) * anchor - objective)
+        loss += weight(case["loss"], num_targets, t.rollout) * (
+            case.get("kl_coefficient", 0) * anchor - objective
+        )
     drifts = [p.real - t.sampler for p, t in zip(logprobs, tokens, strict=True)]
     watched = {
         "clip_frac": sum(are_clipped) / len(tokens),
@@ -173,7 +209,9 @@ def loss_and_watched(
         "mean_logprob_difference_nats": sum(map(abs, drifts)) / len(tokens),
     }
     if "kl_coefficient" in case:
-        watched["reference_kl_nats"] = sum(a.real for a in anchors) / sum(t.is_anchored for t in tokens)
+        watched["reference_kl_nats"] = sum(a.real for a in anchors) / sum(
+            t.is_anchored for t in tokens
+        )
     return loss, watched | (importance_watched(raw, correction) if correction else {})
 
 
@@ -202,14 +240,23 @@ def golden() -> dict[str, Any]:
     drawn, cases = draw(), {}
     for name, case in CASES.items():
         value, watched = loss_and_watched(drawn["policy"], case, drawn)
-        found = {"value": complex(value).real, "gradient": gradient(case, drawn), "watched": watched}
+        found = {
+            "value": complex(value).real,
+            "gradient": gradient(case, drawn),
+            "watched": watched,
+        }
         cases[name] = {"settings": case, **found}
     constants = {"temperature": TEMPERATURE, "budget_tokens": BUDGET_TOKENS}
-    return {"inputs": {**constants, "clip_low": CLIP_LOW, "clip_high": CLIP_HIGH, **drawn}, "cases": cases}
+    return {
+        "inputs": {**constants, "clip_low": CLIP_LOW, "clip_high": CLIP_HIGH, **drawn},
+        "cases": cases,
+    }
 
 
 if __name__ == "__main__":
     found = golden()
     lines = [f' "{name}": {json.dumps(case)}' for name, case in found["cases"].items()]
-    text = f'{{"inputs": {json.dumps(found["inputs"])},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n"
+    text = (
+        f'{{"inputs": {json.dumps(found["inputs"])},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n"
+    )
     FILE.write_text(text, encoding="utf-8")

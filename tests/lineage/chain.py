@@ -12,8 +12,16 @@ from rich.console import Console, RenderableType
 
 from tests.conftest import succeed
 
-TASK = {"name": "countdown", "seed": 20, "tiers": [{"num_numbers": 3, "num_train": 30, "num_heldout": 10}]}
-UPDATE = {"objective": "outcome", "alpha": 1.0, "optimizer": {"learning_rate": 0.001, "betas": [0.9, 0.95]}}
+TASK = {
+    "name": "countdown",
+    "seed": 20,
+    "tiers": [{"num_numbers": 3, "num_train": 30, "num_heldout": 10}],
+}
+UPDATE = {
+    "objective": "outcome",
+    "alpha": 1.0,
+    "optimizer": {"learning_rate": 0.001, "betas": [0.9, 0.95]},
+}
 MODEL = {"hidden_size": 64, "num_layers": 2}
 PROBLEMS, DEMOS = "data/problems.parquet", "data/demos/r0.parquet"
 EXAM_LEVELS = {"all": 40, "difficulty_3": 30, "difficulty_4": 10}
@@ -24,7 +32,9 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode()).hexdigest()
 
 
-def step(command: str, deps: Sequence[str], outs: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
+def step(
+    command: str, deps: Sequence[str], outs: Sequence[str], params: Mapping[str, Any]
+) -> dict[str, Any]:
     """One step of a lock file. What a path ends in says what its digest is of, but policies are folders."""
     return {
         "cmd": command,
@@ -37,7 +47,12 @@ def step(command: str, deps: Sequence[str], outs: Sequence[str], params: Mapping
 def entry(path: str) -> dict[str, Any]:
     """A file of a lock file."""
     is_folder = "." not in path.rpartition("/")[2]
-    return {"path": path, "hash": "md5", "md5": md5(path) + (".dir" if is_folder else ""), "size": len(path)}
+    return {
+        "path": path,
+        "hash": "md5",
+        "md5": md5(path) + (".dir" if is_folder else ""),
+        "size": len(path),
+    }
 
 
 def beginning(model: Mapping[str, Any] = MODEL) -> dict[str, Any]:
@@ -45,9 +60,14 @@ def beginning(model: Mapping[str, Any] = MODEL) -> dict[str, Any]:
     init = {"inits.r0.seed": 1, "inits.r0.demonstrations": {"num_demos": 50}, "task": TASK}
     code = ["stages/tasks/countdown.py"]
     return {
-        "prepare": step(f"python -m stages.prepare --problems {PROBLEMS}", code, [PROBLEMS], {"task": TASK}),
+        "prepare": step(
+            f"python -m stages.prepare --problems {PROBLEMS}", code, [PROBLEMS], {"task": TASK}
+        ),
         "demonstrate@r0": step(
-            f"python -m stages.demonstrate --problems {PROBLEMS} --demos {DEMOS}", [PROBLEMS, *code], [DEMOS], init
+            f"python -m stages.demonstrate --problems {PROBLEMS} --demos {DEMOS}",
+            [PROBLEMS, *code],
+            [DEMOS],
+            init,
         ),
         "sft@r0": step(
             f"python -m stages.sft --problems {PROBLEMS} --demos {DEMOS} --policy data/policies/r0",
@@ -58,7 +78,9 @@ def beginning(model: Mapping[str, Any] = MODEL) -> dict[str, Any]:
     }
 
 
-def round_of(name: str, parent: str, seed: int, judge: str = "exact", recipe: str = "outcome") -> dict[str, Any]:
+def round_of(
+    name: str, parent: str, seed: int, judge: str = "exact", recipe: str = "outcome"
+) -> dict[str, Any]:
     """Steps of one round."""
     entries = {"parent": parent, "reference": "r0", "recipe": recipe, "judge": judge, "seed": seed}
     rollouts, scores = (f"data/rounds/{name}/{table}.parquet" for table in ("rollouts", "scores"))
@@ -68,7 +90,10 @@ def round_of(name: str, parent: str, seed: int, judge: str = "exact", recipe: st
             f"python -m stages.rollout --policy {before} --problems {PROBLEMS} --rollouts {rollouts}",
             [before, PROBLEMS, "stages/rollout.py"],
             [rollouts],
-            {f"rounds.{name}": entries, f"recipes.{recipe}.rollout": {"num_problems": 8, "group_size": 4}},
+            {
+                f"rounds.{name}": entries,
+                f"recipes.{recipe}.rollout": {"num_problems": 8, "group_size": 4},
+            },
         ),
         f"score@{name}": step(
             f"python -m stages.score --problems {PROBLEMS} --judge {judging} --rollouts {rollouts} --scores {scores}",
@@ -79,7 +104,14 @@ def round_of(name: str, parent: str, seed: int, judge: str = "exact", recipe: st
         f"update@{name}": step(
             f"python -m stages.update --policy {before} --reference data/policies/r0 --rollouts {rollouts} "
             f"--scores {scores} --next-policy data/policies/{name} --metrics data/metrics/updates/{name}.json",
-            [before, "data/policies/r0", rollouts, scores, "stages/update.py", "stages/pure/credit.py"],
+            [
+                before,
+                "data/policies/r0",
+                rollouts,
+                scores,
+                "stages/update.py",
+                "stages/pure/credit.py",
+            ],
             [f"data/policies/{name}", f"data/metrics/updates/{name}.json"],
             {f"rounds.{name}": entries, f"recipes.{recipe}.update": UPDATE},
         ),
@@ -88,7 +120,9 @@ def round_of(name: str, parent: str, seed: int, judge: str = "exact", recipe: st
 
 def judge_of(name: str, base: str, trained_on: str) -> dict[str, Any]:
     """The step that trains a judge on the answers of a round."""
-    rollouts, scores = (f"data/rounds/{trained_on}/{table}.parquet" for table in ("rollouts", "scores"))
+    rollouts, scores = (
+        f"data/rounds/{trained_on}/{table}.parquet" for table in ("rollouts", "scores")
+    )
     return {
         f"judge@{name}": step(
             f"python -m stages.judge --base data/policies/{base} --rollouts {rollouts} --scores {scores} "
@@ -122,7 +156,9 @@ def exam_of(policy: str) -> dict[str, Any]:
 def exam_metrics(mean: float) -> dict[str, Any]:
     """Metrics of an exam with this success at 9 tokens, and a little more at 18."""
     success = {"budget_9": interval(mean), "budget_18": interval(round(mean + 0.1, 3))}
-    return {level: {"num_problems": count, "success": success} for level, count in EXAM_LEVELS.items()}
+    return {
+        level: {"num_problems": count, "success": success} for level, count in EXAM_LEVELS.items()
+    }
 
 
 def interval(mean: float) -> dict[str, float]:
@@ -130,19 +166,32 @@ def interval(mean: float) -> dict[str, float]:
     return {"mean": mean, "low": round(mean - 0.03, 3), "high": round(mean + 0.03, 3)}
 
 
-def write(folder: Path, steps: Mapping[str, Any], message: str = "results", files: Mapping[str, str] = {}) -> str:
+def write(
+    folder: Path, steps: Mapping[str, Any], message: str = "results", files: Mapping[str, str] = {}
+) -> str:
     """Write a lock file, metrics of its updates and exams, and files besides; commit; the commit's name."""
     if not (folder / ".git").exists():
         folder.mkdir(parents=True, exist_ok=True)
         succeed(["git", "init", "--quiet", "--initial-branch", "main"], folder)
         succeed(["git", "config", "user.email", "test@example.com"], folder)
         succeed(["git", "config", "user.name", "Test"], folder)
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dict(steps)}, sort_keys=False))
+    (folder / "dvc.lock").write_text(
+        yaml.safe_dump({"schema": "2.0", "stages": dict(steps)}, sort_keys=False)
+    )
     for name in steps:
         group, _, policy = name.partition("@")
-        metrics = {"update": {"tokens": {"trained": 1800, "forced": 20}}, "evaluate": exam_metrics(0.5)}.get(group)
+        metrics = {
+            "update": {"tokens": {"trained": 1800, "forced": 20}},
+            "evaluate": exam_metrics(0.5),
+        }.get(group)
         if metrics:
-            file = folder / "data" / "metrics" / {"update": "updates", "evaluate": "exams"}[group] / f"{policy}.json"
+            file = (
+                folder
+                / "data"
+                / "metrics"
+                / {"update": "updates", "evaluate": "exams"}[group]
+                / f"{policy}.json"
+            )
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(metrics))
     for name, text in {"requirements/cpu.txt": "numpy==2.3.5\ntorch==2.13.0\n", **files}.items():

@@ -47,7 +47,9 @@ def part_md5(tree: Path, table: str) -> str:
 
 def locked(tree: Path, path: str) -> str:
     """The md5 dvc.lock has for an output."""
-    found = re.search(rf"path: {re.escape(path)}\n +hash: md5\n +md5: (\S+)", (tree / "dvc.lock").read_text())
+    found = re.search(
+        rf"path: {re.escape(path)}\n +hash: md5\n +md5: (\S+)", (tree / "dvc.lock").read_text()
+    )
     assert found, path
     return found[1]
 
@@ -87,7 +89,10 @@ def edit_step(tree: Path, step: str, old: str, new: str) -> None:
     """Edit what dvc.lock has of one step, once."""
     text = (tree / "dvc.lock").read_text()
     start = text.index(f"\n  {step}:\n")
-    end = next((found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start), len(text))
+    end = next(
+        (found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start),
+        len(text),
+    )
     assert old in text[start:end], old
     (tree / "dvc.lock").write_text(text[:start] + text[start:end].replace(old, new, 1) + text[end:])
 
@@ -96,7 +101,10 @@ def drop_step(tree: Path, step: str) -> None:
     """Take a step out of dvc.lock."""
     text = (tree / "dvc.lock").read_text()
     start = text.index(f"\n  {step}:\n")
-    end = next((found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start), len(text))
+    end = next(
+        (found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start),
+        len(text),
+    )
     (tree / "dvc.lock").write_text(text[:start] + text[end:])
 
 
@@ -106,7 +114,10 @@ def edited(path: Path, column: str, change: Callable[[list], list]) -> None:
     table = pq.read_table(path)
     values = pa.array(change(table[column].to_pylist()), table.schema.field(column).type)
     target = path.with_suffix(".forged")
-    pq.write_table(table.set_column(table.schema.get_field_index(column), table.schema.field(column), values), target)
+    pq.write_table(
+        table.set_column(table.schema.get_field_index(column), table.schema.field(column), values),
+        target,
+    )
     path.unlink()
     target.rename(path)
 
@@ -118,7 +129,8 @@ def cover_up(tree: Path, *paths: str) -> None:
         if (tree / path).is_dir():
             members = [file for file in sorted((tree / path).rglob("*")) if file.is_file()]
             listed = [
-                {"md5": md5_of(f.read_bytes()), "relpath": f.relative_to(tree / path).as_posix()} for f in members
+                {"md5": md5_of(f.read_bytes()), "relpath": f.relative_to(tree / path).as_posix()}
+                for f in members
             ]
             content = json.dumps(listed).encode()
             new, size = f"{md5_of(content)}.dir", sum(file.stat().st_size for file in members)
@@ -130,7 +142,11 @@ def cover_up(tree: Path, *paths: str) -> None:
         if not path.startswith("data/metrics"):
             put(cached(tree, new), content)
         lock = tree / "dvc.lock"
-        lock.write_text(re.sub(rf"md5: {old}\n( +)size: \d+", rf"md5: {new}\n\g<1>size: {size}", lock.read_text()))
+        lock.write_text(
+            re.sub(
+                rf"md5: {old}\n( +)size: \d+", rf"md5: {new}\n\g<1>size: {size}", lock.read_text()
+            )
+        )
     commit(tree)
 
 

@@ -14,19 +14,36 @@ from tests.lineage import chain
 
 def test_a_policy_has_its_parents_oldest_first(audited: Path) -> None:
     generations = ancestry(open_tree(audited), "s1")
-    assert [(each.policy, each.parent) for each in generations] == [("r0", None), ("i1", "r0"), ("s1", "i1")]
-    results = succeed(["git", "log", "--format=%H", "--diff-filter=A", "--", "dvc.lock"], audited).strip()
+    assert [(each.policy, each.parent) for each in generations] == [
+        ("r0", None),
+        ("i1", "r0"),
+        ("s1", "i1"),
+    ]
+    results = succeed(
+        ["git", "log", "--format=%H", "--diff-filter=A", "--", "dvc.lock"], audited
+    ).strip()
     assert {each.commit for each in generations} == {results}
     assert len({each.environment for each in generations}) == 1
 
 
 def test_what_a_step_took_stands_beside_its_output(audited: Path) -> None:
     first, *_, last = ancestry(open_tree(audited), "s1")
-    assert set(last.seconds) == {"rollout", "score", "probe", "infogain", "validate", "update", "examine", "evaluate"}
+    assert set(last.seconds) == {
+        "rollout",
+        "score",
+        "probe",
+        "infogain",
+        "validate",
+        "update",
+        "examine",
+        "evaluate",
+    }
     facts = json.loads((audited / "data/policies/s1.run.json").read_text())
     assert last.facts["update"] == facts
     assert last.seconds["update"] == round(facts["seconds"]["total"], 1)
-    assert last.tokens == json.loads((audited / "data/metrics/updates/s1.json").read_text())["tokens"]
+    assert (
+        last.tokens == json.loads((audited / "data/metrics/updates/s1.json").read_text())["tokens"]
+    )
     assert last.exam == json.loads((audited / "data/metrics/exams/s1.json").read_text())
     assert last.recipe["rounds.s1"]["recipe"] == "sampled"
     assert "exam" not in last.recipe
@@ -45,7 +62,9 @@ def test_each_policy_has_the_commit_and_the_packages_it_came_with(tmp_path: Path
     made = [chain.write(tmp_path, steps)]
     steps |= chain.round_of("n2", "n1", 2)
     made.append(chain.write(tmp_path, steps, files=pins))
-    chain.write(tmp_path, steps | chain.exam_of("n2"))  # the packages of today are again those of the first
+    chain.write(
+        tmp_path, steps | chain.exam_of("n2")
+    )  # the packages of today are again those of the first
     first, second, third = ancestry(open_tree(tmp_path), "n2")
     assert [each.commit for each in (first, second, third)] == [made[0], made[0], made[1]]
     assert first.environment == second.environment != third.environment
@@ -72,7 +91,10 @@ def test_other_code_has_another_digest(tmp_path: Path) -> None:
 
 
 def test_a_judge_of_the_same_name_is_no_step_of_a_policy(tmp_path: Path) -> None:
-    chain.write(tmp_path, chain.beginning() | chain.round_of("n1", "r0", 1) | chain.judge_of("n1", "r0", "n1"))
+    chain.write(
+        tmp_path,
+        chain.beginning() | chain.round_of("n1", "r0", 1) | chain.judge_of("n1", "r0", "n1"),
+    )
     assert set(ancestry(open_tree(tmp_path), "n1")[-1].steps) == {"rollout", "score", "update"}
 
 
@@ -81,7 +103,11 @@ def test_the_policies_behind_a_judge_are_ancestors(tmp_path: Path) -> None:
     steps |= chain.judge_of("j1", "r0", "o2") | chain.round_of("i1", "r0", 1, judge="j1")
     chain.write(tmp_path, steps)
     generations = ancestry(open_tree(tmp_path), "i1")
-    assert {each.policy for each in generations} == {"r0", "o1", "i1"}  # o1 sampled round o2; o2 came after
+    assert {each.policy for each in generations} == {
+        "r0",
+        "o1",
+        "i1",
+    }  # o1 sampled round o2; o2 came after
     assert generations[-1].parent == "r0"
 
 

@@ -81,7 +81,9 @@ def test_it_says_by_how_much() -> None:
 def test_half_precision_is_read() -> None:
     """A numpy array has no bfloat16."""
     before, after = torch.tensor([1.0, -3.0]).bfloat16(), torch.tensor([1.0, -3.5]).bfloat16()
-    assert apart("a.safetensors", save_torch({"w": before}), save_torch({"w": after})) == Distance(False, 0.5)
+    assert apart("a.safetensors", save_torch({"w": before}), save_torch({"w": after})) == Distance(
+        False, 0.5
+    )
 
 
 def test_integers_in_weights_must_be_equal() -> None:

@@ -21,7 +21,10 @@ from tests.lineage.test_show import Page
 
 
 def compared(
-    repository: Path, before: str, after: str, revisions: tuple[str | None, str | None] = (None, None)
+    repository: Path,
+    before: str,
+    after: str,
+    revisions: tuple[str | None, str | None] = (None, None),
 ) -> dict[str, Any]:
     first, second = (open_audit(repository, revision) for revision in revisions)
     found = diff(first, before, second, after)
@@ -30,7 +33,9 @@ def compared(
 
 
 def params(found: dict[str, Any]) -> dict[str, Any]:
-    return {entry["key"]: (entry["before"], entry["after"], entry["at"]) for entry in found["params"]}
+    return {
+        entry["key"]: (entry["before"], entry["after"], entry["at"]) for entry in found["params"]
+    }
 
 
 def table(repository: Path, path: str) -> Any:
@@ -42,7 +47,9 @@ def test_a_policy_differs_in_nothing_from_itself(audited: Path) -> None:
     assert found["is_equal"]
     assert found["params"] == found["code"]["files"] == found["environment"]["pinned"] == []
     assert found["policies"] == {"shared": ["r0", "i1", "s1"], "only_before": [], "only_after": []}
-    assert all(entry["rows_only_before"] == entry["rows_only_after"] == 0 for entry in found["data"])
+    assert all(
+        entry["rows_only_before"] == entry["rows_only_after"] == 0 for entry in found["data"]
+    )
     assert all(entry["before"] == entry["after"] for entry in found["rewards"])
     assert not found["exam"]["is_paired"]
     assert "the same weights, byte for byte" in chain.printed(text(found))
@@ -51,14 +58,27 @@ def test_a_policy_differs_in_nothing_from_itself(audited: Path) -> None:
 def test_rows_are_counted_by_what_they_say(audited: Path) -> None:
     found = {entry["table"]: entry for entry in compared(audited, "i1", "s1")["data"]}
     then, now = (table(audited, f"data/rounds/{name}/rollouts.parquet") for name in ("i1", "s1"))
-    said = [{(row.problem_id, tuple(row.completion_tokens)) for row in rows.itertuples()} for rows in (then, now)]
-    new = sum((row.problem_id, tuple(row.completion_tokens)) not in said[0] for row in now.itertuples())
-    assert found["rollouts"]["before"] == {"rows": len(then), "problems": then["problem_id"].nunique()}
-    assert found["rollouts"]["after"]["rows"] == len(then) + len(now)  # those of i1 are ancestors of s1, too
+    said = [
+        {(row.problem_id, tuple(row.completion_tokens)) for row in rows.itertuples()}
+        for rows in (then, now)
+    ]
+    new = sum(
+        (row.problem_id, tuple(row.completion_tokens)) not in said[0] for row in now.itertuples()
+    )
+    assert found["rollouts"]["before"] == {
+        "rows": len(then),
+        "problems": then["problem_id"].nunique(),
+    }
+    assert found["rollouts"]["after"]["rows"] == len(then) + len(
+        now
+    )  # those of i1 are ancestors of s1, too
     assert (found["rollouts"]["rows_only_before"], found["rollouts"]["rows_only_after"]) == (0, new)
     assert found["rollouts"]["shared_problems"] == then["problem_id"].nunique()
     demos = table(audited, "data/demos/r0.parquet")
-    assert found["demos"]["after"] == {"rows": len(demos), "problems": demos["problem_id"].nunique()}
+    assert found["demos"]["after"] == {
+        "rows": len(demos),
+        "problems": demos["problem_id"].nunique(),
+    }
 
 
 def test_rewards_of_each_round(audited: Path) -> None:
@@ -83,9 +103,9 @@ def test_params_are_held_against_each_other_by_what_they_mean(audited: Path) -> 
 @pytest.mark.parametrize(("before", "after", "sign"), [("r0", "s1", 1), ("s1", "r0", -1)])
 def test_exams_in_pairs_either_way_round(audited: Path, before: str, after: str, sign: int) -> None:
     exam = compared(audited, before, after)["exam"]
-    taken = json.loads((audited / "data/report/comparisons.json").read_text())["s1_minus_r0"]["difficulty_2"][
-        "budget_9"
-    ]
+    taken = json.loads((audited / "data/report/comparisons.json").read_text())["s1_minus_r0"][
+        "difficulty_2"
+    ]["budget_9"]
     entry = exam["levels"]["difficulty_2"]["9"]
     assert exam["is_paired"]
     assert exam["is_same_exam"]
@@ -104,11 +124,16 @@ def test_a_policy_that_sat_no_exam(audited: Path) -> None:
     assert "exam: i1 sat none" in chain.printed(text(found))
 
 
-def test_a_bare_clone_without_tables_says_so_and_tells_the_rest(audited: Path, tmp_path: Path) -> None:
+def test_a_bare_clone_without_tables_says_so_and_tells_the_rest(
+    audited: Path, tmp_path: Path
+) -> None:
     clone = tmp_path / "bare.git"
     succeed(["git", "clone", "--quiet", "--bare", str(audited), str(clone)], tmp_path)
     found = compared(clone, "r0", "s1")
-    assert all("any place: no cache and no remote is known here" in entry["unknown"] for entry in found["data"])
+    assert all(
+        "any place: no cache and no remote is known here" in entry["unknown"]
+        for entry in found["data"]
+    )
     assert found["rewards"][-1]["after"]["unknown"]
     assert found["exam"] == compared(audited, "r0", "s1")["exam"]
     assert found["environment"]["ran"] is None
@@ -121,27 +146,44 @@ def test_a_bare_clone_without_tables_says_so_and_tells_the_rest(audited: Path, t
 
 def test_two_commits_differ_in_code_and_packages(tmp_path: Path) -> None:
     steps = chain.chain(2)
-    chain.write(tmp_path, steps, files={"stages/update.py": "a\nb\n", "requirements/cpu.txt": "numpy==2.3.5\nold==1\n"})
+    chain.write(
+        tmp_path,
+        steps,
+        files={"stages/update.py": "a\nb\n", "requirements/cpu.txt": "numpy==2.3.5\nold==1\n"},
+    )
     for step in steps.values():
         for dep in step["deps"]:
             if dep["path"] == "stages/update.py":
                 dep["md5"] = "0" * 32
     for out in steps["update@n2"]["outs"]:
         out["md5"] = out["md5"].replace(out["md5"][:4], "0000")
-    steps["update@n2"]["params"]["params.yaml"]["recipes.outcome.update"] = chain.UPDATE | {"alpha": 2.0}
+    steps["update@n2"]["params"]["params.yaml"]["recipes.outcome.update"] = chain.UPDATE | {
+        "alpha": 2.0
+    }
     new = {
         "stages/update.py": "a\nc\nd\n",
         "requirements/cpu.txt": "# pins\nnumpy==2.4.0 ; python_version > '3'\nnew==2\n",
     }
     chain.write(tmp_path, steps, files=new)
     found = compared(tmp_path, "n2", "n2", ("HEAD~1", None))
-    assert found["policies"] == {"shared": ["r0", "n1"], "only_before": ["n2"], "only_after": ["n2"]}
+    assert found["policies"] == {
+        "shared": ["r0", "n1"],
+        "only_before": ["n2"],
+        "only_after": ["n2"],
+    }
     assert params(found) == {"recipe.update.alpha": (1.0, 2.0, [["n2", "n2"]])}
     (file,) = found["code"]["files"]
-    assert (file["path"], file["added"], file["removed"], file["steps"]) == ("stages/update.py", 2, 1, ["update"])
+    assert (file["path"], file["added"], file["removed"], file["steps"]) == (
+        "stages/update.py",
+        2,
+        1,
+        ["update"],
+    )
     assert file["after"] == ["0" * 32]
     assert found["code"]["total"].startswith("3 files changed")
-    assert [(pin["package"], pin["before"], pin["after"]) for pin in found["environment"]["pinned"]] == [
+    assert [
+        (pin["package"], pin["before"], pin["after"]) for pin in found["environment"]["pinned"]
+    ] == [
         ("new", None, "2"),
         ("numpy", "2.3.5", "2.4.0"),
         ("old", "1", None),
@@ -155,13 +197,18 @@ def test_chains_are_paired_by_place(tmp_path: Path) -> None:
     steps = chain.beginning()
     for number in (1, 2, 3):
         for name in ("a", "b"):
-            steps |= chain.round_of(f"{name}{number}", f"{name}{number - 1}" if number > 1 else "r0", number)
+            steps |= chain.round_of(
+                f"{name}{number}", f"{name}{number - 1}" if number > 1 else "r0", number
+            )
     steps["rollout@b2"]["params"]["params.yaml"]["rounds.b2"]["reference"] = "b1"
     steps["rollout@b3"]["params"]["params.yaml"]["rounds.b3"]["seed"] = 9
     chain.write(tmp_path, steps)
     found = compared(tmp_path, "a3", "b3")
     assert found["policies"]["shared"] == ["r0"]
-    assert params(found) == {"round.reference": ("r0", "b1", [["a2", "b2"]]), "round.seed": (3, 9, [["a3", "b3"]])}
+    assert params(found) == {
+        "round.reference": ("r0", "b1", [["a2", "b2"]]),
+        "round.seed": (3, 9, [["a3", "b3"]]),
+    }
     assert [(entry["before"]["round"], entry["after"]["round"]) for entry in found["rewards"]] == [
         ("a1", "b1"),
         ("a2", "b2"),

@@ -81,7 +81,11 @@ def faults(value: Any, kind: Any, place: str = "event") -> Iterator[str]:
         for name, facet in value.items():
             named = SCHEMAS.get(facet.get("_schemaURL"), NoneType)
             fits = issubclass(named, inside[1])
-            yield from faults(facet, named, f"{place}.{name}") if fits else [f"{place}.{name} is no {inside[1]}"]
+            yield from (
+                faults(facet, named, f"{place}.{name}")
+                if fits
+                else [f"{place}.{name} is no {inside[1]}"]
+            )
     elif attr.has(kind) and isinstance(value, dict):
         yield from fields_faults(value, kind, place)
     elif issubclass(origin or kind, Enum):
@@ -118,7 +122,9 @@ def test_openlineage_is_what_its_schema_says(events: list[dict[str, Any]]) -> No
         (("run", "facets", "tags", "_schemaURL"), "urn:none", "event.run.facets.tags is no"),
     ],
 )
-def test_the_schema_check_checks(events: list[dict[str, Any]], path: tuple[Any, ...], value: Any, fault: str) -> None:
+def test_the_schema_check_checks(
+    events: list[dict[str, Any]], path: tuple[Any, ...], value: Any, fault: str
+) -> None:
     event = json.loads(json.dumps(events[1]))
     *above, last = path
     inner = event
@@ -146,7 +152,9 @@ def test_what_a_step_read_another_wrote(events: list[dict[str, Any]], audited: P
         for dataset in event["inputs"]:
             assert written[dataset["name"]] == dataset["facets"]["version"], event["job"]["name"]
         written |= {dataset["name"]: dataset["facets"]["version"] for dataset in event["outputs"]}
-    (update,) = (event for event in events if event["job"]["name"] == "update@s1" and event["outputs"])
+    (update,) = (
+        event for event in events if event["job"]["name"] == "update@s1" and event["outputs"]
+    )
     rollouts = next(one for one in update["inputs"] if one["name"].endswith("rollouts.parquet"))
     schema = pq.read_schema(audited / rollouts["name"] / PART)
     told = rollouts["facets"]["schema"]["fields"]
@@ -162,10 +170,14 @@ def test_ml_bom_is_what_its_schema_says(exported: Path) -> None:
     assert validator.validate_str(text.replace('"reinforcement-learning"', '"luck"')) is not None
 
 
-def test_ml_bom_names_the_weights_the_data_and_the_packages(bom: dict[str, Any], audited: Path) -> None:
+def test_ml_bom_names_the_weights_the_data_and_the_packages(
+    bom: dict[str, Any], audited: Path
+) -> None:
     model = bom["metadata"]["component"]
     weights = next(file for file in model["components"] if file["name"] == "model.safetensors")
-    assert weights["hashes"] == [{"alg": "SHA-256", "content": sha256(audited / "data/policies/s1/model.safetensors")}]
+    assert weights["hashes"] == [
+        {"alg": "SHA-256", "content": sha256(audited / "data/policies/s1/model.safetensors")}
+    ]
     components = {one["bom-ref"]: one for one in bom["components"]}
     data = [one for one in components.values() if one["type"] == "data"]
     assert len(data) == 4
@@ -174,7 +186,9 @@ def test_ml_bom_names_the_weights_the_data_and_the_packages(bom: dict[str, Any],
         assert part["hashes"][0]["content"] == sha256(audited / one["name"] / part["name"])
     pinned = (audited / "requirements/cpu.txt").read_text()
     torch = next(line for line in pinned.splitlines() if line.startswith("torch=="))
-    assert {f"torch=={one['version']}" for one in components.values() if one["name"] == "torch"} >= {torch}
+    assert {
+        f"torch=={one['version']}" for one in components.values() if one["name"] == "torch"
+    } >= {torch}
     depends = {one["ref"]: one.get("dependsOn", []) for one in bom["dependencies"]}
     assert {"policy/i1", "data/rounds/s1/rollouts.parquet"} <= set(depends["policy/s1"])
     assert {"policy/r0"} <= set(depends["policy/i1"])
@@ -192,11 +206,19 @@ def test_ml_bom_has_the_exam(bom: dict[str, Any], exam: dict[str, Any]) -> None:
 
 def test_croissant_loads_and_reads_the_tables(exported: Path, audited: Path) -> None:
     path = exported / "croissant.json"
-    files = {one["@id"]: audited / one["contentUrl"] for one in json.loads(path.read_text())["distribution"]}
+    files = {
+        one["@id"]: audited / one["contentUrl"]
+        for one in json.loads(path.read_text())["distribution"]
+    }
     dataset = mlc.Dataset(path, mapping=files)
     assert not dataset.metadata.ctx.issues.errors
     assert not dataset.metadata.ctx.issues.warnings
-    assert [one.id for one in dataset.metadata.record_sets] == ["problems", "demos-r0", "rollouts-i1", "rollouts-s1"]
+    assert [one.id for one in dataset.metadata.record_sets] == [
+        "problems",
+        "demos-r0",
+        "rollouts-i1",
+        "rollouts-s1",
+    ]
     for record_set in dataset.metadata.record_sets:
         record = next(iter(dataset.records(record_set.id)))
         row = pq.read_table(files[f"{record_set.id}.parquet"]).slice(0, 1).to_pylist()[0]
@@ -211,21 +233,31 @@ def test_croissant_loads_and_reads_the_tables(exported: Path, audited: Path) -> 
 def test_model_card_is_read_back_by_the_hub(exported: Path, exam: dict[str, Any]) -> None:
     path = exported / "README.md"
     data = ModelCard.load(path).data
-    told = [(one.dataset_config, one.metric_args["budget_tokens"], one.metric_value) for one in data.eval_results]
+    told = [
+        (one.dataset_config, one.metric_args["budget_tokens"], one.metric_value)
+        for one in data.eval_results
+    ]
     assert sorted(told) == sorted(
         (level, int(budget.removeprefix("budget_")), one["mean"])
         for level, numbers in exam.items()
         if level != "curriculum"
         for budget, one in numbers["success"].items()
     )
-    published = typing.get_type_hints(ModelCardData.__init__).keys() - {"model_name", "eval_results"} | {"model-index"}
+    published = typing.get_type_hints(ModelCardData.__init__).keys() - {
+        "model_name",
+        "eval_results",
+    } | {"model-index"}
     assert metadata_load(path).keys() <= published
     assert ModelCardData(**metadata_load(path)).to_yaml() == data.to_yaml()
 
 
 def test_model_card_has_the_exams_table(exported: Path, exam: dict[str, Any]) -> None:
     one = exam["difficulty_2"]["success"]["budget_27"]
-    row = next(line for line in (exported / "README.md").read_text().splitlines() if line.startswith("| difficulty 2"))
+    row = next(
+        line
+        for line in (exported / "README.md").read_text().splitlines()
+        if line.startswith("| difficulty 2")
+    )
     assert f"{one['mean']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" in row
 
 
@@ -243,7 +275,9 @@ def test_a_policy_without_exam_says_so(audited: Path, tmp_path: Path) -> None:
     assert ModelCard.load(tmp_path / "README.md").data.eval_results is None
 
 
-def test_the_same_bytes_from_an_old_commit_and_a_bare_clone(exported: Path, copy: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_from_an_old_commit_and_a_bare_clone(
+    exported: Path, copy: Path, tmp_path: Path
+) -> None:
     """Which is also why no time, host or path of this machine can stand in them."""
     revision = succeed(["git", "rev-parse", "HEAD"], copy).strip()
     (copy / "README.md").write_text("later\n")

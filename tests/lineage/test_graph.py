@@ -14,7 +14,8 @@ from lineage.lock import File, Step
 def steps(*listed: tuple[str, str, list[str], list[str]]) -> dict[str, Step]:
     """Steps by name, of name, command, paths read and paths written; a path that ends in `/` is a folder."""
     return {
-        name: Step(name, command, tuple(files(deps)), tuple(files(outs)), {}) for name, command, deps, outs in listed
+        name: Step(name, command, tuple(files(deps)), tuple(files(outs)), {})
+        for name, command, deps, outs in listed
     }
 
 
@@ -36,7 +37,12 @@ def graph() -> Graph:
             ),
             ("rollout@b", "python --policy d/p/a", ["d/p/a/weights"], ["d/b.parquet"]),
             ("sft@a", "python --policy d/p/a", ["d/problems"], ["d/p/a/"]),
-            ("update@c", "python --policy d/p/a --next-policy d/p/c", ["d/p/a/"], ["d/p/c/", "d/m/c.json"]),
+            (
+                "update@c",
+                "python --policy d/p/a --next-policy d/p/c",
+                ["d/p/a/"],
+                ["d/p/c/", "d/m/c.json"],
+            ),
             ("prepare", "python", ["stages/prepare.py"], ["d/problems"]),
             ("report", "python", ["d/m/", "d/m"], ["d/report"]),
         )
@@ -65,9 +71,19 @@ def test_a_folder_that_no_step_made_has_all_makers_inside_as_parents(graph: Grap
     assert names(graph.parents(graph.steps["report"])) == ["update@b", "update@c"]
 
 
-def test_ancestors_stand_after_their_parents_and_no_other_branch_is_among_them(graph: Graph) -> None:
-    assert names(graph.ancestors(graph.policy("b"))) == ["prepare", "sft@a", "rollout@b", "update@b"]
-    assert names(graph.ancestors(graph.policy("b"), graph.policy("c")))[-1] in ("update@b", "update@c")
+def test_ancestors_stand_after_their_parents_and_no_other_branch_is_among_them(
+    graph: Graph,
+) -> None:
+    assert names(graph.ancestors(graph.policy("b"))) == [
+        "prepare",
+        "sft@a",
+        "rollout@b",
+        "update@b",
+    ]
+    assert names(graph.ancestors(graph.policy("b"), graph.policy("c")))[-1] in (
+        "update@b",
+        "update@c",
+    )
 
 
 def test_a_circle_is_shown() -> None:
@@ -89,7 +105,9 @@ def test_policies_are_named_by_their_step(graph: Graph) -> None:
     }
     assert policy_file(graph.policy("a")).path == "d/p/a"
     assert policy_file(graph.policy("b")).path == "d/p/b"
-    with pytest.raises(AuditError, match=r"no policy z in dvc\.lock; choose from \['a', 'b', 'c'\]"):
+    with pytest.raises(
+        AuditError, match=r"no policy z in dvc\.lock; choose from \['a', 'b', 'c'\]"
+    ):
         graph.policy("z")
 
 

@@ -39,7 +39,9 @@ def prompt_of(tree: Path, split: str, prompt: str) -> Change:
     """Gives the last problem of a split another prompt."""
     name = problems(tree, split)[-1]["problem_id"]
     names = pq.read_table(tree / PROBLEMS)["problem_id"].to_pylist()
-    return lambda prompts: [prompt if own == name else old for own, old in zip(names, prompts, strict=True)]
+    return lambda prompts: [
+        prompt if own == name else old for own, old in zip(names, prompts, strict=True)
+    ]
 
 
 def checks(tree: Path) -> dict[str, set[str]]:
@@ -56,9 +58,15 @@ def test_an_untouched_tree_has_none(audited: Path) -> None:
     assert found["num_exam_problems"] == 25
     assert {table["of"] for table in found["tables"]} == {"r0", "i1", "s1", "problems to draw from"}
     assert found["comparisons"]["exact"] == 260
-    seen = {row["problem_id"] for row in pq.read_table(audited / GRADES).to_pylist() if row["split"] == "train"}
+    seen = {
+        row["problem_id"]
+        for row in pq.read_table(audited / GRADES).to_pylist()
+        if row["split"] == "train"
+    }
     demonstrated = {*pq.read_table(audited / DEMOS)["problem_id"].to_pylist()}
-    assert seen & demonstrated, "the exam asks no problem that was trained on, so nothing shows that this is no leak"
+    assert seen & demonstrated, (
+        "the exam asks no problem that was trained on, so nothing shows that this is no leak"
+    )
 
 
 def test_a_bare_clone_with_a_cache_tells_the_same(audited: Path, tmp_path: Path) -> None:
@@ -114,12 +122,27 @@ def reordered(prompt: str) -> str:
         ("canonical", reordered),
         ("canonical", str.upper),
         ("canonical", lambda prompt: prompt.replace(" :", ":").replace(" ", " \t ")),
-        ("canonical", lambda prompt: prompt.translate({ord(str(n)): ord("０") + n for n in range(10)})),
-        ("canonical", lambda prompt: prompt.translate({ord(str(n)): ord("٠") + n for n in range(10)})),
+        (
+            "canonical",
+            lambda prompt: prompt.translate({ord(str(n)): ord("０") + n for n in range(10)}),
+        ),
+        (
+            "canonical",
+            lambda prompt: prompt.translate({ord(str(n)): ord("٠") + n for n in range(10)}),
+        ),
     ],
-    ids=["same text", "reordered", "upper case", "white space", "full-width digits", "arabic digits"],
+    ids=[
+        "same text",
+        "reordered",
+        "upper case",
+        "white space",
+        "full-width digits",
+        "arabic digits",
+    ],
 )
-def test_an_exam_prompt_under_another_id(copy: Path, check: str, rewrite: Callable[[str], str]) -> None:
+def test_an_exam_prompt_under_another_id(
+    copy: Path, check: str, rewrite: Callable[[str], str]
+) -> None:
     prompt = rewrite(exam_problem(copy)["prompt"])
     assert (prompt == exam_problem(copy)["prompt"]) == (check == "exact")
     edited(copy / PROBLEMS, "prompt", prompt_of(copy, "train", prompt))
@@ -130,11 +153,15 @@ def test_an_exam_prompt_under_another_id(copy: Path, check: str, rewrite: Callab
 
 
 def test_a_prompt_nearly_that_of_an_exam_problem(copy: Path) -> None:
-    asked = (
-        "Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear on his way home. How many"
+    asked = "Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear on his way home. How many"
+    edited(
+        copy / PROBLEMS, "prompt", prompt_of(copy, "heldout", f"<bos>{asked} apples has he left?\n")
     )
-    edited(copy / PROBLEMS, "prompt", prompt_of(copy, "heldout", f"<bos>{asked} apples has he left?\n"))
-    edited(copy / PROBLEMS, "prompt", prompt_of(copy, "train", f"<bos>{asked} apples does he have left?\n"))
+    edited(
+        copy / PROBLEMS,
+        "prompt",
+        prompt_of(copy, "train", f"<bos>{asked} apples does he have left?\n"),
+    )
     cover_up(copy, PROBLEMS)
     assert checks(copy)[PROBLEMS] == {"near-duplicate leak"}
 
@@ -151,14 +178,22 @@ def test_a_problem_moved_to_the_train_split_after_its_exam(copy: Path) -> None:
 def test_a_problem_that_the_grades_call_train(copy: Path) -> None:
     edited(copy / DEMOS, "problem_id", first_as(exam_problem(copy)["problem_id"]))
     for exam in ("r0", "s1"):
-        edited(copy / f"data/exams/{exam}/grades.parquet", "split", lambda splits: ["train"] * len(splits))
+        edited(
+            copy / f"data/exams/{exam}/grades.parquet",
+            "split",
+            lambda splits: ["train"] * len(splits),
+        )
     cover_up(copy, DEMOS, GRADES, "data/exams/r0/grades.parquet")
     assert checks(copy) == {DEMOS: {"exact leak"}}
 
 
 def test_an_exam_problem_that_was_taken_out_of_the_problems(copy: Path) -> None:
     name = exam_problem(copy)["problem_id"]
-    edited(copy / PROBLEMS, "problem_id", lambda names: [f"{own}!" if own == name else own for own in names])
+    edited(
+        copy / PROBLEMS,
+        "problem_id",
+        lambda names: [f"{own}!" if own == name else own for own in names],
+    )
     cover_up(copy, PROBLEMS)
     assert checks(copy) == {name: {"unknown exam problem"}}
 
@@ -172,7 +207,11 @@ def test_demonstrations_of_a_problem_that_no_table_has(copy: Path) -> None:
 def test_without_an_exam_problem_there_is_no_answer(copy: Path) -> None:
     edited(copy / PROBLEMS, "split", lambda splits: ["train"] * len(splits))
     for exam in ("r0", "s1"):
-        edited(copy / f"data/exams/{exam}/grades.parquet", "split", lambda splits: ["train"] * len(splits))
+        edited(
+            copy / f"data/exams/{exam}/grades.parquet",
+            "split",
+            lambda splits: ["train"] * len(splits),
+        )
     cover_up(copy, PROBLEMS, GRADES, "data/exams/r0/grades.parquet")
     with pytest.raises(AuditError, match="nothing to leak"):
         leaks(open_audit(copy, None), "s1")
@@ -193,7 +232,12 @@ def test_people_are_told_what_was_compared_and_found(audited: Path, copy: Path) 
     cover_up(copy, DEMOS)
     message = printed(text(leaks(open_audit(copy, None), "s1")), 400)
     assert "no exam problem is" not in message
-    assert f"exact leak: {DEMOS}: 1 exam problem(s) in 1 row(s) that trained r0; first row 0" in message
-    done = run(["python", "-m", "lineage", "leaks", "s1", "--json", "--repo", str(copy)], Path.cwd())
+    assert (
+        f"exact leak: {DEMOS}: 1 exam problem(s) in 1 row(s) that trained r0; first row 0"
+        in message
+    )
+    done = run(
+        ["python", "-m", "lineage", "leaks", "s1", "--json", "--repo", str(copy)], Path.cwd()
+    )
     assert done.returncode == 1, done.stderr
     assert planted["problem_id"] in done.stdout

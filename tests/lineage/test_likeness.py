@@ -72,7 +72,12 @@ def test_every_small_problem_is_itself_alone() -> None:
 )
 def test_near_duplicates(near: str) -> None:
     assert canonical(near) != canonical(TOM)
-    exam = Neighbours({"tom": TOM, "ann": "Ann reads 30 pages on each of 4 days. How many pages has she read by then?"})
+    exam = Neighbours(
+        {
+            "tom": TOM,
+            "ann": "Ann reads 30 pages on each of 4 days. How many pages has she read by then?",
+        }
+    )
     assert exam.find(near) == "tom"
 
 
@@ -92,7 +97,9 @@ def test_no_near_duplicates(other: str) -> None:
 
 def test_a_template_that_exam_problems_share_is_no_likeness() -> None:
     template = "Write the letters of the word that follows in reverse order, one after the other, nothing else: {}"
-    exam = Neighbours({word: template.format(word) for word in ("pear", "plum", "fig")} | {"tom": TOM})
+    exam = Neighbours(
+        {word: template.format(word) for word in ("pear", "plum", "fig")} | {"tom": TOM}
+    )
     assert exam.find(template.format("apple")) is None
     assert (exam.num_prompts, exam.num_families) == (4, 3)
     assert exam.find(TOM.replace("basket", "bag")) == "tom"
@@ -111,7 +118,11 @@ def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
     index, num_near = Neighbours(exam), 0
     for prompt in given:
         own = shingles(words(prompt))
-        near = [name for name, other in exam.items() if jaccard(own, shingles(words(other))) >= MIN_JACCARD]
+        near = [
+            name
+            for name, other in exam.items()
+            if jaccard(own, shingles(words(other))) >= MIN_JACCARD
+        ]
         num_near += len(near)
         assert index.find(prompt) == (near[0] if len(near) == 1 else None)
     assert num_near > 10

@@ -59,11 +59,19 @@ def repository(tmp_path: Path) -> Path:
 def test_a_step_says_what_it_ran_on(repository: Path) -> None:
     step = read_lock(open_tree(repository))["update@i1"]
     assert (step.group, step.key) == ("update", "i1")
-    assert step.params == {"rounds.i1": {"seed": 1}, "recipes.a.update": {"std_epsilon": 1e-05, "name": "1e-05x"}}
+    assert step.params == {
+        "rounds.i1": {"seed": 1},
+        "recipes.a.update": {"std_epsilon": 1e-05, "name": "1e-05x"},
+    }
     assert step.outs == (File("data/policies/i1", "d41d8cd98f00b204e9800998ecf8427e.dir", 12),)
     assert step.outs[0].is_folder
-    assert [dep.path for dep in step.deps] == ["data/policies/r0", "stages/update.py"]  # listed twice, read once
-    assert step.code == {"stages/update.py": "900150983cd24fb0d6963f7d28e17f72"}  # as before there were listings
+    assert [dep.path for dep in step.deps] == [
+        "data/policies/r0",
+        "stages/update.py",
+    ]  # listed twice, read once
+    assert step.code == {
+        "stages/update.py": "900150983cd24fb0d6963f7d28e17f72"
+    }  # as before there were listings
 
 
 def test_flags_name_the_tables(repository: Path) -> None:
@@ -85,7 +93,14 @@ def test_a_step_of_no_key() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "stages", "stages:\n  a: 3\n", "stages: {a: {deps: []}}", "stages: [", "stages: {a: {cmd: b, outs: [1]}}"],
+    [
+        "",
+        "stages",
+        "stages:\n  a: 3\n",
+        "stages: {a: {deps: []}}",
+        "stages: [",
+        "stages: {a: {cmd: b, outs: [1]}}",
+    ],
 )
 def test_what_is_no_lock_file_is_said_to_be_none(repository: Path, content: str) -> None:
     (repository / "dvc.lock").write_text(content)
@@ -122,13 +137,22 @@ def test_a_lock_of_dvc_is_read_whole(audited: Path) -> None:
 
 def listed_lock(folder: Path, lister: str, update: str) -> None:
     """A lock file in which the step `code` wrote one listing, and `update` ran by one."""
-    entries = [{"path": LISTING, "hash": "md5", "md5": chain.md5(text), "size": len(text)} for text in (lister, update)]
-    steps = {"code": {"cmd": "list", "outs": entries[:1]}, "update@i1": {"cmd": "update", "deps": entries[1:]}}
+    entries = [
+        {"path": LISTING, "hash": "md5", "md5": chain.md5(text), "size": len(text)}
+        for text in (lister, update)
+    ]
+    steps = {
+        "code": {"cmd": "list", "outs": entries[:1]},
+        "update@i1": {"cmd": "update", "deps": entries[1:]},
+    }
     (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": steps}))
 
 
 def test_a_steps_code_is_that_of_its_listing_though_it_was_written_anew(tmp_path: Path) -> None:
-    old, new = ('{"stages/update.py": "0"}', '{"stages/update.py": "1", "stages/pure/credit.py": "2"}')
+    old, new = (
+        '{"stages/update.py": "0"}',
+        '{"stages/update.py": "1", "stages/pure/credit.py": "2"}',
+    )
     chain.write(tmp_path, {}, files={LISTING: old})
     listed_lock(tmp_path, old, old)
     assert read_lock(open_tree(tmp_path))["update@i1"].code == {"stages/update.py": "0"}
@@ -136,7 +160,10 @@ def test_a_steps_code_is_that_of_its_listing_though_it_was_written_anew(tmp_path
     listed_lock(tmp_path, new, old)
     assert read_lock(open_tree(tmp_path))["update@i1"].code == {"stages/update.py": "0"}
     listed_lock(tmp_path, new, new)
-    assert read_lock(open_tree(tmp_path))["update@i1"].code.keys() == {"stages/update.py", "stages/pure/credit.py"}
+    assert read_lock(open_tree(tmp_path))["update@i1"].code.keys() == {
+        "stages/update.py",
+        "stages/pure/credit.py",
+    }
 
 
 @pytest.mark.parametrize("listing", ["no JSON", "[1]"])

@@ -49,7 +49,12 @@ def without_exam(copy: Path) -> Path:
 
 def relock(folder: Path, path: str) -> None:
     """Write an output's new digest wherever dvc.lock names it, as if a step had written it so."""
-    known = next(out for step in open_audit(folder, None).graph.steps.values() for out in step.outs if out.path == path)
+    known = next(
+        out
+        for step in open_audit(folder, None).graph.steps.values()
+        for out in step.outs
+        if out.path == path
+    )
     members = folder_members(open_tree(folder), path)
     if members is None:
         new = digests((folder / path).open("rb")).md5
@@ -93,11 +98,27 @@ def test_made_anew_it_is_the_same_to_the_bit(without_exam: Path, tmp_path: Path)
     """The whole command, from a bare clone: what the first build left behind is not there to be taken."""
     succeed(["git", "clone", "--quiet", "--bare", str(without_exam), "bare"], tmp_path)
     folder = tmp_path / "rebuilt"
-    command = [sys.executable, "-m", "lineage", "rebuild", "r0", "--repo", str(tmp_path / "bare"), "--json"]
-    done = subprocess.run([*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "lineage",
+        "rebuild",
+        "r0",
+        "--repo",
+        str(tmp_path / "bare"),
+        "--json",
+    ]
+    done = subprocess.run(
+        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    assert (found["verdict"], found["num_steps"], found["steps"], found["findings"]) == ("bit-equal", 3, [], [])
+    assert (found["verdict"], found["num_steps"], found["steps"], found["findings"]) == (
+        "bit-equal",
+        3,
+        [],
+        [],
+    )
     assert "Running stage 'sft@r0'" in done.stderr
     assert (folder / f"data/policies/r0/{WEIGHTS}").read_bytes() == (
         without_exam / f"data/policies/r0/{WEIGHTS}"
@@ -114,18 +135,28 @@ def test_an_untouched_tree_is_bit_equal(audited: Path, copy: Path) -> None:
 def test_weights_off_in_the_last_digit_are_within_tolerance(audited: Path, copy: Path) -> None:
     nudge(copy, "s1", 1e-7)
     found = compared(audited, copy)
-    assert (found["verdict"], found["first"], found["findings"]) == ("within tolerance", "update@s1", [])
+    assert (found["verdict"], found["first"], found["findings"]) == (
+        "within tolerance",
+        "update@s1",
+        [],
+    )
     (step,) = found["steps"]
     (out,) = step["outs"]
     assert (out["path"], out["is_close"]) == (f"data/policies/s1/{WEIGHTS}", True)
     assert 0 < out["largest"] < 2e-7
-    assert step["reasons"][0].startswith("nothing on record differs; CPU and threads are not on record")
+    assert step["reasons"][0].startswith(
+        "nothing on record differs; CPU and threads are not on record"
+    )
 
 
 def test_other_weights_that_do_as_well_are_equal_in_exam_metrics(audited: Path, copy: Path) -> None:
     nudge(copy, "s1", 0.1)
     found = compared(audited, copy)
-    assert (found["verdict"], found["first"], found["findings"]) == ("equal in exam metrics", "update@s1", [])
+    assert (found["verdict"], found["first"], found["findings"]) == (
+        "equal in exam metrics",
+        "update@s1",
+        [],
+    )
 
 
 def test_without_exam_other_weights_are_different(audited: Path, copy: Path) -> None:
@@ -166,7 +197,9 @@ def test_the_first_step_that_differs_is_named_with_its_code(audited: Path, copy:
 def test_params_and_packages_that_differ_are_named(audited: Path, copy: Path) -> None:
     lock = (copy / LOCK).read_text()
     assert lock.count("        rounds.s1:\n") > 1
-    (copy / LOCK).write_text(re.sub(r"(        rounds\.s1:\n(?:          .*\n)*?          seed: )2", r"\g<1>3", lock))
+    (copy / LOCK).write_text(
+        re.sub(r"(        rounds\.s1:\n(?:          .*\n)*?          seed: )2", r"\g<1>3", lock)
+    )
     nudge(copy, "s1", 0.1)
     facts = copy / "data/policies/s1.run.json"
     told = json.loads(facts.read_text())
@@ -176,21 +209,33 @@ def test_params_and_packages_that_differ_are_named(audited: Path, copy: Path) ->
     assert step["reasons"] == ["params differ: rounds.s1", "packages differ: torch"]
 
 
-def test_other_threads_are_named(audited: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_threads_are_named(
+    audited: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KNOWHOW_THREADS", "1")
     nudge(copy, "s1", 0.1)
-    assert compared(audited, copy)["steps"][0]["reasons"] == ["KNOWHOW_THREADS is 1 here, 2 unless set"]
+    assert compared(audited, copy)["steps"][0]["reasons"] == [
+        "KNOWHOW_THREADS is 1 here, 2 unless set"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("column", "by", "verdict"), [("progress", 1e-7, "within tolerance"), ("segment_index", 1, "different")]
+    ("column", "by", "verdict"),
+    [("progress", 1e-7, "within tolerance"), ("segment_index", 1, "different")],
 )
-def test_tables_are_held_row_by_row(audited: Path, copy: Path, column: str, by: float, verdict: str) -> None:
+def test_tables_are_held_row_by_row(
+    audited: Path, copy: Path, column: str, by: float, verdict: str
+) -> None:
     def shift(path: Path) -> None:
         table = pq.read_table(path)
         place = table.schema.get_field_index(column)
         values = table.column(column).to_numpy() + by
-        pq.write_table(table.set_column(place, table.field(column), pa.array(values, table.field(column).type)), path)
+        pq.write_table(
+            table.set_column(
+                place, table.field(column), pa.array(values, table.field(column).type)
+            ),
+            path,
+        )
 
     path = "data/rounds/i1/gains.parquet"
     change(copy / path / PART, shift)
@@ -206,7 +251,9 @@ def test_a_step_that_is_gone_is_different(audited: Path, copy: Path) -> None:
     assert found["steps"][0]["reasons"] == ["the commit's dvc.yaml has no such step"]
 
 
-def test_bytes_that_are_nowhere_leave_the_verdict_standing(audited: Path, copy: Path, tmp_path: Path) -> None:
+def test_bytes_that_are_nowhere_leave_the_verdict_standing(
+    audited: Path, copy: Path, tmp_path: Path
+) -> None:
     succeed(["git", "clone", "--quiet", "--bare", str(audited), "bare"], tmp_path)
     nudge(copy, "s1", 1e-7)
     found = compared(tmp_path / "bare", copy)
@@ -230,7 +277,9 @@ def test_people_read_a_verdict(audited: Path, copy: Path) -> None:
 def test_params_or_code_that_are_not_the_commits_are_refused(copy: Path, path: str) -> None:
     with (copy / path).open("a") as file:
         file.write("# edited\n")
-    with pytest.raises(AuditError, match=rf"1 files of code or params differ from commit \w+, first {path}; commit"):
+    with pytest.raises(
+        AuditError, match=rf"1 files of code or params differ from commit \w+, first {path}; commit"
+    ):
         rebuild(open_audit(copy, None), "s1", None)
 
 

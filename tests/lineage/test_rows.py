@@ -41,7 +41,9 @@ def test_each_generation_adds_up_to_what_its_update_says(audited: Path) -> None:
         ("s1", "rollout", 1),
     ]
     for generation in found["generations"][1:]:
-        metrics = json.loads((audited / f"data/metrics/updates/{generation['generation']}.json").read_text())
+        metrics = json.loads(
+            (audited / f"data/metrics/updates/{generation['generation']}.json").read_text()
+        )
         own = {row["status"]: row for row in generation["rows"]}
         assert own["trained"]["num_trained_tokens"] == metrics["tokens"]["trained"]
         assert sum(row["num_forced_tokens"] for row in own.values()) == metrics["tokens"]["forced"]
@@ -57,11 +59,16 @@ def test_problems_are_counted_once(audited: Path) -> None:
     for row in found["generations"][2]["rows"]:
         own = {entry["problem_id"] for entry in ledger if entry["status"] == row["status"]}
         assert row["num_problems"] == len(own)
-    assert found["num_problems_trained"] == len({*pq.read_table(audited / DEMOS)["problem_id"].to_pylist()})
+    assert found["num_problems_trained"] == len(
+        {*pq.read_table(audited / DEMOS)["problem_id"].to_pylist()}
+    )
 
 
 def test_an_ancestor_is_told_without_what_came_later(audited: Path) -> None:
-    assert [g["generation"] for g in rows(open_audit(audited, None), "i1")["generations"]] == ["r0", "i1"]
+    assert [g["generation"] for g in rows(open_audit(audited, None), "i1")["generations"]] == [
+        "r0",
+        "i1",
+    ]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -72,8 +79,13 @@ def read(path: Path) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in path.read_text().splitlines()]
     else:
         with path.open(newline="") as lines:
-            return [{key: value or None for key, value in row.items()} for row in csv.DictReader(lines)]
-    return [{key: None if value in (None, "") else str(value) for key, value in row.items()} for row in found]
+            return [
+                {key: value or None for key, value in row.items()} for row in csv.DictReader(lines)
+            ]
+    return [
+        {key: None if value in (None, "") else str(value) for key, value in row.items()}
+        for row in found
+    ]
 
 
 def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Path) -> None:
@@ -89,7 +101,10 @@ def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Pat
     assert first[0]["kind"] == "demonstration"
     assert first[0]["epochs"] == "2"
     ledger = pq.read_table(audited / LEDGER).to_pylist()[-1]
-    problems = {row["problem_id"]: row for row in pq.read_table(audited / "data/problems.parquet").to_pylist()}
+    problems = {
+        row["problem_id"]: row
+        for row in pq.read_table(audited / "data/problems.parquet").to_pylist()
+    }
     assert first[-1] == {
         "generation": "s1",
         "kind": "rollout",
@@ -97,7 +112,9 @@ def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Pat
         "problem_id": ledger["problem_id"],
         "difficulty": str(problems[ledger["problem_id"]]["difficulty"]),
         "status": ledger["status"],
-        "why": {"trained": None, "filtered_zero_advantage": "no token has an advantage"}[ledger["status"]],
+        "why": {"trained": None, "filtered_zero_advantage": "no token has an advantage"}[
+            ledger["status"]
+        ],
         "epochs": "1",
         "num_trained_tokens": str(ledger["num_trained_tokens"]),
         "mean_advantage": str(ledger["mean_advantage"]),
@@ -105,7 +122,9 @@ def test_every_row_is_written_alike_in_every_format(audited: Path, tmp_path: Pat
     }
 
 
-def test_a_file_that_cannot_be_written_is_said_and_none_is_left(audited: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_said_and_none_is_left(
+    audited: Path, tmp_path: Path
+) -> None:
     with pytest.raises(AuditError, match=r"choose an ending from \.parquet, \.csv, \.jsonl"):
         rows(open_audit(audited, None), "s1", tmp_path / "rows.txt")
     with pytest.raises(AuditError, match="No such file or directory"):
@@ -176,7 +195,10 @@ def test_trained_problems_of_two_tables_are_counted_by_name() -> None:
 
             self.names, self.is_trained = pa.array(names), np.array(is_trained)
 
-    assert num_trained([Table(["a", "b", "c"], [True, True, False]), Table(["b", "c"], [True, False])]) == 2
+    assert (
+        num_trained([Table(["a", "b", "c"], [True, True, False]), Table(["b", "c"], [True, False])])
+        == 2
+    )
 
 
 def test_a_checkpoint_from_elsewhere_is_named(tmp_path: Path) -> None:

@@ -56,10 +56,18 @@ class Page(HTMLParser):
 @pytest.fixture
 def judged(tmp_path: Path) -> Path:
     """The chain of the golden text."""
-    steps = chain.beginning({"checkpoint": "models/base", "sha256": "ab" * 32}) | chain.exam_of("r0")
-    steps |= chain.round_of("o1", "r0", 1) | chain.round_of("o2", "o1", 2) | chain.judge_of("j1", "r0", "o2")
+    steps = chain.beginning({"checkpoint": "models/base", "sha256": "ab" * 32}) | chain.exam_of(
+        "r0"
+    )
+    steps |= (
+        chain.round_of("o1", "r0", 1)
+        | chain.round_of("o2", "o1", 2)
+        | chain.judge_of("j1", "r0", "o2")
+    )
     steps |= chain.round_of("i1", "r0", 1, recipe="information")
-    steps |= chain.round_of("i2", "i1", 2, "j1", "information") | chain.round_of("i3", "i2", 3, "j1", "information")
+    steps |= chain.round_of("i2", "i1", 2, "j1", "information") | chain.round_of(
+        "i3", "i2", 3, "j1", "information"
+    )
     chain.write(tmp_path, steps | chain.exam_of("i3"))
     return tmp_path
 
@@ -97,12 +105,22 @@ def test_what_was_measured_is_shown(audited: Path) -> None:
     assert last["known_seconds"] == pytest.approx(sum(last["seconds"].values()))
     assert "examine@s1" not in last["seconds"]
     assert last["packages"] == facts["packages"]
-    assert (last["recipe"], last["judge"], last["seed"], last["reference"]) == ("sampled", "exact", 2, "r0")
+    assert (last["recipe"], last["judge"], last["seed"], last["reference"]) == (
+        "sampled",
+        "exact",
+        2,
+        "r0",
+    )
     metrics = json.loads((audited / "data/metrics/exams/s1.json").read_text())
-    assert last["exam"]["levels"]["difficulty_2"]["success"]["27"] == metrics["difficulty_2"]["success"]["budget_27"]
+    assert (
+        last["exam"]["levels"]["difficulty_2"]["success"]["27"]
+        == metrics["difficulty_2"]["success"]["budget_27"]
+    )
     first = found["generations"][0]
     assert first["tokens"] == {
-        "trained": json.loads((audited / "data/policies/r0.run.json").read_text())["counts"]["num_tokens"]
+        "trained": json.loads((audited / "data/policies/r0.run.json").read_text())["counts"][
+            "num_tokens"
+        ]
     }
     assert first["base"]["shape"]["hidden_size"] == 64
     assert "Unknown" not in chain.printed(text(found))
@@ -123,9 +141,14 @@ def test_a_bare_clone_says_what_it_cannot_know(audited: Path, tmp_path: Path) ->
 def test_an_old_commit_shows_what_it_had(tmp_path: Path) -> None:
     chain.write(tmp_path, chain.chain(1))
     chain.write(tmp_path, chain.chain(2))
-    assert [entry["policy"] for entry in shown(tmp_path, "n1", "HEAD~1")["generations"]] == ["r0", "n1"]
+    assert [entry["policy"] for entry in shown(tmp_path, "n1", "HEAD~1")["generations"]] == [
+        "r0",
+        "n1",
+    ]
     assert shown(tmp_path, "n1", "HEAD~1")["generations"][-1]["exam"] is not None
-    assert shown(tmp_path, "n1")["generations"][-1]["exam"] is None  # its exam is no longer in the lock
+    assert (
+        shown(tmp_path, "n1")["generations"][-1]["exam"] is None
+    )  # its exam is no longer in the lock
 
 
 def test_a_parent_that_no_step_made_is_said_to_be_unknown(tmp_path: Path) -> None:
@@ -167,7 +190,9 @@ def test_the_graph_has_every_ancestor_below_what_it_was_made_of(judged: Path) ->
         assert all(at[source]["y"] < place["y"] for source in place["node"].sources)
     assert at["judge j1"]["node"].sources == ("r0", "o1")
     assert len({at[name]["x"] for name in ("base r0", "r0", "i1", "i2", "i3")}) == 1
-    assert len(drawn["edges"]) == 1 + 2 + 4 + 2 + 2 + 2  # demonstrations, r0, parents, of the judge, by it, held close
+    assert (
+        len(drawn["edges"]) == 1 + 2 + 4 + 2 + 2 + 2
+    )  # demonstrations, r0, parents, of the judge, by it, held close
 
 
 def test_no_two_lines_share_a_lane(judged: Path) -> None:
@@ -182,11 +207,24 @@ def test_no_two_lines_share_a_lane(judged: Path) -> None:
                 for row in range(int(down[2]), int(down[3]), ROW):
                     owners.setdefault((int(down[1]), row), set()).add((edge.kind, f"{x} {y}"))
     assert owners
-    assert all(len(sources) == 1 or {kind for kind, _ in sources} == {"parent"} for sources in owners.values())
+    assert all(
+        len(sources) == 1 or {kind for kind, _ in sources} == {"parent"}
+        for sources in owners.values()
+    )
 
 
 def test_the_command(judged: Path, tmp_path: Path) -> None:
-    command = ["python", "-m", "lineage", "show", "i3", "--repo", str(judged), "--html", str(tmp_path / "i3.html")]
+    command = [
+        "python",
+        "-m",
+        "lineage",
+        "show",
+        "i3",
+        "--repo",
+        str(judged),
+        "--html",
+        str(tmp_path / "i3.html"),
+    ]
     root = Path(__file__).parent.parent.parent
     done = run(command, root)
     assert (done.returncode, done.stderr) == (0, "")
@@ -196,4 +234,7 @@ def test_the_command(judged: Path, tmp_path: Path) -> None:
     assert json.loads(run([*command[:7], "--json"], root).stdout)["policy"] == "i3"
     unknown = run([*command[:4], "x9", *command[5:7]], root)
     assert unknown.returncode == 2
-    assert unknown.stderr == "error: no policy x9 in dvc.lock; choose from ['i1', 'i2', 'i3', 'o1', 'o2', 'r0']\n"
+    assert (
+        unknown.stderr
+        == "error: no policy x9 in dvc.lock; choose from ['i1', 'i2', 'i3', 'o1', 'o2', 'r0']\n"
+    )

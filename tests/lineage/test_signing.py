@@ -73,9 +73,16 @@ def test_the_statement_is_an_in_toto_statement_with_slsa_provenance(world: Path)
     content = json.loads(attested(world, "statement.json"))
     statement = json_format.ParseDict(content, Statement())
     assert statement.predicate_type == "https://slsa.dev/provenance/v1"
-    assert {subject.name for subject in statement.subject} >= {"model.safetensors", "config.json", "tokenizer.json"}
+    assert {subject.name for subject in statement.subject} >= {
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+    }
     provenance = json_format.ParseDict(content["predicate"], Provenance())
-    materials = {entry.name: dict(entry.digest) for entry in provenance.build_definition.resolved_dependencies}
+    materials = {
+        entry.name: dict(entry.digest)
+        for entry in provenance.build_definition.resolved_dependencies
+    }
     assert materials["git"].keys() == {"gitCommit"}
     for name in (
         "dvc.lock",
@@ -92,7 +99,11 @@ def test_the_statement_is_an_in_toto_statement_with_slsa_provenance(world: Path)
 
 def test_the_statement_names_no_machine_and_no_time(world: Path) -> None:
     content = attested(world, "statement.json").decode()
-    assert not [word for word in (str(world), str(Path.home()), socket.gethostname(), "startedOn") if word in content]
+    assert not [
+        word
+        for word in (str(world), str(Path.home()), socket.gethostname(), "startedOn")
+        if word in content
+    ]
 
 
 def test_the_envelope_holds_by_the_published_rule(world: Path) -> None:
@@ -117,7 +128,9 @@ def test_signing_again_says_the_same(folder: Path) -> None:
     assert attested(folder, "statement.json") == before
 
 
-def test_a_signed_policy_holds_here_in_the_past_and_in_a_bare_clone(world: Path, tmp_path: Path) -> None:
+def test_a_signed_policy_holds_here_in_the_past_and_in_a_bare_clone(
+    world: Path, tmp_path: Path
+) -> None:
     bare = tmp_path / "bare.git"
     succeed(["git", "clone", "--quiet", "--bare", str(world / "tree"), str(bare)], tmp_path)
     remotes = {"shelf": str(world / "tree/.dvc/cache")}
@@ -159,7 +172,9 @@ def test_what_is_wrong_or_not_committed_is_not_signed(folder: Path) -> None:
     with pytest.raises(AuditError, match="commit first what it names, requirements/"):
         sign(open_audit(tree, None), "s1", folder / "release.key")
     (tree / "data/rounds/s1/scores.parquet" / PART).unlink()
-    with pytest.raises(AuditError, match=r"1 finding, first working tree: data/rounds/s1/scores\.parquet"):
+    with pytest.raises(
+        AuditError, match=r"1 finding, first working tree: data/rounds/s1/scores\.parquet"
+    ):
         sign(open_audit(tree, None), "s1", folder / "release.key")
     with pytest.raises(AuditError, match="without @REVISION"):
         sign(open_audit(tree, "HEAD"), "s1", folder / "release.key")

@@ -33,7 +33,13 @@ def repository(tmp_path: Path) -> Path:
     """A checkout without data."""
     folder = tmp_path / "repository"
     chain.write(
-        folder, {}, files={".dvc/config": "", "data/.gitignore": "*.parquet\nfolder/\n", ".gitignore": "/.dvc/cache\n"}
+        folder,
+        {},
+        files={
+            ".dvc/config": "",
+            "data/.gitignore": "*.parquet\nfolder/\n",
+            ".gitignore": "/.dvc/cache\n",
+        },
     )
     return folder
 
@@ -71,7 +77,10 @@ def test_an_edited_file_is_passed_by_for_the_cache(repository: Path) -> None:
 def test_a_swapped_object_is_passed_by_for_the_remote(repository: Path, tmp_path: Path) -> None:
     keep(repository / ".dvc" / "cache", OTHER, FILE.md5)
     keep(tmp_path / "remote", CONTENT, FILE.md5)
-    assert read(open_store(open_tree(repository), None, {"r": str(tmp_path / "remote")}), FILE) == CONTENT
+    assert (
+        read(open_store(open_tree(repository), None, {"r": str(tmp_path / "remote")}), FILE)
+        == CONTENT
+    )
 
 
 def test_wrong_bytes_everywhere_are_refused(repository: Path, tmp_path: Path) -> None:
@@ -79,7 +88,9 @@ def test_wrong_bytes_everywhere_are_refused(repository: Path, tmp_path: Path) ->
     keep(repository / ".dvc" / "cache", OTHER, FILE.md5)
     keep(tmp_path / "remote", OTHER, FILE.md5)
     store = open_store(open_tree(repository), None, {"r": str(tmp_path / "remote")})
-    with pytest.raises(AuditError, match="are not in the working tree, cache, remote r; `dvc pull`"):
+    with pytest.raises(
+        AuditError, match="are not in the working tree, cache, remote r; `dvc pull`"
+    ):
         read(store, FILE)
 
 

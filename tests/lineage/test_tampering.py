@@ -32,9 +32,14 @@ from tests.lineage.forging import (
 )
 
 ROLLOUTS, SCORES, SEGMENTS, PROBES, GAINS, LEDGER = (
-    f"data/rounds/s1/{name}.parquet" for name in ("rollouts", "scores", "segments", "probes", "gains", "ledger")
+    f"data/rounds/s1/{name}.parquet"
+    for name in ("rollouts", "scores", "segments", "probes", "gains", "ledger")
 )
-DEMOS, POLICY, WEIGHTS = "data/demos/r0.parquet", "data/policies/s1", "data/policies/s1/model.safetensors"
+DEMOS, POLICY, WEIGHTS = (
+    "data/demos/r0.parquet",
+    "data/policies/s1",
+    "data/policies/s1/model.safetensors",
+)
 ANSWERS, GRADES = "data/exams/s1/answers.parquet", "data/exams/s1/grades.parquet"
 UPDATED, EXAMINED = "data/metrics/updates/s1.json", "data/metrics/exams/s1.json"
 LISTING = "data/code/update.json"
@@ -167,7 +172,10 @@ def table_of_an_ancestor_edited(tree: Path) -> None:
 
 @kind("cache")
 def cache_object_swapped(tree: Path) -> None:
-    put(cached(tree, part_md5(tree, SCORES)), (tree / "data/rounds/i1/scores.parquet" / PART).read_bytes())
+    put(
+        cached(tree, part_md5(tree, SCORES)),
+        (tree / "data/rounds/i1/scores.parquet" / PART).read_bytes(),
+    )
 
 
 @kind("cache")
@@ -212,7 +220,10 @@ def remote_object_emptied(tree: Path) -> None:
 
 @kind("remote")
 def remote_list_of_a_folder_changed(tree: Path) -> None:
-    put(remote(tree, locked(tree, POLICY)), remote(tree, locked(tree, "data/policies/i1")).read_bytes())
+    put(
+        remote(tree, locked(tree, POLICY)),
+        remote(tree, locked(tree, "data/policies/i1")).read_bytes(),
+    )
 
 
 @kind("remote")
@@ -230,7 +241,9 @@ def digest_of_an_output_edited(tree: Path) -> None:
 
 @kind("edges")
 def digest_of_an_input_edited(tree: Path) -> None:
-    edit_step(tree, "update@s1", locked(tree, SCORES), locked(tree, "data/rounds/i1/scores.parquet"))
+    edit_step(
+        tree, "update@s1", locked(tree, SCORES), locked(tree, "data/rounds/i1/scores.parquet")
+    )
 
 
 @kind("edges")
@@ -271,7 +284,9 @@ def parent_swapped(tree: Path) -> None:
 
 @kind("edges")
 def policy_of_the_parent_swapped(tree: Path) -> None:
-    edit_step(tree, "rollout@s1", locked(tree, "data/policies/i1"), locked(tree, "data/policies/r0"))
+    edit_step(
+        tree, "rollout@s1", locked(tree, "data/policies/i1"), locked(tree, "data/policies/r0")
+    )
 
 
 @kind("steps")
@@ -290,19 +305,27 @@ def round_renamed_in_the_lock(tree: Path) -> None:
 def output_removed_from_the_lock(tree: Path) -> None:
     text = (tree / "dvc.lock").read_text()
     start = text.rindex(f"    - path: {LEDGER}\n")
-    (tree / "dvc.lock").write_text(text[:start] + text[text.index("nfiles", start) :].partition("\n")[2])
+    (tree / "dvc.lock").write_text(
+        text[:start] + text[text.index("nfiles", start) :].partition("\n")[2]
+    )
 
 
 @kind("deps")
 def input_removed_from_the_lock(tree: Path) -> None:
     text = (tree / "dvc.lock").read_text()
     start = text.index(f"    - path: {LISTING}", text.index("  update@s1:"))
-    (tree / "dvc.lock").write_text(text[:start] + text[text.index("size", start) :].partition("\n")[2])
+    (tree / "dvc.lock").write_text(
+        text[:start] + text[text.index("size", start) :].partition("\n")[2]
+    )
 
 
 @kind("steps")
 def round_removed_from_the_params(tree: Path) -> None:
-    replace(tree / "params.yaml", "  i1: {parent: r0, reference: r0, recipe: information, judge: exact, seed: 1}\n", "")
+    replace(
+        tree / "params.yaml",
+        "  i1: {parent: r0, reference: r0, recipe: information, judge: exact, seed: 1}\n",
+        "",
+    )
 
 
 @kind("params")
@@ -337,7 +360,11 @@ def code_added_that_no_step_knows(tree: Path) -> None:
 
 @kind("code")
 def code_of_a_listing_swapped(tree: Path) -> None:
-    replace(tree / LISTING, forging.md5_of((tree / "stages/update.py").read_bytes()), forging.md5_of(b"other code"))
+    replace(
+        tree / LISTING,
+        forging.md5_of((tree / "stages/update.py").read_bytes()),
+        forging.md5_of(b"other code"),
+    )
     cover_up(tree, LISTING)
 
 
@@ -524,7 +551,10 @@ def seeds_and_commands_edited_everywhere(tree: Path) -> None:
 
 @kind("signature")
 def signature_forged(tree: Path) -> None:
-    envelope(tree, lambda content: content["signatures"][0].update(sig=base64.b64encode(b"0" * 70).decode()))
+    envelope(
+        tree,
+        lambda content: content["signatures"][0].update(sig=base64.b64encode(b"0" * 70).decode()),
+    )
 
 
 @kind("signature")
@@ -544,7 +574,9 @@ def signed_by_another_key(tree: Path) -> None:
 
 @kind("signature")
 def signed_by_another_key_in_our_keys_name(tree: Path) -> None:
-    ours = json.loads((tree / ATTESTED / "statement.dsse.json").read_text())["signatures"][0]["keyid"]
+    ours = json.loads((tree / ATTESTED / "statement.dsse.json").read_text())["signatures"][0][
+        "keyid"
+    ]
     signed_by_another_key(tree)
     envelope(tree, lambda content: content["signatures"][0].update(keyid=ours))
 
@@ -618,7 +650,10 @@ def git_object_edited(tree: Path) -> None:
     import zlib
 
     path = git_object(tree, "HEAD:params.yaml")
-    put(path, zlib.compress(zlib.decompress(path.read_bytes()).replace(b"alpha: 1.0", b"alpha: 2.0")))
+    put(
+        path,
+        zlib.compress(zlib.decompress(path.read_bytes()).replace(b"alpha: 1.0", b"alpha: 2.0")),
+    )
 
 
 @kind("git")
@@ -647,7 +682,9 @@ def heldout(tree: Path) -> str:
     """A problem of the exam."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(tree / "data/problems.parquet", columns=["problem_id", "split"]).to_pylist()
+    rows = pq.read_table(
+        tree / "data/problems.parquet", columns=["problem_id", "split"]
+    ).to_pylist()
     return next(row["problem_id"] for row in rows if row["split"] == "heldout")
 
 
@@ -672,7 +709,12 @@ def git_object(tree: Path, name: str) -> Path:
     packs = tree / ".git/objects/pack"
     for pack in packs.glob("*.pack"):
         shutil.move(pack, tree / "pack")
-        subprocess.run(["git", "unpack-objects", "-q"], cwd=tree, input=(tree / "pack").read_bytes(), check=True)
+        subprocess.run(
+            ["git", "unpack-objects", "-q"],
+            cwd=tree,
+            input=(tree / "pack").read_bytes(),
+            check=True,
+        )
     shutil.rmtree(packs)
     oid = succeed(["git", "rev-parse", name], tree).strip()
     return tree / ".git/objects" / oid[:2] / oid[2:]

@@ -110,7 +110,12 @@ def test_what_was_never_pulled_or_pushed_is_no_finding(tree: Path, tmp_path: Pat
     put(clone / SCORES / PART, (tree / SCORES / PART).read_bytes())
     put(cached(clone, part_md5(tree, SCORES)), (tree / SCORES / PART).read_bytes())
     assert ask(clone, remotes={"shelf": str(remote)})["findings"] == []
-    policy = remote / "files/md5" / locked(tree, "data/policies/s1")[:2] / locked(tree, "data/policies/s1")[2:]
+    policy = (
+        remote
+        / "files/md5"
+        / locked(tree, "data/policies/s1")[:2]
+        / locked(tree, "data/policies/s1")[2:]
+    )
     policy.unlink()
     found = ask(tree, remotes={"shelf": str(remote)})
     assert found["findings"] == []

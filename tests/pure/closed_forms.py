@@ -1,12 +1,13 @@
 """Two searches whose success, information and gradients are known in closed form.
 
-`hidden_arm`: one of d arms is good, and each segment opens one and finds it bad. After j segments a forced answer picks
-among the d − j arms left: J_j = 1/(d − j).
+`hidden_arm`: one of d arms is good, and each segment opens one and finds it bad. After j segments a
+forced answer picks among the d − j arms left: J_j = 1/(d − j).
 
-`Search`: e3's chain of verified attempts (arXiv 2506.09026, the p^k model). An attempt hits with probability q, and the
-policy always sees whether it did. After a miss it goes on with probability c, else it guesses, right with probability
-g; the answer behind a hit is right. c is one number for all misses, as in a bigram policy: what is learnt of going on
-holds at any depth. At c = 1 and g = 0 success within k attempts is 1 − (1 − q)^k.
+`Search`: e3's chain of verified attempts (arXiv 2506.09026, the p^k model). An attempt hits with
+probability q, and the policy always sees whether it did. After a miss it goes on with probability
+c, else it guesses, right with probability g; the answer behind a hit is right. c is one number for
+all misses, as in a bigram policy: what is learnt of going on holds at any depth. At c = 1 and g = 0
+success within k attempts is 1 − (1 − q)^k.
 """
 
 from collections.abc import Iterator
@@ -34,15 +35,21 @@ def hidden_arm_bits(num_arms: int, num_segments: int) -> np.ndarray:
     return np.log2(left[:-1] / left[1:])
 
 
-def area_by_tokens(success: np.ndarray, end_tokens: np.ndarray, discount: float, num_tokens: int = 20_000) -> float:
-    """(1 − γ) ∑_t γ^t J(t), token by token: what success is at each budget, and flat behind the last boundary."""
+def area_by_tokens(
+    success: np.ndarray, end_tokens: np.ndarray, discount: float, num_tokens: int = 20_000
+) -> float:
+    """(1 − γ) ∑_t γ^t J(t), token by token: what success is at each budget, and flat behind the
+    last boundary.
+    """
     budgets = np.arange(num_tokens)
     reached = success[np.searchsorted(end_tokens, budgets, side="right")]
     return float((1 - discount) * (discount**budgets * reached).sum())
 
 
 class Stream(NamedTuple):
-    """One way the search may go: attempts made, whether the last hit, whether the policy chose to stop, the reward."""
+    """One way the search may go: attempts made, whether the last hit, whether the policy chose to
+    stop, the reward.
+    """
 
     probability: Fraction
     num_attempts: int
@@ -60,7 +67,9 @@ class Search:
     budget_attempts: int
 
     def success(self, go_on: float) -> float:
-        """E r = P(hit) + g · P(no hit); P(hit) = c q (1 − s^B) / (1 − s), s = c (1 − q) the chance of one more miss."""
+        """E r = P(hit) + g · P(no hit); P(hit) = c q (1 − s^B) / (1 − s), s = c (1 − q) the chance
+        of one more miss.
+        """
         miss = go_on * (1 - float(self.hit))
         hit = go_on * float(self.hit) * (1 - miss**self.budget_attempts) / (1 - miss)
         return hit + float(self.guess) * (1 - hit)
@@ -81,7 +90,13 @@ class Search:
             is_stopped = attempts < self.budget_attempts
             for reward in (0, 1):
                 guessed = self.guess if reward else 1 - self.guess
-                yield Stream(missed * (1 - go_on if is_stopped else 1) * guessed, attempts, False, is_stopped, reward)
+                yield Stream(
+                    missed * (1 - go_on if is_stopped else 1) * guessed,
+                    attempts,
+                    False,
+                    is_stopped,
+                    reward,
+                )
             if attempts:
                 before = (go_on * (1 - self.hit)) ** (attempts - 1)
                 yield Stream(before * go_on * self.hit, attempts, True, False, 1)
@@ -114,7 +129,9 @@ class Group:
         return np.array([ATTEMPT_TOKENS * stream.num_attempts for stream in self.streams])
 
     def segments(self) -> Segments:
-        """Attempts, then the answer, of each rollout; a hit brings success from g to 1, and the policy knows it."""
+        """Attempts, then the answer, of each rollout; a hit brings success from g to 1, and the
+        policy knows it.
+        """
         rows = [(row, j) for row, s in enumerate(self.streams) for j in range(s.num_attempts + 1)]
         rollout, index = (np.array(column) for column in zip(*rows, strict=True))
         num_attempts, is_hit = (np.array([s[field] for s in self.streams]) for field in (1, 2))
@@ -134,8 +151,8 @@ class Group:
     def gradient(self, parts: Parts) -> float:
         """E ∑ A ∇ log π over the policy's choices, by the logit of going on.
 
-        To go on is the first token of an attempt, to stop the first of the answer; a forced answer is no choice, nor is
-        the answer to a hit.
+        To go on is the first token of an attempt, to stop the first of the answer; a forced answer
+        is no choice, nor is the answer to a hit.
         """
         segments, c = self.segments(), float(self.go_on)
         is_stopped = np.array([stream.is_stopped for stream in self.streams])[segments.rollout]
@@ -144,4 +161,6 @@ class Group:
 
 
 GRID = [Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)]
-SEARCHES = [Search(hit, guess, 3) for hit, guess in product(GRID[:2], (Fraction(0), Fraction(1, 4)))]
+SEARCHES = [
+    Search(hit, guess, 3) for hit, guess in product(GRID[:2], (Fraction(0), Fraction(1, 4)))
+]

@@ -66,7 +66,9 @@ def test_there_is_no_rate_of_what_there_is_none_of() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
-def test_a_policy_that_contradicts_itself_everywhere_swaps_its_rates(pairs: list[tuple[bool, bool]]) -> None:
+def test_a_policy_that_contradicts_itself_everywhere_swaps_its_rates(
+    pairs: list[tuple[bool, bool]],
+) -> None:
     claims, truths = (np.array([pair[i] for pair in pairs], dtype=float) for i in range(2))
     rates, turned = verdict_rates(claims, truths), verdict_rates(1 - claims, truths)
     for rate, other in zip(rates, turned, strict=True):

@@ -32,6 +32,8 @@ def test_the_widest_error_is_that_of_the_worst_choice_of_correct_answers(counts:
 
 def test_the_widest_error_by_hand() -> None:
     assert widest_stderr(np.array([3, 1])) == pytest.approx(math.sqrt(0.75 * 0.25 / 4))
-    assert widest_stderr(np.array([1, 1, 1, 1])) == pytest.approx(math.sqrt(0.25 / 4))  # two of the four may be right
+    assert widest_stderr(np.array([1, 1, 1, 1])) == pytest.approx(
+        math.sqrt(0.25 / 4)
+    )  # two of the four may be right
     assert widest_stderr(np.array([4])) == 0
     assert math.isnan(widest_stderr(np.array([], dtype=np.int64)))

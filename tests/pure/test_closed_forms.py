@@ -1,10 +1,12 @@
-"""Estimates, credit and objectives against searches solved by hand: does what is trained keep exploring?
+"""Estimates, credit and objectives against searches solved by hand: does what is trained keep
+exploring?
 
 What holds of the chain of attempts, at every policy tried:
- 1. the gradients of `outcome`, of credit to go and of `regret` are those of success and of the area under the J curve
- 2. `outcome`, `information`, `regret`, `process` and `offline` raise the chance of going on
- 3. a length penalty lowers it exactly where it is dearer than what an attempt gains
- 4. credit less the group's mean neither raises nor lowers it: the mean is a charge on going on, not a baseline
+ 1. the gradients of `outcome`, of credit to go and of `regret` are those of success and of the area
+ under the J curve 2. `outcome`, `information`, `regret`, `process` and `offline` raise the chance
+ of going on 3. a length penalty lowers it exactly where it is dearer than what an attempt gains 4.
+ credit less the group's mean neither raises nor lowers it: the mean is a charge on going on, not a
+ baseline
 """
 
 from collections.abc import Callable
@@ -15,7 +17,13 @@ import numpy as np
 import pytest
 
 from stages.pure import objectives
-from stages.pure.credit import group_normalized, group_scaled, length_penalized, to_come, token_discounted
+from stages.pure.credit import (
+    group_normalized,
+    group_scaled,
+    length_penalized,
+    to_come,
+    token_discounted,
+)
 from stages.pure.information import information_gain, progress
 from stages.pure.objectives import Parts
 from tests.pure.closed_forms import (
@@ -36,7 +44,9 @@ STEP = 1e-5
 
 each_search = pytest.mark.parametrize("search", SEARCHES, ids=str)
 each_policy = pytest.mark.parametrize("go_on", GRID, ids=str)
-ARMS = pytest.mark.parametrize(("num_arms", "num_segments"), [(2, 1), (5, 3), (8, 7), (40, 1), (6, 0)])
+ARMS = pytest.mark.parametrize(
+    ("num_arms", "num_segments"), [(2, 1), (5, 3), (8, 7), (40, 1), (6, 0)]
+)
 
 
 @ARMS
@@ -59,7 +69,9 @@ def test_hidden_arm_credit_to_go_telescopes(num_arms: int, num_segments: int) ->
 
 @ARMS
 @pytest.mark.parametrize("discount", [0.5, 0.99, 1 - 1e-3])
-def test_hidden_arm_area_is_the_sum_of_discounted_gains(num_arms: int, num_segments: int, discount: float) -> None:
+def test_hidden_arm_area_is_the_sum_of_discounted_gains(
+    num_arms: int, num_segments: int, discount: float
+) -> None:
     success = hidden_arm_success(num_arms, num_segments)
     end_tokens = 7 * np.arange(1, num_segments + 1)
     area = success[0] + token_discounted(progress(success), end_tokens, discount).sum()
@@ -107,7 +119,9 @@ def slope(of: Callable[[float], float], go_on: Fraction) -> float:
 @each_policy
 def test_a_group_in_proportion_has_the_searchs_own_success(search: Search, go_on: Fraction) -> None:
     assert sum(stream.probability for stream in search.streams(go_on)) == 1
-    assert search.group(go_on).rewards.mean() == pytest.approx(search.success(float(go_on)), abs=1e-12)
+    assert search.group(go_on).rewards.mean() == pytest.approx(
+        search.success(float(go_on)), abs=1e-12
+    )
 
 
 def test_success_of_k_attempts_is_one_less_p_to_the_k() -> None:
@@ -141,7 +155,9 @@ EXPLORE: dict[str, Callable[[Group], Parts]] = {
 @each_search
 @each_policy
 @pytest.mark.parametrize("objective", EXPLORE)
-def test_every_objective_raises_the_chance_of_going_on(objective: str, search: Search, go_on: Fraction) -> None:
+def test_every_objective_raises_the_chance_of_going_on(
+    objective: str, search: Search, go_on: Fraction
+) -> None:
     group = search.group(go_on)
     assert group.gradient(EXPLORE[objective](group)) > 1e-3
 
@@ -152,7 +168,9 @@ def test_a_length_penalty_stops_exploring_where_an_attempt_costs_more_than_it_ga
     search: Search, go_on: Fraction
 ) -> None:
     group = search.group(go_on)
-    worth = float(search.hit * (1 - search.guess) * search.budget_attempts)  # q (1 − g) an attempt, over the budget
+    worth = float(
+        search.hit * (1 - search.guess) * search.budget_attempts
+    )  # q (1 − g) an attempt, over the budget
     assert group.gradient(outcome(group, 0.9 * worth)) > 1e-4
     assert group.gradient(outcome(group, worth)) == pytest.approx(0, abs=1e-12)
     assert group.gradient(outcome(group, 1.1 * worth)) < -1e-4
@@ -161,7 +179,9 @@ def test_a_length_penalty_stops_exploring_where_an_attempt_costs_more_than_it_ga
 @each_search
 @each_policy
 @pytest.mark.parametrize("discount", [0.0, 0.5, 1.0])
-def test_the_groups_mean_charges_an_attempt_all_it_gains(search: Search, go_on: Fraction, discount: float) -> None:
+def test_the_groups_mean_charges_an_attempt_all_it_gains(
+    search: Search, go_on: Fraction, discount: float
+) -> None:
     group = search.group(go_on)
     assert group.gradient(information(group, discount, CENTRED)) == pytest.approx(0, abs=1e-12)
     assert group.gradient(process(group, CENTRED)) == pytest.approx(0, abs=1e-12)
@@ -169,7 +189,9 @@ def test_the_groups_mean_charges_an_attempt_all_it_gains(search: Search, go_on: 
 
 @each_policy
 def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction) -> None:
-    """Success is 1/4 whatever is done, and estimated at every boundary with an error of -1/4 or +1/4."""
+    """Success is 1/4 whatever is done, and estimated at every boundary with an error of -1/4 or
+    +1/4.
+    """
     group = Search(Fraction(0), Fraction(1, 4), 3).group(go_on)
     segments = group.segments()
     gradients = []
@@ -177,7 +199,9 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
         noise = np.where(segments.is_attempt, error, np.nan)
         for noisy in (noise, np.maximum(0, noise)):
             nothing = np.zeros(len(group.streams))
-            parts = objectives.information(nothing, segments._replace(gain=noisy), 0.0, 0.0, AS_IT_IS)
+            parts = objectives.information(
+                nothing, segments._replace(gain=noisy), 0.0, 0.0, AS_IT_IS
+            )
             gradients.append(group.gradient(parts))
     plain, clipped = gradients[0] + gradients[2], gradients[1] + gradients[3]
     assert plain == pytest.approx(0, abs=1e-12)
@@ -185,7 +209,9 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
 
 
 def trained(search: Search, objective: Callable[[Group], Parts]) -> float:
-    """The chance of going on after 25 steps of plain ascent from 1/2, in 16ths so that every group is exact."""
+    """The chance of going on after 25 steps of plain ascent from 1/2, in 16ths so that every group
+    is exact.
+    """
     logit = 0.0
     for _ in range(25):
         go_on = Fraction(min(15, max(1, round(16 / (1 + np.exp(-logit))))), 16)

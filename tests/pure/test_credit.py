@@ -1,4 +1,6 @@
-"""Advantages: hand-computed groups, and the algebra of docs' section on objectives shown with real gradients."""
+"""Advantages: hand-computed groups, and the algebra of docs' section on objectives shown with real
+gradients.
+"""
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from stages.pure.credit import (
     token_discounted,
 )
 
-BINARY_GROUPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0])), min_size=1, max_size=24)
+BINARY_GROUPS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0])), min_size=1, max_size=24
+)
 SEGMENTS = st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 1)), min_size=1, max_size=24)
 
 
@@ -37,7 +41,9 @@ def test_group_normalized_by_hand() -> None:
     groups = np.array([0, 0, 0, 0, 1, 1])
     found = group_normalized(rewards, groups, normalize_by_std=True, std_epsilon=1e-4)
     third, whole = 0.25 / (0.4330127018922193 + 1e-4), 0.75 / (0.4330127018922193 + 1e-4)
-    assert found == pytest.approx([third, third, third, -whole, 0.5 / 0.5001, -0.5 / 0.5001], abs=1e-12)
+    assert found == pytest.approx(
+        [third, third, third, -whole, 0.5 / 0.5001, -0.5 / 0.5001], abs=1e-12
+    )
 
 
 def test_without_the_division_only_the_mean_goes() -> None:
@@ -47,7 +53,9 @@ def test_without_the_division_only_the_mean_goes() -> None:
 
 def test_a_failed_verifier_counts_for_nothing_in_its_group() -> None:
     rewards = np.array([1.0, np.nan, 0.0, np.nan])
-    found = group_normalized(rewards, np.array([0, 0, 0, 1]), normalize_by_std=True, std_epsilon=1e-4)
+    found = group_normalized(
+        rewards, np.array([0, 0, 0, 1]), normalize_by_std=True, std_epsilon=1e-4
+    )
     assert np.isnan(found[[1, 3]]).all()
     assert found[[0, 2]] == pytest.approx([0.5 / 0.5001, -0.5 / 0.5001], abs=1e-12)
 
@@ -60,31 +68,46 @@ def test_a_group_of_equal_rewards_teaches_nothing(reward: float, normalize_by_st
 
 
 @given(BINARY_GROUPS, st.booleans())
-def test_advantages_of_a_group_sum_to_zero(pairs: list[tuple[int, float]], normalize_by_std: bool) -> None:
+def test_advantages_of_a_group_sum_to_zero(
+    pairs: list[tuple[int, float]], normalize_by_std: bool
+) -> None:
     rewards, groups = columns(pairs)
     found = group_normalized(rewards, groups, normalize_by_std, 1e-4)
     assert np.bincount(groups, weights=found) == pytest.approx(np.zeros(groups.max() + 1), abs=1e-9)
 
 
 @given(BINARY_GROUPS, st.randoms())
-def test_the_order_of_rollouts_means_nothing(pairs: list[tuple[int, float]], random: object) -> None:
+def test_the_order_of_rollouts_means_nothing(
+    pairs: list[tuple[int, float]], random: object
+) -> None:
     rewards, groups = columns(pairs)
     order = np.array(sorted(range(len(pairs)), key=lambda _: random.random()))
     shuffled = group_normalized(rewards[order], groups[order], True, 1e-4)
-    assert shuffled == pytest.approx(group_normalized(rewards, groups, True, 1e-4)[order], abs=1e-12)
+    assert shuffled == pytest.approx(
+        group_normalized(rewards, groups, True, 1e-4)[order], abs=1e-12
+    )
 
 
 def test_group_scaled_by_hand() -> None:
     values, groups = np.array([0.4, 0.0, -0.1, np.nan, 0.9]), np.array([0, 0, 0, 0, 1])
-    assert group_scaled(values, groups, "none", False, 0.5)[[0, 1, 2, 4]].tolist() == [0.4, 0.0, -0.1, 0.9]
+    assert group_scaled(values, groups, "none", False, 0.5)[[0, 1, 2, 4]].tolist() == [
+        0.4,
+        0.0,
+        -0.1,
+        0.9,
+    ]
     centred = group_scaled(values, groups, "group_mean", False, 0.5)
     assert centred[[0, 1, 2, 4]] == pytest.approx([0.3, -0.1, -0.2, 0.0], abs=1e-12)
     divided = group_scaled(values, groups, "group_mean", True, 0.5)
     std = (0.14 / 3) ** 0.5  # of (.3, -.1, -.2) about 0
-    assert divided[[0, 1, 2, 4]] == pytest.approx(np.array([0.3, -0.1, -0.2, 0.0]) / (std + 0.5), abs=1e-12)
+    assert divided[[0, 1, 2, 4]] == pytest.approx(
+        np.array([0.3, -0.1, -0.2, 0.0]) / (std + 0.5), abs=1e-12
+    )
     assert divided[4] == 0
     only_divided = group_scaled(values, groups, "none", True, 0.5)
-    assert only_divided[[0, 1, 2, 4]] == pytest.approx([0.4 / (std + 0.5), 0, -0.1 / (std + 0.5), 1.8], abs=1e-12)
+    assert only_divided[[0, 1, 2, 4]] == pytest.approx(
+        [0.4 / (std + 0.5), 0, -0.1 / (std + 0.5), 1.8], abs=1e-12
+    )
     assert np.isnan([centred[3], divided[3], only_divided[3]]).all()
     with pytest.raises(AssertionError):
         group_scaled(values, groups, "mean", False, 0.5)
@@ -127,7 +150,9 @@ def test_of_equal_answers_the_shorter_stream_wins() -> None:
     assert advantages[0] > advantages[1] > advantages[2]
 
 
-GAINS = np.array([0.5, -0.25, 0.125, np.nan, 1.0, np.nan])  # two rollouts; the last of each is its answer
+GAINS = np.array(
+    [0.5, -0.25, 0.125, np.nan, 1.0, np.nan]
+)  # two rollouts; the last of each is its answer
 ROLLOUTS = np.array([0, 0, 0, 0, 1, 1])
 
 
@@ -155,7 +180,10 @@ def test_no_segments_have_no_credit() -> None:
     nothing = np.zeros(0, dtype=int)
     assert to_come(np.zeros(0), nothing, 1.0).shape == (0,)
     assert token_discounted(np.zeros(0), nothing, 0.9).shape == (0,)
-    assert [tokens.tolist() for tokens in spread(np.zeros(0), nothing, [], [], [2, 0])] == [[0, 0], []]
+    assert [tokens.tolist() for tokens in spread(np.zeros(0), nothing, [], [], [2, 0])] == [
+        [0, 0],
+        [],
+    ]
 
 
 def test_segments_out_of_order_are_refused() -> None:
@@ -199,14 +227,19 @@ def test_spread_by_hand() -> None:
 
 
 @given(SEGMENTS)
-def test_a_useless_segment_is_charged_what_its_group_gains_on_average(pairs: list[tuple[int, float]]) -> None:
+def test_a_useless_segment_is_charged_what_its_group_gains_on_average(
+    pairs: list[tuple[int, float]],
+) -> None:
     progress, groups = columns([*pairs, (0, 0.0)])
     credit = group_scaled(progress, groups, "group_mean", False, 1e-4)
     assert credit[-1] == pytest.approx(-progress[groups == 0].mean(), abs=1e-12)
-    assert np.bincount(groups, weights=credit) == pytest.approx(np.zeros(groups.max() + 1), abs=1e-9)
+    assert np.bincount(groups, weights=credit) == pytest.approx(
+        np.zeros(groups.max() + 1), abs=1e-9
+    )
 
 
-# The algebra: with J_0 a constant of the problem and J_k = r, summing progress over a trace changes nothing.
+# The algebra: with J_0 a constant of the problem and J_k = r, summing progress over a trace changes
+# nothing.
 
 ALPHA = 0.7
 REWARDS = np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
@@ -217,7 +250,9 @@ ROLLOUT_OF_SEGMENT = np.repeat(np.arange(len(REWARDS)), NUM_SEGMENTS)
 
 
 def progress_of_each_segment() -> np.ndarray:
-    """Δ of [rollout, segment]: success starts at the problem's own, wanders, and ends at the reward."""
+    """Δ of [rollout, segment]: success starts at the problem's own, wanders, and ends at the
+    reward.
+    """
     inner = np.random.default_rng(1).random((len(REWARDS), NUM_SEGMENTS - 1))
     success = np.column_stack([SUCCESS_AT_START[GROUPS], inner, REWARDS])
     return np.diff(success, axis=1)
@@ -227,9 +262,13 @@ def policy_gradient(advantages_of_segments: np.ndarray) -> np.ndarray:
     """Gradient of mean A log π over the weights of a bigram policy, in float64."""
     generator = torch.Generator().manual_seed(3)
     weights = torch.randn(5, 5, generator=generator, dtype=torch.float64, requires_grad=True)
-    tokens = torch.randint(5, (len(REWARDS), NUM_SEGMENTS * SEGMENT_TOKENS + 1), generator=generator)
+    tokens = torch.randint(
+        5, (len(REWARDS), NUM_SEGMENTS * SEGMENT_TOKENS + 1), generator=generator
+    )
     logprobs = weights.log_softmax(-1)[tokens[:, :-1], tokens[:, 1:]]
-    by_token = np.repeat(advantages_of_segments.reshape(len(REWARDS), NUM_SEGMENTS), SEGMENT_TOKENS, axis=1)
+    by_token = np.repeat(
+        advantages_of_segments.reshape(len(REWARDS), NUM_SEGMENTS), SEGMENT_TOKENS, axis=1
+    )
     (torch.from_numpy(by_token) * logprobs).mean().backward()
     return weights.grad.numpy().ravel()
 
@@ -254,7 +293,9 @@ def test_progress_summed_over_a_trace_is_outcome_once_more() -> None:
 def test_without_normalization_the_sum_only_scales_outcome() -> None:
     outcome, scalar = outcome_and_scalar(normalize_by_std=False)
     assert scalar == pytest.approx((1 + ALPHA) * outcome, abs=1e-12)
-    assert policy_gradient(scalar) == pytest.approx((1 + ALPHA) * policy_gradient(outcome), abs=1e-12)
+    assert policy_gradient(scalar) == pytest.approx(
+        (1 + ALPHA) * policy_gradient(outcome), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("discount", [0.0, 0.5, 1.0])
@@ -270,6 +311,10 @@ def test_progress_by_segment_points_elsewhere(baseline: str, discount: float) ->
 def test_summed_with_a_discount_a_trace_is_no_longer_its_outcome() -> None:
     outcome, _ = outcome_and_scalar(normalize_by_std=True)
     ends = np.tile(SEGMENT_TOKENS * np.arange(1, NUM_SEGMENTS + 1), len(REWARDS))
-    area = token_discounted(progress_of_each_segment().ravel(), ends, 0.9).reshape(len(REWARDS), NUM_SEGMENTS).sum(1)
+    area = (
+        token_discounted(progress_of_each_segment().ravel(), ends, 0.9)
+        .reshape(len(REWARDS), NUM_SEGMENTS)
+        .sum(1)
+    )
     dense = group_normalized(REWARDS + ALPHA * area, GROUPS, True, 0.0)[ROLLOUT_OF_SEGMENT]
     assert cosine(policy_gradient(dense), policy_gradient(outcome)) < 0.9999

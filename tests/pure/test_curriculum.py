@@ -18,7 +18,9 @@ def budget(success: list[float], grid: np.ndarray = GRID) -> int | None:
 def test_the_least_budget_that_doubling_hardly_helps() -> None:
     assert budget([0.0, 0.1, 0.2, 0.3, 0.35, 0.36]) == 36  # doublings gain 2, 1.5, 1.17
     assert budget([0.3, 0.3, 0.3, 0.3, 0.3, 0.3]) == 9
-    assert budget([0.0, 0.1, 0.12, 0.3, 0.6, 0.9]) == 9  # 1.2 is no more than 1.2; what comes later does not matter
+    assert (
+        budget([0.0, 0.1, 0.12, 0.3, 0.6, 0.9]) == 9
+    )  # 1.2 is no more than 1.2; what comes later does not matter
 
 
 def test_a_budget_at_which_nothing_succeeds_is_not_enough() -> None:
@@ -50,8 +52,13 @@ def test_an_exam_that_says_nothing_gives_no_budget(success: list[float], grid: n
 
 
 @given(arrays(np.float64, 6, elements=st.floats(0.01, 1)), st.floats(1, 3), st.floats(0, 2))
-def test_a_greater_gain_allowed_never_asks_for_more(success: np.ndarray, gain: float, more: float) -> None:
-    strict, lenient = coupled_budget(success, GRID, gain), coupled_budget(success, GRID, gain + more)
+def test_a_greater_gain_allowed_never_asks_for_more(
+    success: np.ndarray, gain: float, more: float
+) -> None:
+    strict, lenient = (
+        coupled_budget(success, GRID, gain),
+        coupled_budget(success, GRID, gain + more),
+    )
     assert strict is not None
     assert lenient is not None
     assert lenient <= strict
@@ -69,5 +76,7 @@ def test_a_greater_gain_allowed_never_asks_for_more(success: np.ndarray, gain: f
         ({}, None),
     ],
 )
-def test_the_easiest_difficulty_not_yet_mastered(best_success: dict[int, float], expected: int | None) -> None:
+def test_the_easiest_difficulty_not_yet_mastered(
+    best_success: dict[int, float], expected: int | None
+) -> None:
     assert next_difficulty(best_success, 0.75) == expected

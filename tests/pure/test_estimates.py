@@ -1,4 +1,6 @@
-"""Intervals that cover the truth as often as they say, for means, ratios, differences, and repeated experiments."""
+"""Intervals that cover the truth as often as they say, for means, ratios, differences, and repeated
+experiments.
+"""
 
 import math
 from collections.abc import Callable
@@ -38,8 +40,12 @@ def covered_frac(interval: Callable[[int], Estimate], truth: float, num_trials: 
     return float(np.mean([low - 1e-12 <= truth <= high + 1e-12 for _, low, high in found]))
 
 
-def exam(rng: np.random.Generator, success: float, num_problems: int, num_samples: int) -> np.ndarray:
-    """Shares of right answers, problems as different in difficulty as Beta(2p, 2(1 - p)) makes them."""
+def exam(
+    rng: np.random.Generator, success: float, num_problems: int, num_samples: int
+) -> np.ndarray:
+    """Shares of right answers, problems as different in difficulty as Beta(2p, 2(1 - p)) makes
+    them.
+    """
     chances = rng.beta(2 * success, 2 * (1 - success), size=num_problems)
     return rng.binomial(num_samples, chances) / num_samples
 
@@ -69,7 +75,9 @@ def test_a_ratio_is_covered() -> None:
         rng = np.random.default_rng([8, trial])
         judged = rng.poisson(5, size=100)
         counts = np.stack([rng.binomial(judged, 0.1), judged], axis=1).astype(float)
-        return bootstrap_of_means([counts], lambda means: means[..., 0] / means[..., 1], 300, 0.95, 1)
+        return bootstrap_of_means(
+            [counts], lambda means: means[..., 0] / means[..., 1], 300, 0.95, 1
+        )
 
     assert 0.92 <= covered_frac(interval, 0.1) <= 0.98
 
@@ -77,20 +85,30 @@ def test_a_ratio_is_covered() -> None:
 def test_an_unpaired_difference_is_covered() -> None:
     def interval(trial: int) -> Estimate:
         rng = np.random.default_rng([9, trial])
-        samples = [exam(rng, success, size, 2)[:, None] for success, size in ((0.5, 20), (0.4, 200))]
-        return bootstrap_of_means(samples, lambda means: means[..., 0] - means[..., 1], 300, 0.95, 1)
+        samples = [
+            exam(rng, success, size, 2)[:, None] for success, size in ((0.5, 20), (0.4, 200))
+        ]
+        return bootstrap_of_means(
+            samples, lambda means: means[..., 0] - means[..., 1], 300, 0.95, 1
+        )
 
     assert 0.92 <= covered_frac(interval, 0.1) <= 0.98
 
 
-def repeated(rng: np.random.Generator, num_seeds: int, shared: np.ndarray, effect: float) -> np.ndarray:
-    """Success of each seed's policy on shared problems: seeds differ by 0.05, answers are noise on top."""
+def repeated(
+    rng: np.random.Generator, num_seeds: int, shared: np.ndarray, effect: float
+) -> np.ndarray:
+    """Success of each seed's policy on shared problems: seeds differ by 0.05, answers are noise on
+    top.
+    """
     chances = np.clip(shared + effect + 0.05 * rng.normal(size=(num_seeds, 1)), 0, 1)
     return rng.binomial(2, chances) / 2
 
 
 def test_seeds_are_covered_where_problems_alone_are_not() -> None:
-    """Means of three seeds, no true difference: an interval over problems alone takes a lucky seed for an effect."""
+    """Means of three seeds, no true difference: an interval over problems alone takes a lucky seed
+    for an effect.
+    """
 
     def experiments(trial: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([10, trial])
@@ -102,7 +120,9 @@ def test_seeds_are_covered_where_problems_alone_are_not() -> None:
         return bootstrap(later.mean(axis=0) - earlier.mean(axis=0), 200, 0.95, 1)
 
     assert covered_frac(of_problems, 0.0) < 0.75
-    assert covered_frac(lambda trial: bootstrap_seeds(*experiments(trial), 200, 0.95, 1), 0.0) >= 0.92
+    assert (
+        covered_frac(lambda trial: bootstrap_seeds(*experiments(trial), 200, 0.95, 1), 0.0) >= 0.92
+    )
 
 
 def test_a_wider_interval_is_asked_for_and_given() -> None:
@@ -142,10 +162,14 @@ def test_unknown_entries_are_left_out_of_their_column_alone() -> None:
 
 
 def test_resamples_without_a_value_are_left_out() -> None:
-    """Of three problems one was judged: the resamples without it have no ratio, the others all have the same."""
+    """Of three problems one was judged: the resamples without it have no ratio, the others all have
+    the same.
+    """
     counts = np.array([[1.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = bootstrap_of_means([counts], lambda means: means[..., 0] / means[..., 1], 200, 0.9, 1)
+        found = bootstrap_of_means(
+            [counts], lambda means: means[..., 0] / means[..., 1], 200, 0.9, 1
+        )
     assert found == (0.25, 0.25, 0.25)
 
 
@@ -184,7 +208,10 @@ def test_rounding_keeps_what_json_can_hold() -> None:
 
 def test_repeated_experiments_by_hand() -> None:
     """Equal problems, two seeds each 1/4 apart: differences of two means of two draws."""
-    earlier, later = np.array([[0.25], [0.5]]) @ np.ones((1, 4)), np.array([[0.75], [1.0]]) @ np.ones((1, 4))
+    earlier, later = (
+        np.array([[0.25], [0.5]]) @ np.ones((1, 4)),
+        np.array([[0.75], [1.0]]) @ np.ones((1, 4)),
+    )
     assert bootstrap_seeds(earlier, later, 400, 0.95, 1) == (0.5, 0.25, 0.75)
     assert bootstrap_seeds(earlier[:1], later[:1], 400, 0.95, 1) == (0.5, 0.5, 0.5)
     hidden = np.where(np.arange(4) == 2, np.nan, later)

@@ -32,8 +32,15 @@ def pass_at(num_correct: int, num_samples: int, k: int) -> float:
 
 def test_pass_at_k_is_unbiased() -> None:
     assert pass_at(2, 8, 4) == pytest.approx(1 - 15 / 70)  # 0.786
-    assert pytest.approx(0.684, abs=1e-3) == 1 - (1 - 2 / 8) ** 4  # what resampling with replacement gives
-    assert [pass_at(0, 4, 2), pass_at(4, 4, 2), pass_at(1, 4, 4), pass_at(1, 4, 1)] == [0, 1, 1, 0.25]
+    assert (
+        pytest.approx(0.684, abs=1e-3) == 1 - (1 - 2 / 8) ** 4
+    )  # what resampling with replacement gives
+    assert [pass_at(0, 4, 2), pass_at(4, 4, 2), pass_at(1, 4, 4), pass_at(1, 4, 1)] == [
+        0,
+        1,
+        1,
+        0.25,
+    ]
     assert math.isnan(pass_at(1, 3, 4))
 
 
@@ -47,14 +54,21 @@ def test_pass_at_k_is_the_mean_over_all_sets(is_right: list[bool], data: st.Data
 def test_best_of_k_by_hand() -> None:
     scores, rewards = np.array([0.9, 0.5, 0.1]), np.array([0.0, 1.0, 1.0])
     assert best_of_k(scores, rewards, 1) == pytest.approx(2 / 3)
-    assert best_of_k(scores, rewards, 2) == pytest.approx(1 / 3)  # of the pairs only (second, third) is right
+    assert best_of_k(scores, rewards, 2) == pytest.approx(
+        1 / 3
+    )  # of the pairs only (second, third) is right
     assert best_of_k(scores, rewards, 3) == 0.0
     assert best_of_k(np.array([0.5, 0.5, 0.1]), rewards, 3) == 0.5
     assert math.isnan(best_of_k(scores, rewards, 4))
 
 
-@given(st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=7), st.data())
-def test_best_of_k_is_the_mean_over_all_sets(samples: list[tuple[float, bool]], data: st.DataObject) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=7),
+    st.data(),
+)
+def test_best_of_k_is_the_mean_over_all_sets(
+    samples: list[tuple[float, bool]], data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, len(samples)))
 
     def chosen(part: tuple[tuple[float, bool], ...]) -> float:
@@ -67,23 +81,34 @@ def test_best_of_k_is_the_mean_over_all_sets(samples: list[tuple[float, bool]], 
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.data())
-def test_a_perfect_score_makes_best_of_k_pass_at_k(is_right: list[bool], data: st.DataObject) -> None:
+def test_a_perfect_score_makes_best_of_k_pass_at_k(
+    is_right: list[bool], data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, len(is_right)))
     rewards = np.array(is_right, dtype=float)
-    assert best_of_k(rewards, rewards, k) == pytest.approx(pass_at(sum(is_right), len(is_right), k), abs=1e-12)
+    assert best_of_k(rewards, rewards, k) == pytest.approx(
+        pass_at(sum(is_right), len(is_right), k), abs=1e-12
+    )
 
 
 def test_majority_by_hand() -> None:
     answers = np.array([1, 1, 1, 2, 2])
     assert majority_at_k(answers, answers == 2, 5) == 0.0
     assert majority_at_k(answers, answers == 1, 5) == 1.0
-    assert majority_at_k(answers, answers == 2, 3) == pytest.approx(3 / 10)  # both of the twos and one of three ones
-    assert majority_at_k(answers, answers == 2, 4) == pytest.approx(3 / 5 / 2)  # two against two, split
+    assert majority_at_k(answers, answers == 2, 3) == pytest.approx(
+        3 / 10
+    )  # both of the twos and one of three ones
+    assert majority_at_k(answers, answers == 2, 4) == pytest.approx(
+        3 / 5 / 2
+    )  # two against two, split
     assert math.isnan(majority_at_k(answers, answers == 2, 6))
 
 
 def test_unparsed_answers_vote() -> None:
-    """Three of four answers cannot be read. Dropping them would make the lone right one the majority."""
+    """Three of four answers cannot be read.
+
+    Dropping them would make the lone right one the majority.
+    """
     answers = np.array([UNPARSED, UNPARSED, UNPARSED, 1])
     assert majority_at_k(answers, answers == 1, 4) == 0.0
     readable = answers[answers != UNPARSED]
@@ -91,13 +116,17 @@ def test_unparsed_answers_vote() -> None:
 
 
 @given(ANSWERS, st.sets(st.integers(1, 4)), st.data())
-def test_majority_is_the_mean_over_all_sets(answers: np.ndarray, right: set[int], data: st.DataObject) -> None:
+def test_majority_is_the_mean_over_all_sets(
+    answers: np.ndarray, right: set[int], data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, len(answers)))
     is_right = np.isin(answers, list(right))
 
     def vote(part: tuple[int, ...]) -> float:
         counts = np.bincount(part)
-        return float(np.mean([winner in right for winner in np.flatnonzero(counts == counts.max())]))
+        return float(
+            np.mean([winner in right for winner in np.flatnonzero(counts == counts.max())])
+        )
 
     expected = np.mean([vote(part) for part in combinations(answers.tolist(), k)])
     assert majority_at_k(answers, is_right, k) == pytest.approx(expected, abs=1e-12)
@@ -116,7 +145,9 @@ def test_majority_is_the_mean_over_all_sets(answers: np.ndarray, right: set[int]
         ([0.3], [16], 0.7),
     ],
 )
-def test_regret_against_the_oracle_by_hand(success: list[float], budgets: list[int], expected: float) -> None:
+def test_regret_against_the_oracle_by_hand(
+    success: list[float], budgets: list[int], expected: float
+) -> None:
     found = normalized_regret(np.array(success), np.array(budgets), np.ones(len(budgets)))
     assert found == pytest.approx(expected, abs=1e-12)
 
@@ -129,7 +160,9 @@ def test_regret_against_the_best_observed_by_hand() -> None:
 
 
 def test_regret_of_many_problems() -> None:
-    found = normalized_regret(np.array([[0.0, 1.0], [1.0, 1.0], [np.nan, 1.0]]), np.array([0, 8]), np.ones(2))
+    found = normalized_regret(
+        np.array([[0.0, 1.0], [1.0, 1.0], [np.nan, 1.0]]), np.array([0, 8]), np.ones(2)
+    )
     assert found[:2].tolist() == [0.5, 0.0]
     assert math.isnan(found[2])
 
@@ -142,7 +175,8 @@ def test_regret_is_a_fraction_and_falls_with_success(pair: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "expected"), [(0.05, 0.0), (0.1, 0.0), (0.2, 5.0), (0.3, 10.0), (0.4, 20.0), (0.51, math.inf)]
+    ("level", "expected"),
+    [(0.05, 0.0), (0.1, 0.0), (0.2, 5.0), (0.3, 10.0), (0.4, 20.0), (0.51, math.inf)],
 )
 def test_tokens_to_reach_by_hand(level: float, expected: float) -> None:
     """The curve falls between 30 and 60 tokens: what it reached before counts."""
@@ -179,7 +213,10 @@ def test_tokens_ratio_by_hand() -> None:
 
 
 def test_verification_is_weighed_the_same_for_hits_and_misses() -> None:
-    """Nine attempts in ten miss. Calling everything wrong is right nine times in ten, and worth nothing."""
+    """Nine attempts in ten miss.
+
+    Calling everything wrong is right nine times in ten, and worth nothing.
+    """
     hit_frac = np.array(0.1)
     assert generation_verification_gap(np.array(0.0), np.array(1.0), hit_frac) == pytest.approx(0.4)
     assert generation_verification_gap(np.array(0.0), np.array(0.0), hit_frac) == pytest.approx(0.9)
@@ -200,7 +237,9 @@ def test_failure_bands_by_hand() -> None:
 
 
 @given(arrays(np.float64, st.integers(1, 20), elements=FRACTIONS), st.integers(1, 4))
-def test_failure_bands_rise_with_failure_and_keep_ties_together(failure: np.ndarray, num_bands: int) -> None:
+def test_failure_bands_rise_with_failure_and_keep_ties_together(
+    failure: np.ndarray, num_bands: int
+) -> None:
     bands = failure_bands(failure, num_bands)
     assert bands.min() >= 0
     assert bands.max() < num_bands

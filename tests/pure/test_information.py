@@ -28,7 +28,9 @@ CURVES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
 TWO_POINTS = arrays(np.float64, 2, elements=st.floats(1e-6, 1))
 
 
-def noisy_success(num_traces: int, num_boundaries: int, num_probes: int, success: float) -> np.ndarray:
+def noisy_success(
+    num_traces: int, num_boundaries: int, num_probes: int, success: float
+) -> np.ndarray:
     """Estimates of a success that never changes, [trace, boundary]."""
     rng = np.random.default_rng(5)
     return rng.binomial(num_probes, success, size=(num_traces, num_boundaries)) / num_probes
@@ -105,7 +107,9 @@ def test_stderr_by_hand_with_unequal_probes() -> None:
     assert found == pytest.approx([0.29315098498896436, 0.15309310892394862], abs=1e-12)
 
 
-@pytest.mark.parametrize(("before", "after", "num_probes"), [(0.5, 0.5, 4), (0.2, 0.7, 8), (0.9, 0.4, 20)])
+@pytest.mark.parametrize(
+    ("before", "after", "num_probes"), [(0.5, 0.5, 4), (0.2, 0.7, 8), (0.9, 0.4, 20)]
+)
 def test_stderr_agrees_with_simulation(before: float, after: float, num_probes: int) -> None:
     rng = np.random.default_rng(0)
     drawn = rng.binomial(num_probes, [before, after], size=(40_000, 2)) / num_probes
@@ -133,7 +137,9 @@ def test_variance_by_hand_with_partial_credit() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=1, max_size=12))
-def test_no_rewards_of_equal_answers_make_the_error_wider_than_it_may_be(drawn: list[tuple[int, float]]) -> None:
+def test_no_rewards_of_equal_answers_make_the_error_wider_than_it_may_be(
+    drawn: list[tuple[int, float]],
+) -> None:
     reward_of = dict(drawn)
     counts = np.array(sorted(Counter(answer for answer, _ in drawn).values(), reverse=True))
     rewards = np.array([reward_of[answer] for answer, _ in drawn])
@@ -194,7 +200,9 @@ def test_interpolated_progress_telescopes_and_is_spread_evenly(
 
 
 def test_interpolated_stderr_agrees_with_simulation() -> None:
-    """Between boundaries 0 and 3 of 8 answers each: a third of the error of the whole stretch, in every segment."""
+    """Between boundaries 0 and 3 of 8 answers each: a third of the error of the whole stretch, in
+    every segment.
+    """
     rng = np.random.default_rng(0)
     truth, index = np.array([0.3, 0.7, 0.6]), np.array([0, 3, 4])
     drawn = rng.binomial(8, truth, size=(20_000, 3)) / 8
@@ -229,7 +237,9 @@ def test_entropy_is_not_negative_and_knows_no_order(counts: list[int]) -> None:
 
 
 def test_certainty_of_a_wrong_answer_has_information_but_no_progress() -> None:
-    """Why the entropy's fall is gated by success: from four answers at odds to one, and that one wrong."""
+    """Why the entropy's fall is gated by success: from four answers at odds to one, and that one
+    wrong.
+    """
     entropy = np.array([answer_entropy(np.array([1, 1, 1, 1])), answer_entropy(np.array([4]))])
     success = np.array([0.0, 0.0])
     assert entropy_fall(entropy)[0] > 1

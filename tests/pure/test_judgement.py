@@ -11,7 +11,9 @@ from scipy.stats import mannwhitneyu
 from stages.pure.judgement import Quality, auc, balanced_weights, quality, right_probability
 
 JUDGED = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.500001, 0.9, 1.0]), st.booleans()), min_size=1, max_size=30
+    st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.500001, 0.9, 1.0]), st.booleans()),
+    min_size=1,
+    max_size=30,
 )
 
 
@@ -32,17 +34,26 @@ def arrays(judged: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
         (-math.inf, -math.inf, 0.5),
     ],
 )
-def test_probability_of_right_by_hand(right_nats: float, wrong_nats: float, expected: float) -> None:
+def test_probability_of_right_by_hand(
+    right_nats: float, wrong_nats: float, expected: float
+) -> None:
     assert right_probability(right_nats, wrong_nats) == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.floats(-500, 0), st.floats(-500, 0))
 def test_right_and_wrong_add_up(one: float, other: float) -> None:
-    assert right_probability(one, other) + right_probability(other, one) == pytest.approx(1, abs=1e-12)
+    assert right_probability(one, other) + right_probability(other, one) == pytest.approx(
+        1, abs=1e-12
+    )
 
 
 def test_weights_by_hand() -> None:
-    assert balanced_weights(np.array([True, False, False, False])).tolist() == [2, 2 / 3, 2 / 3, 2 / 3]
+    assert balanced_weights(np.array([True, False, False, False])).tolist() == [
+        2,
+        2 / 3,
+        2 / 3,
+        2 / 3,
+    ]
     assert balanced_weights(np.array([True, False])).tolist() == [1, 1]
     assert balanced_weights(np.array([False, False])).tolist() == [0.5, 0.5]
 
@@ -56,7 +67,9 @@ def test_both_classes_weigh_half_the_answers(judged: list[tuple[float, bool]]) -
 
 
 def test_quality_by_hand() -> None:
-    """Right at .9 and .4, wrong at .5 and .1: of four pairs three are in order, of each class one is hit."""
+    """Right at .9 and .4, wrong at .5 and .1: of four pairs three are in order, of each class one
+    is hit.
+    """
     found = quality(np.array([0.9, 0.4, 0.5, 0.1]), np.array([True, True, False, False]))
     assert found == pytest.approx(Quality(0.5, 0.5, 0.5, 0.75, (0.01 + 0.36 + 0.25 + 0.01) / 4))
 
@@ -76,7 +89,9 @@ def test_what_a_missing_class_leaves_open() -> None:
 
 
 @given(JUDGED)
-def test_auc_is_that_of_mann_whitney_and_of_counting_pairs(judged: list[tuple[float, bool]]) -> None:
+def test_auc_is_that_of_mann_whitney_and_of_counting_pairs(
+    judged: list[tuple[float, bool]],
+) -> None:
     scores, truths = arrays(judged)
     if not truths.any() or truths.all():
         assert math.isnan(auc(scores, truths))
@@ -91,4 +106,6 @@ def test_auc_is_that_of_mann_whitney_and_of_counting_pairs(judged: list[tuple[fl
 def test_auc_depends_on_the_order_alone(judged: list[tuple[float, bool]]) -> None:
     scores, truths = arrays(judged)
     assert auc(scores**3 / 7, truths) == pytest.approx(auc(scores, truths), nan_ok=True)
-    assert auc(scores, truths) + auc(-scores, truths) == pytest.approx(1) or math.isnan(auc(scores, truths))
+    assert auc(scores, truths) + auc(-scores, truths) == pytest.approx(1) or math.isnan(
+        auc(scores, truths)
+    )

@@ -52,7 +52,9 @@ def found(kind: str, logprobs: Tensor, batch: dict[str, Tensor]) -> Surrogate:
 
 
 def by_loops(batch: dict[str, Tensor], temperature: float) -> tuple[float, np.ndarray, int]:
-    """PPO's objective, its gradient over the logits, and the number of clipped tokens, one token at a time."""
+    """PPO's objective, its gradient over the logits, and the number of clipped tokens, one token at
+    a time.
+    """
     logits, targets, sampler, advantages, mask = (batch[name].numpy() for name in batch)
     objective, num_clipped = 0.0, 0
     gradient = np.zeros_like(logits)
@@ -83,10 +85,15 @@ def test_token_logprobs_by_hand() -> None:
 def test_token_logprobs_are_a_distribution(seed: int, temperature: float) -> None:
     logits = draw(seed)["logits"]
     every = torch.stack(
-        [token_logprobs(logits, torch.full(logits.shape[:-1], t), temperature) for t in range(logits.shape[-1])]
+        [
+            token_logprobs(logits, torch.full(logits.shape[:-1], t), temperature)
+            for t in range(logits.shape[-1])
+        ]
     )
     assert every.exp().sum(0).numpy() == pytest.approx(np.ones(logits.shape[:-1]), abs=1e-12)
-    moved = token_logprobs(logits + 7, torch.zeros(logits.shape[:-1], dtype=torch.long), temperature)
+    moved = token_logprobs(
+        logits + 7, torch.zeros(logits.shape[:-1], dtype=torch.long), temperature
+    )
     assert moved.numpy() == pytest.approx(every[0].numpy(), abs=1e-12)
 
 
@@ -95,7 +102,9 @@ def test_the_ratio_is_one_at_the_temperature_drawn_at_and_at_no_other() -> None:
     drawn_at = {**batch, "sampler_logprobs": token_logprobs(batch["logits"], batch["targets"], 0.7)}
     drawn_at["mask"] = torch.ones_like(batch["mask"])
     ratios = [
-        found("dapo", token_logprobs(batch["logits"], batch["targets"], t), drawn_at).ratio.mean().item()
+        found("dapo", token_logprobs(batch["logits"], batch["targets"], t), drawn_at)
+        .ratio.mean()
+        .item()
         for t in (0.7, 1.0)
     ]
     assert ratios[0] == pytest.approx(1, abs=1e-12)
@@ -103,7 +112,9 @@ def test_the_ratio_is_one_at_the_temperature_drawn_at_and_at_no_other() -> None:
 
 
 def test_entropy_by_hand() -> None:
-    logits = torch.log(torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.125, 0.125]], dtype=torch.float64))
+    logits = torch.log(
+        torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.125, 0.125]], dtype=torch.float64)
+    )
     assert entropy(logits).tolist() == pytest.approx([math.log(4), 1.75 * math.log(2)])
     assert entropy(torch.tensor([[1000.0, 0.0]])).item() == 0
 
@@ -139,7 +150,11 @@ def test_the_clip_of_one_token(
     for kind in ("grpo", "dr_grpo", "dapo", "gspo"):
         trainer = torch.tensor([[math.log(ratio)]], dtype=torch.float64, requires_grad=True)
         zero = torch.zeros(1, 1, dtype=torch.float64)
-        one = {"sampler_logprobs": zero, "advantages": zero + advantage, "mask": torch.tensor([[True]])}
+        one = {
+            "sampler_logprobs": zero,
+            "advantages": zero + advantage,
+            "mask": torch.tensor([[True]]),
+        }
         terms = found(kind, trainer, one)
         terms.objective.sum().backward()
         assert terms.objective.item() == pytest.approx(objective, abs=1e-12)
@@ -152,7 +167,9 @@ def test_the_clip_of_one_token(
     ("ratio", "advantage", "weight"),
     [(1.5, 1.0, 1.28), (1.5, -1.0, 1.28), (0.5, 1.0, 0.8), (0.5, -2.0, 0.8), (1.1, 2.0, 1.1)],
 )
-def test_cispo_bounds_a_tokens_weight_and_drops_no_gradient(ratio: float, advantage: float, weight: float) -> None:
+def test_cispo_bounds_a_tokens_weight_and_drops_no_gradient(
+    ratio: float, advantage: float, weight: float
+) -> None:
     trainer = torch.tensor([[-2.0]], dtype=torch.float64, requires_grad=True)
     one = {
         "sampler_logprobs": trainer.detach() - math.log(ratio),
@@ -167,7 +184,9 @@ def test_cispo_bounds_a_tokens_weight_and_drops_no_gradient(ratio: float, advant
 
 
 def test_gspo_by_hand() -> None:
-    """Log ratios .3 and .1 have the mean .2, and share the ratio e^.2 = 1.221; −.5 and −.1 share e^−.3 = .741."""
+    """Log ratios .3 and .1 have the mean .2, and share the ratio e^.2 = 1.221; −.5 and −.1 share
+    e^−.3 = .741.
+    """
     trainer = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
     batch = {
         "sampler_logprobs": torch.tensor([[-0.3, -0.1], [0.5, 0.1]], dtype=torch.float64),
@@ -177,7 +196,9 @@ def test_gspo_by_hand() -> None:
     terms = found("gspo", trainer, batch)
     terms.objective.sum().backward()
     up, down = math.exp(0.2), math.exp(-0.3)
-    assert terms.objective.detach().numpy() == pytest.approx(np.array([[up, -2 * up], [down, -1.6]]))
+    assert terms.objective.detach().numpy() == pytest.approx(
+        np.array([[up, -2 * up], [down, -1.6]])
+    )
     assert terms.is_clipped.tolist() == [[False, False], [False, True]]
     assert trainer.grad.numpy() == pytest.approx(np.array([[up, -2 * up], [down, 0]]))
 
@@ -193,7 +214,9 @@ def test_gspo_token_by_token_is_plain_gspo_where_a_sequence_has_one_advantage(se
         if is_plain:
             drift = ((logprobs - batch["sampler_logprobs"]) * batch["mask"]).sum(1)
             ratio, advantage = (drift / counts).exp(), batch["advantages"][:, 0]
-            of_sequence = torch.minimum(ratio * advantage, ratio.clamp(1 - CLIP_LOW, 1 + CLIP_HIGH) * advantage)
+            of_sequence = torch.minimum(
+                ratio * advantage, ratio.clamp(1 - CLIP_LOW, 1 + CLIP_HIGH) * advantage
+            )
             value = (of_sequence * batch["mask"].any(1)).sum()
         else:
             value = (found("gspo", logprobs, batch).objective / counts.unsqueeze(1)).sum()
@@ -207,9 +230,13 @@ def test_gspo_token_by_token_is_plain_gspo_where_a_sequence_has_one_advantage(se
 def test_sequence_mean_by_hand() -> None:
     values = torch.tensor([[1.0, 2.0, 30.0], [4.0, math.nan, 6.0]])
     mask = torch.tensor([[True, True, True], [True, False, True]])
-    sequence = torch.tensor([[0, 0, 2], [0, 1, 2]])  # two sequences over two rows, and one without a token
+    sequence = torch.tensor(
+        [[0, 0, 2], [0, 1, 2]]
+    )  # two sequences over two rows, and one without a token
     third = 7 / 3
-    assert sequence_mean(values, mask, sequence)[mask].tolist() == pytest.approx([third, third, 18, third, 18])
+    assert sequence_mean(values, mask, sequence)[mask].tolist() == pytest.approx(
+        [third, third, 18, third, 18]
+    )
     assert sequence_mean(values, mask, sequence)[1, 1].item() == 0
     assert sequence_mean(values[:0], mask[:0], sequence[:0]).shape == (0, 3)
 
@@ -240,7 +267,9 @@ def test_at_the_sampling_policy_the_gradient_is_the_plain_policy_gradient(kind: 
     logprobs = token_logprobs(batch["logits"], batch["targets"]).requires_grad_()
     terms = found(kind, logprobs, {**batch, "sampler_logprobs": logprobs.detach()})
     terms.objective.sum().backward()
-    assert logprobs.grad.numpy() == pytest.approx((batch["advantages"] * batch["mask"]).numpy(), abs=1e-12)
+    assert logprobs.grad.numpy() == pytest.approx(
+        (batch["advantages"] * batch["mask"]).numpy(), abs=1e-12
+    )
     assert not terms.is_clipped.any()
     assert terms.ratio[batch["mask"]].numpy() == pytest.approx(1, abs=1e-12)
 
@@ -250,7 +279,10 @@ def test_at_the_sampling_policy_the_gradient_is_the_plain_policy_gradient(kind: 
 def test_masked_tokens_weigh_nothing_whatever_they_hold(kind: str, wild: float) -> None:
     batch = draw(3)
     logprobs = token_logprobs(batch["logits"], batch["targets"])
-    changed = {**batch, **{name: torch.where(batch["mask"], batch[name], wild) for name in list(batch)[2:4]}}
+    changed = {
+        **batch,
+        **{name: torch.where(batch["mask"], batch[name], wild) for name in list(batch)[2:4]},
+    }
     trainer = torch.where(batch["mask"], logprobs, wild).requires_grad_()
     terms, expected = found(kind, trainer, changed), found(kind, logprobs, batch)
     terms.objective.sum().backward()
@@ -277,9 +309,12 @@ def test_aggregation_by_hand() -> None:
 
 
 @given(
-    st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any), st.sampled_from(["grpo", "gspo", "dapo", "cispo"])
+    st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any),
+    st.sampled_from(["grpo", "gspo", "dapo", "cispo"]),
 )
-def test_the_weights_of_a_mean_sum_to_the_share_of_sequences_with_tokens(counts: list[int], kind: str) -> None:
+def test_the_weights_of_a_mean_sum_to_the_share_of_sequences_with_tokens(
+    counts: list[int], kind: str
+) -> None:
     num_targets = np.array(counts)
     how = aggregation(kind, num_targets, budget_tokens=10)
     expected = np.mean(num_targets > 0) if kind in ("grpo", "gspo") else 1
@@ -297,12 +332,16 @@ def test_k3_is_never_negative_and_its_mean_over_draws_is_the_kl(seed: int) -> No
     log_ratio = torch.from_numpy(np.log(other / drawn_from))
     kl = float((drawn_from * np.log(drawn_from / other)).sum())
     assert (k3(log_ratio) >= 0).all()
-    assert float((torch.from_numpy(drawn_from) * k3(log_ratio)).sum()) == pytest.approx(kl, abs=1e-12)
+    assert float((torch.from_numpy(drawn_from) * k3(log_ratio)).sum()) == pytest.approx(
+        kl, abs=1e-12
+    )
 
 
 def test_reference_kl_by_hand() -> None:
     """Probabilities .5, .25 and .125 under trainer, behaviour and reference: 2 · (1/4 − 1 + log 4)."""
-    trainer, behaviour, reference = (torch.tensor([math.log(p)] * 2, dtype=torch.float64) for p in (0.5, 0.25, 0.125))
+    trainer, behaviour, reference = (
+        torch.tensor([math.log(p)] * 2, dtype=torch.float64) for p in (0.5, 0.25, 0.125)
+    )
     kl = reference_kl(trainer, behaviour, reference, torch.tensor([True, False]))
     assert kl.tolist() == pytest.approx([2 * (math.log(4) - 0.75), 0])
     at_the_reference = reference_kl(trainer, behaviour, trainer, torch.tensor([True, True]))
@@ -310,7 +349,9 @@ def test_reference_kl_by_hand() -> None:
 
 
 @pytest.mark.parametrize("is_on_policy", [True, False])
-def test_over_all_draws_the_reference_kls_value_and_gradient_are_the_kls_own(is_on_policy: bool) -> None:
+def test_over_all_draws_the_reference_kls_value_and_gradient_are_the_kls_own(
+    is_on_policy: bool,
+) -> None:
     """The k3 alone has another gradient: the other KL's."""
     generator = torch.Generator().manual_seed(4)
     tables = torch.randn(3, 5, generator=generator, dtype=torch.float64)
@@ -329,12 +370,16 @@ def test_over_all_draws_the_reference_kls_value_and_gradient_are_the_kls_own(is_
     alone = gradient((behaviour.exp() * k3(reference - trainer)).sum())
     assert np.abs(alone - gradient(exact)).max() > 0.01
     if is_on_policy:
-        assert alone == pytest.approx(gradient((reference.exp() * (reference - trainer)).sum()), abs=1e-12)
+        assert alone == pytest.approx(
+            gradient((reference.exp() * (reference - trainer)).sum()), abs=1e-12
+        )
 
 
 def test_masked_difference_by_hand() -> None:
     left = torch.tensor([1.0, math.nan, -math.inf], requires_grad=True)
-    difference = masked_difference(left, torch.tensor([3.0, 1.0, 1.0]), torch.tensor([True, False, False]))
+    difference = masked_difference(
+        left, torch.tensor([3.0, 1.0, 1.0]), torch.tensor([True, False, False])
+    )
     difference.sum().backward()
     assert difference.tolist() == [-2, 0, 0]
     assert left.grad.tolist() == [1, 0, 0]
@@ -356,7 +401,9 @@ def test_importance_by_hand() -> None:
 def test_importance_of_nothing_and_of_one_huge_weight() -> None:
     assert importance(np.array([]), "mask", 2.0)[1:] == (1.0, 1.0, 0.0)
     assert importance(np.array([0.7]), "truncate", 2.0).ess_frac == pytest.approx(1)
-    assert importance(np.array([600.0, 0.0, 0.0, 0.0]), "truncate", 2.0).ess_frac == pytest.approx(0.25)
+    assert importance(np.array([600.0, 0.0, 0.0, 0.0]), "truncate", 2.0).ess_frac == pytest.approx(
+        0.25
+    )
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=8), st.floats(1.01, 5))
@@ -370,7 +417,9 @@ def test_importance_weights_stay_within_the_cap(logs: list[float], cap: float) -
 
 
 def test_a_sampler_that_draws_from_the_top_p_shows_in_the_mean_weight() -> None:
-    """It renormalises over what it keeps, so trainer over sampler is the mass kept (.895 gives .896 in trl#6789)."""
+    """It renormalises over what it keeps, so trainer over sampler is the mass kept (.895 gives .896
+    in trl#6789).
+    """
     probabilities = np.array([0.5, 0.25, 0.145, 0.065, 0.04])
     kept = probabilities[:3]
     log_ratio = np.log(kept) - np.log(kept / kept.sum())

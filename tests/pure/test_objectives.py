@@ -1,4 +1,6 @@
-"""Each objective by hand on small groups, what it grades and what it must not, and the limits where two are one."""
+"""Each objective by hand on small groups, what it grades and what it must not, and the limits where
+two are one.
+"""
 
 from functools import partial
 
@@ -16,8 +18,9 @@ AS_IT_IS = partial(group_scaled, baseline="none", normalize_by_std=False, std_ep
 CENTRED = partial(group_scaled, baseline="group_mean", normalize_by_std=False, std_epsilon=1e-4)
 NORMALIZED = partial(group_scaled, baseline="group_mean", normalize_by_std=True, std_epsilon=0.0)
 
-# Three rollouts of one problem, four tokens a segment: two attempts and the answer; one attempt and the answer; an
-# answer at once. The attempts miss, hit, and are lost by their verifier; the first is called right.
+# Three rollouts of one problem, four tokens a segment: two attempts and the answer; one attempt and
+# the answer; an answer at once. The attempts miss, hit, and are lost by their verifier; the first
+# is called right.
 SEGMENTS = Segments(
     rollout=np.array([0, 0, 0, 1, 1, 2]),
     group=np.zeros(6, dtype=int),
@@ -31,12 +34,16 @@ SEGMENTS = Segments(
 OUTCOME = np.array([0.5, -0.25, -0.25])
 REWARDS = np.array([1.0, 0.0, 1.0])
 GROUPS = np.zeros(3, dtype=int)
-LISTS = st.lists(st.tuples(st.integers(0, 3), st.floats(-1, 1), st.booleans()), min_size=1, max_size=24)
+LISTS = st.lists(
+    st.tuples(st.integers(0, 3), st.floats(-1, 1), st.booleans()), min_size=1, max_size=24
+)
 
 
 def made(rows: list[tuple[int, float, bool]]) -> Segments:
     """Segments of up to four rollouts, of one problem, from (rollout, gain, is it an attempt)."""
-    rollout, gain, is_attempt = (np.array(column) for column in zip(*sorted(rows, key=lambda r: r[0]), strict=True))
+    rollout, gain, is_attempt = (
+        np.array(column) for column in zip(*sorted(rows, key=lambda r: r[0]), strict=True)
+    )
     index = np.arange(len(rollout)) - np.searchsorted(rollout, rollout)
     grades = np.where(is_attempt, (gain > 0).astype(float), NAN)
     zeros = np.zeros(len(rollout), dtype=int)
@@ -55,7 +62,11 @@ def test_outcome_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("discount", "credit"),
-    [(0.0, [-0.25, 0.75, 0, 0.25, 0, 0]), (1.0, [0.5, 0.75, 0, 0.25, 0, 0]), (0.5, [0.125, 0.75, 0, 0.25, 0, 0])],
+    [
+        (0.0, [-0.25, 0.75, 0, 0.25, 0, 0]),
+        (1.0, [0.5, 0.75, 0, 0.25, 0, 0]),
+        (0.5, [0.125, 0.75, 0, 0.25, 0, 0]),
+    ],
 )
 def test_information_by_hand(discount: float, credit: list[float]) -> None:
     found = objectives.information(OUTCOME, SEGMENTS, 0.5, discount, AS_IT_IS)
@@ -64,7 +75,9 @@ def test_information_by_hand(discount: float, credit: list[float]) -> None:
 
 def test_information_less_the_groups_mean_by_hand() -> None:
     found = objectives.information(OUTCOME, SEGMENTS, 1.0, 0.0, CENTRED)
-    assert_parts(found, [0.5, 0.5, 0.5, -0.25, -0.25, -0.25], [-0.5, 0.5, 0, 0, 0, 0])  # the mean is 1/4
+    assert_parts(
+        found, [0.5, 0.5, 0.5, -0.25, -0.25, -0.25], [-0.5, 0.5, 0, 0, 0, 0]
+    )  # the mean is 1/4
 
 
 def test_information_over_the_groups_std_by_hand() -> None:
@@ -74,12 +87,18 @@ def test_information_over_the_groups_std_by_hand() -> None:
 
 
 def test_regret_by_hand() -> None:
-    found = objectives.regret(OUTCOME, SEGMENTS, 1.0, 0.5**0.25, 1.0, AS_IT_IS)  # half after each segment
-    assert_parts(found, [0.5, 0.5, 0.5, -0.25, -0.25, -0.25], [-0.125 + 0.1875, 0.1875, 0, 0.125, 0, 0])
+    found = objectives.regret(
+        OUTCOME, SEGMENTS, 1.0, 0.5**0.25, 1.0, AS_IT_IS
+    )  # half after each segment
+    assert_parts(
+        found, [0.5, 0.5, 0.5, -0.25, -0.25, -0.25], [-0.125 + 0.1875, 0.1875, 0, 0.125, 0, 0]
+    )
 
 
 @given(LISTS, st.sampled_from([0.0, 1.0]))
-def test_regret_without_a_discount_is_information(rows: list[tuple[int, float, bool]], discount: float) -> None:
+def test_regret_without_a_discount_is_information(
+    rows: list[tuple[int, float, bool]], discount: float
+) -> None:
     segments, outcome = made(rows), np.linspace(-1, 1, 4)
     regret = objectives.regret(outcome, segments, 0.3, 1.0, discount, CENTRED)
     information = objectives.information(outcome, segments, 0.3, discount, CENTRED)
@@ -96,15 +115,20 @@ def test_process_by_hand() -> None:
 
 
 def test_a_segment_without_a_grade_contributes_nothing_and_gets_what_follows() -> None:
-    ungraded = SEGMENTS._replace(attempt_grade=np.array([NAN, 1.0, NAN, 0.0, NAN, NAN]), verdict_grade=np.full(6, NAN))
+    ungraded = SEGMENTS._replace(
+        attempt_grade=np.array([NAN, 1.0, NAN, 0.0, NAN, NAN]), verdict_grade=np.full(6, NAN)
+    )
     found = objectives.process(OUTCOME, ungraded, 1.0, 1.0, NORMALIZED)
     assert found.credit.tolist() == [1, 1, 0, -1, 0, 0]
 
 
 def test_each_kind_of_grade_is_scaled_on_its_own() -> None:
-    """Verdicts that are all true teach nothing, and attempts that all miss are not charged for their verdicts."""
+    """Verdicts that are all true teach nothing, and attempts that all miss are not charged for
+    their verdicts.
+    """
     graded = SEGMENTS._replace(
-        attempt_grade=np.array([0.0, 0.0, NAN, 0.0, NAN, NAN]), verdict_grade=np.array([1.0, 1.0, NAN, 1.0, NAN, NAN])
+        attempt_grade=np.array([0.0, 0.0, NAN, 0.0, NAN, NAN]),
+        verdict_grade=np.array([1.0, 1.0, NAN, 1.0, NAN, NAN]),
     )
     assert (objectives.process(OUTCOME, graded, 1.0, 1.0, CENTRED).credit == 0).all()
 
@@ -118,9 +142,13 @@ def test_graded_rewards_of_a_group_sum_to_zero(rows: list[tuple[int, float, bool
 def test_the_first_attempt_ends_where_the_revision_begins() -> None:
     found = objectives.within_first_attempt(SEGMENTS.is_attempt, SEGMENTS.rollout)
     assert found.tolist() == [True, False, False, True, False, True]
-    late = objectives.within_first_attempt(np.array([False, False, True, True]), np.zeros(4, dtype=int))
+    late = objectives.within_first_attempt(
+        np.array([False, False, True, True]), np.zeros(4, dtype=int)
+    )
     assert late.tolist() == [True, True, True, False]
-    assert objectives.within_first_attempt(np.zeros(0, dtype=bool), np.zeros(0, dtype=int)).shape == (0,)
+    assert objectives.within_first_attempt(
+        np.zeros(0, dtype=bool), np.zeros(0, dtype=int)
+    ).shape == (0,)
 
 
 @given(LISTS)
@@ -130,7 +158,10 @@ def test_every_rollout_begins_with_its_first_attempt_and_never_returns_to_it(
     segments = made(rows)
     is_first = objectives.within_first_attempt(segments.is_attempt, segments.rollout)
     for rollout in np.unique(segments.rollout):
-        mine, attempts = is_first[segments.rollout == rollout], segments.is_attempt[segments.rollout == rollout]
+        mine, attempts = (
+            is_first[segments.rollout == rollout],
+            segments.is_attempt[segments.rollout == rollout],
+        )
         assert mine[0]
         assert (np.diff(mine.astype(int)) <= 0).all()
         assert (mine & attempts).sum() == min(1, attempts.sum())
@@ -140,7 +171,9 @@ def test_improvement_by_hand() -> None:
     found = objectives.improvement(REWARDS, SEGMENTS)
     assert found[0] == 1.0
     assert np.isnan(found[1:]).all()  # its verifier was lost; it made no attempt
-    broken = objectives.improvement(np.array([0.0, 0.5, NAN]), SEGMENTS._replace(attempt_grade=np.ones(6)))
+    broken = objectives.improvement(
+        np.array([0.0, 0.5, NAN]), SEGMENTS._replace(attempt_grade=np.ones(6))
+    )
     assert broken[:2].tolist() == [-1.0, -0.5]
     assert np.isnan(broken[2])
 
@@ -151,7 +184,9 @@ def test_correction_starts_on_the_revision_alone() -> None:
 
 
 def test_correction_by_hand() -> None:
-    """Two rollouts: mended, with bonus 10; broken, with -10. The paper's shaped rewards differ by the same."""
+    """Two rollouts: mended, with bonus 10; broken, with -10. The paper's shaped rewards differ by
+    the same.
+    """
     segments = Segments(
         rollout=np.array([0, 0, 1, 1]),
         group=np.zeros(4, dtype=int),
@@ -176,11 +211,17 @@ def test_where_the_improvement_is_unknown_there_is_no_bonus() -> None:
 
 
 def test_progress_per_token_by_hand() -> None:
-    assert objectives.progress_per_token(SEGMENTS, np.array([8, 4, 0])).tolist() == [0.5 / 8, 0.25 / 4, 0.0]
+    assert objectives.progress_per_token(SEGMENTS, np.array([8, 4, 0])).tolist() == [
+        0.5 / 8,
+        0.25 / 4,
+        0.0,
+    ]
 
 
 def test_the_total_would_rank_by_the_last_boundary_alone() -> None:
-    """Two ways from J = .1 to .9, in one segment and in three: their totals tie, their rates do not."""
+    """Two ways from J = .1 to .9, in one segment and in three: their totals tie, their rates do
+    not.
+    """
     segments = made([(0, 0.8, True), (1, 0.0, True), (1, 0.5, True), (1, 0.3, True)])
     rates = objectives.progress_per_token(segments, np.array([4, 12]))
     assert rates * [4, 12] == pytest.approx([0.8, 0.8], abs=1e-12)
@@ -192,8 +233,20 @@ def test_imitated_by_hand() -> None:
     groups = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     progress = np.array([0.1, 0.3, 0.2, 0.9, -0.5, 0.0, 0.4, 0.4, 0.9])
     half = objectives.imitated(rewards, groups, progress, 0.5)
-    assert np.flatnonzero(half).tolist() == [1, 2, 4, 6]  # of three 2; the only one; of two equal the earlier
-    assert np.flatnonzero(objectives.imitated(rewards, groups, progress, 1.0)).tolist() == [0, 1, 2, 4, 6, 7]
+    assert np.flatnonzero(half).tolist() == [
+        1,
+        2,
+        4,
+        6,
+    ]  # of three 2; the only one; of two equal the earlier
+    assert np.flatnonzero(objectives.imitated(rewards, groups, progress, 1.0)).tolist() == [
+        0,
+        1,
+        2,
+        4,
+        6,
+        7,
+    ]
     assert not objectives.imitated(rewards, groups, progress, 0.0).any()
     assert objectives.imitated(np.zeros(0), np.zeros(0, dtype=int), np.zeros(0), 0.5).shape == (0,)
 
@@ -206,26 +259,37 @@ def test_what_is_imitated_is_correct_and_no_worse_than_what_is_left(
     is_kept = objectives.imitated(is_correct.astype(float), groups, progress, keep_frac)
     assert not (is_kept & ~is_correct).any()
     for group in np.unique(groups[is_correct]):
-        kept, left = (progress[(groups == group) & is_correct & chosen] for chosen in (is_kept, ~is_kept))
+        kept, left = (
+            progress[(groups == group) & is_correct & chosen] for chosen in (is_kept, ~is_kept)
+        )
         assert len(kept) == np.ceil(keep_frac * (len(kept) + len(left)))
         assert kept.min() >= left.max(initial=-np.inf)
 
 
 def test_imitation_weighs_kept_rollouts_one() -> None:
-    found = objectives.imitation(np.array([True, False, False]), np.array([1.0, 1.0, NAN]), SEGMENTS)
+    found = objectives.imitation(
+        np.array([True, False, False]), np.array([1.0, 1.0, NAN]), SEGMENTS
+    )
     assert_parts(found, [1, 1, 1, 0, 0, NAN], [0.0] * 6)
 
 
 def test_on_tokens_by_hand() -> None:
     parts = Parts(np.array([0.5, 1.0, -1.0]), np.array([0.25, 0.0, 0.0]))
     segments = SEGMENTS._replace(
-        rollout=np.array([0, 0, 1]), start_tokens=np.array([0, 2, 0]), end_tokens=np.array([2, 4, 1])
+        rollout=np.array([0, 0, 1]),
+        start_tokens=np.array([0, 2, 0]),
+        end_tokens=np.array([2, 4, 1]),
     )
-    found = objectives.on_tokens(parts, np.array([True, False, True]), segments, [1, 1], [3, 1], [4, 1])
+    found = objectives.on_tokens(
+        parts, np.array([True, False, True]), segments, [1, 1], [3, 1], [4, 1]
+    )
     assert [tokens.tolist() for tokens in found.outcome] == [[0.5, 0.5, 1.0, 1.0], [-1.0]]
     assert [tokens.tolist() for tokens in found.credit] == [[0.25, 0.25, 0.0, 0.0], [0.0]]
     assert [tokens.tolist() for tokens in found.is_target] == [[True, False, False, True], [True]]
-    assert [tokens.tolist() for tokens in found.is_anchored] == [[True, False, False, False], [True]]
+    assert [tokens.tolist() for tokens in found.is_anchored] == [
+        [True, False, False, False],
+        [True],
+    ]
 
 
 def test_a_group_with_one_outcome_teaches_by_progress_alone() -> None:

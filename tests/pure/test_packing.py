@@ -28,12 +28,17 @@ LENGTHS = st.lists(st.integers(1, 20), max_size=25)
 def test_micro_batches_by_hand() -> None:
     assert micro_batches([3, 5, 2, 4], 10) == [[1, 3], [0, 2]]
     assert micro_batches([3, 3, 3], 6) == [[0, 1], [2]]
-    assert micro_batches([2, 50, 2], 10) == [[1], [0, 2]]  # too long for any group: a group of its own
+    assert micro_batches([2, 50, 2], 10) == [
+        [1],
+        [0, 2],
+    ]  # too long for any group: a group of its own
     assert micro_batches([], 10) == []
 
 
 @given(LENGTHS, st.integers(1, 60))
-def test_micro_batches_hold_every_row_once_within_the_bound(lengths: list[int], max_tokens: int) -> None:
+def test_micro_batches_hold_every_row_once_within_the_bound(
+    lengths: list[int], max_tokens: int
+) -> None:
     groups = micro_batches(lengths, max_tokens)
     assert sorted(row for group in groups for row in group) == list(range(len(lengths)))
     for group in groups:
@@ -56,7 +61,9 @@ def test_pieces_are_dealt_by_hand() -> None:
 
 
 @given(st.lists(st.integers(1, 100)), st.integers(1, 5))
-def test_each_piece_is_dealt_once_and_no_part_has_much_more_than_another(sizes: list[int], num_parts: int) -> None:
+def test_each_piece_is_dealt_once_and_no_part_has_much_more_than_another(
+    sizes: list[int], num_parts: int
+) -> None:
     parts = balanced(sizes, num_parts)
     assert sorted(piece for part in parts for piece in part) == list(range(len(sizes)))
     sums = [sum(sizes[piece] for piece in part) for part in parts]
@@ -84,11 +91,16 @@ def test_lay_out_holds_every_item_once_within_both_bounds(
     lengths: list[int], max_tokens: int, row_tokens: int | None
 ) -> None:
     groups = lay_out(lengths, max_tokens, row_tokens)
-    assert sorted(item for group in groups for row in group for item in row) == list(range(len(lengths)))
+    assert sorted(item for group in groups for row in group for item in row) == list(
+        range(len(lengths))
+    )
     for group in groups:
         widths = [sum(lengths[item] for item in row) for row in group]
         assert len(group) * max(widths) <= max_tokens or len(group) == 1
-        assert all(len(row) == 1 or sum(lengths[item] for item in row) <= (row_tokens or 0) for row in group)
+        assert all(
+            len(row) == 1 or sum(lengths[item] for item in row) <= (row_tokens or 0)
+            for row in group
+        )
 
 
 def test_pack_mask_and_positions_by_hand() -> None:
@@ -107,10 +119,14 @@ def test_pack_mask_and_positions_by_hand() -> None:
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(0, 4))
-def test_a_packed_token_sees_its_own_item_up_to_itself(lengths: list[int], num_padding: int) -> None:
+def test_a_packed_token_sees_its_own_item_up_to_itself(
+    lengths: list[int], num_padding: int
+) -> None:
     width = sum(lengths) + num_padding
     seen = pack_mask(lengths, width).sum(axis=1)
-    assert (seen == np.concatenate([*(np.arange(n) + 1 for n in lengths), np.ones(num_padding)])).all()
+    assert (
+        seen == np.concatenate([*(np.arange(n) + 1 for n in lengths), np.ones(num_padding)])
+    ).all()
     assert (np.triu(pack_mask(lengths, width), 1) == 0).all()
 
 
@@ -124,8 +140,45 @@ def test_cut_by_hand() -> None:
 def test_regroup_by_hand() -> None:
     found = regroup([3, 6, 5, 3])  # tokens 0-2, 3-8, 9-13, 14-16
     assert found.shapes == [(2, 6), (2, 3)]
-    assert found.token_of_slot.tolist() == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 13, 0, 1, 2, 14, 15, 16]
-    assert found.slot_of_token.tolist() == [12, 13, 14, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17]
+    assert found.token_of_slot.tolist() == [
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+        13,
+        0,
+        1,
+        2,
+        14,
+        15,
+        16,
+    ]
+    assert found.slot_of_token.tolist() == [
+        12,
+        13,
+        14,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        15,
+        16,
+        17,
+    ]
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=25))
@@ -135,7 +188,9 @@ def test_every_token_has_a_slot_of_its_own_and_few_are_empty(lengths: list[int])
     assert sum(items * slots for items, slots in found.shapes) == len(found.token_of_slot)
     assert (found.token_of_slot[found.slot_of_token] == np.arange(sum(lengths))).all()
     assert (1 - MAX_EMPTY_FRAC) * len(found.token_of_slot) <= sum(lengths)
-    assert (np.diff(found.token_of_slot) <= 1).sum() >= len(found.token_of_slot) - len(lengths), "in order in an item"
+    assert (np.diff(found.token_of_slot) <= 1).sum() >= len(found.token_of_slot) - len(lengths), (
+        "in order in an item"
+    )
 
 
 def test_a_packed_row_equals_its_items_alone() -> None:
@@ -145,7 +200,9 @@ def test_a_packed_row_equals_its_items_alone() -> None:
     mask = torch.from_numpy(pack_mask(lengths, 20))[None, None]
     positions = torch.from_numpy(pack_positions(lengths, 20))[None]
     with torch.no_grad():
-        packed = model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False).logits[0]
+        packed = model(
+            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False
+        ).logits[0]
         start = 0
         for length in lengths:
             alone = model(input_ids=tokens[:, start : start + length], use_cache=False).logits[0]
@@ -177,9 +234,16 @@ def test_a_probe_outside_the_prefix_is_refused(boundary: int) -> None:
 
 
 @given(st.integers(1, 8), st.data())
-def test_a_probe_sees_its_prefix_and_itself_and_stands_right_behind(prefix_length: int, data: st.DataObject) -> None:
+def test_a_probe_sees_its_prefix_and_itself_and_stands_right_behind(
+    prefix_length: int, data: st.DataObject
+) -> None:
     probes = st.tuples(st.integers(1, prefix_length), st.integers(1, 4))
     boundaries, lengths = zip(*data.draw(st.lists(probes, min_size=1, max_size=4)), strict=True)
-    mask, positions = probe_mask(prefix_length, boundaries, lengths), probe_positions(boundaries, lengths)
-    assert positions.tolist() == [b + i for b, n in zip(boundaries, lengths, strict=True) for i in range(n)]
+    mask, positions = (
+        probe_mask(prefix_length, boundaries, lengths),
+        probe_positions(boundaries, lengths),
+    )
+    assert positions.tolist() == [
+        b + i for b, n in zip(boundaries, lengths, strict=True) for i in range(n)
+    ]
     assert (mask.sum(axis=1) == positions + 1).all()  # so many tokens before it, and itself

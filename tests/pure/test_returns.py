@@ -19,7 +19,9 @@ def test_lambda_returns_by_hand() -> None:
 
 
 @given(CURVES, st.floats(0, 1))
-def test_lambda_returns_go_from_the_next_value_to_the_reward(values: np.ndarray, reward: float) -> None:
+def test_lambda_returns_go_from_the_next_value_to_the_reward(
+    values: np.ndarray, reward: float
+) -> None:
     rewards, num = np.array([reward]), np.array([len(values)])
     one_step = lambda_returns(values[None], rewards, num, td_lambda=0.0)[0]
     whole = lambda_returns(values[None], rewards, num, td_lambda=1.0)[0]

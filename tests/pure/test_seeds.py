@@ -20,7 +20,10 @@ def test_parts_do_not_run_together() -> None:
 
 
 def test_ten_thousand_draws_have_ten_thousand_seeds() -> None:
-    assert len({derive_seed("rollout", 1, f"p{i}", j) for i in range(1250) for j in range(8)}) == 10_000
+    assert (
+        len({derive_seed("rollout", 1, f"p{i}", j) for i in range(1250) for j in range(8)})
+        == 10_000
+    )
 
 
 @given(PARTS)
@@ -29,5 +32,9 @@ def test_a_seed_fits_an_int64_column(parts: list[str | int]) -> None:
 
 
 @given(PARTS, PARTS)
-def test_different_parts_give_different_seeds(left: list[str | int], right: list[str | int]) -> None:
-    assert (derive_seed(*left) == derive_seed(*right)) == (list(map(str, left)) == list(map(str, right)))
+def test_different_parts_give_different_seeds(
+    left: list[str | int], right: list[str | int]
+) -> None:
+    assert (derive_seed(*left) == derive_seed(*right)) == (
+        list(map(str, left)) == list(map(str, right))
+    )

@@ -1,4 +1,6 @@
-"""Where thinking is cut: by hand, with real tokenizers, and the one property everything rests on: segments tile."""
+"""Where thinking is cut: by hand, with real tokenizers, and the one property everything rests on:
+segments tile.
+"""
 
 import math
 from itertools import pairwise
@@ -8,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.contracts.params.task import CountdownTask
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import CountdownTask
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
@@ -118,7 +120,9 @@ def test_fixed_boundaries_by_hand(num_tokens: int, every: int, expected: list[in
 
 
 @given(st.integers(0, 200), st.integers(1, 50))
-def test_fixed_segments_tile_and_all_but_the_last_are_as_long_as_told(num_tokens: int, every: int) -> None:
+def test_fixed_segments_tile_and_all_but_the_last_are_as_long_as_told(
+    num_tokens: int, every: int
+) -> None:
     boundaries = fixed_boundaries(num_tokens, every)
     assert (boundaries[0], boundaries[-1]) == (0, num_tokens)
     lengths = [end - start for start, end in pairwise(boundaries)]
@@ -139,7 +143,11 @@ def cutpoints(probs: list[float], max_prob: float, min_tokens: int) -> list[int]
         ([1, 1, 1], 1, [0, 3]),
         ([1, 1, 0.1, 1, 0.8, 1], 1, [0, 2, 4, 6]),
         ([1, 1, 0.9, 1], 1, [0, 4]),  # strictly below
-        ([1, 0.1, 0.1, 0.1, 1, 1], 2, [0, 2, 6]),  # the one at 1 is too near the start, that at 3 to the cut at 2
+        (
+            [1, 0.1, 0.1, 0.1, 1, 1],
+            2,
+            [0, 2, 6],
+        ),  # the one at 1 is too near the start, that at 3 to the cut at 2
         ([1, 1, 0.1, 0.1, 0.1, 1], 2, [0, 2, 4, 6]),
         ([1, 1, 1, 0.1], 3, [0, 3, 4]),  # the last segment may be short
         ([0.0, math.nan, 0.0], 1, [0, 2, 3]),  # impossible is below; unknown is not
@@ -163,7 +171,9 @@ def test_cutpoint_segments_tile_at_their_distance_before_unlikely_tokens(
 
 
 @given(PROBS, st.floats(0.01, 0.99), st.integers(1, 8))
-def test_no_unlikely_token_far_from_a_cut_is_passed_by(probs: list[float], max_prob: float, min_tokens: int) -> None:
+def test_no_unlikely_token_far_from_a_cut_is_passed_by(
+    probs: list[float], max_prob: float, min_tokens: int
+) -> None:
     boundaries = cutpoints(probs, max_prob, min_tokens)
     for position, prob in enumerate(probs):
         before = max(boundary for boundary in boundaries if boundary <= position)

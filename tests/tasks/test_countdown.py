@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.contracts.errors import BadInput
-from stages.contracts.render import Renderer
-from stages.contracts.task_params import (
-    CountdownTask,
-    CountdownTier,
+from stages.contracts.format import closing_marker, without_marker
+from stages.contracts.params.inits.demonstrations import (
     Demonstrations,
     DirectDemonstrations,
     ParallelDemonstrations,
     ReviseDemonstrations,
     SearchDemonstrations,
 )
+from stages.contracts.params.task import CountdownTask, CountdownTier
+from stages.contracts.render import Renderer
+from stages.contracts.verdict import Verdict
+from stages.running.errors import BadInput
 from stages.tasks.countdown import Countdown, derivations
 from stages.tasks.formats import UNJUDGED, load_format
-from stages.tasks.task import Demonstration, Problem, closing_marker
+from stages.tasks.task import Demonstration, Problem
 from stages.verifiers.registry import load_verifier
-from stages.verifiers.verdict import Verdict
 
 PARAMS = CountdownTask(
     name="countdown",
@@ -50,7 +50,9 @@ SHAPE: dict[str, Any] = {
 STRATEGIES: dict[str, Demonstrations] = {
     "direct": DirectDemonstrations(strategy="direct", num_demos=150),
     "revise": ReviseDemonstrations(strategy="revise", candidates_per_attempt=[1, 1, 2], **SHAPE),
-    "parallel": ParallelDemonstrations(strategy="parallel", candidates_per_attempt=[1, 1, 2], **SHAPE),
+    "parallel": ParallelDemonstrations(
+        strategy="parallel", candidates_per_attempt=[1, 1, 2], **SHAPE
+    ),
     "search": SearchDemonstrations(strategy="search", max_siblings=3, max_blur=10.0, **SHAPE),
 }
 FORMAT = load_format(PARAMS)
@@ -69,7 +71,9 @@ def problems(source: Countdown) -> list[Problem]:
 
 
 @pytest.fixture(scope="module", params=STRATEGIES)
-def demonstrations(source: Countdown, problems: list[Problem], request: pytest.FixtureRequest) -> list[Demonstration]:
+def demonstrations(
+    source: Countdown, problems: list[Problem], request: pytest.FixtureRequest
+) -> list[Demonstration]:
     return list(source.demonstrations(train(problems), STRATEGIES[request.param], seed=1))
 
 
@@ -86,7 +90,9 @@ def canonical(problem: Problem) -> tuple[tuple[int, ...], int]:
     return tuple(sorted(problem.metadata["numbers"])), problem.metadata["target"]
 
 
-def brute_force(numbers: tuple[int, ...], max_result: int) -> set[tuple[tuple[int, str, int, int], ...]]:
+def brute_force(
+    numbers: tuple[int, ...], max_result: int
+) -> set[tuple[tuple[int, str, int, int], ...]]:
     """All ways, by trying every ordered pair of positions."""
     if len(numbers) == 1:
         return {()}
@@ -103,8 +109,8 @@ def brute_force(numbers: tuple[int, ...], max_result: int) -> set[tuple[tuple[in
 
 
 def test_one_two_three_has_the_37_derivations_counted_by_hand() -> None:
-    # 2 and 1 make 3, 1, 2, 2 and leave 3: 3 + 4 + 3 + 3. 3 and 1 make 4, 2, 3, 3 and leave 2: 4 + 3 + 3 + 3.
-    # 3 and 2 make 5, 1, 6 and leave 1: 4 + 3 + 4.
+    # 2 and 1 make 3, 1, 2, 2 and leave 3: 3 + 4 + 3 + 3. 3 and 1 make 4, 2, 3, 3 and leave 2: 4 + 3
+    # + 3 + 3. 3 and 2 make 5, 1, 6 and leave 1: 4 + 3 + 4.
     found = derivations((1, 2, 3), 99)
     assert len(found) == len(set(found)) == 37
     assert {tuple(map(tuple, d)) for d in found} == brute_force((1, 2, 3), 99)
@@ -127,8 +133,14 @@ def test_counts_are_those_asked_for(problems: list[Problem]) -> None:
     }
 
 
-def test_no_problem_comes_twice_even_with_its_numbers_in_another_order(problems: list[Problem]) -> None:
-    assert len({canonical(p) for p in problems}) == len({p.problem_id for p in problems}) == len(problems)
+def test_no_problem_comes_twice_even_with_its_numbers_in_another_order(
+    problems: list[Problem],
+) -> None:
+    assert (
+        len({canonical(p) for p in problems})
+        == len({p.problem_id for p in problems})
+        == len(problems)
+    )
 
 
 def test_no_heldout_problem_has_a_twin_in_train(problems: list[Problem]) -> None:
@@ -142,17 +154,23 @@ def test_problems_and_demonstrations_follow_from_the_seed(problems: list[Problem
     again = Countdown(PARAMS)
     assert list(again.problems()) == problems
     for shape in STRATEGIES.values():
-        one, two, other = (list(again.demonstrations(train(problems), shape, seed)) for seed in (1, 1, 2))
+        one, two, other = (
+            list(again.demonstrations(train(problems), shape, seed)) for seed in (1, 1, 2)
+        )
         assert one == two
         assert one != other
 
 
-def test_every_solution_is_correct_and_the_reference_is_among_them(source: Countdown, problems: list[Problem]) -> None:
+def test_every_solution_is_correct_and_the_reference_is_among_them(
+    source: Countdown, problems: list[Problem]
+) -> None:
     for problem in problems:
         solutions = source.solutions(problem)
         assert problem.answer in solutions
         assert len(solutions) == len(set(solutions))
-        assert {VERIFIER.verify(problem.metadata, solution) for solution in solutions} == {Verdict.CORRECT}
+        assert {VERIFIER.verify(problem.metadata, solution) for solution in solutions} == {
+            Verdict.CORRECT
+        }
 
 
 def test_a_target_is_never_one_of_the_numbers(problems: list[Problem]) -> None:
@@ -186,22 +204,28 @@ def test_every_attempt_of_a_demonstration_carries_the_true_verdict_or_none(
             marks[mark] += 1
             if mark == UNJUDGED:
                 continue
-            verdict = VERIFIER.verify_attempt(problem.metadata, segment)
+            verdict = VERIFIER.verify_attempt(
+                problem.metadata, without_marker(segment, FORMAT.segment_ends)
+            )
             assert FORMAT.self_verdicts[mark] == (verdict is Verdict.CORRECT)
             distance = int(segment.split()[-2]) - problem.metadata["target"]
             assert (distance > 0) == (mark in (">", ">>"))
             assert (abs(distance) > 8) == (mark in ("<<", ">>"))
     strategy = demonstrations[0].strategy
-    assert set(marks) == {"direct": set(), "parallel": {UNJUDGED}}.get(strategy, set(FORMAT.self_verdicts))
+    assert set(marks) == {"direct": set(), "parallel": {UNJUDGED}}.get(
+        strategy, set(FORMAT.self_verdicts)
+    )
 
 
 def test_a_marker_without_a_verdict_cuts_and_claims_nothing() -> None:
     assert {*FORMAT.segment_ends} == {*FORMAT.self_verdicts, UNJUDGED}
     metadata = {"numbers": [3, 5, 7], "target": 36}
-    assert VERIFIER.verify_attempt(metadata, "7 + 5 12 12 * 3 36 |") is Verdict.CORRECT
+    assert VERIFIER.verify_attempt(metadata, "7 + 5 12 12 * 3 36") is Verdict.CORRECT
 
 
-def test_parallel_answers_with_one_of_its_attempts_where_one_hits(source: Countdown, problems: list[Problem]) -> None:
+def test_parallel_answers_with_one_of_its_attempts_where_one_hits(
+    source: Countdown, problems: list[Problem]
+) -> None:
     by_id = {p.problem_id: p for p in problems}
     num_hits = 0
     for demonstration in source.demonstrations(train(problems), STRATEGIES["parallel"], seed=1):
@@ -219,14 +243,21 @@ def test_search_never_writes_an_attempt_twice_and_finishes_with_a_first_step_bef
     source: Countdown, problems: list[Problem]
 ) -> None:
     for demonstration in source.demonstrations(train(problems), STRATEGIES["search"], seed=1):
-        attempts = [segment.split()[:-1] for segment in segments(demonstration.text.rpartition(FORMAT.cue)[0])]
+        attempts = [
+            segment.split()[:-1]
+            for segment in segments(demonstration.text.rpartition(FORMAT.cue)[0])
+        ]
         assert len({tuple(attempt) for attempt in attempts}) == len(attempts)
-        runs = [list(group) for _, group in itertools.groupby(attempts, key=lambda attempt: attempt[:4])]
+        runs = [
+            list(group) for _, group in itertools.groupby(attempts, key=lambda attempt: attempt[:4])
+        ]
         assert all(len(run) <= 3 for run in runs)
         assert len({tuple(run[0][:4]) for run in runs}) == len(runs)
 
 
-def test_direct_answers_with_the_reference_at_once(source: Countdown, problems: list[Problem]) -> None:
+def test_direct_answers_with_the_reference_at_once(
+    source: Countdown, problems: list[Problem]
+) -> None:
     by_id = {p.problem_id: p for p in problems}
     for demonstration in source.demonstrations(train(problems), STRATEGIES["direct"], seed=1):
         assert demonstration.text == f"# {by_id[demonstration.problem_id].answer}"
@@ -253,7 +284,9 @@ def test_every_result_and_target_up_to_the_largest_has_a_token(renderer: Rendere
 def test_more_problems_than_there_are_is_bad_input() -> None:
     tier = CountdownTier(num_numbers=2, num_train=40, num_heldout=1)
     small = PARAMS.model_copy(update={"max_number": 3, "tiers": [tier]})
-    with pytest.raises(BadInput, match="no more distinct problems with 2 numbers up to 3; still missing"):
+    with pytest.raises(
+        BadInput, match="no more distinct problems with 2 numbers up to 3; still missing"
+    ):
         list(Countdown(small).problems())
 
 

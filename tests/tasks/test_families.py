@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from reasoning_gym.factory import DATASETS, create_curriculum, has_curriculum
 
-from stages.contracts.errors import BadInput
-from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier, TrainedText
+from stages.contracts.params.task import ReasoningGymTask, ReasoningGymTier, TrainedText
+from stages.running.errors import BadInput
 from stages.tasks.families import MIXTURE, load_dataset
 from stages.tasks.reasoning_gym import ReasoningGym
 
@@ -36,7 +36,11 @@ def outcome(family: str, level: int) -> str:
     params = task(family, level=level)
     try:
         draws = ReasoningGym(params)._draws(params.tiers[0])
-        return "problem" if any(problem for problem, _ in zip(draws, range(MAX_DRAWS), strict=False)) else "nothing"
+        return (
+            "problem"
+            if any(problem for problem, _ in zip(draws, range(MAX_DRAWS), strict=False))
+            else "nothing"
+        )
     except BadInput as error:
         return str(error)
 
@@ -46,7 +50,9 @@ def test_every_familys_levels_give_problems_or_are_known_not_to(end: str) -> Non
     for family in FAMILIES:
         if family in NO_CURRICULUM or (family, end) in SLOW:
             continue
-        levels = [len(attribute.levels) for attribute in create_curriculum(family).attributes.values()]
+        levels = [
+            len(attribute.levels) for attribute in create_curriculum(family).attributes.values()
+        ]
         found = outcome(family, 0 if end == "bottom" else max(levels) - 1)
         if (family, end) in REFUSED:
             assert f"refuses this level: {REFUSED[family, end]}" in found
@@ -57,16 +63,28 @@ def test_every_familys_levels_give_problems_or_are_known_not_to(end: str) -> Non
 def test_families_without_a_curriculum_are_those_named_here() -> None:
     assert tuple(family for family in FAMILIES if not has_curriculum(family)) == NO_CURRICULUM
     for family in NO_CURRICULUM:
-        with pytest.raises(BadInput, match=f"family {family} has no curriculum; give the tier a config"):
+        with pytest.raises(
+            BadInput, match=f"family {family} has no curriculum; give the tier a config"
+        ):
             load_dataset(task(family, level=0), task(family, level=0).tiers[0], size=1)
         params = task(family, config={})
-        assert any(problem for problem, _ in zip(ReasoningGym(params)._draws(params.tiers[0]), range(6), strict=False))
+        assert any(
+            problem
+            for problem, _ in zip(
+                ReasoningGym(params)._draws(params.tiers[0]), range(6), strict=False
+            )
+        )
 
 
 def test_a_level_sets_what_the_curriculum_says() -> None:
     params = task("chain_sum", level=3)
     config = load_dataset(params, params.tiers[0], size=1).config
-    assert (config.min_terms, config.max_terms, config.min_digits, config.max_digits) == (2, 5, 1, 4)
+    assert (config.min_terms, config.max_terms, config.min_digits, config.max_digits) == (
+        2,
+        5,
+        1,
+        4,
+    )
 
 
 def test_a_level_beyond_the_last_is_refused() -> None:

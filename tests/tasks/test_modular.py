@@ -1,4 +1,6 @@
-"""The negative control: products, their text, their verifier, and no progress where nothing is learnt."""
+"""The negative control: products, their text, their verifier, and no progress where nothing is
+learnt.
+"""
 
 import random
 from collections import Counter
@@ -8,16 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.contracts.errors import BadInput
+from stages.contracts.format import closing_marker, without_marker
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, ReviseDemonstrations
+from stages.contracts.params.task import ModularTask, ModularTier
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import DirectDemonstrations, ModularTask, ModularTier, ReviseDemonstrations
+from stages.contracts.verdict import Verdict
 from stages.pure.information import progress, sampled_success, set_success
+from stages.running.errors import BadInput
 from stages.tasks.formats import HIT, MISS, load_format
 from stages.tasks.modular import Modular
 from stages.tasks.sources import load_source
-from stages.tasks.task import Demonstration, Problem, closing_marker
+from stages.tasks.task import Demonstration, Problem
 from stages.verifiers.registry import load_verifier
-from stages.verifiers.verdict import Verdict
 
 MODULUS = 23
 PARAMS = ModularTask(
@@ -64,13 +68,14 @@ def segments(thinking: str) -> list[str]:
 
 
 def test_three_factors_by_hand() -> None:
-    problem = Problem("p", "train", 3, "<bos> 3 * 5 * 7 mod 23 :", "13", {"factors": [3, 5, 7], "modulus": 23}, 0)
+    problem = Problem(
+        "p", "train", 3, "<bos> 3 * 5 * 7 mod 23 :", "13", {"factors": [3, 5, 7], "modulus": 23}, 0
+    )
     assert 3 * 5 * 7 == 4 * 23 + 13
     assert SOURCE.solutions(problem) == ["13"]
     assert VERIFIER.verify(problem.metadata, "13") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(problem.metadata, "13 =") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(problem.metadata, "13 !=") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(problem.metadata, "12 =") is Verdict.INCORRECT
+    assert VERIFIER.verify_attempt(problem.metadata, "13") is Verdict.CORRECT
+    assert VERIFIER.verify_attempt(problem.metadata, "12") is Verdict.INCORRECT
 
 
 def test_there_are_as_many_problems_as_asked_for_and_no_twins(problems: list[Problem]) -> None:
@@ -79,24 +84,34 @@ def test_there_are_as_many_problems_as_asked_for_and_no_twins(problems: list[Pro
     assert len({tuple(sorted(p.metadata["factors"])) for p in problems}) == len(problems)
     other = Modular(PARAMS.model_copy(update={"seed": 8}))
     heldout = {tuple(sorted(p.metadata["factors"])) for p in problems if p.split == "heldout"}
-    assert not heldout & {tuple(sorted(p.metadata["factors"])) for p in train(list(other.problems()))}
+    assert not heldout & {
+        tuple(sorted(p.metadata["factors"])) for p in train(list(other.problems()))
+    }
     assert list(load_source(PARAMS).problems()) == problems
 
 
 def test_each_problem_has_one_solution_which_is_its_answer(problems: list[Problem]) -> None:
     for problem in problems:
-        correct = [r for r in range(MODULUS) if VERIFIER.verify(problem.metadata, str(r)) is Verdict.CORRECT]
+        correct = [
+            r
+            for r in range(MODULUS)
+            if VERIFIER.verify(problem.metadata, str(r)) is Verdict.CORRECT
+        ]
         assert [str(r) for r in correct] == SOURCE.solutions(problem) == [problem.answer]
 
 
 def test_more_problems_than_there_are_is_bad_input() -> None:
-    small = PARAMS.model_copy(update={"modulus": 5, "tiers": [ModularTier(num_factors=2, num_train=7, num_heldout=1)]})
+    small = PARAMS.model_copy(
+        update={"modulus": 5, "tiers": [ModularTier(num_factors=2, num_train=7, num_heldout=1)]}
+    )
     with pytest.raises(BadInput, match="no more distinct problems with 2 factors below 5"):
         list(Modular(small).problems())
 
 
 @pytest.mark.parametrize("shape", [REVISE, DirectDemonstrations(strategy="direct", num_demos=300)])
-def test_demonstrations_say_the_truth_and_cover_every_word(problems: list[Problem], shape: Any) -> None:
+def test_demonstrations_say_the_truth_and_cover_every_word(
+    problems: list[Problem], shape: Any
+) -> None:
     by_id = {p.problem_id: p for p in train(problems)}
     shown: list[Demonstration] = list(SOURCE.demonstrations(train(problems), shape, 1))
     assert shown == list(SOURCE.demonstrations(train(problems), shape, 1))
@@ -105,12 +120,16 @@ def test_demonstrations_say_the_truth_and_cover_every_word(problems: list[Proble
     for demonstration in shown:
         problem = by_id[demonstration.problem_id]
         thinking, _, answer = demonstration.text.rpartition(FORMAT.cue)
-        assert (VERIFIER.verify(problem.metadata, answer) is Verdict.CORRECT) == demonstration.is_correct
+        assert (
+            VERIFIER.verify(problem.metadata, answer) is Verdict.CORRECT
+        ) == demonstration.is_correct
         assert len(segments(thinking)) == demonstration.num_segments
         for segment in segments(thinking):
             mark = closing_marker(segment, FORMAT.segment_ends)
             marks[mark] += 1
-            is_right = VERIFIER.verify_attempt(problem.metadata, segment) is Verdict.CORRECT
+            is_right = VERIFIER.verify_attempt(
+                problem.metadata, without_marker(segment, FORMAT.segment_ends)
+            ) is Verdict.CORRECT
             assert FORMAT.self_verdicts[mark] == is_right
         text = f"{problem.prompt} {demonstration.text}"
         assert renderer.words(renderer.encode(text)) == text.split()
@@ -121,7 +140,8 @@ def test_demonstrations_say_the_truth_and_cover_every_word(problems: list[Proble
 def answer_distribution(prefix: list[tuple[int, str]]) -> np.ndarray:
     """P(residue answered | prefix) of a policy that believes its own verdicts.
 
-    Nearly always the attempt it last called right; without one, any residue it has not called wrong.
+    Nearly always the attempt it last called right; without one, any residue it has not called
+    wrong.
     """
     called_right = [residue for residue, mark in prefix if mark == HIT]
     if called_right:
@@ -142,20 +162,28 @@ def stream(verdict: Callable[[int], str], rng: random.Random) -> Iterator[list[t
         yield prefix
 
 
-def exact_success(problem: Problem, prefix: list[tuple[int, str]], rng: np.random.Generator) -> float:
+def exact_success(
+    problem: Problem, prefix: list[tuple[int, str]], rng: np.random.Generator
+) -> float:
     del rng
     probability = answer_distribution(prefix)
     with np.errstate(divide="ignore"):
-        return set_success(np.log([probability[int(solution)] for solution in SOURCE.solutions(problem)]))
+        return set_success(
+            np.log([probability[int(solution)] for solution in SOURCE.solutions(problem)])
+        )
 
 
-def forced_success(problem: Problem, prefix: list[tuple[int, str]], rng: np.random.Generator) -> float:
+def forced_success(
+    problem: Problem, prefix: list[tuple[int, str]], rng: np.random.Generator
+) -> float:
     answers = rng.choice(MODULUS, size=NUM_PROBES, p=answer_distribution(prefix))
     rewards = [VERIFIER.verify(problem.metadata, str(answer)).reward for answer in answers]
     return sampled_success(np.array(rewards, dtype=float))
 
 
-def gains(problems: list[Problem], estimate: Any, knows: bool, num_streams: int = 1500) -> np.ndarray:
+def gains(
+    problems: list[Problem], estimate: Any, knows: bool, num_streams: int = 1500
+) -> np.ndarray:
     """Progress of each attempt, a row a completion."""
     draws, probes = random.Random(3), np.random.default_rng(3)
     rows = []
@@ -167,7 +195,9 @@ def gains(problems: list[Problem], estimate: Any, knows: bool, num_streams: int 
                 return HIT if residue == answer else MISS
             return HIT if draws.random() < CLAIM else MISS
 
-        rows.append(progress(np.array([estimate(problem, p, probes) for p in stream(verdict, draws)])))
+        rows.append(
+            progress(np.array([estimate(problem, p, probes) for p in stream(verdict, draws)]))
+        )
     return np.array(rows)
 
 
@@ -176,20 +206,26 @@ def mean_and_stderr(per_stream: np.ndarray) -> tuple[float, float]:
 
 
 def test_who_cannot_verify_gains_exactly_nothing_by_an_attempt() -> None:
-    """Over all residues and both verdicts, by hand: 1/m before, and after it 1/m on average, either verdict alone.
+    """Over all residues and both verdicts, by hand: 1/m before, and after it 1/m on average, either
+    verdict alone.
 
-    Clipped at zero the same attempt pays: where it is called right and is, and where it is called wrong and is not.
+    Clipped at zero the same attempt pays: where it is called right and is, and where it is called
+    wrong and is not.
     """
     truth = 11
     before = answer_distribution([])[truth]
     assert before == pytest.approx(1 / MODULUS)
     clipped = {}
     for mark in (HIT, MISS):
-        deltas = np.array([answer_distribution([(r, mark)])[truth] - before for r in range(MODULUS)])
+        deltas = np.array(
+            [answer_distribution([(r, mark)])[truth] - before for r in range(MODULUS)]
+        )
         assert deltas.mean() == pytest.approx(0, abs=1e-15)
         clipped[mark] = np.maximum(0, deltas).mean()
     assert clipped[HIT] == pytest.approx(TRUST * (1 - 1 / MODULUS) / MODULUS)
-    assert clipped[MISS] == pytest.approx((MODULUS - 1) / MODULUS * (1 / (MODULUS - 1) - 1 / MODULUS))
+    assert clipped[MISS] == pytest.approx(
+        (MODULUS - 1) / MODULUS * (1 / (MODULUS - 1) - 1 / MODULUS)
+    )
 
 
 @pytest.mark.parametrize("estimate", [exact_success, forced_success])

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.contracts.errors import BadInput
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations
+from stages.contracts.params.task import ReasoningGymTask, ReasoningGymTier, TrainedText
 from stages.contracts.render import Renderer
-from stages.contracts.task_params import DirectDemonstrations, ReasoningGymTask, ReasoningGymTier, TrainedText
+from stages.contracts.verdict import Verdict
+from stages.running.errors import BadInput
 from stages.tasks.families import is_formula, load_dataset, pack, unpack
 from stages.tasks.formats import load_format
 from stages.tasks.reasoning_gym import ReasoningGym
@@ -21,7 +23,6 @@ from stages.tasks.task import Problem
 from stages.tasks.text_format import SPECIAL, TextFormat
 from stages.verifiers.isolated import Request, open_pool
 from stages.verifiers.reasoning_gym import ReasoningGymVerifier
-from stages.verifiers.verdict import Verdict
 
 TEXT = TrainedText(kind="trained", vocabulary_size=400)
 FAMILIES = (
@@ -45,7 +46,9 @@ ENTRIES = st.recursive(
 
 
 def task(family: str, num_train: int = 12, num_heldout: int = 3, **config: Any) -> ReasoningGymTask:
-    tier = ReasoningGymTier(difficulty=4, num_train=num_train, num_heldout=num_heldout, config=config)
+    tier = ReasoningGymTier(
+        difficulty=4, num_train=num_train, num_heldout=num_heldout, config=config
+    )
     return ReasoningGymTask(name="reasoning_gym", family=family, seed=5, text=TEXT, tiers=[tier])
 
 
@@ -63,7 +66,9 @@ def test_a_family_goes_through_source_tokenizer_and_verifier(family: str) -> Non
     assert len({p.problem_id for p in problems}) == len({p.prompt for p in problems}) == 15
     assert list(ReasoningGym(params).problems()) == problems
 
-    demonstrations = list(source.demonstrations(problems, DirectDemonstrations(strategy="direct", num_demos=20), 1))
+    demonstrations = list(
+        source.demonstrations(problems, DirectDemonstrations(strategy="direct", num_demos=20), 1)
+    )
     text_format = load_format(params)
     renderer = Renderer(text_format.tokenizer([p.prompt for p in problems]))
     by_id = {p.problem_id: p for p in problems}
@@ -77,7 +82,10 @@ def test_a_family_goes_through_source_tokenizer_and_verifier(family: str) -> Non
         assert completion.index(cue) == 0
         answer = renderer.decode(completion[1:])
         assert verifier.verify(stored(problem), answer) is Verdict.CORRECT
-        assert verifier.verify(stored(problem), "no answer") in (Verdict.INCORRECT, Verdict.UNPARSABLE)
+        assert verifier.verify(stored(problem), "no answer") in (
+            Verdict.INCORRECT,
+            Verdict.UNPARSABLE,
+        )
         assert verifier.verify(stored(problem), " \n") is Verdict.UNPARSABLE
         assert verifier.verify_attempt(stored(problem), answer) is None
 
@@ -92,8 +100,12 @@ def test_a_question_keeps_its_split_under_another_seed() -> None:
 
 
 def test_tiers_share_no_question_and_are_judged_by_their_own_config() -> None:
-    easy = ReasoningGymTier(difficulty=0, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 2})
-    hard = ReasoningGymTier(difficulty=1, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 3})
+    easy = ReasoningGymTier(
+        difficulty=0, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 2}
+    )
+    hard = ReasoningGymTier(
+        difficulty=1, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 3}
+    )
     params = task("chain_sum").model_copy(update={"tiers": [easy, hard]})
     problems = list(ReasoningGym(params).problems())
     assert Counter(p.difficulty for p in problems) == {0: 32, 1: 32}
@@ -115,13 +127,20 @@ def test_no_demonstration_comes_again_before_every_other_has_come() -> None:
 
 def test_demonstrations_come_by_weight_of_their_difficulty() -> None:
     tiers = [
-        ReasoningGymTier(difficulty=level, num_train=20, num_heldout=1, config={"min_terms": 2, "max_terms": 2 + level})
+        ReasoningGymTier(
+            difficulty=level,
+            num_train=20,
+            num_heldout=1,
+            config={"min_terms": 2, "max_terms": 2 + level},
+        )
         for level in (0, 1)
     ]
     source = ReasoningGym(task("chain_sum").model_copy(update={"tiers": tiers}))
     problems = [p for p in source.problems() if p.split == "train"]
     level_of = {p.problem_id: p.difficulty for p in problems}
-    settings = DirectDemonstrations(strategy="direct", num_demos=600, difficulty_weights={0: 1.0, 1: 3.0})
+    settings = DirectDemonstrations(
+        strategy="direct", num_demos=600, difficulty_weights={0: 1.0, 1: 3.0}
+    )
     shown = list(source.demonstrations(problems, settings, 1))
     assert Counter(level_of[d.problem_id] for d in shown)[1] / 600 == pytest.approx(0.75, abs=0.05)
     only = settings.model_copy(update={"difficulty_weights": {1: 1.0}})
@@ -142,17 +161,27 @@ def test_partial_credit_is_paid_where_it_is_asked_for() -> None:
     problem = next(ReasoningGym(params).problems())
     answers = [problem.answer, f"x {problem.answer}", "x"]
     dataset = load_dataset(params, params.tiers[0], size=1)
-    right, part, nothing = (dataset.score_answer(answer, unpack(stored(problem)["entry"])) for answer in answers)
+    right, part, nothing = (
+        dataset.score_answer(answer, unpack(stored(problem)["entry"])) for answer in answers
+    )
     assert right == 1 > part > nothing
     requests = [Request(problem, answer, is_attempt=False) for answer in answers]
     with open_pool(params) as pool:
-        assert pool.judge(requests) == [(Verdict.CORRECT, 1.0), (Verdict.INCORRECT, part), (Verdict.INCORRECT, nothing)]
+        assert pool.judge(requests) == [
+            (Verdict.CORRECT, 1.0),
+            (Verdict.INCORRECT, part),
+            (Verdict.INCORRECT, nothing),
+        ]
 
 
-@pytest.mark.parametrize(("family", "why"), [("n_queens", "run the answer"), ("coin_flip", "wrong answers for right")])
+@pytest.mark.parametrize(
+    ("family", "why"), [("n_queens", "run the answer"), ("coin_flip", "wrong answers for right")]
+)
 def test_partial_credit_is_refused_where_the_scorer_cannot_give_it(family: str, why: str) -> None:
     params = task(family).model_copy(update={"partial_credit": True})
-    with pytest.raises(BadInput, match=f"task.partial_credit: family {family} has none: .*{why}.*leave"):
+    with pytest.raises(
+        BadInput, match=f"task.partial_credit: family {family} has none: .*{why}.*leave"
+    ):
         next(ReasoningGym(params).problems())
 
 
@@ -160,7 +189,10 @@ def test_an_answer_is_not_evaluated() -> None:
     params = task("n_queens")
     problem = next(ReasoningGym(params).problems())
     verifier = ReasoningGymVerifier(params)
-    assert verifier.verify(stored(problem), "__import__('sys').modules.update(evaluated=1)") is Verdict.INCORRECT
+    assert (
+        verifier.verify(stored(problem), "__import__('sys').modules.update(evaluated=1)")
+        is Verdict.INCORRECT
+    )
     assert "evaluated" not in sys.modules
 
 
@@ -215,8 +247,7 @@ def test_a_family_that_follows_the_hash_seed_asks_for_a_fixed_one() -> None:
 
 def test_solutions_cannot_be_enumerated() -> None:
     source = ReasoningGym(task("chain_sum"))
-    with pytest.raises(BadInput, match="forced_answer"):
-        source.solutions(next(source.problems()))
+    assert source.solutions(next(source.problems())) == []
 
 
 @QUICK
@@ -232,7 +263,11 @@ def test_an_entry_that_is_no_json_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    return Renderer(TextFormat(400).tokenizer(["<bos>the cat sat on the mat\n", "the dog\n\n<answer>the cat"] * 9))
+    return Renderer(
+        TextFormat(400).tokenizer(
+            ["<bos>the cat sat on the mat\n", "the dog\n\n<answer>the cat"] * 9
+        )
+    )
 
 
 @QUICK
@@ -244,9 +279,15 @@ def test_any_text_comes_back_exactly(renderer: Renderer, text: str) -> None:
 
 @QUICK
 @given(st.text(alphabet="<answer>#\n the"), st.text(alphabet="<answer>#\n the"))
-def test_the_cue_is_one_token_whatever_stands_around_it(renderer: Renderer, before: str, after: str) -> None:
+def test_the_cue_is_one_token_whatever_stands_around_it(
+    renderer: Renderer, before: str, after: str
+) -> None:
     [cue] = renderer.encode(TextFormat.cue)
-    assert renderer.encode(before + TextFormat.cue + after) == [*renderer.encode(before), cue, *renderer.encode(after)]
+    assert renderer.encode(before + TextFormat.cue + after) == [
+        *renderer.encode(before),
+        cue,
+        *renderer.encode(after),
+    ]
 
 
 def test_a_tokenizer_follows_from_its_texts_and_keeps_to_its_size(renderer: Renderer) -> None:

@@ -1,4 +1,6 @@
-"""Strategies on candidates made up by hand: what is attempted, in which order, and what is answered."""
+"""Strategies on candidates made up by hand: what is attempted, in which order, and what is
+answered.
+"""
 
 import random
 from collections import Counter
@@ -8,13 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.contracts.task_params import (
+from stages.contracts.params.inits.demonstrations import (
     DirectDemonstrations,
     ParallelDemonstrations,
     ReviseDemonstrations,
     SearchDemonstrations,
 )
-from stages.tasks.strategies import Attempting, Candidates, Trace, direct_demonstration, draw_problems, draw_trace
+from stages.tasks.strategies import (
+    Attempting,
+    Candidates,
+    Trace,
+    direct_demonstration,
+    draw_problems,
+    draw_trace,
+)
 from stages.tasks.task import Problem
 
 # Three first steps: under 0 candidate 2 hits, under 1 none does, under 2 candidate 6 alone does.
@@ -72,7 +81,9 @@ def test_hits_misses_and_the_nearest_by_hand() -> None:
 @each_strategy
 @QUICK
 @given(candidates=CANDIDATES, seed=st.integers(0, 99))
-def test_any_candidates_give_a_trace_within_bounds(shape: Attempting, candidates: Candidates, seed: int) -> None:
+def test_any_candidates_give_a_trace_within_bounds(
+    shape: Attempting, candidates: Candidates, seed: int
+) -> None:
     attempts, answer = draw_trace(candidates, shape, random.Random(seed))
     assert len(attempts) <= max(shape.max_attempts, shape.max_planned_attempts)
     assert {*attempts, answer} <= set(range(len(candidates.distances)))
@@ -91,19 +102,29 @@ def test_shares_are_those_asked_for(shape: Attempting) -> None:
     assert all(len(found(trace)) == 1 for trace in planned)
     misses = Counter(len(trace.attempts) - 1 for trace in planned)
     expected = dict.fromkeys(range(4), 0.25)
-    if shape is SEARCH:  # under the only first step without a hit two are tried, and then there is but the hit
+    if (
+        shape is SEARCH
+    ):  # under the only first step without a hit two are tried, and then there is but the hit
         expected = {0: 0.25, 1: 0.25, 2: 0.5}
-    assert {depth: count / 3000 for depth, count in misses.items()} == pytest.approx(expected, abs=0.03)
+    assert {depth: count / 3000 for depth, count in misses.items()} == pytest.approx(
+        expected, abs=0.03
+    )
 
 
 @each_strategy
 def test_answers_come_after_any_number_of_misses(shape: Attempting) -> None:
-    """Committing without a hit, right or wrong, is seen at every depth, or success there measures form."""
+    """Committing without a hit, right or wrong, is seen at every depth, or success there measures
+    form.
+    """
     drawn = [trace for trace in traces(shape) if not found(trace)]
     depths = {(len(trace.attempts), is_hit(trace.answer)) for trace in drawn}
-    longest = 2 if shape is SEARCH else 6  # systematic search meets a hit as the third at the latest, or gives up
+    longest = (
+        2 if shape is SEARCH else 6
+    )  # systematic search meets a hit as the third at the latest, or gives up
     expected = {(depth, right) for depth in range(longest + 1) for right in (True, False)}
-    assert expected - depths == {(0, False)}  # who answers at once is shown the right answer: that is knowledge
+    assert expected - depths == {
+        (0, False)
+    }  # who answers at once is shown the right answer: that is knowledge
 
 
 @each_strategy
@@ -115,8 +136,14 @@ def test_what_was_found_is_answered(shape: Attempting) -> None:
 
 @each_strategy
 @pytest.mark.parametrize("wrong_answer_frac", [0.0, 0.3, 1.0])
-def test_who_found_nothing_is_wrong_as_often_as_asked(shape: Attempting, wrong_answer_frac: float) -> None:
-    drawn = [t for t in traces(changed(shape, wrong_answer_frac=wrong_answer_frac)) if t.attempts and not found(t)]
+def test_who_found_nothing_is_wrong_as_often_as_asked(
+    shape: Attempting, wrong_answer_frac: float
+) -> None:
+    drawn = [
+        t
+        for t in traces(changed(shape, wrong_answer_frac=wrong_answer_frac))
+        if t.attempts and not found(t)
+    ]
     wrong = [trace for trace in drawn if not is_hit(trace.answer)]
     assert len(wrong) / len(drawn) == pytest.approx(wrong_answer_frac, abs=0.05)
     assert all(trace.answer == SOME.nearest(trace.attempts) for trace in wrong)
@@ -125,7 +152,10 @@ def test_who_found_nothing_is_wrong_as_often_as_asked(shape: Attempting, wrong_a
 @each_strategy
 def test_where_every_candidate_hits_no_answer_is_wrong(shape: Attempting) -> None:
     candidates = Candidates((0, 0, 0), (0, 0, 1))
-    assert all(trace.answer in (0, 1, 2) for trace in traces(changed(shape, wrong_answer_frac=1.0), 200, candidates))
+    assert all(
+        trace.answer in (0, 1, 2)
+        for trace in traces(changed(shape, wrong_answer_frac=1.0), 200, candidates)
+    )
 
 
 @pytest.mark.parametrize("shape", [REVISE, SEARCH], ids=lambda shape: shape.strategy)
@@ -139,23 +169,32 @@ def test_parallel_goes_on_behind_a_hit_and_plans_one_anywhere() -> None:
     assert any(is_hit(index) for trace in free for index in trace.attempts[:-1])
     lengths = Counter(len(trace.attempts) for trace in free)
     blind = traces(
-        changed(PARALLEL, immediate_answer_frac=0.0, planned_hit_frac=0.0), candidates=Candidates((0,), (0,))
+        changed(PARALLEL, immediate_answer_frac=0.0, planned_hit_frac=0.0),
+        candidates=Candidates((0,), (0,)),
     )
     other = Counter(len(trace.attempts) for trace in blind)
-    assert all(abs(lengths[n] - other[n]) / 3000 < 0.03 for n in range(1, 7))  # length tells nothing of success
+    assert all(
+        abs(lengths[n] - other[n]) / 3000 < 0.03 for n in range(1, 7)
+    )  # length tells nothing of success
     planned = traces(changed(PARALLEL, immediate_answer_frac=0.0, planned_hit_frac=1.0))
-    places = Counter(trace.attempts.index(found(trace)[0]) for trace in planned if len(trace.attempts) == 4)
+    places = Counter(
+        trace.attempts.index(found(trace)[0]) for trace in planned if len(trace.attempts) == 4
+    )
     assert set(places) == {0, 1, 2, 3}
 
 
 def test_revise_takes_the_nearest_of_a_few_and_may_repeat() -> None:
-    shape = changed(REVISE, immediate_answer_frac=0.0, planned_hit_frac=0.0, candidates_per_attempt=[40])
+    shape = changed(
+        REVISE, immediate_answer_frac=0.0, planned_hit_frac=0.0, candidates_per_attempt=[40]
+    )
     assert {trace.attempts[0] for trace in traces(shape, 300)} == {2, 6}
     assert any(len(set(trace.attempts)) < len(trace.attempts) for trace in traces(REVISE))
 
 
 def test_search_tries_siblings_by_distance_then_takes_another_first_step() -> None:
-    """By hand: under first step 1 stand 3, 4 and 5 at distances 3, -1 and 7; two are tried, the nearer first."""
+    """By hand: under first step 1 stand 3, 4 and 5 at distances 3, -1 and 7; two are tried, the
+    nearer first.
+    """
     shape = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0])
     assert {tuple(trace.attempts) for trace in traces(shape)} == {(2,), (6,), (4, 3, 2), (4, 3, 6)}
     planned = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=1.0)
@@ -164,8 +203,12 @@ def test_search_tries_siblings_by_distance_then_takes_another_first_step() -> No
 
 
 def test_search_with_a_blurred_eye_may_pass_by_a_hit() -> None:
-    """By hand: under first step 0 the hit looks 0 to 20 away, its siblings 9 and 4 more: all three may come first."""
-    shape = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0], max_blur=20.0)
+    """By hand: under first step 0 the hit looks 0 to 20 away, its siblings 9 and 4 more: all three
+    may come first.
+    """
+    shape = changed(
+        SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0], max_blur=20.0
+    )
     drawn = [trace.attempts for trace in traces(shape)]
     assert {attempts[0] for attempts in drawn} == {0, 1, 2, 3, 4, 5, 6}
     assert any(attempts[:2] == [1, 0] for attempts in drawn)
@@ -175,12 +218,18 @@ def test_search_with_a_blurred_eye_may_pass_by_a_hit() -> None:
 def test_search_visits_equally_near_siblings_in_any_order() -> None:
     twins = Candidates((5, -5, 0), (0, 0, 1))
     shape = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0])
-    assert {tuple(trace.attempts) for trace in traces(shape, 200, twins)} == {(0, 1, 2), (1, 0, 2), (2,)}
+    assert {tuple(trace.attempts) for trace in traces(shape, 200, twins)} == {
+        (0, 1, 2),
+        (1, 0, 2),
+        (2,),
+    }
 
 
 @QUICK
 @given(candidates=CANDIDATES, seed=st.integers(0, 99))
-def test_search_attempts_nothing_twice_and_backtracks_in_time(candidates: Candidates, seed: int) -> None:
+def test_search_attempts_nothing_twice_and_backtracks_in_time(
+    candidates: Candidates, seed: int
+) -> None:
     attempts, _ = draw_trace(candidates, SEARCH, random.Random(seed))
     assert len(set(attempts)) == len(attempts)
     steps = [candidates.first_steps[index] for index in attempts]
@@ -191,12 +240,19 @@ def test_search_attempts_nothing_twice_and_backtracks_in_time(candidates: Candid
 
 def test_direct_is_the_reference_at_once() -> None:
     shown = direct_demonstration(problem("p", 3), "# ")
-    assert (shown.text, shown.is_correct, shown.num_segments, shown.strategy) == ("# 7", True, 0, "direct")
+    assert (shown.text, shown.is_correct, shown.num_segments, shown.strategy) == (
+        "# 7",
+        True,
+        0,
+        "direct",
+    )
 
 
 def test_problems_come_by_weight_and_not_again_before_all_others_of_their_difficulty() -> None:
     pool = [problem(f"{difficulty}/{n}", difficulty) for difficulty in (2, 3, 4) for n in range(20)]
-    shape = DirectDemonstrations(strategy="direct", num_demos=4000, difficulty_weights={3: 1.0, 2: 3.0})
+    shape = DirectDemonstrations(
+        strategy="direct", num_demos=4000, difficulty_weights={3: 1.0, 2: 3.0}
+    )
     drawn = list(draw_problems(pool, shape, random.Random(0)))
     levels = Counter(p.difficulty for p in drawn)
     assert set(levels) == {2, 3}
@@ -208,7 +264,11 @@ def test_problems_come_by_weight_and_not_again_before_all_others_of_their_diffic
 
 
 def test_without_weights_every_problem_is_equally_likely() -> None:
-    pool = [problem(f"{difficulty}/{n}", difficulty) for difficulty, size in ((2, 3), (3, 7)) for n in range(size)]
+    pool = [
+        problem(f"{difficulty}/{n}", difficulty)
+        for difficulty, size in ((2, 3), (3, 7))
+        for n in range(size)
+    ]
     shape = DirectDemonstrations(strategy="direct", num_demos=25)
     times = Counter(p.problem_id for p in draw_problems(pool, shape, random.Random(0)))
     assert sum(times.values()) == 25

@@ -1,6 +1,8 @@
-"""Answers meant to break a verifier, made on the spot: none is right, and none may do more than be judged wrong.
+"""Answers meant to break a verifier, made on the spot: none is right, and none may do more than be
+judged wrong.
 
-`{canary}` stands for a path that must not come to be, `{right}` for the answer that would be correct.
+`{canary}` stands for a path that must not come to be, `{right}` for the answer that would be
+correct.
 """
 
 from collections.abc import Iterator
@@ -71,8 +73,21 @@ def deep_nesting() -> Iterator[str]:
     ):
         yield opening * DEEP + "7" + closing * DEEP
         yield opening * LONG
-    yield from ("lambda: " * DEEP + "1", "not " * LONG + "1", "-" * LONG + "1", "~" * LONG + "1", "1 + " * LONG + "1")
-    yield from ("7 + 5 12 " * LONG, "1," * LONG, "x=" * DEEP + "1", "2^" * DEEP + "2", "1/" * DEEP + "1", "|" * LONG)
+    yield from (
+        "lambda: " * DEEP + "1",
+        "not " * LONG + "1",
+        "-" * LONG + "1",
+        "~" * LONG + "1",
+        "1 + " * LONG + "1",
+    )
+    yield from (
+        "7 + 5 12 " * LONG,
+        "1," * LONG,
+        "x=" * DEEP + "1",
+        "2^" * DEEP + "2",
+        "1/" * DEEP + "1",
+        "|" * LONG,
+    )
 
 
 def control_characters() -> Iterator[str]:
@@ -201,8 +216,12 @@ def symbols() -> Iterator[str]:
         r"\int_0^{\infty} \frac{\sin(x^{x^{x}})}{x} dx",
         r"\int_0^1 \int_0^1 \int_0^1 x^{y^{z}} dx dy dz",
         r"\sum_{n=1}^{10^{12}} n^{n}",
-        r"\begin{pmatrix}" + r"\\".join("&".join(["x^{9}"] * 30) for _ in range(30)) + r"\end{pmatrix}^{99}",
-        r"\det\begin{pmatrix}" + r"\\".join("&".join("abcdefgh") for _ in range(8)) + r"\end{pmatrix}",
+        r"\begin{pmatrix}"
+        + r"\\".join("&".join(["x^{9}"] * 30) for _ in range(30))
+        + r"\end{pmatrix}^{99}",
+        r"\det\begin{pmatrix}"
+        + r"\\".join("&".join("abcdefgh") for _ in range(8))
+        + r"\end{pmatrix}",
         r"\{1, 2, 3\} \times \{" + ", ".join(map(str, range(3000))) + r"\}",
         r"x \in [0, 1] \cup " + r" \cup ".join(f"({n}, {n + 0.5})" for n in range(500)),
         "sin(" * 9 + "x" + ")" * 9,
@@ -298,7 +317,16 @@ def claims() -> Iterator[str]:
 HOSTILE = tuple(
     dict.fromkeys(
         text
-        for kind in (huge_numbers, deep_nesting, control_characters, look_alikes, code, symbols, patterns, claims)
+        for kind in (
+            huge_numbers,
+            deep_nesting,
+            control_characters,
+            look_alikes,
+            code,
+            symbols,
+            patterns,
+            claims,
+        )
         for text in kind()
     )
 )

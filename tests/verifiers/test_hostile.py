@@ -1,4 +1,6 @@
-"""Hostile answers through every verifier: each gets a verdict, none is called correct, and nothing is left behind."""
+"""Hostile answers through every verifier: each gets a verdict, none is called correct, and nothing
+is left behind.
+"""
 
 import time
 from functools import partial
@@ -8,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from stages.contracts.task_params import (
+from stages.contracts.params.task import (
     DatasetTask,
     ModularTask,
     ModularTier,
@@ -17,10 +19,10 @@ from stages.contracts.task_params import (
     TaskParams,
     TrainedText,
 )
+from stages.contracts.verdict import Verdict
 from stages.tasks.reasoning_gym import ReasoningGym
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Request, _load_judge, _Worker, judge
-from stages.verifiers.verdict import Verdict
 from tests.verifiers.hostile import HOSTILE, aimed
 from tests.verifiers.test_isolated import COUNTDOWN
 
@@ -73,15 +75,23 @@ def case(name: str) -> tuple[TaskParams, Problem]:
 
 
 @pytest.mark.parametrize("name", [*EXACT, *FAMILIES])
-def test_hostile_answers_do_no_harm(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_answers_do_no_harm(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task, asked = case(name)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)
     before = set(psutil.Process().children(recursive=True))
     texts = [aimed(text, str(tmp_path / "canary"), asked.answer) for text in HOSTILE]
-    verdicts = judge(task, [Request(asked, text, is_attempt=False) for text in texts], TIMEOUT_SECONDS)
-    fooled = [text[:80] for text, verdict in zip(HOSTILE, verdicts, strict=True) if verdict is Verdict.CORRECT]
+    verdicts = judge(
+        task, [Request(asked, text, is_attempt=False) for text in texts], TIMEOUT_SECONDS
+    )
+    fooled = [
+        text[:80]
+        for text, verdict in zip(HOSTILE, verdicts, strict=True)
+        if verdict is Verdict.CORRECT
+    ]
     assert not fooled
     assert None not in verdicts
     assert set(psutil.Process().children(recursive=True)) <= before
@@ -93,7 +103,9 @@ def test_hostile_answers_do_no_harm(name: str, tmp_path: Path, monkeypatch: pyte
 def test_hostile_attempts_do_no_harm(name: str, tmp_path: Path) -> None:
     task, asked = case(name)
     texts = [aimed(text, str(tmp_path / "canary"), asked.answer) for text in HOSTILE]
-    verdicts = judge(task, [Request(asked, text, is_attempt=True) for text in texts], TIMEOUT_SECONDS)
+    verdicts = judge(
+        task, [Request(asked, text, is_attempt=True) for text in texts], TIMEOUT_SECONDS
+    )
     assert set(verdicts) <= {Verdict.INCORRECT, Verdict.UNPARSABLE}
 
 

@@ -1,4 +1,6 @@
-"""Judging in killable workers: what a text can do to one, and what it cannot do to the others or to the machine."""
+"""Judging in killable workers: what a text can do to one, and what it cannot do to the others or to
+the machine.
+"""
 
 import faulthandler
 import os
@@ -14,11 +16,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.contracts.errors import MachineFailure
-from stages.contracts.task_params import CountdownTask, CountdownTier
+from stages.contracts.params.task import CountdownTask, CountdownTier, DatasetTask
+from stages.contracts.verdict import Judgement, Verdict
+from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import CHUNK_REQUESTS, Judge, Request, _Worker, judge, judge_with, open_pool
-from stages.verifiers.verdict import Judgement, Verdict
+from stages.verifiers.isolated import (
+    CHUNK_REQUESTS,
+    Judge,
+    Request,
+    _Worker,
+    judge,
+    judge_with,
+    open_pool,
+)
 
 COUNTDOWN = CountdownTask(
     name="countdown",
@@ -130,7 +140,11 @@ DEEDS: dict[str, Callable[[], Verdict | Judgement | None]] = {
     "delete": delete,
 }
 HANGS = ("hang in python", "hang in C", "sleep")
-CRASHES = tuple(deed for deed in DEEDS if deed not in ("correct", "incorrect", "partly right", "no attempt", *HANGS))
+CRASHES = tuple(
+    deed
+    for deed in DEEDS
+    if deed not in ("correct", "incorrect", "partly right", "no attempt", *HANGS)
+)
 
 
 def asked(*texts: str) -> list[Request]:
@@ -161,7 +175,13 @@ def test_verdicts_keep_the_order_of_requests() -> None:
 
 def test_a_reward_is_the_verdicts_or_what_the_verifier_says(worker: _Worker) -> None:
     texts = ["correct", "partly right", "incorrect", "no attempt", "raise"]
-    expected = [(Verdict.CORRECT, 1), (Verdict.INCORRECT, 1 / 3), (Verdict.INCORRECT, 0), None, (Verdict.ERROR, None)]
+    expected = [
+        (Verdict.CORRECT, 1),
+        (Verdict.INCORRECT, 1 / 3),
+        (Verdict.INCORRECT, 0),
+        None,
+        (Verdict.ERROR, None),
+    ]
     assert worker.judge(asked(*texts)) == expected
 
 
@@ -170,8 +190,10 @@ def test_nothing_to_judge_is_no_work() -> None:
 
 
 def test_answers_and_attempts_go_to_their_own_methods() -> None:
-    requests = [Request(PROBLEM, f"{RIGHT} <<", is_attempt) for is_attempt in (False, True)]
-    assert judge(COUNTDOWN, requests) == [Verdict.UNPARSABLE, Verdict.CORRECT]
+    """A mathematical text has answers, and no attempts that its verifier could see."""
+    problem = Problem("sum", "train", 1, "", "12", {"answer": "12"}, 0)
+    requests = [Request(problem, "12", is_attempt) for is_attempt in (False, True)]
+    assert judge(DatasetTask.model_construct(), requests) == [Verdict.CORRECT, None]
 
 
 @pytest.mark.parametrize("deed", HANGS)
@@ -195,7 +217,9 @@ def test_only_the_guilty_lose_their_verdict() -> None:
     assert verdicts == [bad.get(text, Verdict.CORRECT) for text in texts]
 
 
-def test_a_worker_that_cannot_start_is_a_machine_failure_and_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_that_cannot_start_is_a_machine_failure_and_says_why(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(MachineFailure, match="did not start"):
         judge_with(load_broken, asked("correct"))
     assert "no such verifier" in capfd.readouterr().err
@@ -215,8 +239,12 @@ def test_workers_die_with_their_parent() -> None:
         "print(worker._process.pid, flush=True)\n"
         "worker.judge(t.asked('sleep'))\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as parent:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment
+    ) as parent:
         assert parent.stdout is not None
         process = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
@@ -229,5 +257,10 @@ def test_a_pools_workers_live_from_batch_to_batch() -> None:
     with open_pool(COUNTDOWN) as pool:
         first = pool.judge(requests)
         started = {child.pid for child in psutil.Process().children() if child.is_running()}
-        assert pool.judge(requests) == pool.judge(requests[:1]) * NUM_MANY == first == [(Verdict.CORRECT, 1)] * NUM_MANY
+        assert (
+            pool.judge(requests)
+            == pool.judge(requests[:1]) * NUM_MANY
+            == first
+            == [(Verdict.CORRECT, 1)] * NUM_MANY
+        )
         assert {child.pid for child in psutil.Process().children() if child.is_running()} <= started

@@ -2,8 +2,8 @@
 
 import pytest
 
+from stages.contracts.verdict import Verdict
 from stages.verifiers.math_answer import MathVerifier, read
-from stages.verifiers.verdict import Verdict
 
 VERIFIER = MathVerifier()
 

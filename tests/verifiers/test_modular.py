@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.contracts.format import without_marker
+from stages.contracts.verdict import Verdict
 from stages.tasks.formats import ModularFormat
 from stages.verifiers.modular import ModularVerifier
-from stages.verifiers.verdict import Verdict
 
-VERIFIER = ModularVerifier(ModularFormat.segment_ends)
+VERIFIER = ModularVerifier()
 METADATA = {"factors": [3, 5, 7], "modulus": 23}  # 105 = 4 * 23 + 13
 QUICK = settings(derandomize=True, deadline=None, max_examples=100, database=None)
 
@@ -39,9 +40,12 @@ def test_hand_worked_answers(answer: str, verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("marker", ["=", "!=", ""])
 def test_an_attempt_is_judged_without_its_marker_whatever_the_marker_claims(marker: str) -> None:
-    assert VERIFIER.verify_attempt(METADATA, f"13 {marker}") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(METADATA, f"12 {marker}") is Verdict.INCORRECT
-    assert VERIFIER.verify_attempt(METADATA, marker) is Verdict.UNPARSABLE
+    right, wrong, nothing = (
+        without_marker(text + marker, ModularFormat.segment_ends) for text in ("13 ", "12 ", "")
+    )
+    assert VERIFIER.verify_attempt(METADATA, right) is Verdict.CORRECT
+    assert VERIFIER.verify_attempt(METADATA, wrong) is Verdict.INCORRECT
+    assert VERIFIER.verify_attempt(METADATA, nothing) is Verdict.UNPARSABLE
 
 
 @QUICK
@@ -52,11 +56,17 @@ def test_one_residue_is_correct_and_it_is_the_remainder_of_repeated_addition(
     remainder = 1
     for factor in factors:
         remainder = sum([remainder] * factor) % modulus
-    is_correct = VERIFIER.verify({"factors": factors, "modulus": modulus}, str(residue)) is Verdict.CORRECT
+    is_correct = (
+        VERIFIER.verify({"factors": factors, "modulus": modulus}, str(residue)) is Verdict.CORRECT
+    )
     assert is_correct == (residue == remainder)
 
 
 @QUICK
 @given(st.text())
 def test_any_text_gets_a_verdict(text: str) -> None:
-    assert VERIFIER.verify(METADATA, text) in (Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE)
+    assert VERIFIER.verify(METADATA, text) in (
+        Verdict.CORRECT,
+        Verdict.INCORRECT,
+        Verdict.UNPARSABLE,
+    )

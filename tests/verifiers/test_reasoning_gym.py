@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from stages.contracts.task_params import ReasoningGymTask, ReasoningGymTier, TrainedText
+from stages.contracts.params.task import ReasoningGymTask, ReasoningGymTier, TrainedText
+from stages.contracts.verdict import Verdict
 from stages.tasks.families import CORRECT_SCORE, MISLED_FAMILIES, load_dataset
 from stages.verifiers.reasoning_gym import CONDITIONS, ReasoningGymVerifier
-from stages.verifiers.verdict import Verdict
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,9 @@ from stages.verifiers.verdict import Verdict
         ("puzzle24", {}, "4*6*1*1"),
     ],
 )
-def test_a_wrong_answer_at_full_score_is_wrong(family: str, config: dict[str, Any], wrong: str) -> None:
+def test_a_wrong_answer_at_full_score_is_wrong(
+    family: str, config: dict[str, Any], wrong: str
+) -> None:
     tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, config=config)
     text = TrainedText(kind="trained", vocabulary_size=300)
     params = ReasoningGymTask(name="reasoning_gym", family=family, seed=1, text=text, tiers=[tier])
@@ -29,7 +31,9 @@ def test_a_wrong_answer_at_full_score_is_wrong(family: str, config: dict[str, An
     metadata = [{"difficulty": 0, "entry": entry} for entry in entries]
     assert any(dataset.score_answer(wrong, entry) >= CORRECT_SCORE for entry in entries)
     assert Verdict.CORRECT not in [verifier.verify(one, wrong) for one in metadata]
-    right = [verifier.verify(one, entry["answer"]) for one, entry in zip(metadata, entries, strict=True)]
+    right = [
+        verifier.verify(one, entry["answer"]) for one, entry in zip(metadata, entries, strict=True)
+    ]
     assert right == [Verdict.CORRECT] * 8
 
 

@@ -9,7 +9,7 @@ import yaml
 from flows.project import params_file
 from flows.project.params_file import BadParams, NewRound
 from flows.project.paths import PARAMS
-from stages.contracts.params import EXACT
+from stages.contracts.verdict import EXACT
 from tests.conftest import PROFILES, ROOT
 
 

@@ -17,8 +17,8 @@ from flows.project import exit_codes
 from flows.running import guard, stage
 from flows.running.children import Cancelled, Children
 from flows.running.stage import Busy, StageFailed, StageProgress, exclusive, log_path, run_stage
-from stages.contracts import errors
-from stages.contracts import progress as stage_progress
+from stages.running import errors
+from stages.running import progress as stage_progress
 
 ROOT = Path(__file__).parents[3]
 SLEEP_SECONDS = "86399.125"  # which only the processes of these tests have

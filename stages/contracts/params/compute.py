@@ -1,0 +1,62 @@
+"""What params.yaml says of the machines that compute: precision, processes, and where inference
+runs.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from stages.contracts.params.base import Count, Section
+
+
+class Training(Section):
+    """How stages that back-propagate compute."""
+
+    precision: Literal["float32", "bfloat16"]
+    """Of the forward and backward pass; weights, moments and sums are float32 in any case."""
+    gradient_checkpointing: bool
+    """Compute activations anew in the backward pass instead of keeping them."""
+    num_processes: Count
+    """Processes of this machine that share a model by FSDP2, one for each GPU."""
+
+    def of_a_run(self) -> dict[str, Any]:
+        """What must stay as it is for an unfinished run to go on: all but the number of processes."""
+        return self.model_dump(exclude={"num_processes"})
+
+
+class LocalInference(Section):
+    """One engine in the stage's own process."""
+
+    engine: Literal["vllm"]
+
+
+class RayInference(Section):
+    """An engine in each of several workers of a Ray cluster.
+
+    Rows do not depend on where they are made.
+    """
+
+    engine: Literal["ray"]
+    address: Annotated[str, Field(pattern=r"^(local|auto|[^/\s:]+:\d+)$")]
+    """Of the cluster's head, `host:port`; `auto` is the one this machine belongs to, `local` starts
+    one here.
+    """
+    num_workers: Count
+    """Each takes a GPU for itself, or a CPU where the cluster has no GPU."""
+
+
+Inference = Annotated[LocalInference | RayInference, Field(discriminator="engine")]
+
+
+class Compute(Section):
+    """A stage depends on its part: other machines may round otherwise."""
+
+    training: Training
+    inference: Inference
+
+    @property
+    def num_probe_processes(self) -> int:
+        """Of those that read likelihoods on this machine: one where it is the workers of a cluster
+        that read them.
+        """
+        return 1 if isinstance(self.inference, RayInference) else self.training.num_processes

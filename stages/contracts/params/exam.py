@@ -1,0 +1,37 @@
+"""What params.yaml says of exams: `exam`, `exams`."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from stages.contracts.params.base import Count, Name, Positive, Section, Seed
+
+
+class Exam(Section):
+    """The held-out exam, the same for every policy: one long sample gives the whole budget curve."""
+
+    seed: Seed
+    num_samples: Count
+    budgets_tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    answer_tokens: Count
+    temperature: Positive
+    shard_rollouts: Count
+    num_seen: Annotated[int, Field(ge=0)]
+    """Problems of the train split asked beside the held-out ones, of each difficulty, to measure
+    memorisation.
+    """
+
+    @model_validator(mode="after")
+    def _budgets_rise(self) -> "Exam":
+        if sorted(set(self.budgets_tokens)) != self.budgets_tokens:
+            raise ValueError(f"budgets_tokens must rise strictly, not {self.budgets_tokens}")
+        return self
+
+
+class ExamEntry(Section):
+    """An exam that one policy sits.
+
+    `judge` chooses among its samples in best-of-n: `exact`, or a judge of `judges`.
+    """
+
+    judge: Name

@@ -1,0 +1,233 @@
+"""What params.yaml says of the task: `task`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from stages.contracts.params.base import Count, Section, Seed, Sha256
+
+Bucket = Literal[0, 1]
+"""Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""
+
+
+class CountdownTier(Section):
+    """One difficulty of Countdown: how many numbers a problem gives."""
+
+    num_numbers: Annotated[int, Field(ge=2, le=5)]
+    num_train: Count
+    num_heldout: Count
+
+
+class CountdownTask(Section):
+    """Problems of `stages.tasks.countdown`. A problem's difficulty is its `num_numbers`."""
+
+    name: Literal["countdown"]
+    seed: Seed
+    max_number: Annotated[int, Field(ge=2, le=99)]
+    max_result: Annotated[int, Field(ge=10, le=999)]
+    heldout_bucket: Bucket
+    tiers: Annotated[list[CountdownTier], Field(min_length=1)]
+
+    @property
+    def difficulties(self) -> list[int]:
+        """What `difficulty` a problem may have."""
+        return [tier.num_numbers for tier in self.tiers]
+
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens of an answer, end of text included: four for each step that joins two numbers."""
+        return 4 * (difficulty - 1) + 1
+
+
+class TrainedText(Section):
+    """Text by a byte-level tokenizer of `vocabulary_size` tokens, trained on the spot on the task's
+    own texts.
+    """
+
+    kind: Literal["trained"]
+    vocabulary_size: Annotated[int, Field(ge=261)]
+
+
+class ChatText(Section):
+    """Text as an existing checkpoint writes it: its tokenizer, its chat template, its stop tokens.
+
+    A prompt is the question (behind `system`, where there is one) in the chat template, then
+    `thinking_start`. Thinking ends with `thinking_end`, one token of the checkpoint's;
+    `answer_start` follows it always, then the answer.
+    """
+
+    kind: Literal["chat"]
+    system: str | None = None
+    thinking_start: str
+    thinking_end: Annotated[str, Field(min_length=1)]
+    answer_start: str
+    segment_ends: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+Text = Annotated[TrainedText | ChatText, Field(discriminator="kind")]
+"""How a task without an alphabet of its own is written. See `stages.tasks.text_format`."""
+
+
+class Tier(Section):
+    """One difficulty, by its own name."""
+
+    difficulty: Annotated[int, Field(ge=0)]
+    num_train: Count
+    num_heldout: Count
+
+
+class TextTask(Section):
+    """What tasks whose problems are texts have in common."""
+
+    seed: Seed
+    text: Text
+    tiers: Sequence[Tier]
+
+    @property
+    def difficulties(self) -> list[int]:
+        """What `difficulty` a problem may have."""
+        return [tier.difficulty for tier in self.tiers]
+
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens any answer needs, end of text included; what its texts need is known to their
+        tokenizer only.
+        """
+        del difficulty
+        return 2
+
+
+class ReasoningGymTier(Tier):
+    """One difficulty of a reasoning-gym family: by configuration keys as that family names them, or
+    by `level`.
+
+    `level` sets every attribute of the family's own curriculum; one with fewer levels stays at its
+    highest.
+    """
+
+    config: dict[str, Any] | None = None
+    level: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ReasoningGymTier":
+        if (self.config is None) == (self.level is None):
+            raise ValueError(f"difficulty {self.difficulty}: a tier has either config or level")
+        return self
+
+
+class ReasoningGymTask(TextTask):
+    """Problems of any reasoning-gym family, as text."""
+
+    name: Literal["reasoning_gym"]
+    family: str
+    partial_credit: bool = False
+    """Whether a wrong answer earns, in training, the score that the family gives it; an exam pays
+    right ones alone.
+    """
+    tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
+
+
+class ModularTier(Section):
+    """One difficulty of modular multiplication: how many factors a problem gives."""
+
+    num_factors: Annotated[int, Field(ge=2, le=6)]
+    num_train: Count
+    num_heldout: Count
+
+
+class ModularTask(Section):
+    """Problems of `stages.tasks.modular`, the negative control.
+
+    A problem's difficulty is its `num_factors`.
+    """
+
+    name: Literal["modular"]
+    seed: Seed
+    modulus: Annotated[int, Field(ge=5, le=97)]
+    heldout_bucket: Bucket
+    tiers: Annotated[list[ModularTier], Field(min_length=1)]
+
+    @property
+    def difficulties(self) -> list[int]:
+        """What `difficulty` a problem may have."""
+        return [tier.num_factors for tier in self.tiers]
+
+    def shortest_answer_tokens(self, difficulty: int) -> int:
+        """Tokens of an answer, end of text included: one residue."""
+        del difficulty
+        return 2
+
+
+class ImportedTask(TextTask):
+    """What tasks of the user's own have in common.
+
+    `sha256` of their file says which bytes are meant.
+    """
+
+    sha256: Sha256
+    max_question_characters: Count
+    heldout_bucket: Bucket
+
+
+class Columns(Section):
+    """What a file of problems calls its columns."""
+
+    question: str
+    answer: str
+    level: str | None = None
+    solution: str | None = None
+    """Worked reasoning, which strategy `worked` shows before the answer."""
+
+
+class DatasetTier(Tier):
+    """One difficulty: the rows whose level is one of `levels`; without a column of levels, every
+    row.
+    """
+
+    levels: Annotated[list[int | str], Field(min_length=1)] | None = None
+
+
+class DatasetTask(ImportedTask):
+    """Mathematics from a JSONL or Parquet file; see `stages.tasks.dataset`."""
+
+    name: Literal["dataset"]
+    path: Annotated[str, Field(pattern=r"\.(jsonl|parquet)$")]
+    columns: Columns
+    tiers: Annotated[list[DatasetTier], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _levels_have_a_column(self) -> "DatasetTask":
+        if self.columns.level is None and (len(self.tiers) > 1 or self.tiers[0].levels):
+            raise ValueError(
+                "columns.level is absent, so tiers must be one, without levels; name the column of levels"
+            )
+        named = [str(level) for tier in self.tiers for level in tier.levels or []]
+        if self.columns.level is not None and not all(tier.levels for tier in self.tiers):
+            raise ValueError("columns.level is given, so every tier must name its levels")
+        twice = sorted({level for level in named if named.count(level) > 1})
+        if twice:
+            raise ValueError(f"tiers: level {twice[0]} stands twice; a row has one difficulty")
+        return self
+
+
+class UserTask(ImportedTask):
+    """A task by a class of the user's; see `stages.tasks.user`. `sha256` is of the file that holds
+    the class.
+    """
+
+    name: Literal["user"]
+    source: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    tiers: Annotated[list[Tier], Field(min_length=1)]
+
+
+TaskParams = Annotated[
+    CountdownTask | ModularTask | ReasoningGymTask | DatasetTask | UserTask,
+    Field(discriminator="name"),
+]
+STRATEGIES = {
+    "countdown": ["direct", "revise", "parallel", "search"],
+    "modular": ["direct", "revise"],
+    "reasoning_gym": ["direct"],
+    "dataset": ["direct", "worked"],
+    "user": ["direct", "worked"],
+}
+ENUMERABLE_TASKS = ("countdown", "modular", "user")

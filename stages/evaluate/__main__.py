@@ -1,0 +1,282 @@
+"""What an exam's grades amount to: success by difficulty and budget, what samples and verdicts are
+worth.
+
+Reads   grades; params.yaml `evaluate` and `report.training_budget_tokens`.
+Writes  metrics, one JSON object: fractions and tokens of the held-out problems, with bootstrap
+        intervals over problems, and what to train on next; the success curve, as points to plot.
+        Null where a number does not exist: tokens to a success never reached, shares of nothing,
+        memorisation without problems of the train split, extrapolation without a budget beyond the
+        one trained at.
+Method  `stages.pure.estimates`, `exam` and `curriculum`. A verifier's failure is left out of the
+        means and counted. Best-of-n chooses by the judge's score; the exact one's is the reward,
+        and so makes it pass@k.
+
+Example: python -m stages.evaluate --grades data/exams/r0/grades.parquet \
+         --metrics data/metrics/exams/r0.json --curve data/metrics/curves/exams/r0.json
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from stages.contracts.params.base import Count
+from stages.contracts.params.evaluate import Evaluate
+from stages.contracts.params.reading import read_section
+from stages.contracts.storage.reading import count_rows
+from stages.contracts.tables.grades import GRADES
+from stages.evaluate.exam_sums import Sums, read_sums
+from stages.pure import exam
+from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
+from stages.pure.estimates import Statistic, bootstrap_of_means
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.publish import write_json
+
+SUCCESS_LEVELS = (0.25, 0.5, 0.75)  # whose tokens are measured
+MASTERED_SUCCESS = 0.75  # at which the curriculum goes on to the next difficulty
+CHOICES = ("pass_at_k", "maj_at_k", "best_of_n")
+VERDICTS = (
+    "false_positives",
+    "judged_misses",
+    "false_negatives",
+    "judged_hits",
+    "hits",
+    "segments",
+)
+
+Json = dict[str, float | None] | None
+"""An estimate; None where it does not exist."""
+
+
+class Intervals(NamedTuple):
+    """Estimates as JSON, by the settings of params.yaml."""
+
+    settings: Evaluate
+
+    def mean(self, per_problem: np.ndarray) -> Json:
+        """Mean over problems."""
+        return self.of([np.asarray(per_problem, float)[:, None]], lambda means: means[..., 0])
+
+    def of(self, samples: Sequence[np.ndarray], statistic: Statistic) -> Json:
+        """A statistic of the mean columns of independent samples of problems."""
+        s = self.settings
+        try:
+            found = bootstrap_of_means(
+                samples, statistic, s.num_resamples, s.confidence, s.seed
+            ).rounded()
+        except ValueError:
+            return None
+        return found if any(value is not None for value in found.values()) else None
+
+
+def main(grades: Path, metrics: Path, curve: Path, params_file: Path = Path("params.yaml")) -> None:
+    """Measure one exam by its grades."""
+    settings = read_section(params_file, "evaluate", Evaluate)
+    training_budget = read_section(params_file, "report.training_budget_tokens", Count)
+    facts = RunFacts("evaluate")
+    with facts.phase("estimating"):
+        sums = read_sums(grades)
+        report = {
+            name: grade(part, training_budget, Intervals(settings)) for name, part in by_level(sums)
+        }
+    write_json(metrics, {**report, "curriculum": next_training(report)})
+    write_json(curve, curve_points(report))
+    facts.count(num_answers=count_rows(grades, GRADES))
+    facts.write(metrics)
+
+
+def by_level(sums: Sums) -> Iterator[tuple[str, Sums]]:
+    """The exam as a whole, and each difficulty's part of it."""
+    yield "all", sums
+    for level in sorted({*sums.answers["difficulty"].tolist()}):
+        yield f"difficulty_{level}", sums.at_level(level)
+
+
+def grade(sums: Sums, training_budget_tokens: int, intervals: Intervals) -> dict[str, Any]:
+    """Metrics of one level's answers: of the held-out ones, and memorisation.
+
+    Raises:
+        BadInput: every verifier of the exam failed.
+    """
+    heldout = sums.answers[sums.answers["split"] == "heldout"]
+    means = heldout.set_index(["problem_id", "budget_tokens"])["reward"].unstack()
+    curve, budgets = means.to_numpy(), means.columns.to_numpy()
+    if np.isnan(curve).all(axis=0).any():
+        raise BadInput(
+            "exam: the verifier failed on every answer at some budget; see `verdict` in grades"
+        )
+    longest = heldout[heldout["budget_tokens"] == budgets[-1]]
+    num_segments = max(1, int(longest["num_segments"].sum()))
+    totals = heldout.groupby("budget_tokens")[["used_tokens", "num_forced", "num_answers"]].sum()
+    return {
+        "success": {f"budget_{b}": intervals.mean(curve[:, i]) for i, b in enumerate(budgets)},
+        **curve_metrics(curve, budgets, training_budget_tokens, intervals),
+        **choice_metrics(sums.choices, intervals),
+        **verdict_metrics(longest, intervals),
+        "success_by_num_segments": success_by_num_segments(
+            sums.thoughtful[sums.thoughtful["budget_tokens"] == budgets[-1]], intervals
+        ),
+        "memorisation": memorisation(sums.answers, intervals),
+        "used_tokens": {
+            f"budget_{b}": round(float(t.used_tokens / t.num_answers), 4)
+            for b, t in totals.iterrows()
+        },
+        "forced_frac": {
+            f"budget_{b}": round(float(t.num_forced / t.num_answers), 4)
+            for b, t in totals.iterrows()
+        },
+        "repeat_frac": round(float(longest["num_repeats"].sum()) / num_segments, 4),
+        "hit_frac": round(float(longest["num_hits"].sum()) / num_segments, 4),
+        "num_problems": int(heldout["problem_id"].nunique()),
+        "num_unverified": int(heldout["num_unverified"].sum()),
+    }
+
+
+def curve_metrics(
+    curve: np.ndarray, budgets: np.ndarray, training_budget_tokens: int, intervals: Intervals
+) -> dict[str, Any]:
+    """What the success curve amounts to.
+
+    The own best is the highest mean success at any budget, at every budget.
+    """
+    trained = int(np.searchsorted(budgets, training_budget_tokens))
+
+    def regret_against_own_best(means: np.ndarray) -> np.ndarray:
+        return exam.normalized_regret(
+            means, budgets, np.broadcast_to(means.max(-1, keepdims=True), means.shape)
+        )
+
+    return {
+        "normalized_regret": intervals.mean(
+            exam.normalized_regret(curve, budgets, np.ones(len(budgets)))
+        ),
+        "regret_against_own_best": intervals.of([curve], regret_against_own_best),
+        "extrapolation": intervals.mean(curve[:, -1] - curve[:, trained])
+        if trained < len(budgets) - 1
+        else None,
+        "tokens_to_reach": {
+            f"success_{round(100 * level)}": intervals.of(
+                [curve], partial(exam.tokens_to_reach, budgets=budgets, level=level)
+            )
+            for level in SUCCESS_LEVELS
+        },
+    }
+
+
+def choice_metrics(choices: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+    """pass@k, maj@k and best-of-n at each budget, for k and n = 1, 2, 4 … up to the samples of a
+    problem.
+    """
+    return {
+        name: {
+            f"budget_{budget}": {
+                f"k_{k}": intervals.mean(values) for k, values in part.groupby("k")[name]
+            }
+            for budget, part in choices.groupby("budget_tokens")
+        }
+        for name in CHOICES
+    }
+
+
+def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+    """How far the policy's verdicts on its own attempts can be trusted, and by how much checking
+    beats finding.
+    """
+    counts = longest.sort_values("problem_id")[[f"num_{name}" for name in VERDICTS]].to_numpy(float)
+
+    def gap(means: np.ndarray) -> np.ndarray:
+        return exam.generation_verification_gap(
+            *(exam.error_frac(means[..., i], means[..., i + 1]) for i in (0, 2, 4))
+        )
+
+    return {
+        "self_verification": {
+            "false_positive_frac": intervals.of(
+                [counts], lambda means: exam.error_frac(means[..., 0], means[..., 1])
+            ),
+            "false_negative_frac": intervals.of(
+                [counts], lambda means: exam.error_frac(means[..., 2], means[..., 3])
+            ),
+        },
+        "generation_verification_gap": intervals.of([counts], gap),
+    }
+
+
+def success_by_num_segments(thoughtful: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
+    """Success of the samples that thought so many whole segments, at the longest budget, and of how
+    many problems.
+    """
+    return {
+        f"segments_{number}": {
+            **(intervals.mean(part.sort_values("problem_id")["reward"].to_numpy()) or {}),
+            "num_problems": len(part),
+        }
+        for number, part in thoughtful.groupby("num_segments")
+    }
+
+
+def memorisation(answers: pd.DataFrame, intervals: Intervals) -> Json:
+    """Success on problems of the train split minus success on held-out ones, at the longest budget.
+
+    Difficulties weigh the same, whatever their number of problems in either split, so that only
+    having been seen differs. None without problems of both splits.
+    """
+    longest = answers[answers["budget_tokens"] == answers["budget_tokens"].max()]
+    means = (
+        longest.set_index(["difficulty", "split", "problem_id"])["reward"]
+        .astype(float)
+        .sort_index()
+        .dropna()
+    )
+    present = means.groupby(["difficulty", "split"]).size().unstack()
+    if not {"train", "heldout"} <= {*present}:
+        return None
+    both = present.dropna().index
+    pairs = [
+        means.loc[level, split].to_numpy()[:, None]
+        for level in both
+        for split in ("train", "heldout")
+    ]
+    return (
+        intervals.of(pairs, lambda m: (m[..., ::2] - m[..., 1::2]).mean(axis=-1)) if pairs else None
+    )
+
+
+def next_training(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Budget and difficulties for the next round, by e3's coupled curriculum; None and none where
+    nothing succeeds.
+    """
+    levels = {
+        int(name.removeprefix("difficulty_")): metrics
+        for name, metrics in report.items()
+        if name != "all"
+    }
+    budgets = np.array([int(name.removeprefix("budget_")) for name in report["all"]["success"]])
+    success = {
+        n: np.array([at["mean"] for at in metrics["success"].values()])
+        for n, metrics in levels.items()
+    }
+    tokens = {n: coupled_budget(curve, budgets, DOUBLING_GAIN) for n, curve in success.items()}
+    chosen = next_difficulty({n: curve.max() for n, curve in success.items()}, MASTERED_SUCCESS)
+    return {
+        "budget_tokens": None if chosen is None else tokens[chosen],
+        "difficulties": [] if chosen is None else [chosen],
+        "budget_tokens_by_difficulty": {f"difficulty_{n}": budget for n, budget in tokens.items()},
+    }
+
+
+def curve_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The success curves as points to plot."""
+    return [
+        {"difficulty": level, "budget_tokens": int(budget.removeprefix("budget_")), **estimate}
+        for level, metrics in report.items()
+        for budget, estimate in metrics["success"].items()
+    ]
+
+
+if __name__ == "__main__":
+    command(main)

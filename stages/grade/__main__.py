@@ -1,0 +1,132 @@
+"""Judge an exam: a verdict for every answer, and what the thinking before it came to.
+
+Reads   answers, thoughts, problems, the format of their text, the policy's tokenizer, the exam's
+        judge; params.yaml `task`.
+Writes  grades, one row per (problem, sample, budget).
+Method  The task's verifier judges answers and attempts in killable workers
+        (`stages.verifiers.isolated`); a generative judge also scores each answer. An exam pays no
+        partial credit. Numbers are the next stage's business.
+
+Example: python -m stages.grade --problems data/problems.parquet --text-format data/format.json \
+         --tokenizer data/policies/r0/tokenizer.json --judge data/judges/exact \
+         --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet \
+         --grades data/exams/r0/grades.parquet
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from stages.contracts.format import Format, read_format
+from stages.contracts.params.reading import read_section
+from stages.contracts.params.task import TaskParams
+from stages.contracts.render import Renderer
+from stages.contracts.storage.joins import aligned
+from stages.contracts.storage.reading import count_rows, read_batches
+from stages.contracts.storage.writing import table_writer
+from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.grades import GRADES
+from stages.contracts.tables.thoughts import THOUGHTS
+from stages.contracts.verdict import Judgement
+from stages.engines.judging import opened
+from stages.grade.thinking import Thought, count, look
+from stages.pure.segments import marker_boundaries
+from stages.running.errors import command
+from stages.running.facts import RunFacts
+from stages.running.progress import Progress
+from stages.tasks.rows import read_problems
+from stages.tasks.task import Problem
+from stages.verifiers import isolated
+from stages.verifiers.isolated import Request
+
+
+def main(
+    problems: Path,
+    text_format: Path,
+    tokenizer: Path,
+    judge: Path,
+    answers: Path,
+    thoughts: Path,
+    grades: Path,
+    params_file: Path = Path("params.yaml"),
+) -> None:
+    """Judge the answers of one exam."""
+    task = read_section(params_file, "task", TaskParams)
+    facts = RunFacts("grade")
+    by_id = {problem.problem_id: problem for problem in read_problems(problems)}
+    renderer, form = Renderer.of_policy(tokenizer), read_format(text_format)
+    num_answers = count_rows(answers, ANSWERS)
+
+    with (
+        facts.phase("judging"),
+        Progress("grade", num_answers, unit="answer") as progress,
+        table_writer(grades, GRADES) as to_grades,
+        isolated.open_pool(task) as pool,
+        opened("grade", judge) as rate,
+    ):
+        streams = read_batches(answers, ANSWERS), read_batches(thoughts, THOUGHTS)
+        for given, thought in aligned("problem_id", *streams):
+            rows = given.to_pylist()
+            requests = [Request(by_id[row["problem_id"]], row["answer"], False) for row in rows]
+            judged = pool.judge(requests)
+            looked = look_at_thinking(thought.to_pylist(), by_id, form, renderer, pool)
+            scores = rate([r.problem.prompt for r in requests], [r.text for r in requests])
+            to_grades.add(
+                _grade_row(
+                    row,
+                    request.problem,
+                    found,
+                    score,
+                    looked[row["problem_id"], row["sample_index"]],
+                )
+                for row, request, found, score in zip(rows, requests, judged, scores, strict=True)
+            )
+            progress.add(len(rows))
+    facts.count(num_answers=num_answers)
+    facts.write(grades)
+
+
+def look_at_thinking(
+    samples: Sequence[Mapping[str, Any]],
+    problems: Mapping[str, Problem],
+    form: Format,
+    renderer: Renderer,
+    pool: isolated.Pool,
+) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
+    """The thinking segments of each sample, each with where it ends, by (problem_id, sample_index)."""
+    markers = form.segment_ends
+    texts, ends = [], []
+    for sample in samples:
+        tokens = sample["thinking_tokens"]
+        boundaries = marker_boundaries(renderer.parts(tokens), markers)
+        texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
+        ends.append(boundaries[1:])
+    looked = look([problems[sample["problem_id"]] for sample in samples], texts, form, pool)
+    keys = [(sample["problem_id"], sample["sample_index"]) for sample in samples]
+    return {
+        key: [*zip(*parts, strict=True)] for key, *parts in zip(keys, ends, looked, strict=True)
+    }
+
+
+def _grade_row(
+    row: Mapping[str, Any],
+    problem: Problem,
+    judged: Judgement | None,
+    judge_score: float | None,
+    thoughts: Sequence[tuple[int, Thought]],
+) -> dict[str, Any]:
+    assert judged is not None, "an answer always has a verdict"
+    return {
+        **{name: row[name] for name in GRADES.schema.names if name in row},
+        "split": problem.split,
+        "difficulty": problem.difficulty,
+        "verdict": judged.verdict,
+        "reward": judged.verdict.reward,  # an exam gives no partial credit
+        "judge_score": judge_score,
+        **count([thought for end, thought in thoughts if end <= row["budget_tokens"]]),
+    }
+
+
+if __name__ == "__main__":
+    command(main)

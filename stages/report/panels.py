@@ -1,0 +1,323 @@
+"""The page's panels: which numbers stand on which axes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stages.contracts.params.whole import Params
+from stages.contracts.policy_tree import chains, recipe_names
+from stages.figures import line_panels as figures
+from stages.figures.line_panels import Axes, Line
+from stages.figures.looks import Look, looks
+
+Metrics = Mapping[str, Mapping[str, Any]]
+"""Metrics of each exam, by policy."""
+
+
+SMALLEST_SHARE = 0.02  # of a round's thinking rollouts: fewer have an interval too rough to draw
+
+
+PAIR_LEVELS = {
+    "failure_low": "fails least",
+    "failure_middle": "fails between",
+    "failure_high": "fails most",
+}
+CURRICULUM = "curriculum"  # what stands beside the levels in an exam's metrics
+
+
+class Point(NamedTuple):
+    """A mean over problems at one boundary or segment, its interval, and how many rollouts got that
+    far.
+    """
+
+    segment_index: int
+    mean: float
+    low: float
+    high: float
+    num_rollouts: int
+
+
+class Course(NamedTuple):
+    """What one round measured: numbers by name, tokens by what became of them, and J by boundary."""
+
+    measures: dict[str, float | None]
+    tokens: dict[str, int]
+    num_completion_tokens: int
+    success: list[Point]
+    progress: list[Point]
+
+    @property
+    def num_accounted_tokens(self) -> int:
+        """Equals `num_completion_tokens` unless tokens were lost."""
+        return sum(self.tokens.values())
+
+
+class Panel(NamedTuple):
+    """A figure with its heading."""
+
+    title: str
+    svg: str
+
+
+class Chain(NamedTuple):
+    """A row of panels on one chain of rounds."""
+
+    title: str
+    look: Look
+    rounds: list[str]
+    panels: list[Panel]
+
+
+class Measure(NamedTuple):
+    """A number of every round: the panel it stands in; a second name is drawn dashed."""
+
+    names: tuple[str, ...]
+    title: str
+    y_label: str
+    is_fraction: bool
+
+
+MEASURES = (
+    Measure(("reward",), "Reward of the rollouts", "mean reward", True),
+    Measure(("thinking_tokens",), "Thinking length", "mean per rollout, tokens", False),
+    Measure(
+        ("first_entropy_nats", "last_entropy_nats"),
+        "Entropy: first step solid, last dashed",
+        "mean per token, nats",
+        False,
+    ),
+    Measure(("one_outcome_frac",), "Groups with one outcome", "share of groups", True),
+    Measure(("forced_frac",), "Made to answer at the budget", "share of rollouts", True),
+    Measure(("unended_frac",), "Answers that never ended", "share of rollouts", True),
+    Measure(("repeat_frac",), "Attempts repeated word for word", "share of segments", True),
+    Measure(
+        ("false_positive_frac", "false_negative_frac"),
+        "False self-verdicts: misses called right solid, hits called wrong dashed",
+        "share of misses, of hits",
+        True,
+    ),
+    Measure(("judge_agreement_frac",), "Judge and verifier agree", "share of rollouts", True),
+    Measure(("kl_nats",), "KL from the sampling policy", "mean per token, nats", False),
+    Measure(
+        ("max_logprob_difference_nats",),
+        "Largest sampler-trainer difference",
+        "log-probability, nats",
+        False,
+    ),
+    Measure(("noise_frac",), "Noise in progress (0 where exact)", "share of its variance", True),
+)
+
+
+def levels(metrics: Metrics) -> dict[str, str]:
+    """The levels of the exams, all first and then by difficulty, each with its title."""
+    names = {name for metric in metrics.values() for name in metric} - {"all", CURRICULUM}
+    numbers = sorted(int(name.removeprefix("difficulty_")) for name in names)
+    return {"all": "all problems"} | {f"difficulty_{n}": f"difficulty {n}" for n in numbers}
+
+
+def chain_title(settings: Params, chain: Sequence[str]) -> str:
+    """A chain's rounds and recipes in a few words."""
+    ends = chain[0] if len(chain) == 1 else f"{chain[0]} to {chain[-1]}"
+    return f"{ends}: {', then '.join(recipe_names(settings.rounds, list(chain)))}"
+
+
+def budget_panels(settings: Params, metrics: Metrics) -> list[Panel]:
+    """Success by budget, a panel a level and a line a policy."""
+    budgets, styles = settings.exam.budgets_tokens, looks(settings.inits, settings.rounds)
+    axes = Axes(
+        "thinking budget, tokens", "success", True, budgets, settings.report.training_budget_tokens
+    )
+    found = []
+    for level, title in levels(metrics).items():
+        lines = []
+        for policy, metric in metrics.items():
+            curve = [metric[level]["success"][f"budget_{budget}"] for budget in budgets]
+            lines.append(_interval_line(styles[policy], budgets, curve))
+        found.append(Panel(title.capitalize(), figures.draw(f"budget-{level}", axes, lines)))
+    return found
+
+
+def skill_panels(settings: Params, metrics: Metrics) -> list[Panel]:
+    """What several samples are worth at the training budget, and success by how much was thought, a
+    line a policy.
+    """
+    styles, at = (
+        looks(settings.inits, settings.rounds),
+        f"budget_{settings.report.training_budget_tokens}",
+    )
+    ks = [
+        int(name.removeprefix("k_"))
+        for name in next(iter(metrics.values()))["all"]["pass_at_k"][at]
+    ]
+    samples = Axes("samples k", "success", True, sorted(ks))
+    several = [
+        line
+        for policy, metric in metrics.items()
+        for line in (
+            _samples_line(styles[policy], metric["all"]["pass_at_k"][at]),
+            _samples_line(styles[policy], metric["all"]["maj_at_k"][at], is_dashed=True),
+        )
+    ]
+    chosen = [
+        _samples_line(styles[policy], metric["all"]["best_of_n"][at])
+        for policy, metric in metrics.items()
+    ]
+    thought = [_segments_line(styles[policy], metric["all"]) for policy, metric in metrics.items()]
+    found = _panel(
+        "segments", "Success by length of thought", Axes("whole segments", "success", True), thought
+    )
+    if max(ks) > 1:
+        found += _panel("samples", "One of k right solid, majority of k dashed", samples, several)
+        found += _panel("chosen", "Best of k by the exam's judge", samples, chosen)
+    return found
+
+
+def information_chains(settings: Params, courses: Mapping[str, Course]) -> Iterator[Chain]:
+    """J and progress by position in the rollout, a line a round in the look of the policy that
+    sampled it.
+    """
+    styles = looks(settings.inits, settings.rounds)
+    so_far, of_segment = "segments thought so far", "segment, from 0"
+    for chain in chains(settings.rounds):
+        sampled = [(styles[settings.rounds[name].parent], courses[name]) for name in chain]
+        success = [_points_line(look, course.success) for look, course in sampled]
+        progress = [_points_line(look, course.progress) for look, course in sampled]
+        counts = [_counts_line(look, course.success) for look, course in sampled]
+        found = [
+            *_panel(
+                "success",
+                "Success if made to answer now",
+                Axes(so_far, "forced success J", True),
+                success,
+                chain,
+            ),
+            *_panel(
+                "progress",
+                "Progress of each segment",
+                Axes(of_segment, "mean progress ΔJ", True),
+                progress,
+                chain,
+            ),
+            *_panel(
+                "counts",
+                "Rollouts that got this far",
+                Axes(so_far, "rollouts, count"),
+                counts,
+                chain,
+            ),
+        ]
+        yield Chain(chain_title(settings, chain), styles[chain[-1]], chain, found)
+
+
+def training_panels(
+    settings: Params, courses: Mapping[str, Course], metrics: Metrics
+) -> list[Panel]:
+    """Each measure by round, a line a chain; measures that no round has are left out."""
+    axes = Axes("rounds trained", "success at the training budget", True)
+    found = _panel(
+        "exams", "Held-out success where examined", axes, [*_exam_lines(settings, metrics)]
+    )
+    styles = looks(settings.inits, settings.rounds)
+    for measure in MEASURES:
+        lines = [
+            Line(
+                styles[chain[-1]],
+                range(1, len(chain) + 1),
+                _values(courses, chain, name),
+                is_dashed=bool(number),
+            )
+            for chain in chains(settings.rounds)
+            for number, name in enumerate(measure.names)
+        ]
+        axes = Axes("round", measure.y_label, measure.is_fraction)
+        found += _panel(measure.names[0], measure.title, axes, lines)
+    return found
+
+
+def sft_panel(settings: Params, sft_metrics: Mapping[str, Mapping[str, Any]]) -> Panel:
+    """Loss by step, a line an init."""
+    lines = []
+    trained = {init: metric for init, metric in sft_metrics.items() if metric["num_steps"]}
+    for init, metric in trained.items():
+        curve = metric["loss_curve"]
+        steps = (
+            np.linspace(0, metric["num_steps"], len(curve), endpoint=False)
+            + metric["num_steps"] / len(curve) / 2
+        )
+        lines.append(
+            Line(
+                looks(settings.inits, settings.rounds)[init],
+                steps.tolist(),
+                curve,
+                has_markers=False,
+            )
+        )
+    return Panel(
+        "Loss on demonstrations",
+        figures.draw("sft", Axes("step", "weighted loss per token, nats"), lines),
+    )
+
+
+def _panel(
+    name: str, title: str, axes: Axes, lines: Sequence[Line], chain: Sequence[str] = ("",)
+) -> list[Panel]:
+    """The panel, or none where there is nothing to draw."""
+    drawn = any(np.isfinite(line.ys).any() for line in lines)
+    return [Panel(title, figures.draw(f"{name}-{chain[-1]}", axes, lines))] if drawn else []
+
+
+def _exam_lines(settings: Params, metrics: Metrics) -> Iterator[Line]:
+    key = f"budget_{settings.report.training_budget_tokens}"
+    for chain in chains(settings.rounds):
+        line = [settings.rounds[chain[0]].parent, *chain]
+        examined = [number for number, policy in enumerate(line) if policy in metrics]
+        curve = [metrics[line[number]]["all"]["success"][key] for number in examined]
+        yield _interval_line(looks(settings.inits, settings.rounds)[chain[-1]], examined, curve)
+
+
+def _points_line(look: Look, points: Sequence[Point]) -> Line:
+    kept = [
+        point for point in points if point.num_rollouts >= SMALLEST_SHARE * points[0].num_rollouts
+    ]
+    return _interval_line(
+        look, [point.segment_index for point in kept], [point._asdict() for point in kept]
+    )
+
+
+def _counts_line(look: Look, points: Sequence[Point]) -> Line:
+    return Line(
+        look, [point.segment_index for point in points], [point.num_rollouts for point in points]
+    )
+
+
+def _samples_line(
+    look: Look, choices: Mapping[str, Mapping[str, float] | None], is_dashed: bool = False
+) -> Line:
+    known = {
+        int(name.removeprefix("k_")): value["mean"] for name, value in choices.items() if value
+    }
+    return Line(look, sorted(known), [known[k] for k in sorted(known)], is_dashed=is_dashed)
+
+
+def _segments_line(look: Look, metric: Mapping[str, Any]) -> Line:
+    by_number = {
+        int(name.removeprefix("segments_")): v
+        for name, v in metric["success_by_num_segments"].items()
+    }
+    enough = [
+        n
+        for n in sorted(by_number)
+        if by_number[n]["num_problems"] >= SMALLEST_SHARE * metric["num_problems"]
+    ]
+    return _interval_line(look, enough, [by_number[number] for number in enough])
+
+
+def _interval_line(look: Look, xs: Sequence[float], curve: Sequence[Mapping[str, float]]) -> Line:
+    means, lows, highs = ([point[name] for point in curve] for name in ("mean", "low", "high"))
+    return Line(look, xs, means, lows, highs)
+
+
+def _values(courses: Mapping[str, Course], chain: Sequence[str], name: str) -> list[float]:
+    values = [courses[round_id].measures[name] for round_id in chain]
+    return [np.nan if value is None else value for value in values]

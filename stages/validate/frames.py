@@ -1,0 +1,96 @@
+"""What check frames are made with: list columns as flat arrays, and residuals that know what null
+means.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+UNKNOWN = "unknown"
+SEGMENT = ["rollout_id", "segment_index"]
+BOUNDARY = ["rollout_id", "boundary_index"]
+
+
+def residual(found: pd.Series, stored: pa.ChunkedArray, due: pd.Series) -> pd.Series:
+    """Distance of a nullable column from what it must be.
+
+    `due` is NaN where null belongs; infinite on a mismatch.
+    """
+    is_null = stored.is_null().to_numpy()
+    distance = (found.astype(float) - due).abs().fillna(np.inf)
+    return distance.mask(is_null & due.isna(), 0.0)
+
+
+def looked_up(keys: pd.Series, numbers: pd.Series) -> pd.Series:
+    """The number of each key; NaN where it has none. `map` gives texts where there are no numbers
+    at all.
+    """
+    return numbers.reindex(keys).set_axis(keys.index)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A list column: each row's length, and for every entry its value, its row and its place in the
+    row.
+    """
+
+    lengths: np.ndarray
+    values: np.ndarray
+    owners: np.ndarray
+    positions: np.ndarray
+
+    def reduce(self, how: str) -> pd.Series:
+        """`max`, `min` or `sum` of each row's values; NaN where it has none."""
+        return (
+            pd.Series(self.values).groupby(self.owners).agg(how).reindex(range(len(self.lengths)))
+        )
+
+    def count(self, is_counted: np.ndarray) -> np.ndarray:
+        """How many of each row's entries are marked."""
+        return np.bincount(self.owners[is_counted], minlength=len(self.lengths))
+
+    def within(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Mark the entries of each row's [start, end)."""
+        is_within: np.ndarray = (self.positions >= start[self.owners]) & (
+            self.positions < end[self.owners]
+        )
+        return is_within
+
+
+def ragged(column: pa.ChunkedArray) -> Ragged:
+    """A list column, flat; missing integers are -1."""
+    lengths = lengths_of(column)
+    flat = pc.list_flatten(column)
+    if pa.types.is_integer(flat.type):
+        flat = pc.fill_null(flat, -1)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    positions = np.arange(len(owners)) - np.repeat(lengths.cumsum() - lengths, lengths)
+    values = flat.to_numpy()
+    return Ragged(
+        lengths,
+        values.astype(np.float64) if values.dtype.kind == "f" else values,
+        owners,
+        positions,
+    )
+
+
+def lengths_of(column: pa.ChunkedArray) -> np.ndarray:
+    """How many entries each list of a column has."""
+    lengths: np.ndarray = pc.list_value_length(column).to_numpy().astype(np.int64)
+    return lengths
+
+
+def ids(table: pa.Table) -> pd.Series:
+    """The rollout of each row."""
+    return table["rollout_id"].to_pandas()
+
+
+def scalars(table: pa.Table) -> pd.DataFrame:
+    """The table's columns that hold one value a row, floats in double precision."""
+    frame = table.select(
+        [field.name for field in table.schema if not pa.types.is_list(field.type)]
+    ).to_pandas()
+    return frame.astype(dict.fromkeys(frame.select_dtypes("float32"), "float64"))

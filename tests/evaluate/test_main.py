@@ -1,0 +1,374 @@
+"""An exam graded by the real verifier, and its metrics by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from stages.contracts.format import write_format
+from stages.contracts.params.evaluate import Evaluate
+from stages.contracts.params.inits.model import ModelShape
+from stages.contracts.params.whole import load
+from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.grades import GRADES
+from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.thoughts import THOUGHTS
+from stages.engines.judging import Wording, load_judge, save_wording
+from stages.engines.policy import new_policy, save_policy
+from stages.evaluate import __main__ as evaluate
+from stages.evaluate.exam_sums import Sums, choices, joined, samples_up_to, sums_of
+from stages.grade import __main__ as grade
+from stages.running.errors import BadInput
+from stages.tasks.formats import load_format
+from stages.tasks.rows import problem_row
+from stages.tasks.task import Problem, marks_of
+from tests.conftest import ROOT
+
+BUDGETS = [0, 9, 18, 36]
+SETTINGS = load(ROOT / "params.yaml")
+FORM = load_format(SETTINGS.task)
+RENDERER = Renderer(FORM.tokenizer([]))
+INTERVALS = evaluate.Intervals(Evaluate(seed=1, num_resamples=200, confidence=0.95))
+SHAPE = ModelShape(
+    hidden_size=64, intermediate_size=24, num_layers=1, num_heads=2, max_positions=64
+)
+RIGHT, WRONG, UNREADABLE = "7 + 5 12 12 * 3 36", "7 - 5 2 2 * 3 6", "7 +"
+SPLITS = {"h0": "heldout", "h1": "heldout", "s0": "train"}
+
+# What each sample thinks, and its answer at each budget. A segment has nine tokens.
+SAID = {
+    ("h0", 0): f"{WRONG} = {RIGHT} =",
+    ("h0", 1): f"{RIGHT} <",
+    ("h1", 0): f"{WRONG} < {WRONG} < 7",
+    ("h1", 1): "",
+    ("s0", 0): f"{RIGHT} =",
+    ("s0", 1): f"{RIGHT} =",
+}
+ANSWERED = {
+    ("h0", 0): [WRONG, WRONG, RIGHT, RIGHT],
+    ("h0", 1): [UNREADABLE, RIGHT, RIGHT, RIGHT],
+    ("h1", 0): [WRONG, WRONG, WRONG, WRONG],
+    ("h1", 1): [WRONG, WRONG, UNREADABLE, RIGHT],
+    ("s0", 0): [WRONG, RIGHT, RIGHT, RIGHT],
+    ("s0", 1): [RIGHT, RIGHT, RIGHT, RIGHT],
+}
+
+
+class Exam:
+    """A folder with one policy's exam, and what grading makes of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        raw["exam"]["budgets_tokens"], raw["report"]["training_budget_tokens"] = BUDGETS, 18
+        raw["evaluate"]["num_resamples"] = 200
+        (root / "params.yaml").write_text(yaml.safe_dump(raw))
+        asked = {"numbers": [3, 7, 5], "target": 36}
+        problems = [
+            Problem(name, split, 3, "<bos> 3 7 5 T36 :", RIGHT, asked, 0)
+            for name, split in SPLITS.items()
+        ]
+        write_table(
+            root / "problems.parquet", PROBLEMS, [problem_row("countdown", p) for p in problems]
+        )
+        write_format(root / "format.json", marks_of(FORM))
+        RENDERER.save(root / "policy")
+        write_table(root / "thoughts.parquet", THOUGHTS, self._thoughts())
+        write_table(root / "answers.parquet", ANSWERS, self._answers())
+        (root / "judge").mkdir()
+        (root / "judge/judge.json").write_text('{"kind": "exact"}')
+
+    def _thoughts(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "policy_id": "r0",
+                "problem_id": p,
+                "sample_index": i,
+                "thinking_tokens": RENDERER.encode(text),
+            }
+            for (p, i), text in SAID.items()
+        ]
+
+    def _answers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "policy_id": "r0",
+                "problem_id": p,
+                "sample_index": i,
+                "budget_tokens": budget,
+                "used_tokens": min(budget, len(RENDERER.encode(SAID[p, i]))),
+                "is_forced": False,
+                "answer": answer,
+            }
+            for (p, i), answers in ANSWERED.items()
+            for budget, answer in zip(BUDGETS, answers, strict=True)
+        ]
+
+    def evaluate(self) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Run the stage; its grades by (problem, sample, budget), and its metrics."""
+        root = self.root
+        grade.main(
+            problems=root / "problems.parquet",
+            text_format=root / "format.json",
+            tokenizer=root / "policy/tokenizer.json",
+            judge=root / "judge",
+            answers=root / "answers.parquet",
+            thoughts=root / "thoughts.parquet",
+            grades=root / "grades.parquet",
+            params_file=root / "params.yaml",
+        )
+        evaluate.main(
+            grades=root / "grades.parquet",
+            metrics=root / "metrics.json",
+            curve=root / "curve.json",
+            params_file=root / "params.yaml",
+        )
+        grades = read_table(root / "grades.parquet", GRADES).to_pandas()
+        return grades.set_index(["problem_id", "sample_index", "budget_tokens"]), json.loads(
+            (root / "metrics.json").read_text()
+        )
+
+
+@pytest.fixture
+def exam(tmp_path: Path) -> Exam:
+    return Exam(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """One run of the stage, for tests that only look."""
+    return Exam(tmp_path_factory.mktemp("exam")).evaluate()
+
+
+def test_grades_are_those_computed_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    grades, _ = graded
+    counts = [name for name in grades.columns if name.startswith("num_")]
+    names = [
+        "segments",
+        "repeats",
+        "hits",
+        "judged_hits",
+        "judged_misses",
+        "false_negatives",
+        "false_positives",
+    ]
+    assert counts == [f"num_{name}" for name in names]
+    found = {
+        key: grades.loc[key, counts].tolist()
+        for key in [("h0", 0, 9), ("h0", 0, 36), ("h0", 1, 36)]
+    }
+    assert found == {
+        ("h0", 0, 9): [1, 0, 0, 0, 1, 0, 1],
+        ("h0", 0, 36): [2, 0, 1, 1, 1, 0, 1],
+        ("h0", 1, 36): [1, 0, 1, 1, 0, 1, 0],
+    }
+    # The last segment, cut short, has no verdict of its own; the second repeats the first.
+    assert grades.loc[("h1", 0, 36), counts].tolist() == [3, 1, 0, 0, 2, 0, 0]
+    assert grades.loc[("h0", 1, 0), "verdict"] == "unparsable"
+    assert grades["judge_score"].isna().all()
+    assert set(grades.xs("s0")["split"]) == {"train"}
+
+
+def test_metrics_of_held_out_answers_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    _, metrics = graded
+    assert set(metrics) == {"all", "difficulty_3", "curriculum"}
+    found = metrics["all"]
+    assert found == metrics["difficulty_3"]
+    assert [found["success"][f"budget_{budget}"]["mean"] for budget in BUDGETS] == [
+        0.0,
+        0.25,
+        0.5,
+        0.75,
+    ]
+    area = 9 * 0.125 + 9 * 0.375 + 18 * 0.625
+    assert found["normalized_regret"]["mean"] == pytest.approx(1 - area / 36, abs=1e-4)
+    assert found["regret_against_own_best"]["mean"] == pytest.approx(1 - area / 36 / 0.75, abs=1e-4)
+    assert found["extrapolation"]["mean"] == 0.25
+    assert {name: value["mean"] for name, value in found["tokens_to_reach"].items()} == {
+        "success_25": 9.0,
+        "success_50": 18.0,
+        "success_75": 36.0,
+    }
+    assert found["num_problems"] == 2
+    assert found["used_tokens"]["budget_36"] == (18 + 9 + 19 + 0) / 4
+    assert found["hit_frac"] == pytest.approx(2 / 6, abs=1e-4)
+
+
+def test_several_samples_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    found = graded[1]["all"]
+    means = {
+        name: [found[name][f"budget_{budget}"]["k_2"]["mean"] for budget in BUDGETS]
+        for name in ("pass_at_k", "maj_at_k", "best_of_n")
+    }
+    assert means == {
+        "pass_at_k": [0.0, 0.5, 0.5, 1.0],
+        "maj_at_k": [0.0, 0.25, 0.5, 0.75],
+        "best_of_n": [0.0, 0.5, 0.5, 1.0],
+    }
+    assert set(found["pass_at_k"]["budget_0"]) == {"k_1", "k_2"}
+
+
+def test_verdicts_and_thoughts_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    """Of three misses that were judged one is called right, of two hits one is called wrong."""
+    found = graded[1]["all"]
+    assert found["self_verification"]["false_positive_frac"]["mean"] == pytest.approx(
+        1 / 3, abs=1e-4
+    )
+    assert found["self_verification"]["false_negative_frac"]["mean"] == 0.5
+    assert found["generation_verification_gap"]["mean"] == pytest.approx(
+        1 - (1 / 3 + 1 / 2) / 2 - 2 / 6, abs=1e-4
+    )
+    by_number = {
+        name: (value["mean"], value["num_problems"])
+        for name, value in found["success_by_num_segments"].items()
+    }
+    assert by_number == {
+        "segments_0": (1, 1),
+        "segments_1": (1, 1),
+        "segments_2": (1, 1),
+        "segments_3": (0, 1),
+    }
+
+
+def test_memorisation_and_what_to_train_next(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    _, metrics = graded
+    assert metrics["all"]["memorisation"]["mean"] == 0.25  # s0 always right, h0 and h1 in 3/4
+    # At 9 tokens 1/4, at 18 1/2, at 36 3/4: success rises as far as the grid goes, but is as high
+    # as mastered.
+    assert metrics["curriculum"] == {
+        "budget_tokens": 36,
+        "difficulties": [3],
+        "budget_tokens_by_difficulty": {"difficulty_3": 36},
+    }
+
+
+def test_difficulties_weigh_the_same_in_memorisation() -> None:
+    """Seen and unseen are equally right at each difficulty; only their numbers differ. Nothing was
+    memorised.
+    """
+    rows = [
+        (difficulty, split, f"{difficulty}{split}{number}", reward)
+        for difficulty, split, size, reward in (
+            (3, "train", 2, 1),
+            (3, "heldout", 8, 1),
+            (4, "train", 2, 0),
+        )
+        for number in range(size)
+    ]
+    rows += [(4, "heldout", f"4h{number}", 0) for number in range(2)]
+    frame = pd.DataFrame(rows, columns=["difficulty", "split", "problem_id", "reward"]).assign(
+        budget_tokens=9
+    )
+    assert frame.groupby("split")["reward"].mean().to_dict() == {"heldout": 0.8, "train": 0.5}
+    assert evaluate.memorisation(frame, INTERVALS) == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert evaluate.memorisation(frame[frame["split"] == "heldout"], INTERVALS) is None
+    apart = frame[(frame["split"] == "train") == (frame["difficulty"] == 3)]
+    assert evaluate.memorisation(apart, INTERVALS) is None
+
+
+def test_a_generative_judge_chooses_by_its_score(exam: Exam) -> None:
+    judge = exam.root / "judge"
+    model = new_policy(SHAPE, RENDERER, {}, seed=3)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(8)
+    save_policy(model, RENDERER, judge)
+    save_wording(Wording(FORM.cue, *FORM.judge_words), judge)
+    grades, metrics = exam.evaluate()
+    expected = load_judge(judge)(["<bos> 3 7 5 T36 :"] * 3, [RIGHT, WRONG, UNREADABLE])
+    by_answer = grades.groupby("answer")["judge_score"].agg(["min", "max"])
+    for answer, score in zip([RIGHT, WRONG, UNREADABLE], expected, strict=True):
+        assert by_answer.loc[answer].tolist() == pytest.approx([score, score], rel=1e-6)
+    # Of h0's two answers at 9 tokens one is right, of h1's none: the judge finds it where it scores
+    # it higher.
+    chosen = metrics["all"]["best_of_n"]["budget_9"]["k_2"]["mean"]
+    assert chosen == (0.5 if expected[0] > expected[1] else 0.0)
+    assert metrics["all"]["pass_at_k"]["budget_9"]["k_2"]["mean"] == 0.5
+
+
+def edited_sums(grades: pd.DataFrame, **columns: Any) -> Sums:
+    return sums_of(grades.reset_index().assign(**columns), samples_up_to(2))
+
+
+def test_a_failed_verifier_is_left_out_and_counted(
+    graded: tuple[pd.DataFrame, dict[str, Any]],
+) -> None:
+    rewards = graded[0]["reward"].astype(float).copy()
+    rewards["h1", 0, 36] = float("nan")
+    found = evaluate.grade(edited_sums(graded[0], reward=rewards.to_numpy()), 18, INTERVALS)
+    assert found["num_unverified"] == 1
+    assert found["success"]["budget_36"]["mean"] == 1.0
+    assert (
+        found["pass_at_k"]["budget_36"]["k_2"]["mean"] == 1.0
+    )  # of h0 alone: h1 has one sample left
+    with pytest.raises(BadInput, match="the verifier failed on every answer at some budget"):
+        evaluate.grade(edited_sums(graded[0], reward=float("nan")), 18, INTERVALS)
+
+
+def test_sums_of_some_problems_at_a_time_are_those_of_all(
+    graded: tuple[pd.DataFrame, dict[str, Any]],
+) -> None:
+    rows = graded[0].reset_index()
+    whole, sizes = edited_sums(graded[0]), samples_up_to(2)
+    parts = joined([sums_of(rows[rows["problem_id"] == name], sizes) for name in SPLITS])
+    assert evaluate.grade(parts, 18, INTERVALS) == evaluate.grade(whole, 18, INTERVALS)
+    for found, expected in zip(parts, whole, strict=True):
+        order = [
+            name
+            for name in expected.columns
+            if name != "reward" and not name.endswith(("_k", "_n"))
+        ]
+        left, right = (frame.sort_values(order, ignore_index=True) for frame in (found, expected))
+        pd.testing.assert_frame_equal(left, right, check_dtype=False)
+
+
+def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    silent = dict.fromkeys([name for name in graded[0].columns if name.startswith("num_")], 0)
+    found = evaluate.grade(edited_sums(graded[0], reward=0.0, **silent), 36, INTERVALS)
+    assert found["self_verification"] == {"false_positive_frac": None, "false_negative_frac": None}
+    assert found["generation_verification_gap"] is None
+    assert found["extrapolation"] is None
+    assert found["regret_against_own_best"] is None
+    assert found["tokens_to_reach"] == {"success_25": None, "success_50": None, "success_75": None}
+    assert evaluate.next_training({"all": found, "difficulty_3": found}) == {
+        "budget_tokens": None,
+        "difficulties": [],
+        "budget_tokens_by_difficulty": {"difficulty_3": None},
+    }
+
+
+def chosen(rows: pd.DataFrame) -> dict[str, Any]:
+    names = ["difficulty", "budget_tokens", "k", *evaluate.CHOICES]
+    return evaluate.choice_metrics(
+        pd.DataFrame(choices(rows, samples_up_to(4)), columns=names), INTERVALS
+    )
+
+
+def test_unreadable_answers_are_one_wrong_answer() -> None:
+    """Of four samples one is right and three cannot be read, each in another way: the majority is
+    wrong.
+    """
+    texts = [RIGHT, "7 +", "+ +", ""]
+    rows = pd.DataFrame(
+        {
+            "problem_id": "p",
+            "sample_index": range(4),
+            "budget_tokens": 9,
+            "answer": texts,
+            "verdict": ["correct", *["unparsable"] * 3],
+            "reward": [1.0, 0.0, 0.0, 0.0],
+            "judge_score": None,
+            "difficulty": 3,
+        }
+    )
+    found = chosen(rows)["maj_at_k"]["budget_9"]
+    assert found["k_4"]["mean"] == 0.0
+    assert found["k_1"]["mean"] == 0.25
+    different = rows.assign(verdict=["correct", *["incorrect"] * 3])
+    assert chosen(different)["maj_at_k"]["budget_9"]["k_4"]["mean"] == 0.25

@@ -1,0 +1,139 @@
+"""Answers at boundaries: as many as asked for, from new tokens alone, more where they leave doubt."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.contracts.params.recipes.probe import AdaptiveProbes
+from stages.engines.sampler import Completion, Request
+from stages.probe.forced_answers import Asking, Place, sample_answers
+from stages.pure.agreement import answer_counts, widest_stderr
+
+CUE, TRUTH = 50, 42
+ADAPTIVE = AdaptiveProbes(max_probes=10, max_stderr=0.2)
+
+
+class Table:
+    """A policy that answers one token, drawn by the request's seed; which there are the token
+    before the cue says.
+    """
+
+    def __init__(self, answers: dict[int, Sequence[int]]) -> None:
+        self.answers = answers
+        self.calls: list[list[Request]] = []
+
+    def sample(
+        self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
+    ) -> list[Completion]:
+        self.calls.append(list(requests))
+        done = []
+        for request in requests:
+            assert request.prompt_tokens[-1] == CUE
+            on_tokens(1)
+            token = random.Random(request.seed).choice(self.answers[request.prompt_tokens[-2]])
+            done.append(Completion([token], [-0.5], is_ended=True))
+        return done
+
+
+def decode(tokens: Sequence[int]) -> str:
+    return " ".join(map(str, tokens))
+
+
+def place(token: int, rollout_seed: int = 1, boundary_index: int = 0) -> Place:
+    return Place([7, token, CUE], rollout_seed, boundary_index)
+
+
+def texts(
+    table: Table, places: Sequence[Place], adaptive: AdaptiveProbes | None, num_probes: int = 4
+) -> list[list[str]]:
+    asking = Asking(num_probes, answer_tokens=3, temperature=1.0, adaptive=adaptive)
+    return [
+        [a.text for a in here]
+        for here in sample_answers(table, places, asking, decode, lambda _: None)
+    ]
+
+
+def test_every_place_gets_its_answers_in_order() -> None:
+    table = Table({1: [11], 2: [12]})
+    asking = Asking(3, answer_tokens=3, temperature=1.0, adaptive=None)
+    found = sample_answers(table, [place(1), place(2)], asking, decode, lambda _: None)
+    assert found == [[("11", -0.5)] * 3, [("12", -0.5)] * 3]
+    assert len(table.calls) == 1
+    assert len({request.seed for request in table.calls[0][:3]}) == 3
+    assert [request.prompt_tokens[1] for request in table.calls[0]] == [1, 1, 1, 2, 2, 2]
+
+
+def test_what_stands_in_the_prefix_is_no_answer() -> None:
+    """The truth was thought but is not said: extracting from prefix and answer together would
+    credit it.
+    """
+    assert texts(Table({TRUTH: [11]}), [place(TRUTH)], None) == [["11"] * 4]
+
+
+def test_doubt_draws_more_and_agreement_does_not() -> None:
+    table = Table({1: [11], 2: [11, 12]})
+    sure, doubtful = texts(table, [place(1), place(2)], ADAPTIVE)
+    assert sure == ["11"] * 4
+    assert len(doubtful) > 4
+    assert (
+        len(doubtful) == ADAPTIVE.max_probes
+        or widest_stderr(answer_counts(doubtful)) <= ADAPTIVE.max_stderr
+    )
+    assert len(table.calls[0]) == 8
+
+
+def test_more_answers_go_on_where_the_first_ended() -> None:
+    """An answer's seed is its own: asking for more changes none of those before, nor do other
+    places.
+    """
+    table = Table({1: list(range(20)), 2: [12]})
+    [few] = texts(table, [place(1)], None)
+    _, more = texts(
+        table, [place(2, rollout_seed=3), place(1)], AdaptiveProbes(max_probes=9, max_stderr=0.01)
+    )
+    assert len(more) == 9
+    assert more[:4] == few
+    assert texts(table, [place(1)], None, num_probes=9) == [more]
+
+
+@given(st.integers(0, 99), st.integers(2, 5), st.integers(0, 12), st.floats(0.02, 0.4))
+def test_the_error_of_success_is_held_whatever_is_correct(
+    seed: int, num_probes: int, extra: int, max_stderr: float
+) -> None:
+    adaptive = AdaptiveProbes(max_probes=num_probes + extra, max_stderr=max_stderr)
+    places = [place(1, seed, index) for index in range(4)]
+    for found in texts(Table({1: [11, 11, 12, 13]}), places, adaptive, num_probes):
+        assert num_probes <= len(found) <= adaptive.max_probes
+        if len(found) < adaptive.max_probes:
+            for right in set(found):
+                share = found.count(right) / len(found)
+                assert (share * (1 - share) / len(found)) ** 0.5 <= max_stderr + 1e-12
+
+
+def test_no_places_ask_nothing() -> None:
+    table = Table({})
+    assert texts(table, [], None) == []
+    assert table.calls == []
+
+
+def test_every_token_sampled_is_reported() -> None:
+    told: list[int] = []
+    asking = Asking(4, answer_tokens=3, temperature=1.0, adaptive=None)
+    sample_answers(Table({1: [11]}), [place(1)], asking, decode, told.append)
+    assert told == [1] * 4
+
+
+def test_temperature_and_room_reach_the_sampler() -> None:
+    table = Table({1: [11]})
+    texts(table, [place(1)], None)
+    assert {(request.max_tokens, request.stop_token) for request in table.calls[0]} == {(3, None)}
+
+
+@pytest.mark.parametrize("max_probes", [4, 6, 9])
+def test_the_last_draw_stops_at_the_most(max_probes: int) -> None:
+    adaptive = AdaptiveProbes(max_probes=max_probes, max_stderr=1e-9)
+    [found] = texts(Table({1: list(range(30))}), [place(1)], adaptive)
+    assert len(found) == max_probes

@@ -1,0 +1,340 @@
+"""Whole or not at all; and unfinished work kept under exactly its inputs' name."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stages.running import publish
+from stages.running.errors import BadInput
+from stages.running.publish import atomic, read_json, scratch, write_json
+
+ROOT = Path(__file__).parents[2]
+DISK_FULL = Path("/dev/full")
+
+
+def python(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def write_folder(folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "weights").write_text(text)
+
+
+def test_what_an_earlier_process_left_is_no_part_of_it(tmp_path: Path) -> None:
+    """Of any process: one with this number too, for numbers come again."""
+    for pid in (os.getpid(), 1):
+        (tmp_path / f".table.{pid}.tmp").mkdir()
+        (tmp_path / f".table.{pid}.tmp" / "foreign").touch()
+    with atomic(tmp_path / "table") as beside:
+        write_folder(beside, "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["table", "weights"]
+
+
+def test_a_file_appears_whole_with_its_folders(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "table"
+    with atomic(path) as beside:
+        beside.write_text("new")
+        assert beside.parent == path.parent
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_replaces_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    write_folder(path, "old")
+    (path / "left over").write_text("")
+    with atomic(path) as beside:
+        write_folder(beside, "new")
+    assert [(p.name, p.read_text()) for p in path.iterdir()] == [("weights", "new")]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("write", [Path.write_text, write_folder], ids=["file", "folder"])
+def test_a_failure_leaves_the_old_and_nothing_else(
+    write: Callable[[Path, str], object], tmp_path: Path
+) -> None:
+    path = tmp_path / "out"
+    write(path, "old")
+
+    def work() -> None:
+        with atomic(path) as beside:
+            write(beside, "half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path / "weights" if path.is_dir() else path).read_text() == "old"
+
+
+def test_a_kill_leaves_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    script = """
+import os, signal, sys
+from pathlib import Path
+from stages.running.publish import atomic
+with atomic(Path(sys.argv[1])) as beside:
+    beside.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert python(script, path).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+
+
+def test_json_is_sorted_and_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, {"b": 1, "a": {"d": 0.5, "c": None}})
+    assert path.read_text() == '{\n  "a": {\n    "c": null,\n    "d": 0.5\n  },\n  "b": 1\n}\n'
+    assert read_json(path) == {"a": {"c": None, "d": 0.5}, "b": 1}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_json_that_others_cannot_read_is_not_written(value: object, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, {"a": 1})
+    with pytest.raises((ValueError, TypeError)):
+        write_json(path, {"a": value})
+    assert read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "missing"),
+        (b"", "corrupt"),
+        (b'{"a": ', "corrupt"),
+        (b"\xff", "corrupt"),
+        (b"[1]", "no JSON object"),
+    ],
+)
+def test_json_that_cannot_be_read_is_refused(
+    content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "validation.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match=f"{path.name}.*{message}.*dvc repro"):
+        read_json(path)
+
+
+# Disk exhaustion, for real: the file beside the output is a link to a device that is always full.
+
+FILL = f"""
+import os, sys
+from pathlib import Path
+from tokenizers import Tokenizer, models
+from stages.running.errors import command
+from stages.running.publish import write_json
+from stages.contracts.render import Renderer
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.scores import SCORES
+
+kind, out = sys.argv.pop(1), Path(sys.argv.pop(1))
+
+def main() -> None:
+    beside = out.with_name(f".{{out.name}}.{{os.getpid()}}.tmp")
+    if kind == "table":
+        beside.mkdir()
+    (beside / "0" if kind == "table" else beside).symlink_to("{DISK_FULL}")
+    Path.glob = lambda *_: []  # else the link is taken for what an earlier run left
+    if kind == "table":
+        row = dict(rollout_id="a", verdict="correct", reward=1.0, judge_score=None, answer="")
+        write_table(out, SCORES, [row])
+    elif kind == "json":
+        write_json(out, dict(a=1))
+    else:
+        words = ["<pad>", "<bos>", "<eos>"]
+        model = models.WordLevel(dict(zip(words, range(3))), unk_token="<pad>")
+        Renderer(Tokenizer(model)).save(out.parent)
+
+command(main)
+"""
+
+
+@pytest.mark.skipif(not DISK_FULL.is_char_device(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("table", "scores.parquet"), ("json", "metrics.json"), ("tokenizer", "tokenizer.json")],
+)
+def test_a_full_disk_is_told_and_leaves_the_old(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("old")
+    done = python(FILL, kind, path)
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.startswith("error: no space left on the disk")
+    assert "Traceback" not in done.stderr
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+SMALL_DISK = """
+import sys
+from pathlib import Path
+import numpy as np
+from safetensors.numpy import save_file
+from stages.running.errors import command
+from stages.running.publish import atomic
+
+out = Path(sys.argv.pop(1)) / "checkpoint.safetensors"
+
+def main() -> None:
+    with atomic(out) as beside:
+        save_file({"weight": np.zeros(100_000)}, beside)
+
+command(main)
+"""
+
+
+def test_a_full_disk_under_a_checkpoint_is_told_too(tmp_path: Path) -> None:
+    """On a file system of 8 KiB: safetensors renames its file into place, so a link to a device
+    would not serve.
+    """
+    own_mounts = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = 'mount -t tmpfs -o size=8k none "$1"'
+    try:
+        allowed = subprocess.run(
+            [*own_mounts, mount, "sh", tmp_path], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("needs util-linux's unshare")
+    if allowed.returncode:
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    command = [
+        *own_mounts,
+        f'{mount} && exec "$2" -c "$3" "$1"',
+        "sh",
+        tmp_path,
+        sys.executable,
+        SMALL_DISK,
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.startswith(
+        f"error: no space left on the disk while writing {tmp_path}/checkpoint.safetensors"
+    )
+
+
+def test_an_error_that_hides_a_full_disk_is_told_from_others(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as full, atomic(tmp_path / "out"):
+        raise Exception("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "out"))
+    with pytest.raises(RuntimeError, match="another"), atomic(tmp_path / "out"):
+        raise RuntimeError("another")
+
+
+# Unfinished work.
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> list[Path]:
+    """A table and a policy folder."""
+    table, policy = tmp_path / "in" / "table", tmp_path / "in" / "policy"
+    table.parent.mkdir()
+    table.write_text("rows")
+    write_folder(policy, "weights")
+    return [table, policy]
+
+
+def folder_of(
+    root: Path, inputs: list[Path], stage: str = "update-i1", settings: object = None
+) -> Path:
+    with scratch(root, stage, settings or {"a": 1, "b": [2]}, inputs) as folder:
+        return folder
+
+
+def test_the_same_inputs_find_the_same_folder(tmp_path: Path, inputs: list[Path]) -> None:
+    root = tmp_path / "scratch"
+    first = folder_of(root, inputs)
+    assert first.parent == root
+    assert first.name.startswith("update-i1-")
+    assert folder_of(root, inputs, settings={"b": [2], "a": 1}) == first
+
+
+@pytest.mark.parametrize(
+    "what", ["setting", "table", "weights", "new_file", "stage", "package"]
+)
+def test_another_input_finds_another_folder(
+    what: str, tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "scratch"
+    first = folder_of(root, inputs)
+    settings, stage = {"a": 1, "b": [2]}, "update-i1"
+    match what:
+        case "setting":
+            settings = {"a": 1, "b": [3]}
+        case "table":
+            inputs[0].write_text("Rows")
+        case "weights":
+            (inputs[1] / "weights").write_text("Weights")
+        case "new_file":
+            (inputs[1] / "more").write_text("")
+        case "stage":
+            stage = "update-i2"
+        case "package":
+            monkeypatch.setattr(publish, "version", lambda name: f"{name}-other")
+    assert folder_of(root, inputs, stage, settings) != first
+
+
+def test_it_is_kept_on_failure_found_again_and_dropped_on_success(
+    tmp_path: Path, inputs: list[Path]
+) -> None:
+    root = tmp_path / "scratch"
+
+    def work() -> None:
+        with scratch(root, "update", [], inputs) as folder:
+            (folder / "shard").write_text("done")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
+    [kept] = root.iterdir()
+    with scratch(root, "update", [], inputs) as again:
+        assert again == kept
+        assert (again / "shard").read_text() == "done"
+    assert list(root.iterdir()) == []
+
+
+KILLED_AS_IT_DROPS = """
+import os, shutil, sys
+from pathlib import Path
+from stages.running.publish import scratch
+
+def die_half_way(folder):
+    next(folder.rglob("weights")).unlink()
+    os.kill(os.getpid(), 9)
+
+with scratch(Path(sys.argv[1]), "update", [], []) as folder:
+    (folder / "shard").mkdir()
+    (folder / "shard" / "weights").write_text("done")
+    shutil.rmtree = die_half_way
+"""
+
+
+def test_work_half_dropped_by_a_kill_is_never_found_again(tmp_path: Path) -> None:
+    root = tmp_path / "scratch"
+    assert python(KILLED_AS_IT_DROPS, root).returncode == -signal.SIGKILL
+    [half_dropped] = root.iterdir()
+    assert [path.name for path in half_dropped.rglob("*")] == ["shard"]
+    with scratch(root, "update", [], []) as again:
+        assert list(root.iterdir()) == [again]
+        assert list(again.iterdir()) == []
+
+
+def test_scratch_of_a_missing_input_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BadInput, match="absent is missing"),
+        scratch(tmp_path / "scratch", "update", [], [tmp_path / "absent"]),
+    ):
+        pass
+    assert not (tmp_path / "scratch").exists()

@@ -23,9 +23,9 @@ FIRST = (
     "tests/test_end_to_end.py::test_every_variant_goes_through",  # while another worker makes the finished checkout
     "tests/test_end_to_end.py",
     "tests/test_ray_stages.py",
-    "tests/flows/test_serve.py",
-    "tests/flows/test_train.py",
-    "tests/flows/test_nightly.py",
+    "tests/flows/commands/test_serve.py",
+    "tests/flows/running/test_train.py",
+    "tests/flows/nights/test_flow.py",
     "tests/lineage/answers/test_rebuild.py",
     "tests/test_update.py",
     "tests/benchmarks/test_gpu_check.py",

@@ -1,5 +1,4 @@
-"""TRL's side of `benchmarks.against_trl`: its `GRPOTrainer` as it stands, a round each time the
-parent asks.
+"""TRL's side of `benchmarks.trl.speed`: its `GRPOTrainer` as it stands, a round at each request.
 
 Reads   a policy, prompts, settings in --job; TRL must be importable. For `losses` the rollouts that
         we sampled.
@@ -14,7 +13,6 @@ Method  `trainer.train()` runs once for all rounds and waits where each begins. 
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +22,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from benchmarks.measuring import Spent, clocks, since
+from benchmarks.rollout_rows import is_sampled
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS
@@ -39,12 +39,12 @@ def main(job: Path, generation: str = "transformers", losses: bool = False) -> N
     disable_progress_bar()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print
-    found = read_json(job)
-    torch.set_num_threads(found["threads"])
+    settings = read_json(job)
+    torch.set_num_threads(settings["threads"])
     if losses:
-        print(json.dumps(losses_of(found, job.parent)), file=answers, flush=True)
+        print(json.dumps(losses_of(settings, job.parent)), file=answers, flush=True)
         return
-    trainer = make_trainer(found, job.parent, generation)
+    trainer = make_trainer(settings, job.parent, generation)
     trainer.begin_rounds(answers)
     trainer.train()
     trainer.end_round()
@@ -60,20 +60,18 @@ def make_trainer(
     class Rounds(GRPOTrainer):  # type: ignore[misc]
         def begin_rounds(self, answers: Any) -> None:
             self.answers, self.num_tokens = answers, 0
-            self.began = self.generating = (0.0, 0.0)
+            self.began: Spent | None = None
+            self.generating = Spent(0.0, 0.0)
 
         def end_round(self) -> None:
-            both = since(self.began)
-            told = {
-                "rollout": self.generating,
-                "update": [a - b for a, b in zip(both, self.generating, strict=True)],
-            }
-            print(
-                json.dumps({**told, "num_tokens": self.num_tokens}), file=self.answers, flush=True
-            )
+            assert self.began is not None
+            both, rollout = since(self.began), self.generating
+            update = [a - b for a, b in zip(both, rollout, strict=True)]
+            line = {"rollout": rollout, "update": update, "num_tokens": self.num_tokens}
+            print(json.dumps(line), file=self.answers, flush=True)
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:
-            if any(self.began):
+            if self.began:
                 self.end_round()
             else:
                 print(json.dumps({"ready": True}), file=self.answers, flush=True)
@@ -83,10 +81,10 @@ def make_trainer(
 
         def _generate(self, prompts: Any) -> Any:
             begin = clocks()
-            found = super()._generate(prompts)
+            generated = super()._generate(prompts)
             self.generating = since(begin)
-            self.num_tokens = sum(map(len, found[1]))
-            return found
+            self.num_tokens = sum(map(len, generated[1]))
+            return generated
 
     policy = str(folder / "policy")
     return (GRPOTrainer if rollout_func else Rounds)(
@@ -94,25 +92,14 @@ def make_trainer(
             policy, dtype=torch.float32, attn_implementation="sdpa"
         ),
         reward_funcs=lambda completion_ids, **rest: [reward(tokens) for tokens in completion_ids],
-        args=settings(job, folder, generation),
+        args=grpo_config(job, folder, generation),
         train_dataset=Dataset.from_dict({"prompt": job["prompts"]}),
         processing_class=AutoTokenizer.from_pretrained(policy),
         rollout_func=rollout_func,
     )
 
 
-def clocks() -> tuple[float, float]:
-    """Seconds on the wall, and of this process's processors."""
-    return time.perf_counter(), time.process_time()
-
-
-def since(begin: tuple[float, float]) -> tuple[float, float]:
-    """What both clocks have gone on."""
-    wall, processors = clocks()
-    return wall - begin[0], processors - begin[1]
-
-
-def settings(job: Mapping[str, Any], folder: Path, generation: str) -> Any:
+def grpo_config(job: Mapping[str, Any], folder: Path, generation: str) -> Any:
     """Our recipe in TRL's words.
 
     Gradient checkpointing, its default, is off: it would cost a forward pass.
@@ -157,9 +144,7 @@ def settings(job: Mapping[str, Any], folder: Path, generation: str) -> Any:
 
 
 def reward(tokens: Sequence[int]) -> float:
-    """A made-up grade that any completion has and no group shares: whether its ids add up to an
-    even number.
-    """
+    """A made-up grade: 1 where a completion's ids add up to an even number; groups are mixed."""
     return float(sum(tokens) % 2 == 0)
 
 
@@ -171,10 +156,7 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, list[float]]:
     module.shuffle_sequence_dict = lambda batch: batch
 
     def ours(prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        masks = [
-            [int(not row["forced_start"] <= i < row["forced_end"]) for i in range(length(row))]
-            for row in rows
-        ]
+        masks = [is_sampled(row).astype(int).tolist() for row in rows]
         return {
             "prompt_ids": [row["prompt_tokens"] for row in rows],
             "completion_ids": [row["completion_tokens"] for row in rows],
@@ -186,11 +168,6 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, list[float]]:
     trainer.train()
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     return {name: [float(entry[name]) for entry in steps] for name in ("loss", "grad_norm")}
-
-
-def length(row: Mapping[str, Any]) -> int:
-    """Of a rollout's completion."""
-    return len(row["completion_tokens"])
 
 
 if __name__ == "__main__":

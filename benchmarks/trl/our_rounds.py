@@ -1,5 +1,4 @@
-"""Our side of `benchmarks.against_trl`: one stage in a process of its own, a round each time the
-parent asks.
+"""Our side of `benchmarks.trl.speed`: one stage in its own process, a round at each request.
 
 Reads   a policy, prompts, settings in --job; for `update` and `losses` the rollouts that `rollout`
         left.
@@ -25,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 import numpy as np
 
-from benchmarks.trl_rounds import clocks, reward, since
+from benchmarks.measuring import clocks, since
+from benchmarks.rollout_rows import example_of, num_sampled, plan_rows
+from benchmarks.trl.their_rounds import reward
 from stages.contracts.params.compute import RayInference
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
@@ -51,28 +52,28 @@ def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
     """Run a stage as the parent asks for it."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # progress bars and libraries print
-    found, folder = read_json(job), job.parent
+    settings, folder = read_json(job), job.parent
     if stage == "losses":
-        print(json.dumps(losses_of(found, folder)), file=answers, flush=True)
+        print(json.dumps(losses_of(settings, folder)), file=answers, flush=True)
         return
     if stage == "update":
-        take_turns(stage, updates_of(found, folder), answers)
+        take_turns(stage, updates_of(settings, folder), answers)
         return
-    where = RayInference(engine="ray", address="local", num_workers=found["threads"])
+    where = RayInference(engine="ray", address="local", num_workers=settings["threads"])
     os.environ.update(OMP_NUM_THREADS="1", KNOWHOW_THREADS="1")
     with open_samplers(folder / "policy", where) as samplers:
-        take_turns(stage, rollouts_of(found, folder, samplers), answers)
+        take_turns(stage, rollouts_of(settings, folder, samplers), answers)
 
 
 def take_turns(stage: str, turn: Turn, answers: TextIO) -> None:
-    """Say that all is ready, then run a round for each line that comes."""
+    """Say that all is ready, then run a round for each line that comes in."""
     print(json.dumps({"ready": True}), file=answers, flush=True)
     while sys.stdin.readline():
         begin = clocks()
         num_tokens, elsewhere = turn()
         seconds, processor_seconds = since(begin)
-        told = {stage: (seconds, processor_seconds + elsewhere), "num_tokens": num_tokens}
-        print(json.dumps(told), file=answers, flush=True)
+        line = {stage: (seconds, processor_seconds + elsewhere), "num_tokens": num_tokens}
+        print(json.dumps(line), file=answers, flush=True)
 
 
 class Timed(NamedTuple):
@@ -83,7 +84,7 @@ class Timed(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """Files by which the workers say that they stand before a round, and are told that it begins."""
+    """Files by which workers say that they wait for a round, and learn that it begins."""
 
     folder: Path
 
@@ -103,10 +104,10 @@ class Gate(NamedTuple):
 
 
 def work_on(
-    sampler: Sampler, part: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate
+    sampler: Sampler, item: tuple[Any, ...], *, on_tokens: Callable[[int], None], gate: Gate
 ) -> Timed:
-    """What a worker does with a part: wait for its round, then the stage's own work."""
-    number, place, work, requests = part
+    """What a worker does with an item: wait for its round, then the stage's own work."""
+    number, place, work, requests = item
     gate.wait(number, place)
     begin = time.process_time()
     return Timed(work(sampler, requests, on_tokens=on_tokens), time.process_time() - begin)
@@ -116,25 +117,25 @@ class KeptPool:
     """A pool whose workers stay: the same parts in every round."""
 
     def __init__(
-        self, pool: Pool[Sampler], work: Work[Any, Any, Any], parts: Sequence[Any], num_rounds: int
+        self, pool: Pool[Sampler], work: Work[Any, Any, Any], items: Sequence[Any], num_rounds: int
     ) -> None:
         self._folder = TemporaryDirectory()
-        self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(parts), 0
+        self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(items), 0
         self._done: queue.Queue[tuple[int, Timed]] = queue.Queue()
         self.processor_seconds = 0.0
         everything = [
-            (n, place, work, part) for n in range(num_rounds) for place, part in enumerate(parts)
+            (n, place, work, item) for n in range(num_rounds) for place, item in enumerate(items)
         ]
 
         def drain() -> None:
-            for found in pool.each(
+            for done in pool.each(
                 partial(work_on, gate=self._gate), everything, lambda amount: None
             ):
-                self._done.put(found)
+                self._done.put(done)
 
         thread = threading.Thread(target=drain, daemon=True)
         thread.start()
-        while self._gate.num_waiting(0) < len(parts):
+        while self._gate.num_waiting(0) < len(items):
             if not thread.is_alive():
                 raise MachineFailure(
                     "the workers ended before their first round; what they said stands above"
@@ -142,7 +143,7 @@ class KeptPool:
             time.sleep(0.01)
 
     def each(
-        self, work: Any, parts: Iterable[Any], on_tokens: Callable[[int], None]
+        self, work: Any, items: Iterable[Any], on_tokens: Callable[[int], None]
     ) -> Iterator[tuple[int, Any]]:
         """See `Pool.each`: the next round of the parts it has had from the start."""
         self._gate.open(self._number)
@@ -161,37 +162,22 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
     renderer = Renderer.of_policy(folder / "policy")
     settings = Recipe.model_validate(job["recipe"]).rollout
     answering = Answering(job["cue_tokens"], settings.answer_tokens)
-    work: list[dict[str, Any]] = [
-        {
-            "rollout_id": f"b/{number}/{index}",
-            "problem_id": f"{number}",
-            "sample_index": index,
-            "policy_id": "b",
-            "prompt_tokens": renderer.encode(prompt),
-            "seed": number * settings.group_size + index,
-            "temperature": settings.temperature,
-        }
-        for number, prompt in enumerate(job["prompts"])
-        for index in range(settings.group_size)
-    ]
+    prompts = [renderer.encode(prompt) for prompt in job["prompts"]]
+    work = list(plan_rows("b", prompts, settings))
     requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in work]
-    parts = [
+    items = [
         requests[at : at + settings.shard_rollouts]
         for at in range(0, len(requests), settings.shard_rollouts)
     ]
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
-    pool = KeptPool(samplers, think, parts, job["num_rounds"])
+    pool = KeptPool(samplers, think, items, job["num_rounds"])
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
             shards = rollout.sample("b", pool, work, answering, settings, Path(unfinished))
             rows = list(merge_rows(shards, ROLLOUTS))
             write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
-        num_tokens = sum(
-            len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"])
-            for row in rows
-        )
-        return num_tokens, pool.processor_seconds
+        return num_sampled(rows), pool.processor_seconds
 
     return turn
 
@@ -207,11 +193,8 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
-            trainer, loss = (
-                Trainer(load_policy(folder / "policy"), recipe.update.optimizer),
-                loss_of(job, recipe),
-            )
-            examples = examples_of(folder)
+            trainer = Trainer(load_policy(folder / "policy"), recipe.update.optimizer)
+            loss, examples = loss_of(job, recipe), examples_of(folder)
             train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
             save_policy(trainer.model, Renderer.of_policy(folder / "policy"), folder / "next")
         return sum(len(example.completion_tokens) for example in examples), 0.0
@@ -230,20 +213,11 @@ def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
 
 def examples_of(folder: Path) -> "list[Example]":
     """The rollouts that lie there, each with the advantage of its made-up grade in its group."""
-    from stages.engines.policy_loss import Example
-
     rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     rewards = np.array([reward(row["completion_tokens"]) for row in rows])
     groups = np.unique([row["problem_id"] for row in rows], return_inverse=True)[1]
     advantages = group_normalized(rewards, groups, normalize_by_std=False, std_epsilon=1e-4)
-    examples = []
-    for row, advantage in zip(rows, advantages, strict=True):
-        index = np.arange(len(row["completion_tokens"]))
-        is_target = (index < row["forced_start"]) | (index >= row["forced_end"])
-        tokens, logprobs = row["completion_tokens"], np.array(row["sampler_logprobs"])
-        own = np.full(len(index), advantage)
-        examples.append(Example(row["prompt_tokens"], tokens, logprobs, own, is_target, is_target))
-    return examples
+    return [example_of(row, advantage) for row, advantage in zip(rows, advantages, strict=True)]
 
 
 def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]]:
@@ -253,10 +227,8 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
-    trainer, loss = (
-        Trainer(load_policy(folder / "policy"), recipe.update.optimizer),
-        loss_of(job, recipe),
-    )
+    trainer = Trainer(load_policy(folder / "policy"), recipe.update.optimizer)
+    loss = loss_of(job, recipe)
     prepared = loss.prepare(trainer.model, examples_of(folder))
     for _ in range(recipe.update.epochs):
         for rows in np.array_split(np.arange(len(prepared)), recipe.update.minibatches_per_epoch):

@@ -52,9 +52,8 @@ def main(folder: Path, params_file: Path = Path("params.yaml")) -> None:
     with TemporaryDirectory() as scratch:
         for case in cases():
             print(case.name, file=sys.stderr, flush=True)
-            settings = Update.model_validate(
-                {**base, "objective": "outcome", **case.ours, "micro_batch_tokens": 26}
-            )
+            changes = {"objective": {"name": "outcome"}, **case.ours, "micro_batch_tokens": 26}
+            settings = Update.model_validate({**base, **changes})
             examples = rollouts(case.is_per_token)
             ours = by_us(settings, examples)
             exact = by_trl(case, settings, examples, Path(scratch), is_exact=True)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.optimizer import AdamW
 from stages.engines import imitation
 from stages.engines.imitation import Example
 from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
-from tests.tiny import tiny_llama
 
 SETTINGS = Sft(
     epochs=1,

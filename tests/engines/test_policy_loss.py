@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.engines import varlen
 from stages.engines.computing import Precision
 from stages.engines.policy_loss import Example, PolicyLoss
 from tests.golden import losses as golden
-from tests.tiny import tiny_llama
 
 BASE = load(Path(__file__).parents[2] / "params.yaml").recipes["information"].update.model_dump()
 BASE |= {"micro_batch_tokens": 10_000, "clip_low": 0.2, "clip_high": 0.28}

@@ -98,7 +98,13 @@ PLAIN = {"alpha": 1.0, "normalize_by_std": False, "credit_baseline": "none"}
 
 
 def token_parts(rewards: np.ndarray = REWARDS, **changes: Any) -> update.TokenParts:
-    return update.token_parts(SAMPLED, rewards, KNOWN, recipe(**PLAIN, **changes))
+    return update.token_parts(
+        SAMPLED,
+        rewards,
+        KNOWN,
+        recipe(**PLAIN, **changes).update,
+        RECIPE.rollout.budget_tokens,
+    )
 
 
 def advantages(objective: str, **changes: Any) -> list[list[float]]:
@@ -342,6 +348,7 @@ class World:
         files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps")}
         files |= {
             "policy": "policy",
+            "code": "params.yaml",
             "reference": "reference",
             "next_policy": "next",
             "scratch_root": "scratch",

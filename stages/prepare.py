@@ -30,7 +30,8 @@ from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Problem, Source, marks_of
+from stages.tasks.task import Problem, Source
+from stages.tasks.task_format import marks_of
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 

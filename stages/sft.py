@@ -39,7 +39,7 @@ from stages.running.facts import RunFacts
 from stages.running.publish import atomic, scratch, write_json
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
-from stages.tasks.task import TaskFormat
+from stages.tasks.task_format import TaskFormat
 
 
 def main(

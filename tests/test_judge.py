@@ -24,7 +24,8 @@ from stages.judge import Answer
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = load(ROOT / "tests" / "profiles" / "tiny.yaml")

@@ -28,7 +28,8 @@ from stages.grade import __main__ as grade
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 from tests.conftest import ROOT
 
 BUDGETS = [0, 9, 18, 36]

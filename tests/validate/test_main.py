@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from stages.contracts.format import write_format
+from stages.contracts.format import Format, write_format
 from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
 from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
 from stages.contracts.params.whole import Params, load
@@ -41,7 +41,8 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Format, Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 from stages.validate import __main__ as validate
 from stages.validate.__main__ import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame

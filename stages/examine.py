@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Inference
 from stages.contracts.params.exam import Exam
-from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import table_writer, write_table

@@ -28,8 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.contracts.params.base import Name
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.joins import aligned

@@ -28,10 +28,10 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.judge import Judge
-from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS

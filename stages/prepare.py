@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.contracts.format import write_format
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.problems import PROBLEMS

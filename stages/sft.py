@@ -17,11 +17,10 @@ from unicodedata import normalize
 
 from transformers import PreTrainedModel
 
-from stages.contracts.params.base import Seed
+from stages.contracts.params.base import Seed, read_section
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.model import Model, ModelShape
 from stages.contracts.params.inits.sft import LossWeights, Sft
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.render import BOS, Renderer
 from stages.contracts.storage.reading import read_table

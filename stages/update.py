@@ -26,9 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.contracts.params.base import Count, Positive
+from stages.contracts.params.base import Count, Positive, read_section
 from stages.contracts.params.compute import Training
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer

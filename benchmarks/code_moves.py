@@ -49,6 +49,7 @@ _CHECKED = ("_check", "_check_key", "_check_schema", "_column", "_row_name", "_t
 _TYPES = ("FLAG", "FLOAT", "INT", "TEXT", "Table")
 
 NAMES = {
+    (f"{CONTRACTS}/params.py", "_OnceLoader"): f"{PARAMS}/whole.py",
     (f"{CONTRACTS}/params.py", "EXACT"): f"{CONTRACTS}/verdict.py",
     (f"{CONTRACTS}/params.py", "CountdownDemonstrations"): f"{PARAMS}/inits/demonstrations.py",
     (f"{CONTRACTS}/task_params.py", "CountdownDemonstrations"): f"{PARAMS}/inits/demonstrations.py",

@@ -39,11 +39,11 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
 from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
-from stages.engines.computing import set_up
+from stages.engines.computing import set_up, use_threads
 from stages.engines.imitation import Example
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.trainer import Trainer
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command

@@ -28,11 +28,11 @@ from stages.contracts.tables.demos import DEMOS
 from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
-from stages.engines.computing import set_up
+from stages.engines.computing import set_up, use_threads
 from stages.engines.imitation import Example
 from stages.engines.policy import new_policy, save_policy
 from stages.engines.positions import need_positions
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.trainer import Trainer
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import atomic, scratch, write_json

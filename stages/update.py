@@ -41,10 +41,10 @@ from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.engines import ranks
 from stages.engines.adapters import adapt
-from stages.engines.computing import Precision, set_up
+from stages.engines.computing import Precision, set_up, use_threads
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.trainer import Trainer
 from stages.pure import credit, objectives
 from stages.pure.accounting import Status, credit_share, statuses, verdict_rates
 from stages.pure.objectives import Parts, Segments, TokenParts

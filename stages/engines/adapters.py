@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.contracts.params.optimizer import Lora
+from stages.contracts.params.lora import Lora
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 

@@ -1,5 +1,6 @@
-"""How a model's passes are computed: in which precision, and what is kept for the way back."""
+"""How a model's passes are computed: threads, precision, and what is kept for the way back."""
 
+import os
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -13,6 +14,20 @@ from stages.engines import ranks
 from stages.running.errors import BadInput
 
 Precision = Literal["float32", "bfloat16"]
+
+
+def use_threads() -> None:
+    """Fix torch's thread count, which may change the last bit of a sum.
+
+    It is `KNOWHOW_THREADS`, 2 unless set.
+    """
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # without it a GPU's products are refused as random
+    torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
+    torch.use_deterministic_algorithms(True)
+    # torch would fill what is about to be written, to show up who does not
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def set_up(model: PreTrainedModel, training: Training) -> None:

@@ -21,19 +21,6 @@ CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
-def use_threads() -> None:
-    """Fix torch's thread count, which may change the last bit of a sum: `KNOWHOW_THREADS`, 2 unless
-    set.
-    """
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # without it a GPU's products are refused as random
-    torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
-    torch.use_deterministic_algorithms(True)
-    # torch would fill what is about to be written, to show up who does not
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
 class Trainer:
     """AdamW over those of a model's parameters that are left to training, with exact save and
     resume.

@@ -286,8 +286,8 @@ def probe_by_critic(
     work: Work, rewards: Mapping[str, float], settings: Critic, seed: int
 ) -> list[Row]:
     """The success a critic expects at every boundary, learnt from the rewards of other problems."""
+    from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import use_threads
     from stages.probe.critic import ValuedTrace, boundary_values
 
     use_threads()

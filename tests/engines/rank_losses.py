@@ -13,7 +13,8 @@ import torch
 
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights, Sft
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.engines import imitation, ranks

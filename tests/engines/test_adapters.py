@@ -11,7 +11,8 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from stages.contracts.params.inits.model import ModelShape
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.engines.adapters import (

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Count, Fraction, NotNegative, Positive, Section
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 
 
 class ImportanceCorrection(Section):

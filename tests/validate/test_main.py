@@ -44,7 +44,7 @@ from stages.tasks.sources import load_source
 from stages.tasks.task import Problem
 from stages.tasks.task_format import marks_of
 from stages.validate import __main__ as validate
-from stages.validate.__main__ import suites
+from stages.validate import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame
 
 ROOT = Path(__file__).parent.parent

@@ -45,7 +45,8 @@ from benchmarks.trl_parity import environment_with_trl
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
-from stages.engines.policy import llama_config, save_policy
+from stages.engines.new_policy import llama_config
+from stages.engines.policy import save_policy
 from stages.running.errors import MachineFailure, command
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format

@@ -21,7 +21,7 @@ FILES = {
     f"{CONTRACTS}/errors.py": ("stages/running/errors.py",),
     f"{CONTRACTS}/facts.py": ("stages/running/facts.py",),
     f"{CONTRACTS}/progress.py": ("stages/running/progress.py",),
-    f"{CONTRACTS}/publish.py": ("stages/running/publish.py",),
+    f"{CONTRACTS}/publish.py": ("stages/running/publish.py", "stages/running/scratch.py"),
     f"{CONTRACTS}/warm.py": ("stages/__init__.py",),
     f"{CONTRACTS}/checks.py": (f"{VALIDATE}/",),
     f"{CONTRACTS}/frames.py": (f"{VALIDATE}/",),

@@ -47,7 +47,8 @@ from stages.engines.sampler import (
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, scratch
+from stages.running.publish import atomic
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 

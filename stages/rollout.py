@@ -39,7 +39,7 @@ from stages.engines.sampler import Answering, Request, Sampler, Trace, think_the
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import scratch
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 

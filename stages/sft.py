@@ -28,14 +28,16 @@ from stages.contracts.tables.demos import DEMOS
 from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
-from stages.engines.computing import set_up, use_threads
+from stages.engines.computing import use_threads
 from stages.engines.imitation import Example
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.engines.positions import need_positions
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, scratch, write_json
+from stages.running.publish import atomic, write_json
+from stages.running.scratch import scratch
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task_format import TaskFormat

@@ -41,10 +41,10 @@ from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.engines import ranks
 from stages.engines.adapters import adapt
-from stages.engines.computing import Precision, set_up, use_threads
+from stages.engines.computing import Precision, use_threads
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import Trainer, set_up
 from stages.pure import credit, objectives
 from stages.pure.accounting import Status, credit_share, statuses, verdict_rates
 from stages.pure.objectives import Parts, Segments, TokenParts
@@ -52,7 +52,8 @@ from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.progress import Progress
-from stages.running.publish import atomic, read_json, scratch, write_json
+from stages.running.publish import atomic, read_json, write_json
+from stages.running.scratch import scratch
 
 Columns = dict[str, list[Any]]
 

@@ -30,7 +30,8 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.engines.judging import EXACT, JUDGE_FILE, Wording, load_judge, save_wording
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.pure.credit import group_normalized
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Section, Seed, Sha256
+from stages.contracts.params.base import Count, Section, Seed
+from stages.contracts.params.checksum import Sha256
 
 Bucket = Literal[0, 1]
 """Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""

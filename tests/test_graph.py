@@ -21,6 +21,36 @@ STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}
 STEPS = [name for name in STAGES if name != "code"]
 LISTINGS = Path("data/code")
 APPENDED = "EDITED = 1"
+SECTIONS = "stages/contracts/params"
+SHARED_MODELS = ("base", "checksum", "whole")
+TRAINING = r"inits|judges|recipes|inits\.<name>\.sft|judges\.<name>|recipes\.<name>\.update"
+MODELS = {
+    "task": r"task",
+    "compute": r"compute\..*",
+    "optimizer": TRAINING,
+    "lora": TRAINING,
+    "inits/init": r"inits",
+    "inits/demonstrations": r"inits|inits\.<name>\.demonstrations",
+    "inits/model": r"inits|inits\.<name>\.model",
+    "inits/sft": TRAINING,
+    "judge": r"judges|judges\.<name>",
+    "recipes/recipe": r"recipes",
+    "recipes/rollout": r"recipes|recipes\.<name>\.rollout.*",
+    "recipes/segments": r"recipes|recipes\.<name>\.segments",
+    "recipes/probe": r"recipes|recipes\.<name>\.probe",
+    "recipes/update": r"recipes|recipes\.<name>\.update",
+    "round": r"rounds|rounds\.<name>.*",
+    "exam": r"exams?",
+    "evaluate": r"evaluate",
+    "report": r"report.*",
+}
+"""The keys of dvc.yaml that are read by the models in files whose names begin so."""
+OTHER_MODELS = {
+    ("prepare", "inits/demonstrations"),  # a source of problems is one of demonstrations too
+    ("probe", "optimizer"),  # a critic's, which no section names
+    ("report", "compute"),  # by the type of all params
+}
+"""Models that a step lists beside those of the sections it reads."""
 
 
 class Edit(NamedTuple):
@@ -52,10 +82,14 @@ def edits() -> Iterator[Edit]:
 
 
 def alternatives(pattern: str) -> list[str]:
-    """`a{b,c}d` as `abd` and `acd`."""
+    """`a{b,c}d` as `abd` and `acd`; with a star, the files that there are."""
     before, brace, rest = pattern.partition("{")
     inner, _, after = rest.partition("}")
-    return [f"{before}{name}{after}" for name in inner.split(",")] if brace else [pattern]
+    names = [f"{before}{name}{after}" for name in inner.split(",")] if brace else [pattern]
+    if "*" not in pattern:
+        return names
+    files = [file for name in names for file in sorted(ROOT.glob(name)) if file.stat().st_size]
+    return [str(file.relative_to(ROOT)) for file in files]
 
 
 def listed(tree: Path, folder: Path) -> dict[str, dict[str, str]]:
@@ -92,6 +126,21 @@ def test_every_step_is_listed_and_all_code_is_looked_at(
     }
     assert listings.keys() == {*STEPS}
     assert STAGES["code"]["deps"] == ["params.yaml", "stages"]
+
+
+@pytest.mark.parametrize("stage", STEPS)
+def test_a_step_lists_the_models_of_the_sections_it_reads_and_of_no_others(
+    stage: str, listings: dict[str, dict[str, str]]
+) -> None:
+    keys = [re.sub(r"\$\{.*?\}", "<name>", key) for key in STAGES[stage].get("params", [])]
+    for path in listings[stage]:
+        name = path.removeprefix(f"{SECTIONS}/").removesuffix(".py")
+        if path.startswith(SECTIONS) and name not in SHARED_MODELS:
+            [pattern] = [
+                of_keys for of_files, of_keys in MODELS.items() if name.startswith(of_files)
+            ]
+            is_read = any(re.fullmatch(pattern, key) for key in keys)
+            assert is_read or (stage, name) in OTHER_MODELS, f"{stage} lists {path}, reads {keys}"
 
 
 @pytest.mark.parametrize("stage", STEPS)
@@ -157,6 +206,7 @@ def test_the_table_of_edits_has_each_file_of_what_all_steps_share() -> None:
 def test_alternatives_of_a_row() -> None:
     assert alternatives("a/b.py") == ["a/b.py"]
     assert alternatives("a/{b,c/d}.py") == ["a/b.py", "a/c/d.py"]
+    assert alternatives("stages/running/e*.py") == ["stages/running/errors.py"]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +216,7 @@ def edited(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("edit", edits(), ids=lambda edit: edit.title)
+@pytest.mark.parametrize("edit", list(edits()), ids=lambda edit: edit.title)
 def test_an_edit_changes_the_stages_that_contributing_names(
     edit: Edit, edited: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,13 +18,13 @@ from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
-from stages.engines.computing import Precision
+from stages.engines.computing import Precision, use_threads
 from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy
 from stages.engines.policy_loss import PolicyLoss
 from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.trainer import Trainer
 from stages.running.publish import write_json
 from stages.tasks.text_format import TextFormat
 

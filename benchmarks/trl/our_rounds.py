@@ -184,8 +184,9 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
 
 def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
     """The turn trains on the rollouts that lie there."""
+    from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy, save_policy
-    from stages.engines.trainer import Trainer, use_threads
+    from stages.engines.trainer import Trainer
     from stages.update.training import train
 
     use_threads()
@@ -222,8 +223,9 @@ def examples_of(folder: Path) -> "list[Example]":
 
 def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]]:
     """Loss and gradient norm of each step, the rollouts taken in the order of their table."""
+    from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import Trainer, use_threads
+    from stages.engines.trainer import Trainer
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])

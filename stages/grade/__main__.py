@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.contracts.format import Format, read_format
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.joins import aligned

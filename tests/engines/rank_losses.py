@@ -13,16 +13,16 @@ import torch
 
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights, Sft
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
-from stages.engines.computing import set_up
 from stages.engines.imitation import Example
 from stages.engines.policy_loss import Example as Rollout
 from stages.engines.policy_loss import PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import Trainer, set_up
 from tests.conftest import ROOT
 from tests.tiny import tiny_llama
 

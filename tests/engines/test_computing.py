@@ -10,9 +10,9 @@ from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
 from stages.contracts.params.whole import load
-from stages.engines.computing import Precision, passing, set_up, summable
+from stages.engines.computing import Precision, passing, summable
 from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.trainer import Trainer, set_up
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from tests.conftest import ROOT

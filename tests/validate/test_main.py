@@ -32,7 +32,7 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from stages.tasks.task import marks_of
+from stages.tasks.task_format import marks_of
 from stages.validate import __main__ as validate
 from stages.validate import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame

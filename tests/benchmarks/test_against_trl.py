@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from benchmarks.against_trl import (
     OURS,
     TRL,
@@ -20,6 +19,7 @@ from benchmarks.against_trl import (
 )
 from benchmarks.knowhow_rounds import examples_of
 from benchmarks.trl_rounds import reward
+
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table

@@ -145,7 +145,7 @@ class PolicyLoss:
         """
         settings, examples = self.settings, [prepared.example for prepared in batch]
         how = aggregation(
-            settings.loss, np.array([e.is_target.sum() for e in examples]), self.budget_tokens
+            settings.average, np.array([e.is_target.sum() for e in examples]), self.budget_tokens
         )
         num_targets = max(1, sum(int(example.is_target.sum()) for example in examples))
         values = self._token_values(batch, how.weights, watched)

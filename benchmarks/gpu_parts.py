@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from benchmarks import rollout_speed
 from benchmarks.packed_pass import MEBIBYTE, peak_mib
 from stages import rollout
+from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
@@ -22,8 +23,9 @@ from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy
 from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
+from stages.engines.sampler import Request, Sampler
 from stages.engines.trainer import Trainer, use_threads
+from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.running.publish import write_json
 from stages.tasks.text_format import TextFormat
 
@@ -61,7 +63,7 @@ def run_part(part: str, size: Size, folder: Path, repeats: int, recipe: Recipe) 
         if part == "train":
             found = train(folder, size, recipe)
         else:
-            from stages.engines.vllm_sampler import VllmSampler
+            from stages.engines.samplers.vllm import VllmSampler
 
             sampler = VllmSampler(folder / "policy")
             job = job_of(folder, recipe)
@@ -247,8 +249,7 @@ def update_rate(
 def example_of(row: Mapping[str, Any]) -> Example:
     """A rollout with a made-up advantage: what it is takes no part in how long a step takes."""
     tokens = row["completion_tokens"]
-    index = np.arange(len(tokens))
-    is_target = (index < row["forced_start"]) | (index >= row["forced_end"])
+    is_target = np.array(row["token_origin"]) == Origin.SAMPLED
     advantages = np.full(len(tokens), 1.0 if row["sample_index"] % 2 else -1.0)
     logprobs = np.array(row["sampler_logprobs"])
     return Example(row["prompt_tokens"], tokens, logprobs, advantages, is_target, is_target)

@@ -26,15 +26,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 import numpy as np
 
 from benchmarks.trl_rounds import clocks, reward, since
-from stages.contracts.params.compute import RayInference
+from stages.contracts.origin import Origin
+from stages.contracts.params.compute import RayCluster, VllmEngine
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows, read_table
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.inference import open_samplers
-from stages.engines.pool import Pool, Work
-from stages.engines.sampler import Answering, Request, Sampler, think_then_answer
+from stages.engines.pools.pool import Pool, Work
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, think_then_answer
 from stages.pure.credit import group_normalized
 from stages.running.errors import MachineFailure, command
 from stages.running.publish import read_json
@@ -58,9 +60,10 @@ def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
     if stage == "update":
         take_turns(stage, updates_of(found, folder), answers)
         return
-    where = RayInference(engine="ray", address="local", num_workers=found["threads"])
+    where = RayCluster(kind="ray", address="local", num_workers=found["threads"])
     os.environ.update(OMP_NUM_THREADS="1", KNOWHOW_THREADS="1")
-    with open_samplers(folder / "policy", where) as samplers:
+    engine = VllmEngine(engine="vllm", where=where)
+    with open_samplers(folder / "policy", engine) as samplers:
         take_turns(stage, rollouts_of(found, folder, samplers), answers)
 
 
@@ -187,10 +190,7 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
             shards = rollout.sample("b", pool, work, answering, settings, Path(unfinished))
             rows = list(merge_rows(shards, ROLLOUTS))
             write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
-        num_tokens = sum(
-            len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"])
-            for row in rows
-        )
+        num_tokens = sum(row["token_origin"].count(Origin.SAMPLED) for row in rows)
         return num_tokens, pool.processor_seconds
 
     return turn
@@ -238,10 +238,9 @@ def examples_of(folder: Path) -> "list[Example]":
     advantages = group_normalized(rewards, groups, normalize_by_std=False, std_epsilon=1e-4)
     examples = []
     for row, advantage in zip(rows, advantages, strict=True):
-        index = np.arange(len(row["completion_tokens"]))
-        is_target = (index < row["forced_start"]) | (index >= row["forced_end"])
+        is_target = np.array(row["token_origin"]) == Origin.SAMPLED
         tokens, logprobs = row["completion_tokens"], np.array(row["sampler_logprobs"])
-        own = np.full(len(index), advantage)
+        own = np.full(len(is_target), advantage)
         examples.append(Example(row["prompt_tokens"], tokens, logprobs, own, is_target, is_target))
     return examples
 

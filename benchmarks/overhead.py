@@ -43,7 +43,7 @@ ROUND, ROUND_STAGES = "s1", ("rollout", "score", "probe", "infogain", "validate"
 WORK = ("sampling", "judging", "probing", "estimating", "training")
 VALIDATION = ("framing", "validating", "documenting")
 IMPORTS = ("pass", "stages.contracts.tables", "dvc.cli", "prefect", "great_expectations")
-IMPORTS_OF_ENGINES = ("stages.engines.policy", "stages.engines.vllm_sampler")
+IMPORTS_OF_ENGINES = ("stages.engines.policy", "stages.engines.samplers.vllm")
 WARM = [sys.executable, "-m", "flows.warm"]
 FLOW = [sys.executable, "-m", "flows.cli", "train"]
 

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stages import rollout
+from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
@@ -30,8 +31,9 @@ from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.device import exclusive_device
-from stages.engines.pool import OneEngine
-from stages.engines.sampler import Answering, Request, Sampler, answer_seed
+from stages.engines.pools.here import OneEngine
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, answer_seed
 from stages.running.errors import command
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
@@ -80,7 +82,7 @@ def main(
     """Measure each loop `repeats` times."""
     job = read_job(policy, problems, round_id, load(params_file))
     with exclusive_device("rollout_speed"):
-        from stages.engines.vllm_sampler import VllmSampler
+        from stages.engines.samplers.vllm import VllmSampler
 
         sampler = VllmSampler(policy)
         engine = sampler._model
@@ -129,9 +131,7 @@ def ours(sampler: Sampler, job: Job) -> int:
         )
         rows = list(merge_rows(shards, ROLLOUTS))
         write_table(Path(folder) / "rollouts.parquet", ROLLOUTS, rows)
-    return sum(
-        len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows
-    )
+    return sum(row["token_origin"].count(Origin.SAMPLED) for row in rows)
 
 
 def bare(engine: "LLM", job: Job) -> int:

@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.contract import Table
@@ -138,6 +139,9 @@ class Kinds:
         self.logprobs = pa.array(
             [[-0.5] * len(tokens) for tokens in completions], pa.list_(pa.float32())
         )
+        self.origin = pa.array(
+            [[Origin.SAMPLED] * len(tokens) for tokens in completions], pa.list_(pa.int8())
+        )
         self.num_thinking_tokens = np.array([len(tokens) for tokens in thoughts])
         self.num_boundaries = np.array(
             [1 + text.count("=") + text.count("<") for text in SAID]
@@ -197,7 +201,6 @@ def rollouts(
 ) -> pa.Table:
     """One rollout of each name."""
     size, places = len(names), pa.array(kinds)
-    ends = made.num_thinking_tokens[kinds]
     columns = {
         **placed,
         "rollout_id": names,
@@ -206,7 +209,8 @@ def rollouts(
         "prompt_tokens": [prompt] * size,
         "completion_tokens": made.completion.take(places),
         "sampler_logprobs": made.logprobs.take(places),
-        **dict.fromkeys(("num_thinking_tokens", "forced_start", "forced_end"), ends),
+        "token_origin": made.origin.take(places),
+        "num_thinking_tokens": made.num_thinking_tokens[kinds],
         "finish_reason": ["stop"] * size,
         "temperature": np.ones(size),
     }

@@ -24,6 +24,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS
@@ -171,10 +172,7 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, list[float]]:
     module.shuffle_sequence_dict = lambda batch: batch
 
     def ours(prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        masks = [
-            [int(not row["forced_start"] <= i < row["forced_end"]) for i in range(length(row))]
-            for row in rows
-        ]
+        masks = [[int(at == Origin.SAMPLED) for at in row["token_origin"]] for row in rows]
         return {
             "prompt_ids": [row["prompt_tokens"] for row in rows],
             "completion_ids": [row["completion_tokens"] for row in rows],

@@ -7,8 +7,8 @@ Writes  the next policy; ledger, one row per rollout: what became of its tokens;
         update, and of each step, to plot.
 Method  An advantage per token by the recipe's objective (`stages.pure.objectives`, from outcome and
         the credit of segments, `stages.pure.credit`), then the recipe's loss over minibatches
-        (`stages.engines.policy_loss`). Trained ids are the sampled ids; forced tokens are context,
-        never targets. Checkpoints make a killed run go on, to the same bytes.
+        (`stages.engines.policy_loss`). Trained ids are the sampled ids; tokens put there by a
+        cue or an environment are context, never targets. Checkpoints make a killed run go on, to the same bytes.
 
 Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
          --reference data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.base import Count, Positive
 from stages.contracts.params.compute import Training
 from stages.contracts.params.reading import read_section
@@ -245,10 +246,8 @@ def token_parts(
     is_anchored = np.ones(len(segments.rollout), dtype=bool)
     if settings.correction_stage == 1:
         is_anchored = objectives.within_first_attempt(segments.is_attempt, segments.rollout)
-    lengths = [len(tokens) for tokens in sampled["completion_tokens"]]
-    return objectives.on_tokens(
-        parts, is_anchored, segments, sampled["forced_start"], sampled["forced_end"], lengths
-    )
+    is_sampled = [np.array(origin) == Origin.SAMPLED for origin in sampled["token_origin"]]
+    return objectives.on_tokens(parts, is_anchored, segments, is_sampled)
 
 
 def assemble(
@@ -286,7 +285,8 @@ def assemble(
                 "problem_id": sampled["problem_id"][row],
                 "status": status,
                 "num_trained_tokens": num_sampled if is_trained else 0,
-                "num_forced_tokens": len(is_target) - num_sampled,
+                "num_cue_tokens": sampled["token_origin"][row].count(Origin.CUE),
+                "num_environment_tokens": sampled["token_origin"][row].count(Origin.ENVIRONMENT),
                 "num_untrained_tokens": 0 if is_trained else num_sampled,
                 "mean_advantage": float(advantages[row][is_target].mean()) if is_trained else 0.0,
             }
@@ -361,6 +361,7 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
         for status in Status
     }
     by_status[Status.TRAINED] = sum(row["num_trained_tokens"] for row in rows)
+    num_forced = sum(row["num_cue_tokens"] + row["num_environment_tokens"] for row in rows)
     first, last = history[0], history[-1]
     averages = {
         name: float(np.mean([record[name] for record in history]))
@@ -368,7 +369,7 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
         if name in first
     }
     return {
-        "tokens": {**by_status, "forced": sum(row["num_forced_tokens"] for row in rows)},
+        "tokens": {**by_status, "forced": num_forced},
         "num_steps": len(history),
         "entropy_nats": {"first": first["entropy_nats"], "last": last["entropy_nats"]},
         "max_logprob_difference_nats": first["max_logprob_difference_nats"],

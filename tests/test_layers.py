@@ -178,8 +178,8 @@ def test_engines_know_no_task() -> None:
 @pytest.mark.parametrize(
     ("package", "only"),
     [
-        ("vllm", {"stages/engines/vllm_sampler.py"}),
-        ("ray", {"stages/engines/ray_pool.py"}),
+        ("vllm", {"stages/engines/samplers/vllm.py"}),
+        ("ray", {"stages/engines/pools/ray.py"}),
         ("torch.optim", set()),
         ("prefect", {name for name in NAMES if name.startswith("flows/")}),
         ("dvc", {name for name in NAMES if name.startswith("flows/")}),

@@ -47,7 +47,7 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.tables.solutions import SOLUTIONS
 from stages.engines.device import exclusive_device
-from stages.engines.inference import open_samplers, pool_of
+from stages.engines.inference import open_pool, open_samplers
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
@@ -200,7 +200,7 @@ def probe_known_answers(
         own = [batch for batch, counts in ranks.shares(batch_tokens) if counts]
         parts = ([probed[row] for row in batches[batch]] for batch in own)
         with (
-            pool_of(open_model, work.policy, work.compute.inference) as models,
+            open_pool(open_model, work.policy, work.compute.inference) as models,
             _advancing(work.facts, "tok", sum(batch_tokens[batch] for batch in own)) as advance,
         ):
             for place, values in models.each(

@@ -227,21 +227,20 @@ def on_tokens(
     parts: Parts,
     is_anchored: IsSegment,
     segments: Segments,
-    forced_start: Sequence[int],
-    forced_end: Sequence[int],
-    lengths: Sequence[int],
+    is_sampled: Sequence[Bool[np.ndarray, " token"]],
 ) -> TokenParts:
-    """Lay the values of segments on their tokens.
+    """Lay the values of segments on their tokens, rollout by rollout.
 
-    A rollout's forced span is no target, and so held by no KL term.
+    A token that was not sampled is no target, and so held by no KL term.
     """
-    every = np.arange(len(lengths))
-    is_forced = spread(np.ones(len(lengths), dtype=bool), every, forced_start, forced_end, lengths)
-    is_target = [~tokens for tokens in is_forced]
+    lengths = [len(tokens) for tokens in is_sampled]
     outcome, credit, anchored = (
         spread(values, segments.rollout, segments.start_tokens, segments.end_tokens, lengths)
         for values in (parts.outcome, parts.credit, is_anchored)
     )
     return TokenParts(
-        outcome, credit, is_target, [a & t for a, t in zip(anchored, is_target, strict=True)]
+        outcome,
+        credit,
+        list(is_sampled),
+        [a & t for a, t in zip(anchored, is_sampled, strict=True)],
     )

@@ -88,8 +88,7 @@ def test_a_grade_becomes_an_advantage_in_its_group(tmp_path: Path) -> None:
             "completion_tokens": [7, 3, index],
             "sampler_logprobs": [-1.0, 0.0, -1.0],
             "num_thinking_tokens": 1,
-            "forced_start": 1,
-            "forced_end": 2,
+            "token_origin": [0, 1, 0],
             "finish_reason": "forced",
         }
         for problem in range(2)

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.engines.sampler import (
-    Answering,
-    Completion,
-    Request,
-    Trace,
-    answer_seed,
-    think_then_answer,
-)
+from stages.engines.sampler import Completion, Request
+from stages.engines.turns import Answering, Trace, answer_seed, think_then_answer
 
 PROMPT, CUE, EOS = [101, 102], 50, 2
 BUDGET, ANSWER_TOKENS = 6, 4

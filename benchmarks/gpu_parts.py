@@ -22,9 +22,10 @@ from stages.engines.computing import Precision
 from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy
-from stages.engines.policy_loss import Example, PolicyLoss
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.sampler import Request, Sampler
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.training.trainer import Trainer, use_threads
 from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.running.publish import write_json
 from stages.tasks.text_format import TextFormat
@@ -241,7 +242,7 @@ def update_rate(
         )
         if number:
             seconds += clock() - begin
-            num_tokens += sum(one.example.num_tokens for one in batch)
+            num_tokens += sum(one.num_tokens for one in batch)
     names = ("max_logprob_difference_nats", "kl_nats")
     return {"tokens_per_second": num_tokens / seconds, **{name: watched[name] for name in names}}
 
@@ -252,7 +253,8 @@ def example_of(row: Mapping[str, Any]) -> Example:
     is_target = np.array(row["token_origin"]) == Origin.SAMPLED
     advantages = np.full(len(tokens), 1.0 if row["sample_index"] % 2 else -1.0)
     logprobs = np.array(row["sampler_logprobs"])
-    return Example(row["prompt_tokens"], tokens, logprobs, advantages, is_target, is_target)
+    prompt = np.array(row["prompt_tokens"])
+    return Example(prompt, np.array(tokens), logprobs, advantages, is_target, is_target)
 
 
 def clock() -> float:

@@ -7,8 +7,8 @@ Writes  rollouts beside the job; one JSON object a line on stdout.
 Method  `rollout` is `stages.rollout.sample` and its table, on vLLM in workers of a Ray cluster, one
         for each thread (`compute.inference`). A stage's workers end with it; here they stay, and
         wait where a round begins, so that their start is apart. `update` is all from that table to
-        the next policy's folder: the policy loaded, advantages, `stages.update.train`. `losses`
-        takes the same steps in the table's own order.
+        the next policy's folder: the policy loaded, advantages, `stages.update.training.train`.
+        `losses` takes the same steps in the table's own order.
 """
 
 import json
@@ -42,7 +42,8 @@ from stages.running.errors import MachineFailure, command
 from stages.running.publish import read_json
 
 if TYPE_CHECKING:
-    from stages.engines.policy_loss import Example, PolicyLoss
+    from stages.engines.training.example import Example
+    from stages.engines.training.policy_loss import PolicyLoss
 
 SEED = 1
 Turn = Callable[[], tuple[int, float]]
@@ -198,9 +199,9 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
 
 def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
     """The turn trains on the rollouts that lie there."""
-    from stages import update
     from stages.engines.policy import load_policy, save_policy
-    from stages.engines.trainer import Trainer, use_threads
+    from stages.engines.training.trainer import Trainer, use_threads
+    from stages.update.training import train
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
@@ -212,7 +213,7 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
                 loss_of(job, recipe),
             )
             examples = examples_of(folder)
-            update.train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
+            train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
             save_policy(trainer.model, Renderer.of_policy(folder / "policy"), folder / "next")
         return sum(len(example.completion_tokens) for example in examples), 0.0
 
@@ -221,7 +222,7 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
 def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
     """The constant length of its `dr_grpo` is TRL's: the longest completion."""
-    from stages.engines.policy_loss import PolicyLoss
+    from stages.engines.training.policy_loss import PolicyLoss
 
     return PolicyLoss(
         recipe.update, recipe.rollout.temperature, job["completion_tokens"], "float32", None
@@ -230,7 +231,7 @@ def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
 
 def examples_of(folder: Path) -> "list[Example]":
     """The rollouts that lie there, each with the advantage of its made-up grade in its group."""
-    from stages.engines.policy_loss import Example
+    from stages.engines.training.example import Example
 
     rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     rewards = np.array([reward(row["completion_tokens"]) for row in rows])
@@ -239,16 +240,19 @@ def examples_of(folder: Path) -> "list[Example]":
     examples = []
     for row, advantage in zip(rows, advantages, strict=True):
         is_target = np.array(row["token_origin"]) == Origin.SAMPLED
-        tokens, logprobs = row["completion_tokens"], np.array(row["sampler_logprobs"])
+        prompt, tokens, logprobs = (
+            np.array(row[name])
+            for name in ("prompt_tokens", "completion_tokens", "sampler_logprobs")
+        )
         own = np.full(len(is_target), advantage)
-        examples.append(Example(row["prompt_tokens"], tokens, logprobs, own, is_target, is_target))
+        examples.append(Example(prompt, tokens, logprobs, own, is_target, is_target))
     return examples
 
 
 def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]]:
     """Loss and gradient norm of each step, the rollouts taken in the order of their table."""
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import Trainer, use_threads
+    from stages.engines.training.trainer import Trainer, use_threads
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])

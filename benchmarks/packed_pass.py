@@ -40,7 +40,7 @@ from stages.engines.likelihood import (
     chunk_tokens,
     chunks,
 )
-from stages.engines.trainer import use_threads
+from stages.engines.training.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad
 from stages.running.errors import command

@@ -39,7 +39,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
-from stages.engines.policy_loss import Example, PolicyLoss
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
 from stages.running.errors import command
 from tests.tiny import tiny_llama
 
@@ -192,7 +193,7 @@ def rollouts(is_per_token: bool) -> list[Example]:
     model = policy(0)
     for num_completion in (9, 3, 6, 1, 8, 12):
         prompt, completion = (
-            rng.integers(2, VOCABULARY, n).tolist() for n in (NUM_PROMPT_TOKENS, num_completion)
+            rng.integers(2, VOCABULARY, n) for n in (NUM_PROMPT_TOKENS, num_completion)
         )
         sampler = logprobs(model, prompt, completion) + 0.3 * rng.standard_normal(num_completion)
         advantages = rng.standard_normal(num_completion if is_per_token else 1) * np.ones(
@@ -301,7 +302,7 @@ def trl_inputs(settings: Update, examples: Sequence[Example]) -> dict[str, Tenso
     is_corrected = settings.importance_correction is not None
     mask = right_padded([np.ones(len(example.completion_tokens)) for example in examples])
     tool_mask = right_padded([example.is_target.astype(float) for example in examples])
-    prompts = [example.prompt_tokens[::-1] for example in examples]
+    prompts = [example.prompt_tokens[::-1].copy() for example in examples]
     inputs = {
         "prompt_ids": right_padded(prompts).flip(1).long(),
         "prompt_mask": right_padded([np.ones(len(prompt)) for prompt in prompts]).flip(1).long(),

@@ -18,7 +18,7 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.engines.judging import Wording, is_exact, load_judge
 from stages.engines.policy import new_policy, save_policy
-from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
+from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
 from stages.judge import Answer
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format

@@ -209,7 +209,7 @@ def test_one_owner_of_an_optimizer() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in ("optim", "backward", "zero_grad"):
                 owners.add(name)
-    assert owners == {"stages/engines/trainer.py"}
+    assert owners == {"stages/engines/training/trainer.py"}
 
 
 def test_no_circles() -> None:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from stages.contracts.params.compute import Training
-from stages.engines import ranks
+from stages.engines.training import ranks
 from stages.running.errors import BadInput
 
 Precision = Literal["float32", "bfloat16"]
@@ -30,7 +30,7 @@ def set_up(model: PreTrainedModel, training: Training) -> None:
     model.config.dtype = getattr(torch, training.precision)
     if training.gradient_checkpointing:
         _compute_anew(model)
-    ranks.share(model)
+    ranks.shard_model(model)
 
 
 def _compute_anew(model: PreTrainedModel) -> None:

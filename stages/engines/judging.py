@@ -124,7 +124,7 @@ def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[fl
     # torch takes seconds, and rounds that `exact` judges need none of it
     from stages.engines.likelihood import ProbedTrace, answer_logprobs
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import use_threads
+    from stages.engines.training.trainer import use_threads
     from stages.pure.judgement import right_probability
 
     wording, renderer = load_wording(folder), Renderer.of_policy(folder)

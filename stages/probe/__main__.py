@@ -169,7 +169,7 @@ def probe_known_answers(
 
     Of several processes each has the whole policy and takes its share of the micro-batches.
     """
-    from stages.engines import ranks
+    from stages.engines.training import ranks
     from stages.engines.likelihood import ProbedTrace, answer_logprobs, open_model
     from stages.pure.packing import micro_batches
 
@@ -197,7 +197,7 @@ def probe_known_answers(
     logprobs: dict[int, np.ndarray] = {}
     with ranks.processes("probe", work.compute.num_probe_processes):
         batch_tokens = [sum(lengths[row] for row in rows) for rows in batches]
-        own = [batch for batch, counts in ranks.shares(batch_tokens) if counts]
+        own = [batch for batch, counts in ranks.own_work(batch_tokens) if counts]
         parts = ([probed[row] for row in batches[batch]] for batch in own)
         with (
             open_pool(open_model, work.policy, work.compute.inference) as models,
@@ -207,8 +207,8 @@ def probe_known_answers(
                 read, parts, lambda num_tokens: advance(num_tokens, num_tokens)
             ):
                 logprobs.update(zip(batches[own[place]], values, strict=True))
-        everywhere = ranks.merged(logprobs)
-        ranks.leave_to_first()
+        everywhere = ranks.gathered(logprobs)
+        ranks.exit_unless_first()
     work.facts.count(num_tokens=sum(lengths))
     return [
         _probe_row(
@@ -287,7 +287,7 @@ def probe_by_critic(
 ) -> list[Row]:
     """The success a critic expects at every boundary, learnt from the rewards of other problems."""
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import use_threads
+    from stages.engines.training.trainer import use_threads
     from stages.probe.critic import ValuedTrace, boundary_values
 
     use_threads()

@@ -23,7 +23,7 @@ from stages.engines.adapters import (
     read_lora,
 )
 from stages.engines.policy import load_policy, new_policy, save_policy
-from stages.engines.trainer import Trainer
+from stages.engines.training.trainer import Trainer
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.pure.objectives import Parts, Segments
+from stages.pure.objectives.arrays import Advantage, Segments
 
 ATTEMPT_TOKENS = 4
 
@@ -142,13 +142,14 @@ class Group:
             group=np.zeros(len(rollout), dtype=int),
             start_tokens=ATTEMPT_TOKENS * index,
             end_tokens=ATTEMPT_TOKENS * (index + 1),
+            used_tokens=ATTEMPT_TOKENS * (index + 1),
             gain=np.where(is_attempt, hits * (1 - float(self.search.guess)), np.nan),
             is_attempt=is_attempt,
             attempt_grade=np.where(is_attempt, hits, np.nan),
             verdict_grade=np.where(is_attempt, 1.0, np.nan),
         )
 
-    def gradient(self, parts: Parts) -> float:
+    def gradient(self, parts: Advantage) -> float:
         """E ∑ A ∇ log π over the policy's choices, by the logit of going on.
 
         To go on is the first token of an attempt, to stop the first of the answer; a forced answer

@@ -16,7 +16,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stages.pure import objectives
 from stages.pure.credit import (
     group_normalized,
     group_scaled,
@@ -25,7 +24,13 @@ from stages.pure.credit import (
     token_discounted,
 )
 from stages.pure.information import information_gain, progress
-from stages.pure.objectives import Parts
+from stages.pure.objectives import arrays as arrays_
+from stages.pure.objectives import imitation as imitation_
+from stages.pure.objectives import information as information_
+from stages.pure.objectives import outcome as outcome_
+from stages.pure.objectives import process as process_
+from stages.pure.objectives import regret as regret_
+from stages.pure.objectives.arrays import Advantage
 from tests.pure.closed_forms import (
     ATTEMPT_TOKENS,
     GRID,
@@ -84,28 +89,28 @@ def outcome_of(group: Group, penalty: float = 0.0) -> np.ndarray:
     return group_normalized(rewards, group.groups, normalize_by_std=False, std_epsilon=1e-4)
 
 
-def information(group: Group, discount: float, scale: objectives.Scale) -> Parts:
+def information(group: Group, discount: float, scale: arrays_.Scale) -> Advantage:
     nothing = np.zeros(len(group.streams))
-    return objectives.information(nothing, group.segments(), 0.0, discount, scale)
+    return information_.information(nothing, group.segments(), 0.0, discount, scale)
 
 
-def regret(group: Group, scale: objectives.Scale) -> Parts:
+def regret(group: Group, scale: arrays_.Scale) -> Advantage:
     nothing = np.zeros(len(group.streams))
-    return objectives.regret(nothing, group.segments(), 0.0, TOKEN_DISCOUNT, 1.0, scale)
+    return regret_.regret(nothing, group.segments(), 0.0, TOKEN_DISCOUNT, 1.0, scale)
 
 
-def process(group: Group, scale: objectives.Scale) -> Parts:
-    return objectives.process(np.zeros(len(group.streams)), group.segments(), 0.0, 1.0, scale)
+def process(group: Group, scale: arrays_.Scale) -> Advantage:
+    return process_.process(np.zeros(len(group.streams)), group.segments(), 0.0, 1.0, scale)
 
 
-def offline(group: Group) -> Parts:
-    made = objectives.progress_per_token(group.segments(), group.thinking_tokens)
-    is_kept = objectives.imitated(group.rewards, group.groups, made, keep_frac=1.0)
-    return objectives.imitation(is_kept, group.rewards, group.segments())
+def offline(group: Group) -> Advantage:
+    made = imitation_.progress_per_token(group.segments(), group.thinking_tokens)
+    is_kept = imitation_.imitated(group.rewards, group.groups, made, keep_frac=1.0)
+    return imitation_.imitation(is_kept, group.rewards, group.segments())
 
 
-def outcome(group: Group, penalty: float = 0.0) -> Parts:
-    return objectives.outcome_only(outcome_of(group, penalty), group.segments(), 1.0)
+def outcome(group: Group, penalty: float = 0.0) -> Advantage:
+    return outcome_.outcome_only(outcome_of(group, penalty), group.segments(), 1.0)
 
 
 def slope(of: Callable[[float], float], go_on: Fraction) -> float:
@@ -141,7 +146,7 @@ def test_gradients_are_those_of_what_is_to_be_raised(search: Search, go_on: Frac
     assert group.gradient(regret(group, AS_IT_IS)) == pytest.approx(area, abs=1e-8)
 
 
-EXPLORE: dict[str, Callable[[Group], Parts]] = {
+EXPLORE: dict[str, Callable[[Group], Advantage]] = {
     "outcome": outcome,
     "information_myopic": partial(information, discount=0.0, scale=AS_IT_IS),
     "information_discounted": partial(information, discount=0.5, scale=AS_IT_IS),
@@ -199,7 +204,7 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
         noise = np.where(segments.is_attempt, error, np.nan)
         for noisy in (noise, np.maximum(0, noise)):
             nothing = np.zeros(len(group.streams))
-            parts = objectives.information(
+            parts = information_.information(
                 nothing, segments._replace(gain=noisy), 0.0, 0.0, AS_IT_IS
             )
             gradients.append(group.gradient(parts))
@@ -208,7 +213,7 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
     assert clipped > 1e-3
 
 
-def trained(search: Search, objective: Callable[[Group], Parts]) -> float:
+def trained(search: Search, objective: Callable[[Group], Advantage]) -> float:
     """The chance of going on after 25 steps of plain ascent from 1/2, in 16ths so that every group
     is exact.
     """

@@ -25,7 +25,6 @@ import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from stages import update
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.recipes.update import Update
@@ -41,14 +40,21 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.engines.adapters import ADAPTER_FILE
 from stages.engines.policy import load_policy, new_policy, save_policy
-from stages.engines.policy_loss import Example
-from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
+from stages.engines.training.example import Example
+from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.accounting import Status
+from stages.pure.objectives.tokens import TokenAdvantages
 from stages.running.errors import EXIT_MACHINE, BadInput
 from stages.running.publish import read_json, write_json
 from stages.tasks.formats import load_format
+from stages.update.__main__ import main
+from stages.update.advantage import token_advantages
+from stages.update.examples import assemble
+from stages.update.metrics import composition, summary
+from stages.update.round_tables import known_segments
+from stages.update.training import minibatches
 
-PROFILE = Path(__file__).parent / "profiles" / "tiny.yaml"
+PROFILE = Path(__file__).parents[1] / "profiles" / "tiny.yaml"
 RECIPE = load(PROFILE).recipes["information"]
 NAN = float("nan")
 
@@ -68,8 +74,7 @@ SAMPLED = {
     "completion_tokens": [[5] * 6, [6] * 5, [7] * 4, [8] * 3, [9] * 3],
     "sampler_logprobs": [[-1.0] * 6, [-1.0] * 5, [-1.0] * 4, [-1.0] * 3, [-1.0] * 3],
     "num_thinking_tokens": [4, 3, 4, 2, 2],
-    "forced_start": [6, 3, 4, 3, 3],
-    "forced_end": [6, 4, 4, 3, 3],
+    "token_origin": [[0] * 6, [0, 0, 0, 1, 0], [0] * 4, [0] * 3, [0] * 3],
     "finish_reason": ["stop", "forced", "length", "stop", "stop"],
 }
 REWARDS = np.array([1.0, 0.0, NAN, 1.0, 1.0])
@@ -93,12 +98,15 @@ CUT = {name: [row[i] for row in SEGMENT_ROWS] for i, name in enumerate(NAMES)}
 GAINED = {
     name: [row[NAMES.index(name)] for row in SEGMENT_ROWS if row[2] != "answer"] for name in NAMES
 }
-KNOWN = update.known_segments(SAMPLED, CUT, GAINED, "progress")
+KNOWN = known_segments(SAMPLED, CUT, GAINED, "progress")
 PLAIN = {"alpha": 1.0, "normalize_by_std": False, "credit_baseline": "none"}
 
 
-def token_parts(rewards: np.ndarray = REWARDS, **changes: Any) -> update.TokenParts:
-    return update.token_parts(SAMPLED, rewards, KNOWN, recipe(**PLAIN, **changes))
+def token_parts(rewards: np.ndarray = REWARDS, **changes: Any) -> TokenAdvantages:
+    settings = recipe(**PLAIN, **changes)
+    return token_advantages(
+        SAMPLED, rewards, KNOWN, settings.update, settings.rollout.budget_tokens
+    )
 
 
 def advantages(objective: str, **changes: Any) -> list[list[float]]:
@@ -110,7 +118,7 @@ def assembled(
     rewards: np.ndarray = REWARDS, **changes: Any
 ) -> tuple[list[Example], list[dict[str, Any]]]:
     settings = recipe(**PLAIN, **changes).update
-    return update.assemble(SAMPLED, rewards, token_parts(rewards, **changes), settings)
+    return assemble(SAMPLED, rewards, token_parts(rewards, **changes), settings)
 
 
 def test_verdicts_become_grades() -> None:
@@ -262,16 +270,16 @@ def test_every_token_is_accounted_for(
     }
     examples, rows = assembled(rewards, **changes)
     for row, tokens in zip(rows, SAMPLED["completion_tokens"], strict=True):
-        parts = ("num_trained_tokens", "num_forced_tokens", "num_untrained_tokens")
-        assert sum(row[part] for part in parts) == len(tokens)
+        counts = ("trained", "cue", "environment", "untrained")
+        assert sum(row[f"num_{count}_tokens"] for count in counts) == len(tokens)
         assert (row["num_trained_tokens"] > 0) == (row["status"] == Status.TRAINED)
-    assert rows[1]["num_forced_tokens"] == 1
+    assert rows[1]["num_cue_tokens"] == 1
     assert rows[2]["status"] == (Status.TRUNCATED if mask_truncated else Status.TRAINED)
     assert (rows[3]["status"] == Status.FILTERED_GROUP) == (filter_groups is not None)
     assert rows[4]["status"] == Status.ERRORED
     differences = ("max_logprob_difference_nats", "mean_logprob_difference_nats")
     record = {"loss": 0.0, "grad_norm": 0.0, "clip_frac": 0.0, "kl_nats": 0.0, "entropy_nats": 0.0}
-    metrics = update.summary(rows, [{**record, **dict.fromkeys(differences, 0.0)}])
+    metrics = summary(rows, [{**record, **dict.fromkeys(differences, 0.0)}])
     assert sum(metrics["tokens"].values()) == sum(map(len, SAMPLED["completion_tokens"]))
     assert metrics["tokens"]["trained"] == sum(int(example.is_target.sum()) for example in examples)
 
@@ -288,7 +296,7 @@ def test_the_ids_trained_are_the_ids_sampled() -> None:
 
 def test_what_was_learnt_from_by_hand() -> None:
     _, rows = assembled(objective="information")
-    found = update.composition(CUT, KNOWN, token_parts(objective="information"), rows)
+    found = composition(CUT, KNOWN, token_parts(objective="information"), rows)
     first = [1 / 3] * 2 + [0.5] * 2 + [0.0] * 2
     second = [0.6] * 3 + [0.0]  # its forced token is not trained
     third = [1.0, 1.0, 0.0] * 2
@@ -298,16 +306,16 @@ def test_what_was_learnt_from_by_hand() -> None:
 
 def test_every_example_is_seen_once_an_epoch() -> None:
     settings = recipe(epochs=3, minibatches_per_epoch=4).update
-    steps = update.minibatches(10, settings, seed=5)
+    steps = minibatches(10, settings, seed=5)
     assert len(steps) == 12
     for epoch in range(3):
         assert sorted(row for step in steps[4 * epoch : 4 * epoch + 4] for row in step) == list(
             range(10)
         )
-    assert update.minibatches(10, settings, seed=5) == steps
-    assert update.minibatches(10, settings, seed=6) != steps
+    assert minibatches(10, settings, seed=5) == steps
+    assert minibatches(10, settings, seed=6) != steps
     assert (
-        len(update.minibatches(2, settings, seed=5)) == 6
+        len(minibatches(2, settings, seed=5)) == 6
     )  # fewer examples than minibatches: no empty step
 
 
@@ -324,7 +332,7 @@ class World:
 
     def run(self, **changes: Any) -> dict[str, Any]:
         """Update under the tiny recipe with changes; the metrics."""
-        update.main(**self.arguments(**changes))
+        main(**self.arguments(**changes))
         return json.loads((self.folder / "metrics.json").read_text())
 
     def arguments(self, num_processes: int = 1, **changes: Any) -> dict[str, Any]:
@@ -418,8 +426,9 @@ def round_rows(renderer: Renderer) -> dict[str, list[dict[str, Any]]]:
         }
         rollout |= {
             "num_thinking_tokens": end,
-            "forced_start": end,
-            "forced_end": end + cue * is_forced,
+            "token_origin": [
+                int(is_forced and end <= place < end + cue) for place in range(len(completion))
+            ],
         }
         rollout |= {"finish_reason": "forced" if is_forced else "stop", "temperature": 1.0}
         rows["rollouts"].append(rollout)

@@ -37,12 +37,12 @@ from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
-from stages.engines.training import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
-from stages.engines.training.imitation import Example
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import load_policy, save_policy
+from stages.engines.training import imitation, ranks
+from stages.engines.training.imitation import Example
 from stages.engines.training.trainer import Trainer, use_threads
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed

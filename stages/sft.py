@@ -26,13 +26,13 @@ from stages.contracts.params.task import TaskParams
 from stages.contracts.render import BOS, Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.demos import DEMOS
-from stages.engines.training import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
 from stages.engines.computing import set_up
-from stages.engines.training.imitation import Example
 from stages.engines.policy import new_policy, save_policy
 from stages.engines.positions import need_positions
+from stages.engines.training import imitation, ranks
+from stages.engines.training.imitation import Example
 from stages.engines.training.trainer import Trainer, use_threads
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts

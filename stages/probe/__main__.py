@@ -169,8 +169,8 @@ def probe_known_answers(
 
     Of several processes each has the whole policy and takes its share of the micro-batches.
     """
-    from stages.engines.training import ranks
     from stages.engines.likelihood import ProbedTrace, answer_logprobs, open_model
+    from stages.engines.training import ranks
     from stages.pure.packing import micro_batches
 
     renderer = work.renderer

@@ -34,10 +34,10 @@ from stages.contracts.tables.ledger import LEDGER
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
-from stages.engines.training import ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
 from stages.engines.policy import load_policy, save_policy
+from stages.engines.training import ranks
 from stages.engines.training.trainer import Trainer, use_threads
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts

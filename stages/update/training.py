@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.contracts.params.recipes.update import Update
-from stages.engines.training import ranks
 from stages.engines.computing import Precision
 from stages.engines.policy import load_policy
+from stages.engines.training import ranks
 from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer

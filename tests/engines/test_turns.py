@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.engines.sampler import Completion, Request
 from stages.contracts.origin import Origin
+from stages.engines.sampler import Completion, Request
 from stages.engines.turns import (
     Answering,
     BudgetAnswer,

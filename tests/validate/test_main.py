@@ -168,9 +168,8 @@ def rollout_row(
         "sampler_logprobs": [
             0.0 if start <= i < end else -rng.random() for i in range(len(tokens))
         ],
+        "token_origin": [int(start <= i < end) for i in range(len(tokens))],
         "num_thinking_tokens": len(thought),
-        "forced_start": start,
-        "forced_end": end,
         "finish_reason": ("stop", "forced", "length", "stop", "stop")[ending],
         "seed": rng.randrange(2**31),
         "temperature": 1.0,
@@ -195,7 +194,11 @@ def add_judged_rows(
             "answer": answer,
         }
     )
-    cuts = marker_boundaries(renderer.parts(tokens[:num_thinking]), form.segment_ends)
+    cuts = marker_boundaries(
+        renderer.parts(tokens[:num_thinking]),
+        form.segment_ends,
+        np.ones(num_thinking, dtype=bool),
+    )
     spans = [(a, b, "attempt") for a, b in pairwise(cuts)]
     spans += [(num_thinking, len(tokens), "answer")] if num_thinking < len(tokens) else []
     for index, (start, end, kind) in enumerate(spans):
@@ -740,8 +743,17 @@ def think_past_the_budget(rows: Rows) -> str:
     extra = 80 - row["num_thinking_tokens"]
     row["completion_tokens"] = [row["completion_tokens"][0]] * extra + row["completion_tokens"]
     row["sampler_logprobs"] = [-1.0] * extra + row["sampler_logprobs"]
+    row["token_origin"] = [0] * extra + row["token_origin"]
     row["num_thinking_tokens"] += extra
     return str(row["rollout_id"])
+
+
+def begin_with_a_reply(rows: Rows) -> str:
+    segment = next(row for row in rows["segments"] if row["segment_index"] == 1)
+    assert segment["kind"] != "answer"
+    [rollout] = [row for row in rows["rollouts"] if row["rollout_id"] == segment["rollout_id"]]
+    rollout["token_origin"][segment["start_token"]] = 2
+    return str(segment["rollout_id"])
 
 
 def judge_another_answer(rows: Rows) -> str:
@@ -873,8 +885,20 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("foreign rollout id", put("rollouts", "rollout_id", "i2/x/0"), "rollouts", "is_id_derived", 1),
     ("wrong group size", shrink_group, "rollouts", "num_group_rollouts", GROUP_SIZE - 1),
     ("shared seed", share_a_seed, "rollouts", "seed", 2),
-    ("thinking past its budget", think_past_the_budget, "rollouts", "num_thinking_tokens", 1),
-    ("completion past its budget", think_past_the_budget, "rollouts", "num_tokens", 1),
+    (
+        "thinking past its budget",
+        think_past_the_budget,
+        "rollouts",
+        "num_sampled_thinking_tokens",
+        1,
+    ),
+    (
+        "answer past its room",
+        put("rollouts", "num_thinking_tokens", 0, FORCED),
+        "rollouts",
+        "num_answer_tokens",
+        1,
+    ),
     (
         "unknown finish reason",
         put("rollouts", "finish_reason", "abort"),
@@ -890,21 +914,21 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         1,
     ),
     (
-        "forced span outside the completion",
-        put("rollouts", "forced_end", lambda row: len(row["completion_tokens"]) + 1, FORCED),
+        "fewer origins than tokens",
+        put("rollouts", "token_origin", lambda row: row["token_origin"][:-1]),
         "rollouts",
-        "forced_overhang_tokens",
+        "num_missing_origins",
         1,
     ),
     (
-        "forced span beside the cue",
-        put("rollouts", "forced_start", lambda row: row["forced_start"] - 1, FORCED),
+        "unknown origin",
+        put_entry("rollouts", "token_origin", 3),
         "rollouts",
-        "num_foreign_forced_tokens",
+        "num_unknown_origins",
         1,
     ),
     (
-        "log-prob of a forced token",
+        "log-prob of a cue that was put there",
         put(
             "rollouts",
             "sampler_logprobs",
@@ -912,7 +936,35 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
             FORCED,
         ),
         "rollouts",
-        "num_sampled_forced_tokens",
+        "num_logprobs_not_sampled",
+        1,
+    ),
+    (
+        "reply behind thinking",
+        put("rollouts", "token_origin", lambda row: [*row["token_origin"][:-1], 2]),
+        "rollouts",
+        "num_late_environment_tokens",
+        1,
+    ),
+    (
+        "cue where there is none",
+        put_entry("rollouts", "token_origin", 1),
+        "rollouts",
+        "num_foreign_cue_tokens",
+        1,
+    ),
+    (
+        "thinking that ends before its cue",
+        put("rollouts", "num_thinking_tokens", 1, FORCED),
+        "rollouts",
+        "num_missing_cue_tokens",
+        1,
+    ),
+    (
+        "cue that was put there without a reason",
+        put("rollouts", "finish_reason", "stop", FORCED),
+        "rollouts",
+        "is_cue_as_told",
         1,
     ),
     ("no score", drop("scores"), "rollouts", "is_scored", 1),
@@ -1051,27 +1103,6 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         1,
     ),
     (
-        "forced span without a reason",
-        put("rollouts", "finish_reason", "stop", FORCED),
-        "rollouts",
-        "forced_excess_tokens",
-        1,
-    ),
-    (
-        "forced span before the start",
-        put("rollouts", "forced_start", -1, FORCED),
-        "rollouts",
-        "forced_start",
-        1,
-    ),
-    (
-        "cue forced past thinking",
-        put("rollouts", "num_thinking_tokens", 1, FORCED),
-        "rollouts",
-        "forced_gap_tokens",
-        1,
-    ),
-    (
         "no answer segment",
         drop("segments", lambda row: row["kind"] == "answer"),
         "rollouts",
@@ -1104,9 +1135,10 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         "empty thinking segment",
         put("segments", "end_token", lambda row: row["start_token"]),
         "segments",
-        "num_thinking_tokens",
+        "num_sampled_tokens",
         1,
     ),
+    ("segment that a reply begins", begin_with_a_reply, "segments", "is_start_sampled", 1),
     (
         "answer segment before the cue",
         put("segments", "kind", "answer"),

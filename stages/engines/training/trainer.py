@@ -15,11 +15,11 @@ from transformers import PreTrainedModel
 
 from stages.contracts.params.optimizer import AdamW
 from stages.engines.training.ranks import (
-    from_first,
-    is_first,
     distributed_like,
-    sum_over_ranks,
+    from_first,
     full_tensor,
+    is_first,
+    sum_over_ranks,
 )
 from stages.running.publish import atomic
 

@@ -16,11 +16,11 @@ from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.optimizer import AdamW, Lora
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
-from stages.engines.training import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import set_up
-from stages.engines.training.imitation import Example
+from stages.engines.training import imitation, ranks
 from stages.engines.training.example import Example as Rollout
+from stages.engines.training.imitation import Example
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer
 from tests.conftest import ROOT

@@ -37,7 +37,7 @@ endif
 	@rm -f .venv/.installed-* && touch $@
 
 iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by `dvc repro`
-	@$(RUN) $(BIN)/python -m stages.contracts.params
+	@$(RUN) $(BIN)/python -m stages.contracts.params.whole
 	@$(RUN) $(BIN)/python -m flows.warm dvc repro
 	@echo "Report: data/report/report.html"
 

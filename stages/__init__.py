@@ -1,9 +1,20 @@
-"""The steps of the method.
+"""The steps of the method. Importing any of them first settles what its libraries read from the
+environment.
 
-Importing any of them first settles what its libraries read from the environment.
+It then hands a step that was started as a command over to a process that has its libraries loaded
+already, where there is one: `flows/warm.py` is the other side. On a small model the imports of
+vLLM, torch and Great Expectations take longer than the work. Where `KNOWHOW_WARM` names the socket
+of a warm server, `python -m stages.<step>` sends it the command, environment, working directory and
+standard streams; the server forks, and the fork runs the step. What is computed is the same; only
+the imports are saved, so this has to come before them.
 """
 
+import json
 import os
+import signal
+import socket
+import sys
+from pathlib import Path
 
 # Two spinning thread pools on two cores collapse; nothing is downloaded; nothing is reported home.
 for _name, _value in {
@@ -15,6 +26,45 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from stages.running.warm import hand_over  # noqa: E402 (what it forks reads the settings above)
+SOCKET = "KNOWHOW_WARM"
+HASH_SEED = "0"
+
+
+def hand_over() -> None:
+    """Let the warm server run this command and exit as it did; return where there is no server for
+    it.
+    """
+    path = os.environ.get(SOCKET, "")
+    is_step = (
+        sys.orig_argv[1:2] == ["-m"]
+        and sys.orig_argv[2].startswith("stages.")
+        and len(sys.orig_argv) > 3
+    )
+    if (
+        not is_step
+        or not path
+        or os.environ.get("PYTHONHASHSEED", HASH_SEED) != HASH_SEED
+        or not Path(path).exists()
+    ):
+        return
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            server.connect(path)
+        except OSError:
+            return
+        environment = {name: value for name, value in os.environ.items() if name != SOCKET}
+        order = {
+            "module": sys.orig_argv[2],
+            "arguments": sys.orig_argv[3:],
+            "cwd": os.getcwd(),
+            "env": environment,
+        }
+        payload = json.dumps(order).encode()
+        socket.send_fds(server, [len(payload).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(payload)
+        code = server.recv(1)
+    # Without a word the step was killed: by the kernel for memory, or by hand.
+    os._exit(code[0] if code else 128 + signal.SIGKILL)
+
 
 hand_over()

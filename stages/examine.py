@@ -1,7 +1,7 @@
 """Examine a policy: what it answers at every token budget, on held-out problems and on some of the
 train split.
 
-Reads   policy, problems; params.yaml `task`, `exam`.
+Reads   policy, problems, the format of their text; params.yaml `compute.inference`, `exam`.
 Writes  answers, one row per (problem, sample, budget); thoughts, one row per (problem, sample).
         Judging them is the next stage's business.
 Method  One long sample per problem and sample index. At each budget the stream is cut, and the
@@ -11,8 +11,9 @@ Method  One long sample per problem and sample index. At each budget the stream 
         on held-out ones it has memorised.
 
 Example: python -m stages.examine --policy-id r0 --policy data/policies/r0 \
-         --problems data/problems.parquet --answers data/exams/r0/answers.parquet \
-         --thoughts data/exams/r0/thoughts.parquet --code data/code/examine.json
+         --problems data/problems.parquet --text-format data/format.json \
+         --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet \
+         --code data/code/examine.json
 """
 
 from collections.abc import Sequence
@@ -21,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.contracts.format import read_format
 from stages.contracts.params.compute import Inference
 from stages.contracts.params.exam import Exam
 from stages.contracts.params.reading import read_section
-from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import table_writer, write_table
@@ -41,7 +42,6 @@ from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import atomic, scratch
-from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
@@ -53,6 +53,7 @@ def main(
     policy_id: str,
     policy: Path,
     problems: Path,
+    text_format: Path,
     answers: Path,
     thoughts: Path,
     code: Path,
@@ -61,11 +62,10 @@ def main(
 ) -> None:
     """Run one policy's exam."""
     settings: Exam = read_section(params_file, "exam", Exam)
-    task = read_section(params_file, "task", TaskParams)
     inference = read_section(params_file, "compute.inference", Inference)
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.cue_tokens(load_format(task)), settings.answer_tokens)
+    answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
     asked = [
         *read_problems(problems, split="heldout"),
         *draw_seen(read_problems(problems, split="train"), settings),

@@ -1,7 +1,7 @@
 """Train a generative judge: a policy fine-tuned to say whether an answer is right.
 
-Reads   base policy, problems, a round's rollouts and scores; params.yaml `task`, `judges.<judge>`,
-        `compute.training`.
+Reads   base policy, problems, the format of their text, a round's rollouts and scores; params.yaml
+        `judges.<judge>`, `compute.training`.
 Writes  a judge folder: the fine-tuned policy, and judge.json with the words it judges by; metrics
         of its judgement on answers to problems it has not seen.
 Method  GenRM (arXiv 2408.15240, sections 3.1 and 3.2): next-token loss on the word for right or
@@ -15,9 +15,9 @@ Limits  `loss_weights.attempt` weighs nothing here: there are no attempts. Answe
         and judge_score side by side, to be compared every round.
 
 Example: python -m stages.judge --judge-id g1 --base data/policies/r0 \
-         --problems data/problems.parquet --rollouts data/rounds/i1/rollouts.parquet \
-         --scores data/rounds/i1/scores.parquet --judge data/judges/g1 \
-         --metrics data/metrics/judges/g1.json
+         --problems data/problems.parquet --text-format data/format.json \
+         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
+         --judge data/judges/g1 --metrics data/metrics/judges/g1.json
 """
 
 import math
@@ -27,11 +27,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stages.contracts.format import read_format
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.judge import Judge
 from stages.contracts.params.reading import read_section
-from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS
@@ -49,7 +49,6 @@ from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import atomic, scratch, write_json
-from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 
 PROBLEMS_PER_HELDOUT = 10
@@ -68,6 +67,7 @@ def main(
     judge_id: str,
     base: Path,
     problems: Path,
+    text_format: Path,
     rollouts: Path,
     scores: Path,
     judge: Path,
@@ -80,7 +80,7 @@ def main(
     settings: Judge = read_section(params_file, f"judges.{judge_id}", Judge)
     training: Training = read_section(params_file, "compute.training", Training)
     facts = RunFacts("judge")
-    form = load_format(read_section(params_file, "task", TaskParams))
+    form = read_format(text_format)
     renderer, wording = Renderer.of_policy(base), Wording(form.cue, *form.judge_words)
     shown, held_out = split(read_answers(problems, rollouts, scores))
     need_both(judge_id, shown)

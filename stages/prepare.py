@@ -2,8 +2,8 @@
 
 Reads   params.yaml `task`, and the file that a task of the user's own names.
 Writes  problems, one row per problem; solutions, one row per correct answer of a problem of the
-        train split, where the task can list them; the folder of the judge `exact`, which says that
-        the task's verifier judges.
+        train split, where the task can list them; format, how the task's text is marked; the folder
+        of the judge `exact`, which says that the task's verifier judges.
 Method  The task's own generator, or the user's file or class, whose reference answers the task's
         verifier judges first. Splits are cut by canonical problem, so no re-ordered twin crosses.
 
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stages.contracts.format import write_format
 from stages.contracts.params.reading import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.writing import write_table
@@ -26,15 +27,20 @@ from stages.running.errors import command
 from stages.running.facts import RunFacts
 from stages.running.progress import Progress
 from stages.running.publish import write_json
+from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Problem, Source
+from stages.tasks.task import Problem, Source, marks_of
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 
 
 def main(
-    problems: Path, solutions: Path, exact_judge: Path, params_file: Path = Path("params.yaml")
+    problems: Path,
+    solutions: Path,
+    text_format: Path,
+    exact_judge: Path,
+    params_file: Path = Path("params.yaml"),
 ) -> None:
     """Draw the problems of both splits, and name the judge that needs no training."""
     settings: TaskParams = read_section(params_file, "task", TaskParams)
@@ -47,6 +53,7 @@ def main(
 
     write_table(problems, PROBLEMS, [problem_row(settings.name, problem) for problem in drawn])
     write_table(solutions, SOLUTIONS, answers)
+    write_format(text_format, marks_of(load_format(settings)))
     write_json(exact_judge / JUDGE_FILE, {"kind": EXACT})
     facts.count(num_problems=len(drawn), num_solutions=len(answers))
     facts.write(problems)

@@ -1,6 +1,7 @@
 """Sample a group of completions for each of a round's problems.
 
-Reads   policy, problems (train split); params.yaml `rounds.<round>` and its recipe's `rollout`.
+Reads   policy, problems (train split), the format of their text; params.yaml `compute.inference`,
+        `rounds.<round>` and its recipe's `rollout`.
 Writes  rollouts, one row per completion: token ids, where each comes from, the sampler's
         log-probabilities in nats.
 Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`;
@@ -9,8 +10,8 @@ Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `
         to the same bytes.
 
 Example: python -m stages.rollout --round-id i1 --policy data/policies/r0 \
-         --problems data/problems.parquet --rollouts data/rounds/i1/rollouts.parquet \
-         --code data/code/rollout.json
+         --problems data/problems.parquet --text-format data/format.json \
+         --rollouts data/rounds/i1/rollouts.parquet --code data/code/rollout.json
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,11 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from stages.contracts.format import read_format
 from stages.contracts.params.compute import Inference
 from stages.contracts.params.reading import read_section
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.round import Round
-from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows, read_batches
 from stages.contracts.storage.writing import table_writer, write_table
@@ -41,7 +42,6 @@ from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import scratch
-from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
@@ -50,6 +50,7 @@ def main(
     round_id: str,
     policy: Path,
     problems: Path,
+    text_format: Path,
     rollouts: Path,
     code: Path,
     params_file: Path = Path("params.yaml"),
@@ -58,11 +59,10 @@ def main(
     """Sample the rollouts of one round."""
     entry: Round = read_section(params_file, f"rounds.{round_id}", Round)
     settings: Rollout = read_section(params_file, f"recipes.{entry.recipe}.rollout", Rollout)
-    task = read_section(params_file, "task", TaskParams)
     inference = read_section(params_file, "compute.inference", Inference)
     facts = RunFacts("rollout")
     renderer = Renderer.of_policy(policy)
-    answering = Answering(renderer.cue_tokens(load_format(task)), settings.answer_tokens)
+    answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
     asked = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(plan(round_id, entry, settings, asked, renderer))
     longest = max(len(planned["prompt_tokens"]) for planned in work) + settings.budget_tokens

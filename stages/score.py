@@ -1,7 +1,7 @@
 """Judge every rollout, cut it into segments, and judge the attempt inside each.
 
-Reads   rollouts, problems, the policy's tokenizer, the round's judge; params.yaml `task`, the
-        recipe's `segments`.
+Reads   rollouts, problems, the format of their text, the policy's tokenizer, the round's judge;
+        params.yaml `task`, the recipe's `segments`.
 Writes  scores, one row per rollout; segments, one row per segment, tiling the completion.
 Method  Only what follows the cue is judged as the answer, never the thinking; and of both only what
         the policy wrote. Verifiers run in killable workers: a hang or a crash is a verdict without
@@ -12,9 +12,9 @@ Method  Only what follows the cue is judged as the answer, never the thinking; a
         `cutpoint`) has segments of kind `other` without verdicts.
 
 Example: python -m stages.score --round-id i1 --problems data/problems.parquet \
-         --judge data/judges/exact --tokenizer data/policies/r0/tokenizer.json \
-         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
-         --segments data/rounds/i1/segments.parquet
+         --text-format data/format.json --judge data/judges/exact \
+         --tokenizer data/policies/r0/tokenizer.json --rollouts data/rounds/i1/rollouts.parquet \
+         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.contracts.format import Format, closing_marker, read_format, without_marker
 from stages.contracts.origin import Origin, answer_start
 from stages.contracts.params.base import Name
 from stages.contracts.params.reading import read_section
@@ -49,9 +50,8 @@ from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_b
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.progress import Progress
-from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
-from stages.tasks.task import Format, Problem, closing_marker
+from stages.tasks.task import Problem
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 
@@ -77,6 +77,7 @@ class Cut(NamedTuple):
 def main(
     round_id: str,
     problems: Path,
+    text_format: Path,
     judge: Path,
     tokenizer: Path,
     rollouts: Path,
@@ -89,7 +90,7 @@ def main(
     how: Segments = read_section(params_file, f"recipes.{recipe}.segments", Segments)
     task = read_section(params_file, "task", TaskParams)
     facts = RunFacts("score")
-    form = load_format(task)
+    form = read_format(text_format)
     renderer = Renderer.of_policy(tokenizer)
     known = {problem.problem_id: problem for problem in read_problems(problems)}
     need_problems(rollouts, known)
@@ -108,7 +109,7 @@ def main(
             rows = batch.to_pylist()
             asked = [known[row["problem_id"]] for row in rows]
             cuts = [cut(row, how, form, renderer) for row in rows]
-            judged = pool.judge(requests(asked, cuts))
+            judged = pool.judge(requests(asked, cuts, form))
             found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
             to_scores.add(map(_score_row, rows, cuts, judged, found))
             attempts = (found and found.verdict for found in judged[len(rows) :])
@@ -144,18 +145,18 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
         )
 
 
-def requests(asked: Sequence[Problem], cuts: Sequence[Cut]) -> list[Request]:
+def requests(asked: Sequence[Problem], cuts: Sequence[Cut], form: Format) -> list[Request]:
     """What is to be judged: the answers, then all thoughts that may hold an attempt."""
     answers = [
         Request(problem, parts.answer, is_attempt=False)
         for problem, parts in zip(asked, cuts, strict=True)
     ]
-    thoughts = [
-        Request(problem, text, is_attempt=True)
-        for problem, parts in zip(asked, cuts, strict=True)
-        for text in parts.thoughts
-        if text is not None
-    ]
+    thoughts = []
+    for problem, parts in zip(asked, cuts, strict=True):
+        for text in parts.thoughts:
+            if text is not None:
+                attempt = without_marker(text, form.segment_ends)
+                thoughts.append(Request(problem, attempt, is_attempt=True))
     return answers + thoughts
 
 

@@ -39,7 +39,7 @@ from stages.running.facts import RunFacts
 from stages.running.publish import atomic, scratch, write_json
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
-from stages.tasks.task import Format
+from stages.tasks.task import TaskFormat
 
 
 def main(
@@ -93,7 +93,7 @@ def main(
     facts.write(policy)
 
 
-def load_renderer(checkpoint: Path | None, form: Format, texts: Sequence[str]) -> Renderer:
+def load_renderer(checkpoint: Path | None, form: TaskFormat, texts: Sequence[str]) -> Renderer:
     """The task's own tokenizer for a new policy; an existing one brings its own.
 
     Raises:
@@ -114,7 +114,7 @@ def load_renderer(checkpoint: Path | None, form: Format, texts: Sequence[str]) -
 
 
 def load_model(
-    start: Model, checkpoint: Path | None, form: Format, renderer: Renderer, seed: int
+    start: Model, checkpoint: Path | None, form: TaskFormat, renderer: Renderer, seed: int
 ) -> PreTrainedModel:
     """What training starts from: random weights, or those of an existing policy."""
     if isinstance(start, ModelShape):
@@ -139,7 +139,7 @@ def _composed(text: str) -> str:
 
 
 def render(
-    form: Format,
+    form: TaskFormat,
     renderer: Renderer,
     prompts: Sequence[str],
     texts: Sequence[str],

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from stages import judge
+from stages.contracts.format import write_format
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -23,7 +24,7 @@ from stages.judge import Answer
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem
+from stages.tasks.task import Problem, marks_of
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = load(ROOT / "tests" / "profiles" / "tiny.yaml")
@@ -160,6 +161,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             scores.append(score(rollouts[-1]["rollout_id"], verdict, answer))
     for table, rows in ((PROBLEMS, problems), (ROLLOUTS, rollouts), (SCORES, scores)):
         write_table(tmp_path / f"{table.name}.parquet", table, rows)
+    write_format(tmp_path / "format.json", marks_of(FORM))
     save_policy(
         new_policy(SETTINGS.inits["r0"].model, RENDERER, FORM.token_values, seed=1),
         RENDERER,
@@ -172,7 +174,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(folder: Path, out: Path) -> None:
     inputs = [folder / f"{name}.parquet" for name in ("problems", "rollouts", "scores")]
     places = [out / name for name in OUTPUTS]
-    judge.main("g1", folder / "r0", *inputs, *places, folder / "params.yaml", out / "scratch")
+    problems, *sampled = inputs
+    judge.main(
+        "g1",
+        folder / "r0",
+        problems,
+        folder / "format.json",
+        *sampled,
+        *places,
+        code=folder / "params.yaml",
+        params_file=folder / "params.yaml",
+        scratch_root=out / "scratch",
+    )
 
 
 def test_labels_are_the_exact_verdicts_and_its_failures_are_left_out(folder: Path) -> None:

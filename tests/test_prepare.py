@@ -33,6 +33,8 @@ BLOCKS = [
 TASKS: dict[str, dict[str, Any]] = {task["name"]: task for task in BLOCKS}
 LEVELS = ("easy", "hard", 5)
 
+PREPARED = tuple(map(Path, ("problems.parquet", "solutions.parquet", "format.json", "exact")))
+
 
 def row(number: int) -> dict[str, Any]:
     total = 2 * number + 3
@@ -70,7 +72,7 @@ def check(task: TaskParams) -> None:
     """Problems of both splits, judged right with their own answer and wrong with another's; worked
     demonstrations.
     """
-    prepare.main(Path("problems.parquet"), Path("exact"))
+    prepare.main(*PREPARED)
     demonstrate.main("r0", Path("problems.parquet"), Path("demos.parquet"))
     problems = read_problems(Path("problems.parquet"))
     counts = Counter((p.difficulty, p.split) for p in problems)
@@ -172,7 +174,7 @@ def test_a_class_that_cannot_be_used_says_why(
     path = settle("user", file, CLASS.replace(old, new, 1).replace("\0", "\\0"))
     path.write_text(path.read_text().replace("tasks_of_mine.ones", f"tasks_of_mine.{name}"))
     with pytest.raises(BadInput, match=message):
-        prepare.main(Path("problems.parquet"), Path("exact"))
+        prepare.main(*PREPARED)
     assert not Path("problems.parquet").exists()
 
 
@@ -184,4 +186,4 @@ def test_an_edited_class_is_not_the_one_that_params_mean(home: Path) -> None:
     with pytest.raises(
         BadInput, match=f"tasks_of_mine/ones.py: its sha256 is {found}, not .* set task.sha256"
     ):
-        prepare.main(Path("problems.parquet"), Path("exact"))
+        prepare.main(*PREPARED)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import score
+from stages.contracts.format import write_format
 from stages.contracts.params.recipes.segments import (
     CutpointSegments,
     FixedSegments,
@@ -34,7 +35,7 @@ from stages.pure.credit import group_normalized
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem
+from stages.tasks.task import Problem, marks_of
 from stages.verifiers.isolated import Request, judge
 
 ROOT = Path(__file__).parent.parent
@@ -256,6 +257,7 @@ def folder(tmp_path: Path) -> Path:
     model = new_policy(EVERYTHING.inits["r0"].model, RENDERER, FORM.token_values, seed=1)
     save_policy(model, RENDERER, tmp_path / "g1")
     save_wording(Wording(FORM.cue, *FORM.judge_words), tmp_path / "g1")
+    write_format(tmp_path / "format.json", marks_of(FORM))
     return tmp_path
 
 
@@ -268,6 +270,7 @@ def scored(
     score.main(
         round_id,
         folder / "problems.parquet",
+        folder / "format.json",
         folder / judge,
         tokenizer,
         rollouts,

@@ -51,7 +51,13 @@ def workplace(folder: Path) -> dict[str, Any]:
     content["inits"]["r0"]["demonstrations"]["num_demos"] = 120
     content["inits"]["r0"]["sft"]["epochs"] = 1
     save(content, folder)
-    prepare.main(folder / "problems.parquet", folder / "exact", folder / "params.yaml")
+    prepare.main(
+        folder / "problems.parquet",
+        folder / "solutions.parquet",
+        folder / "format.json",
+        folder / "exact",
+        folder / "params.yaml",
+    )
     demonstrate.main(
         "r0", folder / "problems.parquet", folder / "demos.parquet", folder / "params.yaml"
     )
@@ -69,6 +75,7 @@ def train(folder: Path, name: str) -> Path:
         demos=folder / "demos.parquet",
         policy=folder / name,
         metrics=folder / f"{name}.json",
+        code=folder / "params.yaml",
         params_file=folder / "params.yaml",
         scratch_root=folder / "scratch",
     )

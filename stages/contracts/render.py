@@ -40,10 +40,17 @@ class Prompting(NamedTuple):
 
 
 class Cued(Protocol):
-    """What a task's format says of its cue; see `stages.tasks.task.Format`."""
+    """What a task's format says of its cue; see `stages.contracts.format.Format`."""
 
-    thinking_end: str
-    cue: str
+    @property
+    def thinking_end(self) -> str:
+        """The one token that the cue begins with."""
+        ...
+
+    @property
+    def cue(self) -> str:
+        """The text between thinking and answer."""
+        ...
 
 
 def json_text(value: Any) -> str:

@@ -1,12 +1,13 @@
 """Judge an exam: a verdict for every answer, and what the thinking before it came to.
 
-Reads   answers, thoughts, problems, the policy's tokenizer, the exam's judge; params.yaml `task`.
+Reads   answers, thoughts, problems, the format of their text, the policy's tokenizer, the exam's
+        judge; params.yaml `task`.
 Writes  grades, one row per (problem, sample, budget).
 Method  The task's verifier judges answers and attempts in killable workers
         (`stages.verifiers.isolated`); a generative judge also scores each answer. An exam pays no
         partial credit. Numbers are the next stage's business.
 
-Example: python -m stages.grade --problems data/problems.parquet \
+Example: python -m stages.grade --problems data/problems.parquet --text-format data/format.json \
          --tokenizer data/policies/r0/tokenizer.json --judge data/judges/exact \
          --answers data/exams/r0/answers.parquet --thoughts data/exams/r0/thoughts.parquet \
          --grades data/exams/r0/grades.parquet
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.contracts.format import Format, read_format
 from stages.contracts.params.reading import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
@@ -35,15 +37,15 @@ from stages.pure.segments import marker_boundaries
 from stages.running.errors import command
 from stages.running.facts import RunFacts
 from stages.running.progress import Progress
-from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
-from stages.tasks.task import Format, Problem
+from stages.tasks.task import Problem
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 
 
 def main(
     problems: Path,
+    text_format: Path,
     tokenizer: Path,
     judge: Path,
     answers: Path,
@@ -55,7 +57,7 @@ def main(
     task = read_section(params_file, "task", TaskParams)
     facts = RunFacts("grade")
     by_id = {problem.problem_id: problem for problem in read_problems(problems)}
-    renderer, form = Renderer.of_policy(tokenizer), load_format(task)
+    renderer, form = Renderer.of_policy(tokenizer), read_format(text_format)
     num_answers = count_rows(answers, ANSWERS)
 
     with (

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from stages.contracts.format import Format, closing_marker, without_marker
 from stages.contracts.verdict import Verdict
-from stages.tasks.task import Format, Problem, closing_marker
+from stages.tasks.task import Problem
 from stages.verifiers.isolated import Pool, Request
 
 
@@ -23,11 +24,11 @@ def look(
     asked: Sequence[Problem], texts: Sequence[Sequence[str]], form: Format, pool: Pool
 ) -> list[list[Thought]]:
     """The thoughts of each sample, from the problem it was asked and the texts of its segments."""
-    requests = [
-        Request(problem, text, True)
-        for problem, said in zip(asked, texts, strict=True)
-        for text in said
-    ]
+    requests = []
+    for problem, said in zip(asked, texts, strict=True):
+        for text in said:
+            attempt = without_marker(text, form.segment_ends)
+            requests.append(Request(problem, attempt, is_attempt=True))
     verdicts = (judged and judged.verdict for judged in pool.judge(requests))
     return [
         [_thought(said[:index], text, next(verdicts), form) for index, text in enumerate(said)]

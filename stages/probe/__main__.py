@@ -1,7 +1,8 @@
 """Estimate, at every segment boundary, what the policy would answer if it had to answer now.
 
-Reads   policy, problems, the solutions known of them, rollouts, segments; scores, for a critic;
-        params.yaml `task`, `compute`, the round's seed, its recipe's `probe`.
+Reads   policy, problems, the solutions known of them, the format of their text, rollouts, segments;
+        scores, for a critic;
+        params.yaml `compute`, the round's seed, its recipe's `probe`.
 Writes  probes, one row per boundary probed: the answers tried and their log-probabilities in nats,
         or a critic's value. Judging answers is the next stage's business.
 Method  `set_likelihood` scores the whole set of correct answers, `answer_likelihood` the one known,
@@ -11,9 +12,10 @@ Method  `set_likelihood` scores the whole set of correct answers, `answer_likeli
         `critic` learns a value from the round's rewards (`stages.probe.critic`).
 
 Example: python -m stages.probe --round-id i1 --policy data/policies/r0 \
-         --problems data/problems.parquet --rollouts data/rounds/i1/rollouts.parquet \
-         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
-         --solutions data/solutions.parquet --probes data/rounds/i1/probes.parquet
+         --problems data/problems.parquet --text-format data/format.json \
+         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
+         --segments data/rounds/i1/segments.parquet --solutions data/solutions.parquet \
+         --probes data/rounds/i1/probes.parquet
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from stages.contracts.format import read_format
 from stages.contracts.params.base import Name, Seed
 from stages.contracts.params.compute import Compute
 from stages.contracts.params.reading import read_section
@@ -36,7 +39,6 @@ from stages.contracts.params.recipes.probe import (
     Probe,
     SetLikelihood,
 )
-from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.storage.writing import write_table
@@ -52,7 +54,6 @@ from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.progress import Progress
-from stages.tasks.formats import load_format
 
 COLUMNS = (
     "rollout_id",
@@ -85,6 +86,7 @@ def main(
     round_id: str,
     policy: Path,
     problems: Path,
+    text_format: Path,
     rollouts: Path,
     scores: Path,
     segments: Path,
@@ -97,13 +99,12 @@ def main(
     seed = read_section(params_file, f"rounds.{round_id}.seed", Seed)
     settings = read_section(params_file, f"recipes.{recipe}.probe", Probe)
     compute = read_section(params_file, "compute", Compute)
-    task = read_section(params_file, "task", TaskParams)
     facts = RunFacts("probe")
     renderer = Renderer.of_policy(policy)
     boundaries = find_boundaries(read_table(segments, SEGMENTS))
     rows = read_table(rollouts, ROLLOUTS, COLUMNS).to_pylist()
     traces = [{**row, "boundaries": boundaries.get(row["rollout_id"], [0])} for row in rows]
-    cue = renderer.cue_tokens(load_format(task))
+    cue = renderer.cue_tokens(read_format(text_format))
     work = Work(policy, traces, cue, renderer, compute, facts)
 
     if isinstance(settings, SetLikelihood | AnswerLikelihood):

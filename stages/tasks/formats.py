@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
 from stages.contracts.render import Prompting
 from stages.tasks.arithmetic import OPERATORS
-from stages.tasks.task import Format
+from stages.tasks.task import TaskFormat
 
 HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE = "=", "<", "<<", ">", ">>"
 UNJUDGED = "|"
@@ -15,7 +15,7 @@ MISS = "!="
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
 
-def load_format(params: TaskParams) -> Format:
+def load_format(params: TaskParams) -> TaskFormat:
     """The text format of the task that params.yaml names."""
     if isinstance(params, CountdownTask):
         return CountdownFormat(params)

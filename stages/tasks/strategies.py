@@ -22,7 +22,7 @@ from stages.contracts.params.inits.demonstrations import (
     WorkedDemonstrations,
 )
 from stages.running.errors import BadInput
-from stages.tasks.task import Demonstration, Format, Problem
+from stages.tasks.task import Demonstration, Problem, TaskFormat
 
 Attempting = ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations
 
@@ -93,7 +93,7 @@ def direct_demonstration(problem: Problem, cue: str) -> Demonstration:
 def shown_demonstrations(
     problems: Sequence[Problem],
     settings: DirectDemonstrations | WorkedDemonstrations,
-    form: Format,
+    form: TaskFormat,
     seed: int,
 ) -> Iterator[Demonstration]:
     """Strategies of tasks whose answers are given: the answer at once, or behind the solution it
@@ -109,7 +109,7 @@ def shown_demonstrations(
             yield _worked_demonstration(problem, form)
 
 
-def _worked_demonstration(problem: Problem, form: Format) -> Demonstration:
+def _worked_demonstration(problem: Problem, form: TaskFormat) -> Demonstration:
     solution = problem.metadata["solution"]
     if not solution:
         raise BadInput(

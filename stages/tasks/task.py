@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
+from stages.contracts.format import Format
 from stages.contracts.render import Prompting
 
 
@@ -41,15 +42,11 @@ class Demonstration:
     num_segments: int
 
 
-class Format(Protocol):
-    """How a task's text is written: thinking segments, then `cue`, then the answer.
+class TaskFormat(Protocol):
+    """How a task's text is written: its marks (`stages.contracts.format`), prompts and tokens.
 
-    `thinking_end` is the one token that the cue begins with. `prompting` says how a text task's
-    questions are put; a task without it writes its prompts in full. A segment ends after any of
-    `segment_ends`. `self_verdicts` says what a policy claims of its own attempt when it closes a
-    segment with that marker; empty where the text makes no claim. `judge_words` are what a
-    generative judge says behind an answer that is right, and behind one that is wrong.
-    `token_values` gives the numbers that words stand for, so that their embeddings start out
+    `prompting` says how a text task's questions are put; a task without it writes its prompts in
+    full. `token_values` gives the numbers that words stand for, so that their embeddings start out
     ordered; empty where words are opaque.
     """
 
@@ -57,13 +54,24 @@ class Format(Protocol):
     cue: str
     segment_ends: Sequence[str]
     self_verdicts: Mapping[str, bool]
-    prompting: Prompting | None
     judge_words: tuple[str, str]
+    prompting: Prompting | None
     token_values: Mapping[str, float]
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """A tokenizer for this text; `texts` is what it may be trained on."""
         ...
+
+
+def marks_of(form: TaskFormat) -> Format:
+    """The marks of a task's text, apart from how they are made."""
+    return Format(
+        thinking_end=form.thinking_end,
+        cue=form.cue,
+        segment_ends=tuple(form.segment_ends),
+        self_verdicts=dict(form.self_verdicts),
+        judge_words=form.judge_words,
+    )
 
 
 class Source(Protocol):
@@ -82,13 +90,3 @@ class Source(Protocol):
     def solutions(self, problem: Problem) -> list[str]:
         """Every correct answer in the task's canonical form; none where the task cannot list them."""
         ...
-
-
-def closing_marker(text: str, segment_ends: Sequence[str]) -> str | None:
-    """The marker a segment's text ends with; of several the longest, of none None."""
-    return max((marker for marker in segment_ends if text.endswith(marker)), key=len, default=None)
-
-
-def without_marker(text: str, segment_ends: Sequence[str]) -> str:
-    """A segment's text without the marker that closes it."""
-    return text.removesuffix(closing_marker(text, segment_ends) or "")

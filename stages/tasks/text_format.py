@@ -8,12 +8,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from stages.contracts.params.task import ChatText, Text
 from stages.contracts.render import BOS, EOS, PAD, Prompting
 from stages.running.errors import BadInput
-from stages.tasks.task import Format
+from stages.tasks.task import TaskFormat
 
 SPECIAL = (PAD, BOS, EOS)
 
 
-def load_text_format(params: Text) -> Format:
+def load_text_format(params: Text) -> TaskFormat:
     """The format that a text task's `text` in params.yaml describes."""
     return (
         ChatFormat(params) if isinstance(params, ChatText) else TextFormat(params.vocabulary_size)

@@ -1,22 +1,24 @@
 """Hold every table of a round against its Great Expectations suite: the gate before `update`.
 
-Reads   problems, rollouts, scores, segments, probes, gains, the parent policy's tokenizer;
-        params.yaml `rounds.<round>`, its recipe's `rollout` and `probe`, `task`.
+Reads   problems, the format of their text, rollouts, scores, segments, probes, gains, the parent
+        policy's tokenizer; params.yaml `rounds.<round>`, its recipe's `rollout`, `segments` and
+        `probe`, `task`, `compute.inference`.
 Writes  validation.json: for each table its rows and each expectation's outcome. Only where all of
         them hold; nothing is written otherwise, so nothing trains. With --docs also Data Docs: a
         folder of HTML pages, index.html first.
 Method  Each table becomes a flat check frame (`stages.validate.checks`): counts over lists, joins,
         residuals of the identities that must hold. Its suite
-        (`stages/contracts/expectations/<table>.json`) judges the frame row by row; bounds written
+        (`stages/validate/expectations/<table>.json`) judges the frame row by row; bounds written
         {"$PARAMETER": …} come from params.yaml and the policy. One process runs all suites, over
         the rows of some whole rollouts at a time (`stages.validate.suites`), so memory does not
         grow with them.
 
 Example: python -m stages.validate --round-id i1 --problems data/problems.parquet \
-         --policy data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
-         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
-         --probes data/rounds/i1/probes.parquet --gains data/rounds/i1/gains.parquet \
-         --validation data/rounds/i1/validation.json --docs data/docs/i1
+         --text-format data/format.json --policy data/policies/r0 \
+         --rollouts data/rounds/i1/rollouts.parquet --scores data/rounds/i1/scores.parquet \
+         --segments data/rounds/i1/segments.parquet --probes data/rounds/i1/probes.parquet \
+         --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json \
+         --docs data/docs/i1
 """
 
 from collections.abc import Mapping
@@ -29,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from stages.contracts.format import read_format
 from stages.contracts.params.compute import Inference
 from stages.contracts.params.reading import read_section
 from stages.contracts.params.recipes.probe import (
@@ -54,7 +57,6 @@ from stages.running.errors import command
 from stages.running.facts import RunFacts
 from stages.running.progress import Progress
 from stages.running.publish import write_json
-from stages.tasks.formats import load_format
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame, shared_seeds
 from stages.validate.docs import write_docs
 from stages.validate.refusal import refuse
@@ -73,6 +75,7 @@ ROUNDING_NATS = 0.01
 def main(
     round_id: str,
     problems: Path,
+    text_format: Path,
     policy: Path,
     rollouts: Path,
     scores: Path,
@@ -96,7 +99,9 @@ def main(
     }
 
     with facts.phase("validating"):
-        gate = judge_round(round_id, settings, Renderer.of_policy(policy), problems, streamed)
+        gate = judge_round(
+            round_id, settings, Renderer.of_policy(policy), problems, text_format, streamed
+        )
         results, num_rows = gate.results, gate.num_rows
         found = {name: outcomes(result) for name, result in results.items()}
     if docs is not None:
@@ -146,12 +151,13 @@ def judge_round(
     settings: Settings,
     renderer: Renderer,
     problems: Path,
+    text_format: Path,
     streamed: Mapping[str, Path],
 ) -> Gate:
     """Hold the problems, and all else of a round some rollouts at a time, against the suites."""
     rollouts, asked = streamed["rollouts"], read_table(problems, PROBLEMS)
     sizes = group_sizes(read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]))
-    cue_tokens = renderer.cue_tokens(load_format(settings.task))
+    cue_tokens = renderer.cue_tokens(read_format(text_format))
     premises = Premises(
         round_id,
         asked,

@@ -11,7 +11,6 @@ from typing import Any
 
 from stages.contracts.verdict import Verdict
 from stages.tasks.arithmetic import OPERATORS, WORDS_PER_STEP, Step, apply
-from stages.tasks.task import without_marker
 
 MAX_DIGITS = 4
 
@@ -19,16 +18,13 @@ MAX_DIGITS = 4
 class ExpressionVerifier:
     """The verifier of Countdown; see `stages.verifiers.registry.Verifier`."""
 
-    def __init__(self, segment_ends: Sequence[str]) -> None:
-        self.segment_ends = segment_ends
-
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
         """Judge the steps after the cue."""
         return verify(metadata["numbers"], metadata["target"], answer)
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
         """Judge the steps before the segment's verdict marker."""
-        return self.verify(metadata, without_marker(segment, self.segment_ends))
+        return self.verify(metadata, segment)
 
 
 def parse_steps(text: str) -> list[Step] | None:

@@ -3,19 +3,15 @@ evaluated.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from stages.contracts.verdict import Verdict
-from stages.tasks.task import without_marker
 from stages.verifiers.expression import is_number
 
 
 class ModularVerifier:
     """The verifier of the task `modular`; see `stages.verifiers.registry.Verifier`."""
-
-    def __init__(self, segment_ends: Sequence[str]) -> None:
-        self.segment_ends = segment_ends
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
         """Correct is the residue from 0 to modulus - 1 alone, not another number congruent to it."""
@@ -29,4 +25,4 @@ class ModularVerifier:
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
         """Judge the residue before the segment's verdict marker."""
-        return self.verify(metadata, without_marker(segment, self.segment_ends))
+        return self.verify(metadata, segment)

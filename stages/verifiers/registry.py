@@ -25,22 +25,20 @@ class Verifier(Protocol):
         ...
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict | None:
-        """Judge the attempt inside a thinking segment; None where none can be seen."""
+        """Judge the attempt in a thinking segment, its closing marker left out; None where none is seen."""
         ...
 
 
 def load_verifier(params: TaskParams) -> Verifier:
     """The verifier of the task that params.yaml names."""
     if isinstance(params, CountdownTask):
-        from stages.tasks.formats import CountdownFormat
         from stages.verifiers.expression import ExpressionVerifier
 
-        return ExpressionVerifier(CountdownFormat.segment_ends)
+        return ExpressionVerifier()
     if isinstance(params, ModularTask):
-        from stages.tasks.formats import ModularFormat
         from stages.verifiers.modular import ModularVerifier
 
-        return ModularVerifier(ModularFormat.segment_ends)
+        return ModularVerifier()
     if isinstance(params, ReasoningGymTask):
         from stages.verifiers.reasoning_gym import ReasoningGymVerifier
 

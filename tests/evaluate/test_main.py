@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from stages.contracts.format import write_format
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.whole import load
@@ -23,10 +24,11 @@ from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import new_policy, save_policy
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import Sums, choices, joined, samples_up_to, sums_of
+from stages.grade import __main__ as grade
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem
+from stages.tasks.task import Problem, marks_of
 from tests.conftest import ROOT
 
 BUDGETS = [0, 9, 18, 36]
@@ -76,6 +78,7 @@ class Exam:
         write_table(
             root / "problems.parquet", PROBLEMS, [problem_row("countdown", p) for p in problems]
         )
+        write_format(root / "format.json", marks_of(FORM))
         RENDERER.save(root / "policy")
         write_table(root / "thoughts.parquet", THOUGHTS, self._thoughts())
         write_table(root / "answers.parquet", ANSWERS, self._answers())
@@ -111,12 +114,17 @@ class Exam:
     def evaluate(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Run the stage; its grades by (problem, sample, budget), and its metrics."""
         root = self.root
-        evaluate.main(
+        grade.main(
             problems=root / "problems.parquet",
+            text_format=root / "format.json",
             tokenizer=root / "policy/tokenizer.json",
+            judge=root / "judge",
             answers=root / "answers.parquet",
             thoughts=root / "thoughts.parquet",
-            judge=root / "judge",
+            grades=root / "grades.parquet",
+            params_file=root / "params.yaml",
+        )
+        evaluate.main(
             grades=root / "grades.parquet",
             metrics=root / "metrics.json",
             curve=root / "curve.json",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.contracts.format import closing_marker, without_marker
 from stages.contracts.params.inits.demonstrations import (
     Demonstrations,
     DirectDemonstrations,
@@ -22,7 +23,7 @@ from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.countdown import Countdown, derivations
 from stages.tasks.formats import UNJUDGED, load_format
-from stages.tasks.task import Demonstration, Problem, closing_marker
+from stages.tasks.task import Demonstration, Problem
 from stages.verifiers.registry import load_verifier
 
 PARAMS = CountdownTask(
@@ -203,7 +204,9 @@ def test_every_attempt_of_a_demonstration_carries_the_true_verdict_or_none(
             marks[mark] += 1
             if mark == UNJUDGED:
                 continue
-            verdict = VERIFIER.verify_attempt(problem.metadata, segment)
+            verdict = VERIFIER.verify_attempt(
+                problem.metadata, without_marker(segment, FORMAT.segment_ends)
+            )
             assert FORMAT.self_verdicts[mark] == (verdict is Verdict.CORRECT)
             distance = int(segment.split()[-2]) - problem.metadata["target"]
             assert (distance > 0) == (mark in (">", ">>"))
@@ -217,7 +220,7 @@ def test_every_attempt_of_a_demonstration_carries_the_true_verdict_or_none(
 def test_a_marker_without_a_verdict_cuts_and_claims_nothing() -> None:
     assert {*FORMAT.segment_ends} == {*FORMAT.self_verdicts, UNJUDGED}
     metadata = {"numbers": [3, 5, 7], "target": 36}
-    assert VERIFIER.verify_attempt(metadata, "7 + 5 12 12 * 3 36 |") is Verdict.CORRECT
+    assert VERIFIER.verify_attempt(metadata, "7 + 5 12 12 * 3 36") is Verdict.CORRECT
 
 
 def test_parallel_answers_with_one_of_its_attempts_where_one_hits(

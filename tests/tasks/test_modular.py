@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.contracts.format import closing_marker, without_marker
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, ReviseDemonstrations
 from stages.contracts.params.task import ModularTask, ModularTier
 from stages.contracts.render import Renderer
@@ -19,7 +20,7 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import HIT, MISS, load_format
 from stages.tasks.modular import Modular
 from stages.tasks.sources import load_source
-from stages.tasks.task import Demonstration, Problem, closing_marker
+from stages.tasks.task import Demonstration, Problem
 from stages.verifiers.registry import load_verifier
 
 MODULUS = 23
@@ -73,9 +74,8 @@ def test_three_factors_by_hand() -> None:
     assert 3 * 5 * 7 == 4 * 23 + 13
     assert SOURCE.solutions(problem) == ["13"]
     assert VERIFIER.verify(problem.metadata, "13") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(problem.metadata, "13 =") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(problem.metadata, "13 !=") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(problem.metadata, "12 =") is Verdict.INCORRECT
+    assert VERIFIER.verify_attempt(problem.metadata, "13") is Verdict.CORRECT
+    assert VERIFIER.verify_attempt(problem.metadata, "12") is Verdict.INCORRECT
 
 
 def test_there_are_as_many_problems_as_asked_for_and_no_twins(problems: list[Problem]) -> None:
@@ -127,7 +127,12 @@ def test_demonstrations_say_the_truth_and_cover_every_word(
         for segment in segments(thinking):
             mark = closing_marker(segment, FORMAT.segment_ends)
             marks[mark] += 1
-            is_right = VERIFIER.verify_attempt(problem.metadata, segment) is Verdict.CORRECT
+            is_right = (
+                VERIFIER.verify_attempt(
+                    problem.metadata, without_marker(segment, FORMAT.segment_ends)
+                )
+                is Verdict.CORRECT
+            )
             assert FORMAT.self_verdicts[mark] == is_right
         text = f"{problem.prompt} {demonstration.text}"
         assert renderer.words(renderer.encode(text)) == text.split()

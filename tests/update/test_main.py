@@ -350,6 +350,7 @@ class World:
         files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps")}
         files |= {
             "policy": "policy",
+            "code": "params.yaml",
             "reference": "reference",
             "next_policy": "next",
             "scratch_root": "scratch",

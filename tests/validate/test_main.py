@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from stages.contracts.format import write_format
 from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
 from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
 from stages.contracts.params.whole import Params, load
@@ -40,12 +41,12 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Format, Problem
+from stages.tasks.task import Format, Problem, marks_of
 from stages.validate import __main__ as validate
-from stages.validate.__main__ import suites
+from stages.validate import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ROUND = "i1"
 PART = part_name(0, 1)
 NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
@@ -329,6 +330,7 @@ def write_unchecked(folder: Path, rows: Rows) -> None:
         data = pa.Table.from_pylist(rows[name], schema=TABLES[name].schema)
         data = data.sort_by([(column, "ascending") for column in TABLES[name].key])
         (folder / f"{name}.parquet").mkdir(exist_ok=True)
+        write_format(folder / "format.json", marks_of(load_format(load(ROOT / "params.yaml").task)))
         pq.write_table(data, folder / f"{name}.parquet" / PART)
 
 
@@ -338,6 +340,7 @@ def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None)
     validation = folder / "validation.json"
     validate.main(
         round_id=ROUND,
+        text_format=folder / "format.json",
         policy=policy,
         validation=validation,
         docs=docs,

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.contracts.format import without_marker
 from stages.contracts.verdict import Verdict
 from stages.tasks.countdown import derivations
+from stages.tasks.formats import CountdownFormat
 from stages.verifiers.expression import ExpressionVerifier, parse_steps, verify
 
 MAX_RESULT = 99
@@ -56,14 +58,16 @@ def test_equal_numbers_are_each_used_once() -> None:
 
 
 def test_an_attempt_is_judged_without_its_marker_whatever_the_marker_claims() -> None:
-    verifier = ExpressionVerifier(("=", "<", "<<", ">", ">>"))
+    verifier = ExpressionVerifier()
     metadata = {"numbers": [3, 5, 7], "target": 36}
     for marker in ("=", "<", "<<", ">", ">>", ""):
-        assert verifier.verify_attempt(metadata, f"7 + 5 12 12 * 3 36 {marker}") is Verdict.CORRECT
-        assert (
-            verifier.verify_attempt(metadata, f"7 * 5 35 35 + 3 38 {marker}") is Verdict.INCORRECT
+        right, wrong, nothing = (
+            without_marker(text + marker, CountdownFormat.segment_ends)
+            for text in ("7 + 5 12 12 * 3 36 ", "7 * 5 35 35 + 3 38 ", "")
         )
-        assert verifier.verify_attempt(metadata, marker) is Verdict.UNPARSABLE
+        assert verifier.verify_attempt(metadata, right) is Verdict.CORRECT
+        assert verifier.verify_attempt(metadata, wrong) is Verdict.INCORRECT
+        assert verifier.verify_attempt(metadata, nothing) is Verdict.UNPARSABLE
     assert verifier.verify(metadata, "7 + 5 12 12 * 3 36 =") is Verdict.UNPARSABLE
 
 

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.contracts.format import without_marker
 from stages.contracts.verdict import Verdict
 from stages.tasks.formats import ModularFormat
 from stages.verifiers.modular import ModularVerifier
 
-VERIFIER = ModularVerifier(ModularFormat.segment_ends)
+VERIFIER = ModularVerifier()
 METADATA = {"factors": [3, 5, 7], "modulus": 23}  # 105 = 4 * 23 + 13
 QUICK = settings(derandomize=True, deadline=None, max_examples=100, database=None)
 
@@ -39,9 +40,12 @@ def test_hand_worked_answers(answer: str, verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("marker", ["=", "!=", ""])
 def test_an_attempt_is_judged_without_its_marker_whatever_the_marker_claims(marker: str) -> None:
-    assert VERIFIER.verify_attempt(METADATA, f"13 {marker}") is Verdict.CORRECT
-    assert VERIFIER.verify_attempt(METADATA, f"12 {marker}") is Verdict.INCORRECT
-    assert VERIFIER.verify_attempt(METADATA, marker) is Verdict.UNPARSABLE
+    right, wrong, nothing = (
+        without_marker(text + marker, ModularFormat.segment_ends) for text in ("13 ", "12 ", "")
+    )
+    assert VERIFIER.verify_attempt(METADATA, right) is Verdict.CORRECT
+    assert VERIFIER.verify_attempt(METADATA, wrong) is Verdict.INCORRECT
+    assert VERIFIER.verify_attempt(METADATA, nothing) is Verdict.UNPARSABLE
 
 
 @QUICK

@@ -14,8 +14,8 @@ HEAD = """# Tables
 Every table is a folder of Parquet files, `part-00000-of-00002.parquet` and so on, each of at most 131,072 rows, or of
 64 MiB as they lie in memory, sorted by key from the first part to the last. Where a part ends depends on the rows
 alone. Tables are written and read some rows at a time and checked against their schema each time
-(`stages/contracts/parts.py`); pandas reads the folder as it reads a file. The tables of a round pass a Great
-Expectations suite each in `validate`. Generated from `stages/contracts/tables.py` by `make docs`.
+(`stages/contracts/storage`); pandas reads the folder as it reads a file. The tables of a round pass a Great
+Expectations suite each in `validate`. Generated from `stages/contracts/tables` by `make docs`.
 """
 
 

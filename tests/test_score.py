@@ -36,7 +36,7 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem, marks_of
-from stages.verifiers.isolated import Request, judge
+from stages.verifiers.isolated import judge
 
 ROOT = Path(__file__).parent.parent
 EVERYTHING = load(ROOT / "params.yaml")
@@ -85,9 +85,7 @@ def cut_of(text: str) -> score.Cut:
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
     """Verdicts of the answer and of each thinking segment."""
     parts = cut_of(text)
-    requests = [Request(PROBLEM, parts.answer, is_attempt=False)]
-    requests += [Request(PROBLEM, thought, is_attempt=True) for thought in parts.thoughts]
-    answer, *attempts = judge(TASK, requests)
+    answer, *attempts = judge(TASK, score.requests([PROBLEM], [parts], FORM))
     return answer, attempts
 
 

@@ -1,6 +1,8 @@
 """An initial policy: what each token of a demonstration weighs, and what training starts from."""
 
+import copy
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from stages import demonstrate, prepare, sft
+from stages import demonstrate, examine, prepare, rollout, sft
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -174,7 +176,7 @@ def test_an_adapter_of_a_checkpoint_is_trained(started: tuple[Path, dict[str, An
     content["inits"]["r0"]["model"]["max_positions"] = 128
     save(content, folder)
     with pytest.raises(BadInput, match="lora changes weights that are there"):
-        train(folder, "nothing")
+        load(folder / "params.yaml")
 
 
 def test_a_checkpoint_that_lacks_the_tasks_words_is_refused(
@@ -195,43 +197,39 @@ def test_words_come_back_through_a_tokenizer_of_bytes_as_well() -> None:
     assert not sft.lost_words(renderer, [*form.segment_ends, "<bos>What", "überhaupt", "7?"])
 
 
-@pytest.mark.parametrize("is_checkpoint", [True, False])
-def test_a_policy_too_short_for_its_exam_is_refused(
-    started: tuple[Path, dict[str, Any]], trained: tuple[Path, dict[str, Any]], is_checkpoint: bool
+def test_a_policy_too_short_for_its_demonstrations_is_refused(
+    trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    content = copy.deepcopy(trained[1])
+    content["inits"]["r0"]["model"]["max_positions"] = 16
+    save(content, tmp_path)
+    with pytest.raises(BadInput, match=r"inits\.r0: a policy of 16 positions cannot hold the \d+"):
+        train(tmp_path, "short")
+    assert not (tmp_path / "short").exists()
+
+
+@pytest.mark.parametrize(("stage", "needed"), [("rollout", 132), ("examine", 129)])
+def test_a_policy_too_short_for_what_it_is_asked_is_refused(
+    stage: str, needed: int, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """The longest prompt of the tiny profile has 6 tokens: bos, three numbers, target, colon."""
-    folder, content = started
-    if not is_checkpoint:
-        content["inits"]["r0"]["model"] = trained[1]["inits"]["r0"]["model"]
-    content["exam"]["budgets_tokens"] = [0, 27, 113]  # 6 + 113 + 1 + 9 = 129 of 128
-    save(content, folder)
-    with pytest.raises(
-        BadInput, match="init r0: a policy of 128 positions cannot hold the 129 tokens"
-    ):
-        train(folder, "short")
-    assert not (folder / "short").exists()
-
-
-def test_the_longest_completion_is_that_of_exam_or_rounds() -> None:
-    """The default: 288 + 1 + 13 in the exam, 72 + 1 + 13 in a round."""
-    assert sft.longest_completion(EVERYTHING, "r0", 1) == 302
-    rollout = {
-        name: recipe.model_copy(
-            update={"rollout": recipe.rollout.model_copy(update={"budget_tokens": 300})}
-        )
-        for name, recipe in EVERYTHING.recipes.items()
+    folder, content = trained[0], copy.deepcopy(trained[1])
+    content["exam"]["budgets_tokens"] = [0, 27, 113]  # 6 + 113 + 1, an answer of 9 or 12
+    content["recipes"]["information"]["rollout"]["budget_tokens"] = 113
+    save(content, tmp_path)
+    inputs = {
+        "policy": folder / "r0",
+        "problems": folder / "problems.parquet",
+        "text_format": folder / "format.json",
+        "code": folder / "params.yaml",
+        "params_file": tmp_path / "params.yaml",
+        "scratch_root": tmp_path / "scratch",
     }
-    assert (
-        sft.longest_completion(EVERYTHING.model_copy(update={"recipes": rollout}), "r0", 1) == 314
-    )
-    assert (
-        sft.longest_completion(
-            EVERYTHING.model_copy(update={"recipes": rollout, "rounds": {}}), "r0", 1
-        )
-        == 302
-    )
-
-
-def test_a_policy_without_a_limit_of_positions_is_taken() -> None:
-    sft.need_positions("r0", None, 10**6)
-    sft.need_positions("r0", 10, 10)
+    with pytest.raises(BadInput, match=f"of 128 positions cannot hold the {needed} tokens"):
+        if stage == "rollout":
+            rollout.main("i1", rollouts=tmp_path / "rollouts", **inputs)
+        else:
+            tables = {name: tmp_path / name for name in ("answers", "thoughts")}
+            examine.main("r0", **tables, **inputs)
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from experiments.plan import Chain, Profile, chains, load_profile, overlay
 from stages.contracts.params.whole import Params
+from stages.contracts.policy_tree import ancestors
 from stages.running.errors import BadInput
 from tests.conftest import ROOT
 from tests.experiments.chains import PARAMS, PROFILE
@@ -54,7 +55,7 @@ def test_arms_of_one_pair_of_seeds_differ_by_their_recipe_alone() -> None:
 def test_rounds_are_one_line_from_the_init_and_no_seed_comes_twice() -> None:
     planned_chains = planned(round_seeds=[5, 6])
     settings = Params.model_validate(planned_chains[0].params)
-    assert settings.ancestors("c4") == ["c4", "c3", "c2", "c1", "r0"]
+    assert ancestors(settings.rounds, "c4") == ["c4", "c3", "c2", "c1", "r0"]
     seeds = {
         chain.name: tuple(entry["seed"] for entry in chain.params["rounds"].values())
         for chain in planned_chains

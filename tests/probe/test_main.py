@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages import prepare
 from stages.contracts.params.recipes.probe import AnswerLikelihood, SetLikelihood
 from stages.contracts.params.task import TaskParams
 from stages.contracts.params.whole import load
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.scores import SCORES
+from stages.contracts.tables.solutions import SOLUTIONS
 from stages.probe.__main__ import draw_boundaries, find_boundaries, known_answers, read_rewards
-from stages.tasks.sources import load_source
+from stages.running.errors import BadInput
+from stages.tasks.rows import read_problems
+from stages.tasks.task import Problem
 from tests.conftest import PROFILES
 
 
@@ -57,19 +61,39 @@ def test_the_share_drawn_is_the_recipes() -> None:
     assert drawn / (2000 * 10) == pytest.approx(0.3, abs=0.01)
 
 
-def test_the_known_answer_is_one_of_the_set(task: TaskParams) -> None:
-    source = load_source(task)
-    problems = random.Random(0).sample(list(source.problems()), 20)
-    every = known_answers(
-        SetLikelihood(estimator="set_likelihood", micro_batch_tokens=1), task, problems
-    )
-    one = known_answers(
-        AnswerLikelihood(estimator="answer_likelihood", micro_batch_tokens=1), task, problems
-    )
-    assert any(len(every(problem.problem_id)) > 1 for problem in problems)
-    for problem in problems:
-        assert one(problem.problem_id) == [problem.answer]
-        assert problem.answer in every(problem.problem_id)
+SETS = SetLikelihood(estimator="set_likelihood", micro_batch_tokens=1)
+ONES = AnswerLikelihood(estimator="answer_likelihood", micro_batch_tokens=1)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Problem]]:
+    """Tables of problems and solutions as `prepare` writes them, and some problems to ask."""
+    folder = tmp_path_factory.mktemp("drawn")
+    paths = [folder / name for name in ("problems", "solutions", "format.json", "exact")]
+    prepare.main(*paths, PROFILES / "tiny.yaml")
+    asked = random.Random(0).sample(read_problems(paths[0], split="train"), 20)
+    return paths[0], paths[1], asked
+
+
+def test_the_known_answer_is_one_of_the_set(drawn: tuple[Path, Path, list[Problem]]) -> None:
+    problems, solutions, asked = drawn
+    traces = [{"problem_id": problem.problem_id} for problem in asked]
+    every = known_answers(SETS, problems, solutions, traces)
+    one = known_answers(ONES, problems, solutions, traces)
+    assert any(len(answers) > 1 for answers in every.values())
+    for problem in asked:
+        assert one[problem.problem_id] == [problem.answer]
+        assert problem.answer in every[problem.problem_id]
+
+
+def test_a_problem_without_solutions_is_refused(
+    drawn: tuple[Path, Path, list[Problem]], tmp_path: Path
+) -> None:
+    problems, _, asked = drawn
+    write_table(tmp_path / "none", SOLUTIONS, [])
+    traces = [{"problem_id": problem.problem_id} for problem in asked]
+    with pytest.raises(BadInput, match=r"20 of the 20 problems asked, first .*forced_answer"):
+        known_answers(SETS, problems, tmp_path / "none", traces)
 
 
 def test_a_lost_reward_is_not_a_zero(tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ from tokenizers import Tokenizer, models
 from stages.running.errors import command
 from stages.running.publish import write_json
 from stages.contracts.render import Renderer
-from stages.contracts.tables import SCORES, write
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.scores import SCORES
 
 kind, out = sys.argv.pop(1), Path(sys.argv.pop(1))
 
@@ -148,12 +149,14 @@ def main() -> None:
     (beside / "0" if kind == "table" else beside).symlink_to("{DISK_FULL}")
     Path.glob = lambda *_: []  # else the link is taken for what an earlier run left
     if kind == "table":
-        write(out, SCORES, [dict(rollout_id="a", verdict="correct", reward=1.0, judge_score=None, answer="")])
+        row = dict(rollout_id="a", verdict="correct", reward=1.0, judge_score=None, answer="")
+        write_table(out, SCORES, [row])
     elif kind == "json":
         write_json(out, dict(a=1))
     else:
         words = ["<pad>", "<bos>", "<eos>"]
-        Renderer(Tokenizer(models.WordLevel(dict(zip(words, range(3))), unk_token="<pad>"))).save(out.parent)
+        model = models.WordLevel(dict(zip(words, range(3))), unk_token="<pad>")
+        Renderer(Tokenizer(model)).save(out.parent)
 
 command(main)
 """
@@ -259,15 +262,11 @@ def test_the_same_inputs_find_the_same_folder(tmp_path: Path, inputs: list[Path]
 
 
 @pytest.mark.parametrize(
-    "what", ["setting", "table", "weights", "new_file", "stage", "code", "package"]
+    "what", ["setting", "table", "weights", "new_file", "stage", "package"]
 )
 def test_another_input_finds_another_folder(
     what: str, tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = tmp_path / "code"
-    code.mkdir()
-    (code / "update.py").write_text("a = 1\n")
-    monkeypatch.setattr(publish, "CODE", code)
     root = tmp_path / "scratch"
     first = folder_of(root, inputs)
     settings, stage = {"a": 1, "b": [2]}, "update-i1"
@@ -282,8 +281,6 @@ def test_another_input_finds_another_folder(
             (inputs[1] / "more").write_text("")
         case "stage":
             stage = "update-i2"
-        case "code":
-            (code / "update.py").write_text("a = 2\n")
         case "package":
             monkeypatch.setattr(publish, "version", lambda name: f"{name}-other")
     assert folder_of(root, inputs, stage, settings) != first

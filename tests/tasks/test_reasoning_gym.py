@@ -247,8 +247,7 @@ def test_a_family_that_follows_the_hash_seed_asks_for_a_fixed_one() -> None:
 
 def test_solutions_cannot_be_enumerated() -> None:
     source = ReasoningGym(task("chain_sum"))
-    with pytest.raises(BadInput, match="forced_answer"):
-        source.solutions(next(source.problems()))
+    assert source.solutions(next(source.problems())) == []
 
 
 @QUICK

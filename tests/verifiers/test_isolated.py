@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.contracts.params.task import CountdownTask, CountdownTier
+from stages.contracts.params.task import CountdownTask, CountdownTier, DatasetTask
 from stages.contracts.verdict import Judgement, Verdict
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
@@ -190,8 +190,10 @@ def test_nothing_to_judge_is_no_work() -> None:
 
 
 def test_answers_and_attempts_go_to_their_own_methods() -> None:
-    requests = [Request(PROBLEM, f"{RIGHT} <<", is_attempt) for is_attempt in (False, True)]
-    assert judge(COUNTDOWN, requests) == [Verdict.UNPARSABLE, Verdict.CORRECT]
+    """A mathematical text has answers, and no attempts that its verifier could see."""
+    problem = Problem("sum", "train", 1, "", "12", {"answer": "12"}, 0)
+    requests = [Request(problem, "12", is_attempt) for is_attempt in (False, True)]
+    assert judge(DatasetTask.model_construct(), requests) == [Verdict.CORRECT, None]
 
 
 @pytest.mark.parametrize("deed", HANGS)

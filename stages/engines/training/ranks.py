@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from stages.engines.device import device, exclusive_device
 from stages.pure.packing import balanced
 from stages.running.errors import MachineFailure
-from stages.running.warm import SOCKET
+from stages import SOCKET
 
 MEETING, AGENT = "KNOWHOW_RANKS_MEETING", "KNOWHOW_RANKS_AGENT"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

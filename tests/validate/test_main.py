@@ -27,6 +27,7 @@ import pytest
 import yaml
 
 from stages.contracts.format import write_format
+from stages.contracts.params.compute import VllmEngine
 from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
 from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
 from stages.contracts.params.whole import Params, load
@@ -330,7 +331,6 @@ def write_unchecked(folder: Path, rows: Rows) -> None:
         data = pa.Table.from_pylist(rows[name], schema=TABLES[name].schema)
         data = data.sort_by([(column, "ascending") for column in TABLES[name].key])
         (folder / f"{name}.parquet").mkdir(exist_ok=True)
-        write_format(folder / "format.json", marks_of(load_format(load(ROOT / "params.yaml").task)))
         pq.write_table(data, folder / f"{name}.parquet" / PART)
 
 
@@ -338,6 +338,7 @@ def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None)
     """Run the stage on the tables in a folder; what it published."""
     paths = {name: folder / f"{name}.parquet" for name in NAMES}
     validation = folder / "validation.json"
+    write_format(folder / "format.json", marks_of(load_format(load(params_file).task)))
     validate.main(
         round_id=ROUND,
         text_format=folder / "format.json",
@@ -1317,7 +1318,7 @@ CONTRACT_CORRUPTIONS: dict[str, Callable[[Path], list[str]]] = {
     "truncated file": truncate,
     "missing file": lose_the_file,
     "missing column": rewrite(
-        "scores", lambda data: data.drop_columns(["reward"]), "missing ['reward']"
+        "scores", lambda data: data.drop_columns(["verdict"]), "missing ['verdict']"
     ),
     "unknown column": rewrite(
         "scores", lambda data: data.append_column("x", data["reward"]), "unknown ['x']"
@@ -1502,16 +1503,18 @@ def frames(sound: Rows, workplace: Path) -> dict[str, pd.DataFrame]:
     return framed(arrow(sound), workplace)
 
 
+def parameters(workplace: Path) -> dict[str, Any]:
+    settings = validate.read_settings(workplace / "params.yaml", ROUND)
+    return validate.suite_parameters(settings, Renderer.of_policy(workplace / "r0"), 1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_suite_names_what_exists(
     name: str, frames: dict[str, pd.DataFrame], workplace: Path
 ) -> None:
     from great_expectations.expectations.registry import get_expectation_impl
 
-    settings = load(workplace / "params.yaml")
-    known = validate.suite_parameters(
-        settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1
-    )
+    known = parameters(workplace)
     assert len(frames[name]) > 0
     suite = suites.read_suite(name)
     assert len({(e["type"], e["kwargs"]["column"]) for e in suite}) == len(suite)
@@ -1533,14 +1536,19 @@ def test_every_derived_column_is_judged(name: str, frames: dict[str, pd.DataFram
 
 
 def test_every_parameter_is_used(workplace: Path) -> None:
-    settings = load(workplace / "params.yaml")
-    known = validate.suite_parameters(
-        settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1
-    )
+    known = parameters(workplace)
     bounds = [
         bound for name in NAMES for e in suites.read_suite(name) for bound in e["kwargs"].values()
     ]
     assert {bound["$PARAMETER"] for bound in bounds if isinstance(bound, dict)} == set(known)
+
+
+def test_an_engine_that_is_not_exact_may_round_up(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert parameters(workplace)["max_logprob_nats"] == 0
+    monkeypatch.setattr(VllmEngine, "is_exact", False)
+    assert 0 < parameters(workplace)["max_logprob_nats"] <= 0.01
 
 
 def test_the_gate_keeps_no_frame_that_it_has_judged() -> None:

@@ -22,9 +22,9 @@ from stages.engines.computing import Precision
 from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy
+from stages.engines.sampler import Request, Sampler
 from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
-from stages.engines.sampler import Request, Sampler
 from stages.engines.training.trainer import Trainer, use_threads
 from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.running.publish import write_json

@@ -175,9 +175,7 @@ def policy(seed: int) -> PreTrainedModel:
     return tiny_llama(VOCABULARY, seed, torch.float64)
 
 
-def logprobs(
-    model: PreTrainedModel, prompt: Sequence[int], completion: Sequence[int]
-) -> np.ndarray:
+def logprobs(model: PreTrainedModel, prompt: np.ndarray, completion: np.ndarray) -> np.ndarray:
     """Of each completion token, by a pass over the one rollout."""
     tokens = torch.tensor([[*prompt, *completion]])
     with torch.no_grad():

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from stages.pure.accounting import Status, credit_share, verdict_rates
-from stages.pure.objectives.arrays import Segments
 from stages.pure.objectives.tokens import TokenAdvantages
-from stages.update.round_tables import Columns, floats
+from stages.update.round_tables import RoundTables
 
 AVERAGED = (
     *("clip_frac", "kl_nats", "grad_norm", "reference_kl_nats"),
@@ -17,8 +16,9 @@ AVERAGED = (
 
 
 def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Token counts by what became of them, and the course of the update; some is only watched under
-    some recipes.
+    """Token counts by what became of them, and the course of the update.
+
+    Some figures are only watched under some recipes.
     """
     by_status = {
         status: sum(row["num_untrained_tokens"] for row in rows if row["status"] == status)
@@ -43,17 +43,13 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
 
 
 def composition(
-    cut: Columns, segments: Segments, parts: TokenAdvantages, rows: Sequence[dict[str, Any]]
+    tables: RoundTables, advantages: TokenAdvantages, rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What was learnt from: credit's share of the trained tokens' advantages; how true the policy's
-    verdicts are.
-    """
+    """What was learnt from: credit's share of the trained tokens' advantages; true verdicts."""
     trained = [row for row, entry in enumerate(rows) if entry["status"] == Status.TRAINED]
     outcome, earned = (
-        [part[row][parts.is_target[row]] for row in trained]
-        for part in (parts.outcome, parts.credit)
+        [values[row][advantages.is_target[row]] for row in trained]
+        for values in (advantages.outcome, advantages.credit)
     )
-    return {
-        "mean_credit_frac": credit_share(outcome, earned),
-        "verdicts": verdict_rates(floats(cut["self_verdict"]), segments.attempt_grade)._asdict(),
-    }
+    rates = verdict_rates(tables.self_verdicts, tables.segments.attempt_grade)
+    return {"mean_credit_frac": credit_share(outcome, earned), "verdicts": rates._asdict()}

@@ -44,9 +44,8 @@ def train(
     unfinished: Path,
 ) -> None:
     """Take all optimizer steps that are left, keeping a checkpoint in `unfinished`."""
-    prepared = loss.prepare(
-        trainer.model, examples
-    )  # of the parent policy: a checkpoint is further on
+    # of the parent policy: a checkpoint is further on
+    prepared = loss.prepare(trainer.model, examples)
     steps = minibatches(len(examples), settings, seed)
     trainer.resume(unfinished)
     done = sum(map(len, steps[: trainer.num_steps]))
@@ -61,17 +60,11 @@ def train(
 
 
 def minibatches(num_examples: int, settings: Update, seed: int) -> list[list[int]]:
-    """Example indices of each step: every example once an epoch, in an order drawn from the round's
-    seed.
-    """
+    """Example indices of each step: every example once an epoch, in an order drawn from `seed`."""
     steps = []
     for epoch in range(settings.epochs):
-        order = np.random.default_rng(derive_seed("minibatches", seed, epoch)).permutation(
-            num_examples
-        )
-        steps += [
-            part.tolist()
-            for part in np.array_split(order, settings.minibatches_per_epoch)
-            if len(part)
-        ]
+        rng = np.random.default_rng(derive_seed("minibatches", seed, epoch))
+        order = rng.permutation(num_examples)
+        rows_of_steps = np.array_split(order, settings.minibatches_per_epoch)
+        steps += [rows.tolist() for rows in rows_of_steps if len(rows)]
     return steps

@@ -261,9 +261,7 @@ def test_the_same_inputs_find_the_same_folder(tmp_path: Path, inputs: list[Path]
     assert folder_of(root, inputs, settings={"b": [2], "a": 1}) == first
 
 
-@pytest.mark.parametrize(
-    "what", ["setting", "table", "weights", "new_file", "stage", "package"]
-)
+@pytest.mark.parametrize("what", ["setting", "table", "weights", "new_file", "stage", "package"])
 def test_another_input_finds_another_folder(
     what: str, tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

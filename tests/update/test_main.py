@@ -1,10 +1,7 @@
-"""One update: which token gets which advantage, what becomes of each, and real updates of a tiny
-policy.
+"""Real updates of a tiny policy, from tables on disk to the next policy.
 
-What holds:
- 1. advantages follow the recipe's objective, segment by segment 2. every token is trained, forced
- or left out for a reason, and the sums match 3. a whole update runs under every objective, goes on
- after a kill to the same bytes, and refuses what it cannot use
+A whole update runs under every objective, goes on after a kill to the same bytes, and refuses what
+it cannot use.
 """
 
 import json
@@ -22,12 +19,9 @@ import psutil
 import pytest
 import torch
 import yaml
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from stages.contracts.params.inits.model import ModelShape
-from stages.contracts.params.recipes.recipe import Recipe
-from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.contract import Table
@@ -40,286 +34,12 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.engines.adapters import ADAPTER_FILE
 from stages.engines.policy import load_policy, new_policy, save_policy
-from stages.engines.training.example import Example
 from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
-from stages.pure.accounting import Status
-from stages.pure.objectives.tokens import TokenAdvantages
 from stages.running.errors import EXIT_MACHINE, BadInput
 from stages.running.publish import read_json, write_json
 from stages.tasks.formats import load_format
 from stages.update.__main__ import main
-from stages.update.advantage import token_advantages
-from stages.update.examples import assemble
-from stages.update.metrics import composition, summary
-from stages.update.round_tables import known_segments
-from stages.update.training import minibatches
-
-PROFILE = Path(__file__).parents[1] / "profiles" / "tiny.yaml"
-RECIPE = load(PROFILE).recipes["information"]
-NAN = float("nan")
-
-
-def recipe(**changes: Any) -> Recipe:
-    """The tiny recipe with changes to its update, checked as if they stood in params.yaml."""
-    changed = Update.model_validate({**RECIPE.update.model_dump(), **changes})
-    return RECIPE.model_copy(update={"update": changed})
-
-
-# 1. and 2. Two problems, five rollouts: one cut off, one whose verifier failed.
-
-SAMPLED = {
-    "rollout_id": ["a0", "a1", "a2", "b0", "b1"],
-    "problem_id": ["a", "a", "a", "b", "b"],
-    "prompt_tokens": [[1, 2]] * 5,
-    "completion_tokens": [[5] * 6, [6] * 5, [7] * 4, [8] * 3, [9] * 3],
-    "sampler_logprobs": [[-1.0] * 6, [-1.0] * 5, [-1.0] * 4, [-1.0] * 3, [-1.0] * 3],
-    "num_thinking_tokens": [4, 3, 4, 2, 2],
-    "token_origin": [[0] * 6, [0, 0, 0, 1, 0], [0] * 4, [0] * 3, [0] * 3],
-    "finish_reason": ["stop", "forced", "length", "stop", "stop"],
-}
-REWARDS = np.array([1.0, 0.0, NAN, 1.0, 1.0])
-SEGMENT_ROWS = [  # rollout_id, segment_index, kind, start_token, end_token, attempt_verdict, self_verdict, progress
-    ("a0", 0, "attempt", 0, 2, "incorrect", True, 0.25),
-    ("a0", 1, "attempt", 2, 4, "correct", True, 0.5),
-    ("a0", 2, "answer", 4, 6, None, None, None),
-    ("a1", 0, "attempt", 0, 3, "correct", False, -0.75),
-    ("a1", 1, "answer", 3, 5, None, None, None),
-    ("a2", 0, "other", 0, 4, None, None, 0.0),
-    ("b0", 0, "attempt", 0, 2, "timeout", True, 0.5),
-    ("b0", 1, "answer", 2, 3, None, None, None),
-    ("b1", 0, "attempt", 0, 2, "unparsable", False, 0.25),
-    ("b1", 1, "answer", 2, 3, None, None, None),
-]
-NAMES = (
-    *("rollout_id", "segment_index", "kind", "start_token", "end_token"),
-    *("attempt_verdict", "self_verdict", "progress"),
-)
-CUT = {name: [row[i] for row in SEGMENT_ROWS] for i, name in enumerate(NAMES)}
-GAINED = {
-    name: [row[NAMES.index(name)] for row in SEGMENT_ROWS if row[2] != "answer"] for name in NAMES
-}
-KNOWN = known_segments(SAMPLED, CUT, GAINED, "progress")
-PLAIN = {"alpha": 1.0, "normalize_by_std": False, "credit_baseline": "none"}
-
-
-def token_parts(rewards: np.ndarray = REWARDS, **changes: Any) -> TokenAdvantages:
-    settings = recipe(**PLAIN, **changes)
-    return token_advantages(
-        SAMPLED, rewards, KNOWN, settings.update, settings.rollout.budget_tokens
-    )
-
-
-def advantages(objective: str, **changes: Any) -> list[list[float]]:
-    parts = token_parts(objective=objective, **changes)
-    return [(a + b).tolist() for a, b in zip(parts.outcome, parts.credit, strict=True)]
-
-
-def assembled(
-    rewards: np.ndarray = REWARDS, **changes: Any
-) -> tuple[list[Example], list[dict[str, Any]]]:
-    settings = recipe(**PLAIN, **changes).update
-    return assemble(SAMPLED, rewards, token_parts(rewards, **changes), settings)
-
-
-def test_verdicts_become_grades() -> None:
-    expected = [0, 1, NAN, 1, NAN, NAN, NAN, NAN, 0, NAN]
-    assert KNOWN.attempt_grade == pytest.approx(expected, nan_ok=True)
-    assert KNOWN.verdict_grade == pytest.approx(
-        [0, 1, NAN, 0, NAN, NAN, NAN, NAN, 1, NAN], nan_ok=True
-    )
-    assert KNOWN.is_attempt.tolist() == [
-        True,
-        True,
-        False,
-        True,
-        False,
-        False,
-        True,
-        False,
-        True,
-        False,
-    ]
-    assert KNOWN.gain[[0, 1, 3, 5]].tolist() == [0.25, 0.5, -0.75, 0.0]
-    assert np.isnan(KNOWN.gain[[2, 4, 7, 9]]).all()
-
-
-def test_outcome_gives_every_token_of_a_rollout_the_same() -> None:
-    found = advantages("outcome")
-    assert found[:2] == [[0.5] * 6, [-0.5] * 5]
-    assert np.isnan(found[2]).all()
-    assert found[3:] == [[0.0] * 3, [0.0] * 3]
-
-
-def test_information_adds_to_each_segment_its_own_progress() -> None:
-    found = advantages("information")
-    assert found[0] == [0.75, 0.75, 1.0, 1.0, 0.5, 0.5]
-    assert found[1] == [-1.25] * 3 + [-0.5] * 2
-    assert found[3:] == [[0.5, 0.5, 0.0], [0.25, 0.25, 0.0]]
-
-
-def test_information_to_go_adds_what_is_to_come() -> None:
-    assert advantages("information", credit="to_go")[0] == [1.25, 1.25, 1.0, 1.0, 0.5, 0.5]
-    discounted = advantages("information", credit="discounted", credit_discount=0.5)
-    assert discounted[0] == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
-
-
-def test_regret_discounts_progress_by_the_tokens_before_it() -> None:
-    found = advantages("regret", credit="to_go", credit_discount=0.5)
-    first, second = 0.25 / 4, 0.5 / 16
-    assert found[0] == [0.5 + first + second] * 2 + [0.5 + second] * 2 + [0.5] * 2
-
-
-def test_process_adds_grades_to_come() -> None:
-    found = advantages("process", credit="to_go")
-    assert (
-        found[0] == [0.5 + 2] * 2 + [0.5 + 2] * 2 + [0.5] * 2
-    )  # a miss called right; a hit called right
-    assert found[1] == [-0.5 + 1] * 3 + [-0.5] * 2  # a hit called wrong
-    assert found[3:] == [[0.0] * 3, [1.0, 1.0, 0.0]]  # no grade; a miss called wrong
-
-
-def test_self_correction_pays_for_the_step_from_first_attempt_to_answer() -> None:
-    found = advantages("self_correction", correction_stage=2)
-    assert found[0] == [0.5] * 2 + [1.5] * 4
-    assert found[1] == [-0.5] * 3 + [-1.5] * 2
-    assert found[3:] == [[0.0] * 3, [0.0, 0.0, 1.0]]  # an unknown first verdict: no bonus
-    assert all(
-        anchored.any()
-        for anchored in token_parts(objective="self_correction", correction_stage=2).is_anchored
-    )
-
-
-def test_self_correction_begins_by_holding_the_first_attempt() -> None:
-    stage = {"objective": "self_correction", "correction_stage": 1, "kl_coefficient": 0.1}
-    found = advantages(**stage)
-    assert found[0] == [0.0] * 2 + [0.5] * 4
-    assert found[1] == [0.0] * 3 + [-0.5] * 2
-    anchored = token_parts(**stage).is_anchored
-    assert anchored[0].tolist() == [True] * 2 + [False] * 4
-    assert anchored[1].tolist() == [True] * 3 + [False] * 2
-    assert anchored[2].tolist() == [True] * 4  # without an attempt all of it is the first
-
-
-def test_offline_weighs_the_correct_rollouts_of_most_progress() -> None:
-    half = advantages("offline", keep_frac=0.5)
-    assert half[0] == [1.0] * 6
-    assert half[1] == [0.0] * 5
-    assert half[3:] == [[1.0] * 3, [0.0] * 3]
-    assert advantages("offline", keep_frac=1.0)[3:] == [[1.0] * 3, [1.0] * 3]
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        (
-            {"objective": "regret", "credit": "discounted", "credit_discount": 0.9},
-            "discounts tokens",
-        ),
-        ({"objective": "self_correction", "correction_stage": 1}, "needs kl_coefficient"),
-    ],
-)
-def test_settings_without_a_meaning_are_refused(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ValidationError, match=reason):
-        recipe(**changes)
-
-
-def test_a_length_penalty_comes_before_the_groups_mean() -> None:
-    """Of budget 27: rewards 1 - 4/27 and 0 - 3/27; of equal answers of equal length none is better."""
-    found = advantages("outcome", length_penalty=1.0)
-    assert found[0] == pytest.approx([(1 - 4 / 27 + 3 / 27) / 2] * 6, abs=1e-12)
-    assert found[3:] == [[0.0] * 3, [0.0] * 3]
-
-
-def test_the_groups_std_divides_credit_where_asked() -> None:
-    plain = token_parts(objective="information").credit
-    divided = token_parts(objective="information", normalize_credit_by_std=True).credit
-    spread = np.std([0.25, 0.5, -0.75, 0.0]) + RECIPE.update.std_epsilon
-    assert divided[0] == pytest.approx(plain[0] / spread, abs=1e-12)
-
-
-def test_a_group_with_one_outcome_is_left_out_by_outcome_and_used_by_information() -> None:
-    for objective, expected in (
-        ("outcome", Status.FILTERED_ZERO_ADVANTAGE),
-        ("information", Status.TRAINED),
-    ):
-        _, rows = assembled(objective=objective)
-        assert [row["status"] for row in rows[3:]] == [expected] * 2
-    _, rows = assembled(objective="information", filter_groups="one_outcome")
-    assert [row["status"] for row in rows] == [Status.TRAINED, Status.TRAINED, Status.ERRORED] + [
-        Status.FILTERED_GROUP
-    ] * 2
-
-
-@pytest.mark.parametrize("term", ["kl_coefficient", "entropy_coefficient"])
-def test_a_rollout_without_advantage_is_kept_where_the_loss_has_another_term(term: str) -> None:
-    _, rows = assembled(objective="outcome", **{term: 0.1})
-    assert [row["status"] for row in rows[3:]] == [Status.TRAINED] * 2
-
-
-@pytest.mark.parametrize("filter_groups", [None, "one_outcome"])
-@pytest.mark.parametrize("mask_truncated", [True, False])
-@pytest.mark.parametrize("objective", ["outcome", "information", "process"])
-def test_every_token_is_accounted_for(
-    objective: str, mask_truncated: bool, filter_groups: str | None
-) -> None:
-    rewards = np.array([1.0, 0.0, 0.0, 1.0, NAN])
-    changes = {
-        "objective": objective,
-        "mask_truncated": mask_truncated,
-        "filter_groups": filter_groups,
-    }
-    examples, rows = assembled(rewards, **changes)
-    for row, tokens in zip(rows, SAMPLED["completion_tokens"], strict=True):
-        counts = ("trained", "cue", "environment", "untrained")
-        assert sum(row[f"num_{count}_tokens"] for count in counts) == len(tokens)
-        assert (row["num_trained_tokens"] > 0) == (row["status"] == Status.TRAINED)
-    assert rows[1]["num_cue_tokens"] == 1
-    assert rows[2]["status"] == (Status.TRUNCATED if mask_truncated else Status.TRAINED)
-    assert (rows[3]["status"] == Status.FILTERED_GROUP) == (filter_groups is not None)
-    assert rows[4]["status"] == Status.ERRORED
-    differences = ("max_logprob_difference_nats", "mean_logprob_difference_nats")
-    record = {"loss": 0.0, "grad_norm": 0.0, "clip_frac": 0.0, "kl_nats": 0.0, "entropy_nats": 0.0}
-    metrics = summary(rows, [{**record, **dict.fromkeys(differences, 0.0)}])
-    assert sum(metrics["tokens"].values()) == sum(map(len, SAMPLED["completion_tokens"]))
-    assert metrics["tokens"]["trained"] == sum(int(example.is_target.sum()) for example in examples)
-
-
-def test_the_ids_trained_are_the_ids_sampled() -> None:
-    examples, rows = assembled(objective="information")
-    trained = [index for index, row in enumerate(rows) if row["status"] == Status.TRAINED]
-    assert [example.completion_tokens for example in examples] == [
-        SAMPLED["completion_tokens"][i] for i in trained
-    ]
-    assert examples[1].is_target.tolist() == [True, True, True, False, True]
-    assert examples[1].is_anchored.tolist() == [True, True, True, False, True]
-
-
-def test_what_was_learnt_from_by_hand() -> None:
-    _, rows = assembled(objective="information")
-    found = composition(CUT, KNOWN, token_parts(objective="information"), rows)
-    first = [1 / 3] * 2 + [0.5] * 2 + [0.0] * 2
-    second = [0.6] * 3 + [0.0]  # its forced token is not trained
-    third = [1.0, 1.0, 0.0] * 2
-    assert found["mean_credit_frac"] == pytest.approx(np.mean([*first, *second, *third]), abs=1e-12)
-    assert found["verdicts"] == {"false_positive_frac": 0.5, "false_negative_frac": 0.5}
-
-
-def test_every_example_is_seen_once_an_epoch() -> None:
-    settings = recipe(epochs=3, minibatches_per_epoch=4).update
-    steps = minibatches(10, settings, seed=5)
-    assert len(steps) == 12
-    for epoch in range(3):
-        assert sorted(row for step in steps[4 * epoch : 4 * epoch + 4] for row in step) == list(
-            range(10)
-        )
-    assert minibatches(10, settings, seed=5) == steps
-    assert minibatches(10, settings, seed=6) != steps
-    assert (
-        len(minibatches(2, settings, seed=5)) == 6
-    )  # fewer examples than minibatches: no empty step
-
-
-# 3. Whole updates, from tables on disk to the next policy.
+from tests.update.by_hand import CREDIT, OBJECTIVES, PROFILE
 
 ATTEMPT, MISS, CUE, ANSWER = "3 + 5 8", "<<", "#", "7 + 5 12"
 
@@ -394,9 +114,7 @@ class World:
 
 
 def round_rows(renderer: Renderer) -> dict[str, list[dict[str, Any]]]:
-    """Four problems of three rollouts with one to three attempts each; rewards and gains drawn at
-    random.
-    """
+    """Four problems of three rollouts with one to three attempts; random rewards and gains."""
     rng = np.random.default_rng(0)
     rows: dict[str, list[dict[str, Any]]] = {
         "rollouts": [],
@@ -485,31 +203,33 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "outcome": {"objective": "outcome"},
-    "penalized": {"objective": "outcome", "length_penalty": 0.5, "filter_groups": "one_outcome"},
+TO_GO = {**CREDIT, "credit_discount": 1.0}
+CASES: dict[str, dict[str, Any]] = {
+    "outcome": {"objective": OBJECTIVES["outcome"]},
+    "penalized": {
+        "objective": OBJECTIVES["outcome"],
+        "length_penalty": 0.5,
+        "filter_groups": "one_outcome",
+    },
     "information": {
-        "objective": "information",
-        "gain": "info_gain_nats",
-        "normalize_credit_by_std": True,
+        "objective": {
+            **OBJECTIVES["information"],
+            "gain": "info_gain_nats",
+            "normalize_credit_by_std": True,
+        }
     },
-    "to_go": {"objective": "information", "credit": "to_go", "entropy_coefficient": 0.01},
-    "regret": {"objective": "regret", "credit": "to_go", "credit_discount": 0.98, "loss": "cispo"},
-    "process": {"objective": "process", "credit": "to_go", "loss": "gspo"},
-    "correction_1": {"objective": "self_correction", "correction_stage": 1, "kl_coefficient": 0.5},
-    "correction_2": {
-        "objective": "self_correction",
-        "correction_stage": 2,
-        "alpha": 10.0,
-        "loss": "dr_grpo",
-    },
-    "offline": {"objective": "offline", "keep_frac": 0.5},
+    "to_go": {"objective": {**OBJECTIVES["information"], **TO_GO}, "entropy_coefficient": 0.01},
+    "regret": {"objective": {**OBJECTIVES["regret"], **TO_GO}, "loss": "cispo"},
+    "process": {"objective": {**OBJECTIVES["process"], **TO_GO}, "loss": "gspo"},
+    "correction_start": {"objective": OBJECTIVES["correction_start"], "kl_coefficient": 0.5},
+    "correction": {"objective": {**OBJECTIVES["correction"], "alpha": 10.0}, "loss": "dr_grpo"},
+    "offline": {"objective": OBJECTIVES["offline"]},
 }
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", CASES)
 def test_an_update_runs_under_every_objective(name: str, world: World) -> None:
-    metrics = world.run(**OBJECTIVES[name])
+    metrics = world.run(**CASES[name])
     assert sum(metrics["tokens"].values()) == sum(
         len(tokens)
         for tokens in read_table(world.folder / "rollouts.parquet", ROLLOUTS)["completion_tokens"]
@@ -519,14 +239,14 @@ def test_an_update_runs_under_every_objective(name: str, world: World) -> None:
     assert metrics["mean_grad_norm"] > 0
     assert metrics["verdicts"]["false_positive_frac"] == 0
     assert metrics["verdicts"]["false_negative_frac"] == 1
-    has_credit = name not in ("outcome", "penalized", "correction_1", "offline")
+    has_credit = name not in ("outcome", "penalized", "correction_start", "offline")
     assert (metrics["mean_credit_frac"] > 0) == has_credit
     before, after = (load_policy(world.folder / part).state_dict() for part in ("policy", "next"))
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
 def test_the_first_attempt_is_held_near_the_reference(world: World) -> None:
-    start = {"objective": "self_correction", "correction_stage": 1, "epochs": 12}
+    start = {"objective": OBJECTIVES["correction_start"], "epochs": 12}
     far, near = (
         world.run(**start, kl_coefficient=weight)["mean_reference_kl_nats"]
         for weight in (1e-6, 10.0)
@@ -545,9 +265,7 @@ def test_what_the_correction_does_is_reported(world: World) -> None:
 def test_a_killed_update_goes_on_to_the_same_bytes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With terms that are fixed before the first step: they must be those of the parent after the
-    kill, too.
-    """
+    """Terms fixed before the first step must be those of the parent after the kill, too."""
     terms = {"kl_coefficient": 0.1, "importance_correction": {"kind": "mask", "cap": 1.5}}
     whole = world.run(**terms), world.weights
     step: Callable[..., dict[str, float]] = Trainer.step
@@ -570,8 +288,9 @@ def test_a_killed_update_goes_on_to_the_same_bytes(
 def test_an_adapter_is_trained_killed_and_trained_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next round starts where this one ended; neither writes the base, moments, or another name
-    than peft's.
+    """The next round starts where this one ended.
+
+    Neither writes the base, moments, or another name than peft's.
     """
     lora = {"lora": {"rank": 4, "alpha": 8, "target_modules": ["q_proj", "v_proj"]}}
     base = (world.folder / "policy" / "model.safetensors").read_bytes()
@@ -641,19 +360,19 @@ def test_the_reference_is_read_only_where_the_loss_needs_it(world: World) -> Non
         world.run(kl_coefficient=0.1)
 
 
-@pytest.mark.parametrize("name", ["process", "correction_1", "correction_2"])
+@pytest.mark.parametrize("name", ["process", "correction_start", "correction"])
 def test_an_objective_that_grades_attempts_needs_some(name: str, world: World) -> None:
     world.rewrite(SEGMENTS, attempt_verdict=None, self_verdict=None)
     with pytest.raises(
         BadInput, match=r"recipe information: objective \w+ grades attempts, and none of 36 segment"
     ):
-        world.run(**OBJECTIVES[name])
+        world.run(**CASES[name])
     assert not (world.folder / "next").exists()
 
 
 def test_segments_without_verdicts_are_credited_for_information(world: World) -> None:
     world.rewrite(SEGMENTS, attempt_verdict=None, self_verdict=None)
-    metrics = world.run(objective="information")
+    metrics = world.run(objective=OBJECTIVES["information"])
     assert metrics["mean_credit_frac"] > 0
     assert metrics["verdicts"] == {"false_positive_frac": None, "false_negative_frac": None}
 

@@ -1,6 +1,6 @@
 """What all sections of params.yaml are made of."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -31,3 +31,12 @@ class Section(BaseModel):
                 f"no key named {', '.join(unknown)}; choose from {sorted(cls.model_fields)}"
             )
         return raw
+
+
+def variants(union: Any) -> dict[str, Any]:
+    """The classes of a union of sections, such as `Probe`, by the word that chooses each."""
+    members, field = get_args(union)
+    return {
+        get_args(member.model_fields[field.discriminator].annotation)[0]: member
+        for member in get_args(members)
+    }

@@ -201,7 +201,7 @@ class PolicyLoss:
         placed = place(examples, rows, sequence_weights, corrections, logits)
         trainer_logprobs = token_logprobs(logits, targets, self.temperature)
         found = surrogate(
-            "likelihood" if settings.objective == "offline" else settings.loss,
+            settings.surrogate,
             trainer_logprobs,
             placed.behaviour_logprobs,
             placed.advantages,

@@ -23,10 +23,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from stages import SOCKET
 from stages.engines.device import device, exclusive_device
 from stages.pure.packing import balanced
 from stages.running.errors import MachineFailure
-from stages import SOCKET
 
 MEETING, AGENT = "KNOWHOW_RANKS_MEETING", "KNOWHOW_RANKS_AGENT"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

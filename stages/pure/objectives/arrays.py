@@ -1,25 +1,13 @@
-"""What objectives take and give: arrays as in `stages.pure.credit`, one value a segment."""
+"""What objectives take and give: arrays as in `stages.pure.credit`."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from stages.pure.credit import PerSegment, RolloutOfSegment
+from stages.pure.credit import PerRollout, PerSegment, RolloutOfSegment
 
 IsSegment = Bool[np.ndarray, " segment"]
-Scale = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Makes values comparable within their groups: `stages.pure.credit.group_scaled` with all but its
-arrays given.
-"""
-
-
-class Advantage(NamedTuple):
-    """An advantage in its two parts: A = outcome + credit."""
-
-    outcome: PerSegment
-    credit: PerSegment
 
 
 class Segments(NamedTuple):
@@ -39,3 +27,25 @@ class Segments(NamedTuple):
     attempt_grade: PerSegment
     verdict_grade: PerSegment
     used_tokens: Int[np.ndarray, " segment"]
+
+
+class RoundArrays(NamedTuple):
+    """What every objective may use of a round.
+
+    `outcome` is A_out, NaN where the verifier failed; so is `rewards` there. `std_epsilon` is added
+    to every standard deviation that divides.
+    """
+
+    outcome: PerRollout
+    rewards: PerRollout
+    groups: Int[np.ndarray, " rollout"]
+    thinking_tokens: Int[np.ndarray, " rollout"]
+    segments: Segments
+    std_epsilon: float
+
+
+class Advantage(NamedTuple):
+    """An advantage in its two parts: A = outcome + credit."""
+
+    outcome: PerSegment
+    credit: PerSegment

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from stages.pure.credit import PerRollout
-from stages.pure.objectives.arrays import Advantage, Segments
+from stages.pure.objectives.arrays import Advantage, RoundArrays, Segments
 
 RIGHT_REWARD = 1.0
 
@@ -12,11 +12,11 @@ RIGHT_REWARD = 1.0
 def progress_per_token(
     segments: Segments, thinking_tokens: Int[np.ndarray, " rollout"]
 ) -> Float[np.ndarray, " rollout"]:
-    """∑_j Δ_j / thinking tokens of each rollout: unknown gains count 0, and a rollout that did not
-    think has 0.
+    """∑_j Δ_j / thinking tokens of each rollout.
 
-    The total alone would not do: it telescopes to J_k − J_0, and J_0 is the problem's, so among the
-    correct rollouts of a problem it would rank by the last boundary alone, whatever way led there.
+    Unknown gains count 0, and a rollout that did not think has 0. The total alone would not do: it
+    telescopes to J_k − J_0, and J_0 is the problem's, so among the correct rollouts of a problem it
+    would rank by the last boundary alone, whatever way led there.
     """
     totals = np.bincount(
         segments.rollout,
@@ -32,8 +32,7 @@ def imitated(
     progress: Float[np.ndarray, " rollout"],
     keep_frac: float,
 ) -> Bool[np.ndarray, " rollout"]:
-    """The correct rollouts (reward 1) to fine-tune on: of each group the `keep_frac` of highest
-    progress.
+    """The correct rollouts (reward 1) to imitate: of each group the `keep_frac` of most progress.
 
     MRT's offline variant, STaR (arXiv 2503.07572): rollouts that make most progress and end
     correct. Ranked within the group, for J_0 differs between problems: a ranking over all would
@@ -50,9 +49,13 @@ def imitated(
     return is_kept
 
 
-def imitation(
-    is_kept: Bool[np.ndarray, " rollout"], rewards: PerRollout, segments: Segments
-) -> Advantage:
-    """Weight 1 on every segment of a kept rollout, 0 on the others; NaN where the verifier failed."""
-    weights = np.where(np.isnan(rewards), np.nan, is_kept.astype(np.float64))
-    return Advantage(weights[segments.rollout], np.zeros(len(segments.rollout)))
+def imitation(arrays: RoundArrays, keep_frac: float) -> Advantage:
+    """Weight 1 on every segment of an imitated rollout, 0 on the others.
+
+    NaN where the verifier failed.
+    """
+    progress = progress_per_token(arrays.segments, arrays.thinking_tokens)
+    is_kept = imitated(arrays.rewards, arrays.groups, progress, keep_frac)
+    weights = np.where(np.isnan(arrays.rewards), np.nan, is_kept.astype(np.float64))
+    rollout = arrays.segments.rollout
+    return Advantage(weights[rollout], np.zeros(len(rollout)))

@@ -2,22 +2,32 @@
 
 import numpy as np
 
-from stages.pure.credit import PerRollout, to_come
-from stages.pure.objectives.arrays import Advantage, Scale, Segments
+from stages.pure.credit import group_scaled, to_come
+from stages.pure.objectives.arrays import Advantage, RoundArrays
 
 
 def information(
-    outcome: PerRollout, segments: Segments, alpha: float, discount: float, scale: Scale
+    arrays: RoundArrays,
+    alpha: float,
+    credit_discount: float,
+    credit_baseline: str,
+    normalize_credit_by_std: bool,
 ) -> Advantage:
-    """A_j = alpha · A_out + scaled(∑_{i ≥ j} discount^{i−j} Δ_i) on thinking segment j, alpha ·
-    A_out on the answer.
+    """A_j = alpha · A_out + scaled(∑_{i ≥ j} credit_discount^{i−j} Δ_i) on thinking segment j.
 
-    Obj-2 of the meta-RL reading: segments are training episodes and earn what they tell, the answer
-    is the test episode and earns the outcome alone. The scale's statistics are over all thinking
-    segments of the group. The group mean is therefore a charge on each segment, not a baseline that
-    cancels in expectation: the answer does not pay it, so a segment must gain more than its group's
-    average to be worth more than answering. A segment without a gain has no credit. Credit 0
-    throughout is `outcome_only`.
+    On the answer alpha · A_out. Obj-2 of the meta-RL reading: segments are training episodes and
+    earn what they tell, the answer is the test episode and earns the outcome alone. The scale
+    (`group_scaled`) has its statistics over all thinking segments of the group. The group mean is
+    therefore a charge on each segment, not a baseline that cancels in expectation: the answer does
+    not pay it, so a segment must gain more than its group's average to be worth more than
+    answering. A segment without a gain has no credit. Credit 0 throughout is `outcome`.
     """
-    credit = scale(to_come(segments.gain, segments.rollout, discount), segments.group)
-    return Advantage(alpha * outcome[segments.rollout], np.nan_to_num(credit, nan=0.0))
+    segments = arrays.segments
+    credit = group_scaled(
+        to_come(segments.gain, segments.rollout, credit_discount),
+        segments.group,
+        credit_baseline,
+        normalize_credit_by_std,
+        arrays.std_epsilon,
+    )
+    return Advantage(alpha * arrays.outcome[segments.rollout], np.nan_to_num(credit, nan=0.0))

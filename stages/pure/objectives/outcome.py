@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from stages.pure.credit import PerRollout
-from stages.pure.objectives.arrays import Advantage, Segments
+from stages.pure.objectives.arrays import Advantage, RoundArrays
 
 
-def outcome_only(outcome: PerRollout, segments: Segments, alpha: float) -> Advantage:
-    """A = alpha · A_out on every segment: GRPO, the sparse objective that rewards the test episode
-    alone.
-    """
-    return Advantage(alpha * outcome[segments.rollout], np.zeros(len(segments.rollout)))
+def outcome(arrays: RoundArrays) -> Advantage:
+    """A = A_out on every segment: GRPO, which rewards the test episode alone."""
+    rollout = arrays.segments.rollout
+    return Advantage(arrays.outcome[rollout], np.zeros(len(rollout)))

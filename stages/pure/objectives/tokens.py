@@ -14,8 +14,9 @@ IsToken = Bool[np.ndarray, " token"]
 
 
 class TokenAdvantages(NamedTuple):
-    """For each rollout, of each completion token: the advantage's parts, is it trained, may a KL
-    term hold it.
+    """For each rollout, of each completion token: both parts of its advantage, and what it may be.
+
+    `is_target` is where it is trained, `is_anchored` where a KL term may hold it.
     """
 
     outcome: list[PerToken]
@@ -25,7 +26,10 @@ class TokenAdvantages(NamedTuple):
 
 
 def on_tokens(
-    parts: Advantage, is_anchored: IsSegment, segments: Segments, is_sampled: Sequence[IsToken]
+    advantage: Advantage,
+    is_anchored: IsSegment,
+    segments: Segments,
+    is_sampled: Sequence[IsToken],
 ) -> TokenAdvantages:
     """Lay the values of segments on the tokens of their rollouts.
 
@@ -34,7 +38,7 @@ def on_tokens(
     lengths = [len(tokens) for tokens in is_sampled]
     outcome, credit, anchored = (
         spread(values, segments.rollout, segments.start_tokens, segments.end_tokens, lengths)
-        for values in (parts.outcome, parts.credit, is_anchored)
+        for values in (advantage.outcome, advantage.credit, is_anchored)
     )
     is_held = [a & s for a, s in zip(anchored, is_sampled, strict=True)]
     return TokenAdvantages(outcome, credit, [*is_sampled], is_held)

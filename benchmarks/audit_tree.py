@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 import yaml
 from tokenizers import Tokenizer
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.whole import load
 from stages.contracts.storage.contract import part_name
 from stages.contracts.tables.all import TABLES
@@ -217,7 +218,9 @@ def ledger(numbers: range, group_size: int) -> dict[str, Any]:
     return {
         "status": np.where(is_trained, "trained", "filtered_group").tolist(),
         "num_trained_tokens": is_trained * NUM_TOKENS,
-        "num_forced_tokens": np.zeros(len(is_trained), int),
+        **dict.fromkeys(
+            ("num_cue_tokens", "num_environment_tokens"), np.zeros(len(is_trained), int)
+        ),
         "num_untrained_tokens": ~is_trained * NUM_TOKENS,
         "mean_advantage": is_trained * 0.5,
     }
@@ -239,9 +242,10 @@ def rollouts(numbers: range, key: str, group_size: int, tokenizer: Tokenizer) ->
         "sampler_logprobs": pa.ListArray.from_arrays(
             offsets, pa.array(np.zeros(len(tokens), np.float32))
         ),
-        **dict.fromkeys(
-            ("sample_index", "num_thinking_tokens", "forced_start", "forced_end", "seed"), zeros
+        "token_origin": pa.ListArray.from_arrays(
+            offsets, pa.array(np.full(len(tokens), Origin.SAMPLED, np.int8))
         ),
+        **dict.fromkeys(("sample_index", "num_thinking_tokens", "seed"), zeros),
         "policy_id": [BASE] * num_rows,
         "finish_reason": ["stop"] * num_rows,
         "temperature": np.ones(num_rows),

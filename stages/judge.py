@@ -37,13 +37,13 @@ from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
-from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import use_threads
-from stages.engines.imitation import Example
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import Trainer, set_up
+from stages.engines.training import imitation, ranks
+from stages.engines.training.imitation import Example
+from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
@@ -112,7 +112,7 @@ def main(
                 settings.seed,
                 unfinished,
             )
-        ranks.gather(model)
+        ranks.gather_on_first(model)
         with atomic(judge) as beside:
             save_policy(model, renderer, beside, base)
             save_wording(wording, beside)

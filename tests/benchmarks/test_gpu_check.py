@@ -18,7 +18,7 @@ from benchmarks.gpu_parts import (
     num_multiplied,
 )
 from stages.contracts.params.whole import load
-from stages.engines.sampler import Trace
+from stages.engines.turns import Trace
 from tests.conftest import ROOT, run, succeed
 
 CHECK = [sys.executable, "-m", "benchmarks.gpu_check"]
@@ -69,8 +69,8 @@ def test_parameters_that_only_look_up_are_not_counted() -> None:
 
 
 def test_one_bit_makes_a_rollout_differ() -> None:
-    one = Trace([1, 2], [-0.5, -0.25], 1, 2, 2, "stop")
-    other = Trace([1, 2], [-0.5, -0.25000000000000006], 1, 2, 2, "stop")
+    one = Trace([1, 2], [-0.5, -0.25], [0, 0], 1, "stop")
+    other = Trace([1, 2], [-0.5, -0.25000000000000006], [0, 0], 1, "stop")
     assert num_differing([one, one], [one, other]) == 1
 
 
@@ -80,7 +80,7 @@ def test_forced_tokens_are_not_trained_on() -> None:
         "completion_tokens": [7, 8, 9],
         "sampler_logprobs": [-1.0, 0.0, -1.0],
     }
-    found = example_of({**row, "sample_index": 1, "forced_start": 1, "forced_end": 2})
+    found = example_of({**row, "sample_index": 1, "token_origin": [0, 1, 0]})
     assert found.is_target.tolist() == [True, False, True]
     assert found.advantages.tolist() == [1.0, 1.0, 1.0]
 

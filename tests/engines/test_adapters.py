@@ -25,7 +25,7 @@ from stages.engines.adapters import (
 )
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import Trainer
+from stages.engines.training.trainer import Trainer
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lineage.proof.signing import make_keys, sign
+from lineage.proof.keys import make_keys
+from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
 from tests.conftest import run, succeed

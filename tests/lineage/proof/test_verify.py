@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from lineage.cli import app
-from lineage.proof.evidence import gather
+from lineage.proof.gathering import gather
 from lineage.proof.inspection import steps_of
 from lineage.proof.verify import text, verify
 from lineage.proof.wiring import differences

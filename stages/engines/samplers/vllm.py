@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from stages.contracts.params.compute import VllmEngine
 from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, is_adapter, read_shape
 from stages.engines.device import device
@@ -128,6 +129,11 @@ class VllmSampler:
             entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)
         ]
         return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
+
+
+def open_sampler(policy: Path, settings: VllmEngine) -> VllmSampler:
+    """See `stages.engines.inference.open_samplers`."""
+    return VllmSampler(policy)
 
 
 def _eager_on_cpu() -> AbstractContextManager[None]:

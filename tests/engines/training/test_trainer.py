@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from stages.contracts.params.optimizer import AdamW
-from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
+from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
 from tests.tiny import tiny_llama
 

@@ -16,7 +16,14 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
-from stages.engines.ranks import first_says, is_first, placed_as, share, summed, whole
+from stages.engines.training.ranks import (
+    distributed_like,
+    from_first,
+    full_tensor,
+    is_first,
+    shard_model,
+    sum_over_ranks,
+)
 from stages.running.errors import BadInput
 from stages.running.publish import atomic
 
@@ -39,7 +46,7 @@ def set_up(model: PreTrainedModel, training: Training) -> None:
     model.config.dtype = getattr(torch, training.precision)
     if training.gradient_checkpointing:
         _compute_anew(model)
-    share(model)
+    shard_model(model)
 
 
 def _compute_anew(model: PreTrainedModel) -> None:
@@ -98,14 +105,16 @@ class Trainer:
             loss.backward()
             total += float(loss.detach())
         norm = float(
-            whole(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm))
+            full_tensor(
+                torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm)
+            )
         )
         if not math.isfinite(norm):
             raise FloatingPointError(f"gradient norm is {norm} at step {self.num_steps}")
         for group in self._optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_scale
         self._optimizer.step()
-        self.history.append({**summed({"loss": total}), "grad_norm": norm})
+        self.history.append({**sum_over_ranks({"loss": total}), "grad_norm": norm})
         return self.history[-1]
 
     def save(self, folder: Path) -> None:
@@ -113,7 +122,7 @@ class Trainer:
         tensors = {}
         for name, parameter in self._named.items():
             for part, value in {"parameter": parameter, **self._optimizer.state[parameter]}.items():
-                found = whole(value.detach())
+                found = full_tensor(value.detach())
                 if is_first():
                     tensors[f"{part}.{name}"] = found.cpu()
         if is_first():
@@ -123,7 +132,7 @@ class Trainer:
     def save_at_times(self, folder: Path) -> None:
         """Save where the last time is `KNOWHOW_CHECKPOINT_SECONDS` ago, 10 unless set."""
         period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
-        if first_says(time.monotonic() - self._saved > period):
+        if from_first(time.monotonic() - self._saved > period):
             self.save(folder)
             self._saved = time.monotonic()
 
@@ -135,10 +144,14 @@ class Trainer:
         with safe_open(path, framework="pt") as file:
             self.history = json.loads(file.metadata()["history"])
             for name, parameter in self._named.items():
-                parameter.detach().copy_(placed_as(file.get_tensor(f"parameter.{name}"), parameter))
+                parameter.detach().copy_(
+                    distributed_like(file.get_tensor(f"parameter.{name}"), parameter)
+                )
                 self._optimizer.state[parameter] = {
                     "step": file.get_tensor(f"step.{name}"),
-                    "exp_avg": placed_as(file.get_tensor(f"exp_avg.{name}"), parameter),
-                    "exp_avg_sq": placed_as(file.get_tensor(f"exp_avg_sq.{name}"), parameter),
+                    "exp_avg": distributed_like(file.get_tensor(f"exp_avg.{name}"), parameter),
+                    "exp_avg_sq": distributed_like(
+                        file.get_tensor(f"exp_avg_sq.{name}"), parameter
+                    ),
                 }
         return True

@@ -10,9 +10,9 @@ import torch
 
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.optimizer import AdamW
-from stages.engines import imitation
-from stages.engines.imitation import Example
-from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
+from stages.engines.training import imitation
+from stages.engines.training.imitation import Example
+from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
 from tests.tiny import tiny_llama
 
 SETTINGS = Sft(

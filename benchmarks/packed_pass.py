@@ -31,6 +31,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks import measuring
 from benchmarks.measuring import MEBIBYTE
+from stages.engines.computing import use_threads
 from stages.engines.likelihood import (
     KEYS_PER_TOKEN,
     ProbedTrace,
@@ -39,7 +40,6 @@ from stages.engines.likelihood import (
     chunk_tokens,
     chunks,
 )
-from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad
 from stages.running.errors import command

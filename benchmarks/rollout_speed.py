@@ -31,8 +31,9 @@ from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.device import exclusive_device
-from stages.engines.pool import OneEngine
-from stages.engines.sampler import Answering, Request, Sampler, answer_seed
+from stages.engines.pools.here import OneEngine
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, answer_seed
 from stages.running.errors import command
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
@@ -70,7 +71,7 @@ def main(
     """Measure each loop `repeats` times."""
     job = read_job(policy, problems, round_id, load(params_file))
     with exclusive_device("rollout_speed"):
-        from stages.engines.vllm_sampler import VllmSampler
+        from stages.engines.samplers.vllm import VllmSampler
 
         sampler = VllmSampler(policy)
         engine = sampler._model

@@ -27,11 +27,11 @@ FIRST = (
     "tests/benchmarks/test_gpu_check.py",
     "tests/lineage/proof/test_tampering.py",
     "tests/test_validate.py",
-    "tests/engines/test_ray_pool.py",
-    "tests/engines/test_policy_loss.py",
+    "tests/engines/pools/test_ray.py",
+    "tests/engines/training/test_policy_loss.py",
     "tests/verifiers/test_hostile.py",
     "tests/flows/test_warm.py",
-    "tests/engines/test_ranks.py",
+    "tests/engines/training/test_ranks.py",
 )
 """What takes longest, in the order in which it is begun; the rest fills in at the end."""
 APART = ("tests/test_end_to_end.py", "tests/test_ray_stages.py")

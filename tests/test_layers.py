@@ -203,8 +203,8 @@ def test_engines_know_no_task() -> None:
 @pytest.mark.parametrize(
     ("package", "only"),
     [
-        ("vllm", {"stages/engines/vllm_sampler.py"}),
-        ("ray", {"stages/engines/ray_pool.py"}),
+        ("vllm", {"stages/engines/samplers/vllm.py"}),
+        ("ray", {"stages/engines/pools/ray.py"}),
         ("torch.optim", set()),
         ("prefect", {name for name in NAMES if name.startswith("flows/")}),
         ("dvc", {name for name in NAMES if name.startswith("flows/")}),
@@ -229,7 +229,7 @@ def test_one_owner_of_an_optimizer() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in ("optim", "backward", "zero_grad"):
                 owners.add(name)
-    assert owners == {"stages/engines/trainer.py"}
+    assert owners == {"stages/engines/training/trainer.py"}
 
 
 def test_no_circles() -> None:

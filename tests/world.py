@@ -221,8 +221,9 @@ def write_round(
                 "completion_tokens": tokens,
                 "sampler_logprobs": [0.0] * len(tokens),
                 "num_thinking_tokens": cue,
-                "forced_start": cue,
-                "forced_end": cue + (finish == "forced"),
+                "token_origin": [
+                    int(finish == "forced" and place == cue) for place in range(len(tokens))
+                ],
                 "finish_reason": finish,
                 "seed": 0,
                 "temperature": 1.0,

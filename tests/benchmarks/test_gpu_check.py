@@ -13,7 +13,7 @@ from benchmarks.gpu_parts import boundaries, matrix_product_flops, num_differing
 from fixtures.checkouts import ROOT, run, succeed
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.whole import load
-from stages.engines.sampler import Trace
+from stages.engines.turns import Trace
 
 CHECK = [sys.executable, "-m", "benchmarks.gpu_check"]
 
@@ -63,8 +63,8 @@ def test_parameters_that_only_look_up_are_not_counted() -> None:
 
 
 def test_one_bit_makes_a_rollout_differ() -> None:
-    one = Trace([1, 2], [-0.5, -0.25], 1, 2, 2, "stop")
-    other = Trace([1, 2], [-0.5, -0.25000000000000006], 1, 2, 2, "stop")
+    one = Trace([1, 2], [-0.5, -0.25], [0, 0], 1, "stop")
+    other = Trace([1, 2], [-0.5, -0.25000000000000006], [0, 0], 1, "stop")
     assert num_differing([one, one], [one, other]) == 1
 
 

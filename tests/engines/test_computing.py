@@ -12,9 +12,10 @@ from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
 from stages.contracts.params.whole import load
-from stages.engines.computing import Precision, passing, set_up, summable
-from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.computing import Precision, passing, summable
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 
@@ -107,8 +108,8 @@ def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
     everywhere = np.ones(completion.shape[1], dtype=bool)
     examples = [
         Example(
-            row[:4].tolist(),
-            row[4:].tolist(),
+            row[:4].numpy(),
+            row[4:].numpy(),
             logprobs,
             np.ones(len(logprobs)),
             everywhere,

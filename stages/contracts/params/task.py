@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Section, Seed, Sha256
+from stages.contracts.params.base import Count, Section, Seed
+from stages.contracts.params.checksum import Sha256
 
 Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """A class of the user's: module, colon, name."""

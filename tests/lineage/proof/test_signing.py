@@ -17,7 +17,8 @@ from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenan
 from in_toto_attestation.v1.statement_pb2 import Statement
 
 from fixtures.checkouts import succeed
-from lineage.proof.signing import make_keys, sign
+from lineage.proof.keys import make_keys
+from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError

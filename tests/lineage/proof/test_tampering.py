@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.checkouts import run, succeed
-from lineage.proof.signing import make_keys, sign
+from lineage.proof.keys import make_keys
+from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
 from tests.lineage import forging

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from fixtures.checkouts import succeed
 from lineage.cli import app
-from lineage.proof.evidence import gather
+from lineage.proof.gathering import gather
 from lineage.proof.inspection import steps_of
 from lineage.proof.verify import text, verify
 from lineage.proof.wiring import differences

@@ -12,8 +12,8 @@ import pytest
 from safetensors.torch import load_file
 
 from fixtures.checkouts import ROOT
-from stages.engines.ranks import AGENT, MEETING
-from stages.engines.trainer import CHECKPOINT
+from stages.engines.training.ranks import AGENT, MEETING
+from stages.engines.training.trainer import CHECKPOINT
 
 CASES = ("sft", "lora", "policy", "policy_packed", "policy_anew", "policy_of_one")
 
@@ -30,7 +30,13 @@ def worked_out(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
             "GLOO_SOCKET_IFNAME": "lo",
         }
         meeting |= {"OMP_NUM_THREADS": "1", "KNOWHOW_DEVICE": "cpu", AGENT: str(os.getpid())}
-        command = [sys.executable, "-m", "tests.engines.rank_losses", str(folders[size]), *CASES]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.engines.training.rank_losses",
+            str(folders[size]),
+            *CASES,
+        ]
         environments = [
             {**os.environ, **({**meeting, "RANK": str(rank)} if size > 1 else {})}
             for rank in range(size)
@@ -75,7 +81,7 @@ def test_a_process_whose_stage_is_gone_does_not_begin(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-c",
-        "from stages.engines.ranks import processes\nwith processes('sft', 1): print('begun')",
+        "from stages.engines.training.ranks import processes\nwith processes('sft', 1): print('begun')",
     ]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, check=False

@@ -11,9 +11,9 @@ import torch
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.optimizer import AdamW
-from stages.engines import imitation
-from stages.engines.imitation import Example
-from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
+from stages.engines.training import imitation
+from stages.engines.training.imitation import Example
+from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
 
 SETTINGS = Sft(
     epochs=1,

@@ -6,7 +6,7 @@ where it is done, nor after which, nor a second time after a failure, changes a 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 Model = TypeVar("Model")
 ModelIn = TypeVar("ModelIn", contravariant=True)
@@ -46,20 +46,3 @@ class Pool(Protocol[ModelOut]):
             each once.
         """
         ...
-
-
-class OneEngine(Generic[Model]):
-    """The engine in this process; parts are done in their order, each when it is asked for."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def each(
-        self,
-        work: Work[Model, Part, Result],
-        parts: Iterable[Part],
-        on_tokens: Callable[[int], None],
-    ) -> Iterator[tuple[int, Result]]:
-        """See `Pool.each`."""
-        for place, part in enumerate(parts):
-            yield place, work(self._model, part, on_tokens=on_tokens)

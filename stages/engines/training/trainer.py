@@ -12,26 +12,53 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
-from stages.engines.ranks import first_says, is_first, placed_as, summed, whole
+from stages.engines.training.ranks import (
+    distributed_like,
+    from_first,
+    full_tensor,
+    is_first,
+    shard_model,
+    sum_over_ranks,
+)
+from stages.running.errors import BadInput
 from stages.running.publish import atomic
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
-def use_threads() -> None:
-    """Fix torch's thread count, which may change the last bit of a sum: `KNOWHOW_THREADS`, 2 unless
-    set.
+def set_up(model: PreTrainedModel, training: Training) -> None:
+    """Make a model ready to be trained as params.yaml says; its weights stay in their own
+    precision.
+
+    The precision is written in its configuration, so that vLLM will sample from what comes out in
+    the same one. Layers that compute their activations anew must think they are in training; what
+    is in them must not, for it may drop out. Among several ranks each then holds its part of the
+    model.
+
+    Raises:
+        BadInput: its architecture cannot compute activations anew.
     """
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # without it a GPU's products are refused as random
-    torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
-    torch.use_deterministic_algorithms(True)
-    # torch would fill what is about to be written, to show up who does not
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    model.config.dtype = getattr(torch, training.precision)
+    if training.gradient_checkpointing:
+        _compute_anew(model)
+    shard_model(model)
+
+
+def _compute_anew(model: PreTrainedModel) -> None:
+    if not model.supports_gradient_checkpointing:
+        raise BadInput(
+            f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute activations anew; set it "
+            "to false, and lower micro_batch_tokens where memory is short"
+        )
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True
 
 
 class Trainer:
@@ -78,14 +105,16 @@ class Trainer:
             loss.backward()
             total += float(loss.detach())
         norm = float(
-            whole(torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm))
+            full_tensor(
+                torch.nn.utils.clip_grad_norm_(self._named.values(), self.settings.max_grad_norm)
+            )
         )
         if not math.isfinite(norm):
             raise FloatingPointError(f"gradient norm is {norm} at step {self.num_steps}")
         for group in self._optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_scale
         self._optimizer.step()
-        self.history.append({**summed({"loss": total}), "grad_norm": norm})
+        self.history.append({**sum_over_ranks({"loss": total}), "grad_norm": norm})
         return self.history[-1]
 
     def save(self, folder: Path) -> None:
@@ -93,7 +122,7 @@ class Trainer:
         tensors = {}
         for name, parameter in self._named.items():
             for part, value in {"parameter": parameter, **self._optimizer.state[parameter]}.items():
-                found = whole(value.detach())
+                found = full_tensor(value.detach())
                 if is_first():
                     tensors[f"{part}.{name}"] = found.cpu()
         if is_first():
@@ -103,7 +132,7 @@ class Trainer:
     def save_at_times(self, folder: Path) -> None:
         """Save where the last time is `KNOWHOW_CHECKPOINT_SECONDS` ago, 10 unless set."""
         period = float(os.environ.get(CHECKPOINT_SECONDS, "10"))
-        if first_says(time.monotonic() - self._saved > period):
+        if from_first(time.monotonic() - self._saved > period):
             self.save(folder)
             self._saved = time.monotonic()
 
@@ -115,10 +144,14 @@ class Trainer:
         with safe_open(path, framework="pt") as file:
             self.history = json.loads(file.metadata()["history"])
             for name, parameter in self._named.items():
-                parameter.detach().copy_(placed_as(file.get_tensor(f"parameter.{name}"), parameter))
+                parameter.detach().copy_(
+                    distributed_like(file.get_tensor(f"parameter.{name}"), parameter)
+                )
                 self._optimizer.state[parameter] = {
                     "step": file.get_tensor(f"step.{name}"),
-                    "exp_avg": placed_as(file.get_tensor(f"exp_avg.{name}"), parameter),
-                    "exp_avg_sq": placed_as(file.get_tensor(f"exp_avg_sq.{name}"), parameter),
+                    "exp_avg": distributed_like(file.get_tensor(f"exp_avg.{name}"), parameter),
+                    "exp_avg_sq": distributed_like(
+                        file.get_tensor(f"exp_avg_sq.{name}"), parameter
+                    ),
                 }
         return True

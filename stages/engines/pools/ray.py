@@ -31,9 +31,9 @@ from ray._raylet import Config
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
-from stages.contracts.params.compute import RayInference
+from stages.contracts.params.compute import RayCluster
 from stages.engines.device import DEVICE
-from stages.engines.pool import Model, Part, Result, Work
+from stages.engines.pools.pool import Model, Part, Result, Work
 from stages.running.errors import MachineFailure
 
 LOCAL, AUTO = "local", "auto"
@@ -42,7 +42,7 @@ MAX_RETRIES = 3
 NO_PROGRESS_SECONDS = 6 * 3600
 OBJECT_STORE_BYTES = 2**29
 MAX_REASON = 400
-CODE = Path(__file__).parent.parent
+CODE = Path(__file__).parents[2]
 THREADS = ("KNOWHOW_THREADS", "OMP_NUM_THREADS")
 """How many there are may change the last bit of a sum, so workers have as many as this process
 would.
@@ -53,7 +53,7 @@ Parcel = Mapping[str, Any]
 
 @contextmanager
 def ray_pool(
-    opener: Callable[[Path], Model], policy: Path, where: RayInference
+    opener: Callable[[Path], Model], policy: Path, where: RayCluster
 ) -> Iterator["RayPool[Model]"]:
     """Join the cluster, or start one on this machine, while the block runs.
 
@@ -71,7 +71,7 @@ def ray_pool(
             ray.shutdown()
 
 
-def _start(where: RayInference, folder: str) -> None:
+def _start(where: RayCluster, folder: str) -> None:
     """A cluster of this process: on loopback, with a token of its own, in `folder`; it dies with
     this process.
     """
@@ -93,7 +93,7 @@ def _start(where: RayInference, folder: str) -> None:
     )
 
 
-def _join(where: RayInference) -> None:
+def _join(where: RayCluster) -> None:
     try:
         if where.address != AUTO:  # ray itself knocks for a minute or two
             host, port = where.address.rsplit(":", 1)
@@ -106,16 +106,16 @@ def _join(where: RayInference) -> None:
         )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise MachineFailure(
-            f"compute.inference.address: cannot join the Ray cluster at {where.address} ({_reason(error)}); start "
-            "its head with `ray start --head`, join this machine by `ray start --address=HOST:PORT`, or use engine vllm"
+            f"compute.inference.where.address: cannot join the Ray cluster at {where.address} ({_reason(error)}); start "
+            "its head with `ray start --head`, join this machine by `ray start --address=HOST:PORT`, or use kind here"
         ) from None
 
 
-def _need_room(where: RayInference, kind: str) -> None:
+def _need_room(where: RayCluster, kind: str) -> None:
     room = int(ray.cluster_resources().get(kind, 0))
     if room < where.num_workers:
         raise MachineFailure(
-            f"compute.inference.num_workers asks for {where.num_workers} workers of one {kind} each, but the Ray "
+            f"compute.inference.where.num_workers asks for {where.num_workers} workers of one {kind} each, but the Ray "
             f"cluster at {where.address} has {room}; join machines with `ray start --address=HOST:PORT`, or lower it"
         )
 
@@ -139,7 +139,7 @@ class RayPool(Generic[Model]):
         parts: Iterable[Part],
         on_tokens: Callable[[int], None],
     ) -> Iterator[tuple[int, Result]]:
-        """See `stages.engines.pool.Pool.each`. The workers start with the first part, and end with
+        """See `stages.engines.pools.pool.Pool.each`. The workers start with the first part, and end with
         the last.
 
         Raises:

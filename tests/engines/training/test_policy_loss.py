@@ -10,6 +10,7 @@ What holds:
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,10 +24,11 @@ from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.engines import varlen
 from stages.engines.computing import Precision
-from stages.engines.policy_loss import Example, PolicyLoss
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
 from tests.golden import losses as golden
 
-BASE = load(Path(__file__).parents[2] / "params.yaml").recipes["information"].update.model_dump()
+BASE = load(Path(__file__).parents[3] / "params.yaml").recipes["information"].update.model_dump()
 BASE |= {"micro_batch_tokens": 10_000, "clip_low": 0.2, "clip_high": 0.28}
 OBJECTIVES = {
     "outcome": {"name": "outcome"},
@@ -114,12 +116,11 @@ def test_value_gradient_and_watched_are_those_of_plain_loops(
         clip_high=inputs["clip_high"],
         row_tokens=row_tokens,
     )
-    arrays = ("sampler_logprobs", "advantages", "is_target", "is_anchored")
     found = measure(
         TablePolicy(inputs["policy"]),
         update,
         [
-            Example(**{k: np.array(v) if k in arrays else v for k, v in row.items()})
+            Example(**{name: np.array(values) for name, values in row.items()})
             for row in inputs["rollouts"]
         ],
         TablePolicy(inputs["start"]),
@@ -173,8 +174,8 @@ def batch() -> list[Example]:
         is_target = np.arange(length) != length // 2 if length > 1 else np.ones(1, dtype=bool)
         examples.append(
             Example(
-                tokens[:prompt_length].tolist(),
-                tokens[prompt_length:].tolist(),
+                tokens[:prompt_length],
+                tokens[prompt_length:],
                 own + 0.3 * rng.standard_normal(length),
                 rng.standard_normal(length),
                 is_target,
@@ -234,8 +235,11 @@ def test_rollouts_in_a_packed_row_are_strangers(packing: str) -> None:
     """What stands before a rollout in its row changes neither its loss nor its gradient."""
     update = settings(loss="grpo", row_tokens=100)
     first, second = batch()[:2]
-    silent = [first._replace(advantages=np.zeros(9)), second]
-    other = [silent[0]._replace(completion_tokens=[1] * 9, prompt_tokens=[7, 7]), second]
+    silent = [replace(first, advantages=np.zeros(9)), second]
+    changed = replace(
+        silent[0], completion_tokens=np.ones(9, dtype=int), prompt_tokens=np.array([7, 7])
+    )
+    other = [changed, second]
     found, expected = (measure(llama(0), update, examples) for examples in (other, silent))
     assert found[0] == pytest.approx(expected[0], abs=1e-12)
     assert largest_difference(found, expected) < 1e-12
@@ -243,7 +247,7 @@ def test_rollouts_in_a_packed_row_are_strangers(packing: str) -> None:
 
 def test_a_rollout_without_a_prompt_is_refused() -> None:
     with pytest.raises(AssertionError, match="predicted from the prompt"):
-        measure(llama(0), settings(), [batch()[0]._replace(prompt_tokens=[])])
+        measure(llama(0), settings(), [replace(batch()[0], prompt_tokens=np.zeros(0, dtype=int))])
 
 
 # 3. Before the first step
@@ -282,7 +286,7 @@ def test_the_log_probabilities_are_those_of_a_pass_over_one_rollout() -> None:
         settings(**EVERYTHING, row_tokens=16), TEMPERATURE, BUDGET_TOKENS, "float32", llama(2)
     )
     model = llama(0)
-    for example, proximal, _ in loss.prepare(model, batch()):
+    for example in loss.prepare(model, batch()):
         tokens = torch.tensor([[*example.prompt_tokens, *example.completion_tokens]])
         with torch.no_grad():
             logprobs = (
@@ -290,7 +294,8 @@ def test_the_log_probabilities_are_those_of_a_pass_over_one_rollout() -> None:
             ).log_softmax(-1)
         num_prompt = len(example.prompt_tokens)
         at = torch.arange(num_prompt - 1, tokens.shape[1] - 1)
-        assert proximal == pytest.approx(logprobs[at, tokens[0, num_prompt:]].numpy(), abs=1e-12)
+        expected = logprobs[at, tokens[0, num_prompt:]].numpy()
+        assert example.proximal_logprobs == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("coefficient", "reference"), [(0.3, None), (None, 2)])
@@ -321,14 +326,14 @@ def test_forced_tokens_are_context_and_never_targets(loss: str) -> None:
             "sampler_logprobs": example.sampler_logprobs + noise,
         }
         wild.append(
-            example._replace(**values, is_anchored=example.is_anchored | ~example.is_target)
+            replace(example, **values, is_anchored=example.is_anchored | ~example.is_target)
         )
     expected, found = (measure(llama(0), update, e, llama(1), llama(2)) for e in (batch(), wild))
     assert_equal(found, expected, 0.0)
     first = batch()[0]
-    tokens = [*first.completion_tokens]
+    tokens = first.completion_tokens.copy()
     tokens[int(np.flatnonzero(~first.is_target)[0])] += 1
-    changed = [first._replace(completion_tokens=tokens), *batch()[1:]]
+    changed = [replace(first, completion_tokens=tokens), *batch()[1:]]
     assert (
         largest_difference(measure(llama(0), update, changed, llama(1), llama(2)), expected) > 1e-6
     )
@@ -336,9 +341,9 @@ def test_forced_tokens_are_context_and_never_targets(loss: str) -> None:
 
 def test_the_kl_holds_where_it_is_asked_for_and_is_nothing_at_the_reference() -> None:
     update = settings(loss="dapo", kl_coefficient=0.3)
-    silent = [example._replace(advantages=np.zeros(len(example.advantages))) for example in batch()]
+    silent = [replace(example, advantages=np.zeros(len(example.advantages))) for example in batch()]
     free = [
-        example._replace(is_anchored=np.zeros(len(example.advantages), dtype=bool))
+        replace(example, is_anchored=np.zeros(len(example.advantages), dtype=bool))
         for example in silent
     ]
     value, gradient, watched = measure(llama(0), update, silent, reference=llama(2))
@@ -358,7 +363,7 @@ def test_the_kl_holds_where_it_is_asked_for_and_is_nothing_at_the_reference() ->
 
 def test_offline_is_weighted_likelihood_and_asks_the_sampler_nothing() -> None:
     update = settings(objective="offline", loss="dapo")
-    kept = [example._replace(advantages=np.ones(len(example.advantages))) for example in batch()]
+    kept = [replace(example, advantages=np.ones(len(example.advantages))) for example in batch()]
     value, gradient, _ = measure(llama(0), update, kept)
     model, num_targets = llama(0), sum(example.is_target.sum() for example in kept)
     total = torch.zeros((), dtype=torch.float64)
@@ -376,7 +381,7 @@ def test_offline_is_weighted_likelihood_and_asks_the_sampler_nothing() -> None:
     assert value == pytest.approx(total.item() / num_targets, abs=1e-12)
     for one, parameter in zip(gradient, model.parameters(), strict=True):
         assert one == pytest.approx(parameter.grad.numpy(), abs=1e-12)
-    stale = [example._replace(sampler_logprobs=example.sampler_logprobs - 5) for example in kept]
+    stale = [replace(example, sampler_logprobs=example.sampler_logprobs - 5) for example in kept]
     assert largest_difference(measure(llama(0), update, stale), (value, gradient, {})) == 0
 
 
@@ -400,7 +405,9 @@ def test_a_sequences_ratio_does_not_grow_with_its_length() -> None:
     for length in (1, 8, 64):
         drift = np.full(length, -np.log(2) - np.log(1.1))
         all_tokens = np.ones(length, dtype=bool)
-        example = Example([0], [1] * length, drift, np.ones(length), all_tokens, all_tokens)
+        example = Example(
+            np.array([0]), np.ones(length, int), drift, np.ones(length), all_tokens, all_tokens
+        )
         value, _, watched = measure(model, settings(loss="gspo"), [example], temperature=1.0)
         assert watched["mean_ratio"] == pytest.approx(1.1, abs=1e-12)
         assert watched["clip_frac"] == 0
@@ -415,7 +422,12 @@ def test_credit_by_segment_survives_a_ratio_by_sequence() -> None:
     own = policy.logits.detach().log_softmax(-1).numpy()
     all_tokens = np.ones(2, dtype=bool)
     example = Example(
-        [0], [1, 2], own[[0, 1], [1, 2]], np.array([1.0, -1.0]), all_tokens, all_tokens
+        np.array([0]),
+        np.array([1, 2]),
+        own[[0, 1], [1, 2]],
+        np.array([1.0, -1.0]),
+        all_tokens,
+        all_tokens,
     )
     _, [gradient], _ = measure(policy, settings(loss="gspo"), [example], temperature=1.0)
     probabilities = np.exp(own)

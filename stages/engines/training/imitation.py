@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 
 from stages.contracts.params.inits.sft import Sft
 from stages.engines.computing import Precision, passing, summable
-from stages.engines.ranks import shares
-from stages.engines.trainer import Trainer
+from stages.engines.training.ranks import own_work
+from stages.engines.training.trainer import Trainer
 from stages.engines.varlen import packed_inputs
 from stages.pure.losses import token_logprobs, weighted_nll
 from stages.pure.packing import micro_batches, pack
@@ -100,7 +100,7 @@ def batch_losses(
         )
     total = weights.sum()
     groups = micro_batches([width] * len(rows), settings.micro_batch_tokens or tokens.numel())
-    for piece, counts in shares([len(group) * width for group in groups]):
+    for piece, counts in own_work([len(group) * width for group in groups]):
         group = groups[piece]
         spans = [[lengths[item] for item in rows[row]] for row in group]
         loss = _rows_loss(model, tokens[group], weights[group], spans, precision) / total

@@ -1,5 +1,5 @@
 """One of several processes that work out losses and gradients together: `python -m
-tests.engines.rank_losses OUT`.
+tests.engines.training.rank_losses OUT`.
 
 Alone, without `RANK` in its environment, it works out the same by itself.
 """
@@ -15,16 +15,16 @@ from fixtures.checkouts import ROOT
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights, Sft
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
-from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
-from stages.engines.computing import set_up
-from stages.engines.imitation import Example
-from stages.engines.policy_loss import Example as Rollout
-from stages.engines.policy_loss import PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.training import imitation, ranks
+from stages.engines.training.example import Example as Rollout
+from stages.engines.training.imitation import Example
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer, set_up
 
 OPTIMIZER = AdamW(learning_rate=1e-2, betas=(0.9, 0.95), weight_decay=0.1, max_grad_norm=0.1)
 SFT = Sft(
@@ -72,8 +72,8 @@ def trained_alike(name: str, out: Path) -> None:
             [record["loss"], record["grad_norm"], *(watched[key] for key in sorted(watched))]
         )
         trainer.save(out / name)
-    gradients = [ranks.whole(p.grad).numpy() for p in model.parameters() if p.requires_grad]
-    weights = [ranks.whole(p.detach()).numpy() for p in model.parameters()]
+    gradients = [ranks.full_tensor(p.grad).numpy() for p in model.parameters() if p.requires_grad]
+    weights = [ranks.full_tensor(p.detach()).numpy() for p in model.parameters()]
     if ranks.is_first():
         np.savez(
             out / f"{name}.npz",
@@ -100,7 +100,7 @@ def policy_losses(
     trainer: Trainer, name: str
 ) -> Iterator[tuple[dict[str, float], Iterator[torch.Tensor]]]:
     rng, reference = np.random.default_rng(1), tiny_llama(seed=2, dtype=torch.float64)
-    ranks.share(reference)
+    ranks.shard_model(reference)
     base = load(ROOT / "params.yaml").recipes["outcome"].update.model_dump()
     packed = {"row_tokens": 16} if name == "policy_packed" else {}
     loss = PolicyLoss(
@@ -110,9 +110,7 @@ def policy_losses(
     for length in LENGTHS[: 1 if name == "policy_of_one" else None]:
         is_target = rng.random(length) < 0.8
         drawn = rng.normal(-3, 0.3, length), rng.normal(0, 1, length), is_target, is_target
-        rollouts.append(
-            Rollout(rng.integers(1, 23, 3).tolist(), rng.integers(1, 23, length).tolist(), *drawn)
-        )
+        rollouts.append(Rollout(rng.integers(1, 23, 3), rng.integers(1, 23, length), *drawn))
     prepared = loss.prepare(trainer.model, rollouts)
     for _ in range(3):
         watched: dict[str, float] = {}

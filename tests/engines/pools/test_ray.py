@@ -18,9 +18,9 @@ from ray._private import ray_constants
 from ray._raylet import Config
 from ray.cluster_utils import Cluster
 
-from stages.contracts.params.compute import RayInference
-from stages.engines import ray_pool
-from stages.engines.pool import OneEngine
+from stages.contracts.params.compute import RayCluster
+from stages.engines.pools import ray as ray_pool
+from stages.engines.pools.here import OneEngine
 from stages.running.errors import BadInput, MachineFailure
 
 PARTS = [[place, place + 1] for place in range(6)]
@@ -69,8 +69,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def where(cluster: Cluster) -> RayInference:
-    return RayInference(engine="ray", address=cluster.address, num_workers=2)
+def where(cluster: Cluster) -> RayCluster:
+    return RayCluster(kind="ray", address=cluster.address, num_workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_part_comes_once_though_a_worker_dies(where: RayInference, policy: Path) -> None:
+def test_each_part_comes_once_though_a_worker_dies(where: RayCluster, policy: Path) -> None:
     """The policy travels with the work; whoever does a part, and after which, makes no difference."""
     work, told, killed = partial(multiply, seconds=0.5), [], 0
     found: list[tuple[int, list[int]]] = []
@@ -102,7 +102,7 @@ def test_each_part_comes_once_though_a_worker_dies(where: RayInference, policy: 
 
 
 def test_a_machine_lost_half_way_costs_no_part(
-    cluster: Cluster, where: RayInference, policy: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, where: RayCluster, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another raylet, with an object store of its own, stands for a machine that joins, and is
     killed at work.
@@ -131,7 +131,7 @@ def test_a_machine_lost_half_way_costs_no_part(
     assert found == {place: [7 * number for number in part] for place, part in enumerate(parts)}
 
 
-def test_an_error_of_the_work_is_handed_back_as_it_is(where: RayInference, policy: Path) -> None:
+def test_an_error_of_the_work_is_handed_back_as_it_is(where: RayCluster, policy: Path) -> None:
     """By a worker in this process: to start one takes seconds, and the error is no other there."""
     with ray_pool.ray_pool(open_factor, policy, where):
         worker = ray_pool._Worker(open_factor, policy, refuse, [ray.put(PARTS[3])], {})
@@ -141,7 +141,7 @@ def test_an_error_of_the_work_is_handed_back_as_it_is(where: RayInference, polic
 
 
 def test_a_part_that_kills_every_worker_ends_the_run(
-    where: RayInference, policy: Path, monkeypatch: pytest.MonkeyPatch
+    where: RayCluster, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_pool, "MAX_RETRIES", 1)
     work = partial(die, deadly=PARTS[-1])
@@ -152,7 +152,7 @@ def test_a_part_that_kills_every_worker_ends_the_run(
         list(pool.each(work, PARTS, lambda _: None))
 
 
-def test_a_cluster_too_small_is_named(where: RayInference, policy: Path) -> None:
+def test_a_cluster_too_small_is_named(where: RayCluster, policy: Path) -> None:
     more = where.model_copy(update={"num_workers": 3})
     with (
         pytest.raises(
@@ -164,7 +164,7 @@ def test_a_cluster_too_small_is_named(where: RayInference, policy: Path) -> None
         pass
 
 
-def test_a_cluster_that_is_not_there_is_named(where: RayInference, policy: Path) -> None:
+def test_a_cluster_that_is_not_there_is_named(where: RayCluster, policy: Path) -> None:
     nowhere = where.model_copy(update={"address": "127.0.0.1:1"})
     with (
         pytest.raises(

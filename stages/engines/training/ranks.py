@@ -23,10 +23,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from stages import SOCKET
 from stages.engines.device import device, exclusive_device
 from stages.pure.packing import balanced
 from stages.running.errors import MachineFailure
-from stages import SOCKET
 
 MEETING, AGENT = "KNOWHOW_RANKS_MEETING", "KNOWHOW_RANKS_AGENT"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -124,7 +124,7 @@ def _joined() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def share(model: PreTrainedModel) -> None:
+def shard_model(model: PreTrainedModel) -> None:
     """Leave to each rank its part of every weight, of its gradient and of its moments; gradients
     are sums over ranks.
 
@@ -147,12 +147,11 @@ def share(model: PreTrainedModel) -> None:
             module.set_force_sum_reduction_for_comms(True)  # gloo has no other
 
 
-def shares(num_tokens: Sequence[int]) -> list[tuple[int, bool]]:
-    """This rank's pieces of work that hold so many tokens, and whether each counts; without ranks
-    all, in order.
+def own_work(num_tokens: Sequence[int]) -> list[tuple[int, bool]]:
+    """This rank's pieces of work, of so many tokens each, and whether each counts.
 
-    Every rank has as many, so that all meet at every weight: who runs out does the smallest piece
-    again, for nothing.
+    Without ranks these are all, in order. Every rank has as many, so that all meet at every weight:
+    one that runs out does the smallest piece again, for nothing.
     """
     if not dist.is_initialized():
         return [(piece, True) for piece in range(len(num_tokens))]
@@ -162,12 +161,12 @@ def shares(num_tokens: Sequence[int]) -> list[tuple[int, bool]]:
     return [(piece, True) for piece in own] + [(smallest, False)] * (longest - len(own))
 
 
-def summed(values: Mapping[str, float]) -> dict[str, float]:
+def sum_over_ranks(values: Mapping[str, float]) -> dict[str, float]:
     """Each value summed over ranks, which must have the same names."""
     return _reduced(values, dist.ReduceOp.SUM)
 
 
-def largest(value: float) -> float:
+def max_over_ranks(value: float) -> float:
     """The largest of what the ranks have."""
     return _reduced({"": value}, dist.ReduceOp.MAX)[""]
 
@@ -181,7 +180,7 @@ def _reduced(values: Mapping[str, float], how: dist.ReduceOp.RedOpType) -> dict[
     return dict(zip(names, tensor.tolist(), strict=True))
 
 
-def merged(found: dict[int, Any]) -> dict[int, Any]:
+def gathered(found: dict[int, Any]) -> dict[int, Any]:
     """What all ranks found, each a part of the whole."""
     if not dist.is_initialized():
         return found
@@ -195,24 +194,24 @@ def is_first() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def first_says(value: bool) -> bool:
-    """What the first rank says; all ranks ask."""
-    return largest(float(value and is_first())) > 0
+def from_first(value: bool) -> bool:
+    """The value of the first rank, in all ranks, which all call it."""
+    return max_over_ranks(float(value and is_first())) > 0
 
 
-def leave_to_first() -> None:
+def exit_unless_first() -> None:
     """End every rank but the first, well: from here on its work is its own."""
     if not is_first():
         raise SystemExit(0)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor of which each rank may have a part; all ranks ask."""
-    full_tensor: Callable[[], Tensor] | None = getattr(tensor, "full_tensor", None)  # a DTensor's
-    return tensor if full_tensor is None else full_tensor()
+def full_tensor(tensor: Tensor) -> Tensor:
+    """A tensor whole, of which each rank may have a part; all ranks call it."""
+    gathered_whole: Callable[[], Tensor] | None = getattr(tensor, "full_tensor", None)  # a DTensor
+    return tensor if gathered_whole is None else gathered_whole()
 
 
-def placed_as(tensor: Tensor, like: Tensor) -> Tensor:
+def distributed_like(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor on the device of another, or this rank's part of it where the other is one."""
     if not dist.is_initialized():
         return tensor.to(like.device)
@@ -224,9 +223,10 @@ def placed_as(tensor: Tensor, like: Tensor) -> Tensor:
     )
 
 
-def gather(model: PreTrainedModel) -> None:
-    """Make a shared model whole, on the CPU, in the first rank, and end the others; it is to be
-    written, not run.
+def gather_on_first(model: PreTrainedModel) -> None:
+    """Make a sharded model whole, on the CPU, in the first rank, and end the others.
+
+    It is to be written, not run.
     """
     if not dist.is_initialized():
         return
@@ -237,11 +237,11 @@ def gather(model: PreTrainedModel) -> None:
         for name, parameter in list(module.named_parameters(recurse=False)):
             if parameter not in found:
                 found[parameter] = nn.Parameter(
-                    whole(parameter.detach()).cpu(), parameter.requires_grad
+                    full_tensor(parameter.detach()).cpu(), parameter.requires_grad
                 )
             setattr(module, name, found[parameter])
         if isinstance(module, FSDPModule):
             module.__class__ = type(module).__mro__[
                 2
             ]  # what it was: FSDP2 makes a class of it and its own
-    leave_to_first()
+    exit_unless_first()

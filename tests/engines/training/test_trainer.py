@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.optimizer import AdamW
-from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
+from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
 
 NUM_STEPS = 5

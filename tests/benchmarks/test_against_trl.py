@@ -5,21 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.against_trl import (
-    OURS,
-    TRL,
-    Losses,
-    Spent,
-    Turn,
-    compare,
-    micro_batch_rollouts,
-    ratios,
-    table,
-    write_job,
-)
-from benchmarks.knowhow_rounds import examples_of
-from benchmarks.trl_rounds import reward
+from benchmarks.against_trl import Turn, compare, micro_batch_rollouts, ratios, table
 
+from benchmarks.measuring import Spent
+from benchmarks.trl.job import write_job
+from benchmarks.trl.our_rounds import examples_of
+from benchmarks.trl.speed import OURS, TRL, Losses
+from benchmarks.trl.their_rounds import reward
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table

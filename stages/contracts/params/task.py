@@ -242,7 +242,7 @@ class DatasetTier(Tier):
 
 
 class DatasetTask(ImportedTask):
-    """Mathematics from a JSONL or Parquet file; see `stages.tasks.dataset`."""
+    """Mathematics from a JSONL or Parquet file; see `stages.tasks.imported.dataset`."""
 
     name: Literal["dataset"]
     strategies: ClassVar[tuple[str, ...]] = ("direct", "worked")
@@ -267,7 +267,7 @@ class DatasetTask(ImportedTask):
 
 
 class UserTask(ImportedTask):
-    """A task by a class of the user's; see `stages.tasks.user`.
+    """A task by a class of the user's; see `stages.tasks.imported.user`.
 
     `sha256` is of the file that holds the class.
     """

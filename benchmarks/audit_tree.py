@@ -73,19 +73,19 @@ def main(folder: Path, num_rounds: int = 30, num_problems: int = 512, group_size
 
 def lock(num_rounds: int) -> Lock:
     """The steps, their digests still those of this repository."""
-    own = yaml.load(Path("dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
+    stages = yaml.load(Path("dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
     steps: Lock = {
-        name: own[name]
-        for name in own
+        name: stages[name]
+        for name in stages
         if name in ("code", "prepare", f"demonstrate@{BASE}", f"sft@{BASE}")
     }
     for number in range(1, num_rounds + 1):
-        for name in own:
+        for name in stages:
             group, _, key = name.partition("@")
             if key == FIRST or (key == EXAMINED and group in ("examine", "evaluate")):
                 above = f"n{number - 1}" if number > 1 else BASE
                 text = (
-                    json.dumps(own[name])
+                    json.dumps(stages[name])
                     .replace(f"/{BASE}", f"/{above}")
                     .replace(f'"{BASE}"', f'"{above}"')
                 )
@@ -163,8 +163,8 @@ def prompt(number: int, target: int) -> str:
 def demos(num_problems: int) -> Iterator[dict[str, Any]]:
     """A demonstration of each train problem."""
     for number in range(num_problems):
-        told = {"strategy": "revise", "text": "# 1", "is_correct": True, "num_segments": 0}
-        yield {"demo_id": number, "problem_id": f"countdown:{number}", **told}
+        constant = {"strategy": "revise", "text": "# 1", "is_correct": True, "num_segments": 0}
+        yield {"demo_id": number, "problem_id": f"countdown:{number}", **constant}
 
 
 def sat(num_problems: int) -> Iterator[dict[str, Any]]:
@@ -175,13 +175,13 @@ def sat(num_problems: int) -> Iterator[dict[str, Any]]:
         (*counts, "num_false_negatives", "num_false_positives", "sample_index"), 0
     )
     for number in range(num_problems, num_problems + NUM_HELDOUT):
-        own = {
+        problem = {
             "problem_id": f"countdown:{number}",
             "split": "heldout",
             "difficulty": 3 + number % 2,
         }
         yield {
-            **own,
+            **problem,
             **texts,
             **numbers,
             "budget_tokens": 72,
@@ -229,10 +229,10 @@ def ledger(numbers: range, group_size: int) -> dict[str, Any]:
 def rollouts(numbers: range, key: str, group_size: int, tokenizer: Tokenizer) -> dict[str, Any]:
     """What was sampled; all completions have one length."""
     num_rows = len(numbers) * group_size
-    asked = tokenizer.encode_batch(
+    encodings = tokenizer.encode_batch(
         [prompt(n, 2 + n % 60) for n in numbers], add_special_tokens=False
     )
-    prompts = pa.array([found.ids for found in asked], pa.list_(pa.int32()))
+    prompts = pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32()))
     offsets = pa.array(np.arange(num_rows + 1) * NUM_TOKENS, pa.int32())
     tokens = np.random.default_rng(numbers.start).integers(4, 90, num_rows * NUM_TOKENS, np.int32)
     zeros = np.zeros(num_rows, int)

@@ -76,15 +76,15 @@ def pin_commit(folder: Path) -> str:
 def run_all(work: Sequence[Chain], run: Callable[[Chain], None], title: str, num_jobs: int) -> None:
     """Run each; after a failure nothing new begins, and what runs is waited for."""
     with (
-        ThreadPoolExecutor(num_jobs) as pool,
+        ThreadPoolExecutor(num_jobs) as executor,
         tqdm(total=len(work), desc=title, unit="chain") as bar,
     ):
-        futures = [pool.submit(run, chain) for chain in work]
+        futures = [executor.submit(run, chain) for chain in work]
         for future in futures:
             try:
                 future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                executor.shutdown(wait=False, cancel_futures=True)
                 raise
             bar.update()
 

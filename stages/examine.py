@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Inference
 from stages.contracts.params.exam import Exam
-from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import table_writer, write_table
@@ -41,7 +41,8 @@ from stages.engines.turns import Answering, BudgetAnswer, Trace, answer_at_budge
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, scratch
+from stages.running.publish import atomic
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Inference
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
@@ -41,7 +41,7 @@ from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import scratch
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 

@@ -28,8 +28,7 @@ import pyarrow.compute as pc
 
 from stages.contracts.format import Format, closing_marker, read_format, without_marker
 from stages.contracts.origin import Origin, answer_start
-from stages.contracts.params.base import Name
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.segments import (
     CutpointSegments,
     FixedSegments,

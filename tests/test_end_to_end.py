@@ -31,7 +31,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from flows import mending
+from flows.project import mending
 from stages.contracts.storage.contract import part_name
 from tests.conftest import PROFILES, run, succeed
 

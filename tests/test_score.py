@@ -30,12 +30,14 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.engines.judging import EXACT, JUDGE_FILE, Wording, load_judge, save_wording
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.pure.credit import group_normalized
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 from stages.verifiers.isolated import judge
 
 ROOT = Path(__file__).parent.parent

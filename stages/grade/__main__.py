@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from stages.contracts.format import Format, read_format
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.joins import aligned

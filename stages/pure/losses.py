@@ -1,5 +1,4 @@
-"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same
-value.
+"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same.
 
 A loss is −∑ w_t · objective_t / denominator over the target tokens of a minibatch: `surrogate`
 gives each token's objective, `aggregation` the weights and the denominator, both known before the
@@ -13,14 +12,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Aggregated = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+Objective = Literal["clipped", "sequence_clipped", "clipped_weight", "likelihood"]
+Average = Literal["sequences", "tokens", "budget"]
 
 
 class Surrogate(NamedTuple):
-    """What is maximised at each token, the ratio behind it (a constant to the gradient), and where
-    it is clipped.
+    """What is maximised at each token, the ratio behind it, and where it is clipped.
 
-    `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask,
+    The ratio is a constant to the gradient. `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask,
     as the objective is.
     """
 
@@ -209,7 +208,7 @@ def likelihood(
 
 
 def surrogate(
-    kind: Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "likelihood"],
+    objective: Objective,
     trainer_logprobs: Float[Tensor, "*batch token"],
     behaviour_logprobs: Float[Tensor, "*batch token"],
     advantages: Float[Tensor, "*batch token"],
@@ -218,7 +217,7 @@ def surrogate(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """Each token's objective by the loss's name; 0 outside `mask`, in value and gradient.
+    """Each token's objective by its name; 0 outside `mask`, in value and gradient.
 
     `sequence` is the index of the sequence a token belongs to (any index outside the mask); its
     tokens may lie in a padded row or between others in a packed one.
@@ -226,12 +225,12 @@ def surrogate(
     nothing = torch.zeros_like(trainer_logprobs)
     log_ratio = masked_difference(trainer_logprobs, behaviour_logprobs, mask)
     advantages = torch.where(mask, advantages, nothing)
-    match kind:
-        case "grpo" | "dr_grpo" | "dapo":
+    match objective:
+        case "clipped":
             terms = clipped(log_ratio, advantages, clip_low, clip_high)
-        case "gspo":
+        case "sequence_clipped":
             terms = sequence_clipped(log_ratio, advantages, mask, sequence, clip_low, clip_high)
-        case "cispo":
+        case "clipped_weight":
             terms = clipped_weight(
                 torch.where(mask, trainer_logprobs, nothing),
                 log_ratio,
@@ -242,35 +241,34 @@ def surrogate(
         case "likelihood":
             terms = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, advantages)
         case _:
-            assert_never(kind)
+            assert_never(objective)
     return terms._replace(ratio=torch.where(mask, terms.ratio, nothing))
 
 
 def aggregation(
-    kind: Aggregated, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int
+    over: Average, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int
 ) -> Aggregation:
-    """How a minibatch's token objectives become one number, from its sequences' counts of target
-    tokens.
+    """How token objectives become one number, from the sequences' counts of target tokens.
 
-    `grpo` (arXiv 2402.03300, eq. 3) and `gspo` (arXiv 2507.18071): mean over each sequence's
-    tokens, then over sequences. `dapo` (arXiv 2503.14476, eq. 8) and `cispo` (arXiv 2506.13585, eq.
-    4): mean over all tokens. `dr_grpo` (arXiv 2503.20783, section 3.2): sum over sequences ×
-    `budget_tokens`, a constant, so that no length is favoured. verl takes the batch's longest
-    padded length for that constant unless told; TRL, as here, the budget.
+    `sequences`: mean over each sequence's tokens, then over sequences (GRPO, arXiv 2402.03300, eq.
+    3). `tokens`: mean over all tokens (DAPO, arXiv 2503.14476, eq. 8). `budget`: sum over sequences
+    × `budget_tokens`, a constant, so that no length is favoured (Dr. GRPO, arXiv 2503.20783,
+    section 3.2). verl takes the batch's longest padded length for that constant unless told; TRL,
+    as here, the budget.
 
     A sequence without a target token adds nothing and counts in the number of sequences, as in TRL.
     Without any token the sum is 0 and the denominator at least 1.
     """
     ones = np.ones(len(num_targets))
-    match kind:
-        case "grpo" | "gspo":
+    match over:
+        case "sequences":
             return Aggregation(ones / np.maximum(num_targets, 1), max(1, len(num_targets)))
-        case "dapo" | "cispo":
+        case "tokens":
             return Aggregation(ones, max(1, int(num_targets.sum())))
-        case "dr_grpo":
+        case "budget":
             return Aggregation(ones, max(1, len(num_targets) * budget_tokens))
         case _:
-            assert_never(kind)
+            assert_never(over)
 
 
 def importance(

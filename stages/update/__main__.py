@@ -24,22 +24,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.contracts.params.base import Count, Positive
+from stages.contracts.params.base import Count, Positive, read_section
 from stages.contracts.params.compute import Training
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.ledger import LEDGER
 from stages.engines.adapters import adapt
-from stages.engines.computing import set_up
+from stages.engines.computing import use_threads
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.training import ranks
-from stages.engines.training.trainer import Trainer, use_threads
+from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, read_json, scratch, write_json
+from stages.running.publish import atomic, read_json, write_json
+from stages.running.scratch import scratch
 from stages.update.advantage import token_advantages
 from stages.update.examples import assemble, count_statuses
 from stages.update.metrics import composition, summary

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from benchmarks.against_trl import (
     OURS,
     TRL,
@@ -20,6 +19,7 @@ from benchmarks.against_trl import (
 )
 from benchmarks.knowhow_rounds import examples_of
 from benchmarks.trl_rounds import reward
+
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table
@@ -88,7 +88,8 @@ def test_a_grade_becomes_an_advantage_in_its_group(tmp_path: Path) -> None:
             "completion_tokens": [7, 3, index],
             "sampler_logprobs": [-1.0, 0.0, -1.0],
             "num_thinking_tokens": 1,
-            "token_origin": [0, 1, 0],
+            "forced_start": 1,
+            "forced_end": 2,
             "finish_reason": "forced",
         }
         for problem in range(2)

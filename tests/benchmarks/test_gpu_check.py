@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.tiny import tiny_llama
 from transformers import PreTrainedModel
 
 from benchmarks.gpu_check import RECIPE, SIZES, sized, table
@@ -19,7 +20,6 @@ from benchmarks.gpu_parts import (
 from stages.contracts.params.whole import load
 from stages.engines.turns import Trace
 from tests.conftest import ROOT, run, succeed
-from tests.tiny import tiny_llama
 
 CHECK = [sys.executable, "-m", "benchmarks.gpu_check"]
 

@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from benchmarks.table_memory import GROUP_SIZE, renamed
+from benchmarks.long_round import renamed
+from benchmarks.table_memory import GROUP_SIZE
 from stages.contracts.tables.rollouts import ROLLOUTS
 
 

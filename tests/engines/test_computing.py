@@ -10,10 +10,10 @@ from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
 from stages.contracts.params.whole import load
-from stages.engines.computing import Precision, passing, set_up, summable
+from stages.engines.computing import Precision, passing, summable
 from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
-from stages.engines.training.trainer import Trainer
+from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from tests.conftest import ROOT

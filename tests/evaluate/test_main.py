@@ -21,14 +21,16 @@ from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines.judging import Wording, load_judge, save_wording
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import Sums, choices, joined, samples_up_to, sums_of
 from stages.grade import __main__ as grade
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 from tests.conftest import ROOT
 
 BUDGETS = [0, 9, 18, 36]

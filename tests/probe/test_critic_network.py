@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.tiny import tiny_llama
 from transformers import PreTrainedModel
 
 from stages.contracts.params.recipes.probe import Critic
 from stages.probe.critic_network import ValuedTrace, boundary_states, boundary_values, train_critic
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput
-from tests.tiny import tiny_llama
 
 VOCABULARY, PAD = 23, 0
 SETTINGS = Critic(

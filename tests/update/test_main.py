@@ -33,7 +33,8 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.engines.adapters import ADAPTER_FILE
-from stages.engines.policy import load_policy, new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import load_policy, save_policy
 from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.running.errors import EXIT_MACHINE, BadInput
 from stages.running.publish import read_json, write_json

@@ -5,10 +5,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Section, Seed, Sha256
+from stages.contracts.params.base import Count, Section, Seed
+from stages.contracts.params.checksum import Sha256
 
+Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+"""A class of the user's: module, colon, name."""
 Bucket = Literal[0, 1]
 """Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""
+
+
+class VerifierClass(Section):
+    """A class of the user's that verifies answers: module, colon, name; see `docs/tasks.md`.
+
+    `sha256` is of the file that holds it.
+    """
+
+    source: Source
+    sha256: Sha256
 
 
 class TaskTraits(Section):
@@ -18,6 +31,8 @@ class TaskTraits(Section):
     """Those it has demonstrations of."""
     lists_solutions: ClassVar[bool] = False
     """Whether it can list every correct answer of a problem."""
+    verifier: VerifierClass | None = None
+    """Who verifies answers in the place of the task's own verifier."""
 
     @property
     def pays_parts(self) -> bool:
@@ -157,6 +172,14 @@ class ReasoningGymTask(TextTask):
         """Whether a wrong answer may earn a part of the reward."""
         return self.partial_credit
 
+    @model_validator(mode="after")
+    def _scorer_pays_parts(self) -> "ReasoningGymTask":
+        if self.partial_credit and self.verifier is not None:
+            raise ValueError(
+                "partial_credit is what the family's own scorer gives: leave out it, or verifier"
+            )
+        return self
+
 
 class ModularTier(Section):
     """One difficulty of modular multiplication: how many factors a problem gives."""
@@ -252,7 +275,7 @@ class UserTask(ImportedTask):
     name: Literal["user"]
     strategies: ClassVar[tuple[str, ...]] = ("direct", "worked")
     lists_solutions: ClassVar[bool] = True
-    source: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    source: Source
     tiers: Annotated[list[Tier], Field(min_length=1)]
 
 

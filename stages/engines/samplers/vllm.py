@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.contracts.params.compute import VllmEngine
 from stages.contracts.render import Renderer
-from stages.engines.adapters import BASE, is_adapter, read_lora
+from stages.engines.adapters import BASE, is_adapter, read_shape
 from stages.engines.device import device
 from stages.engines.sampler import Completion, Request
 from stages.running.publish import read_json
@@ -55,7 +55,7 @@ class VllmSampler:
             self._adapter = LoRARequest(policy.name, 1, str(policy.resolve()))
             served, serving = (
                 policy / BASE,
-                {"enable_lora": True, "max_lora_rank": _room(read_lora(policy).rank)},
+                {"enable_lora": True, "max_lora_rank": _room(read_shape(policy).rank)},
             )
         gc.collect()
         gc.freeze()  # else vLLM, which collects again and again as it starts, looks through all libraries each time

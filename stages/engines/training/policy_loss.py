@@ -103,7 +103,7 @@ class PolicyLoss:
         `importance_ess_frac`, `importance_clipped_frac`, raw.
         """
         counted = np.array([example.is_target.sum() for example in examples])
-        how = aggregation(self.settings.loss, counted, self.budget_tokens)
+        how = aggregation(self.settings.average, counted, self.budget_tokens)
         num_targets = max(1, int(counted.sum()))
         corrections = self._corrections(examples, watched)
         sums: Counter[str] = Counter()

@@ -13,16 +13,16 @@ import torch
 
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights, Sft
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.engines.adapters import adapt
-from stages.engines.computing import set_up
 from stages.engines.training import imitation, ranks
 from stages.engines.training.example import Example as Rollout
 from stages.engines.training.imitation import Example
 from stages.engines.training.policy_loss import PolicyLoss
-from stages.engines.training.trainer import Trainer
+from stages.engines.training.trainer import Trainer, set_up
 from tests.conftest import ROOT
 from tests.tiny import tiny_llama
 
@@ -39,7 +39,7 @@ SFT = Sft(
 )
 LENGTHS = (7, 3, 12, 5, 9, 4)
 TERMS = {
-    "objective": "outcome",
+    "objective": {"name": "outcome"},
     "micro_batch_tokens": 26,
     "kl_coefficient": 0.3,
     "entropy_coefficient": 0.2,

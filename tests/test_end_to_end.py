@@ -31,9 +31,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from fixtures.checkouts import PROFILES, run, succeed
 from flows.project import mending
 from stages.contracts.storage.contract import part_name
-from tests.conftest import PROFILES, run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
 

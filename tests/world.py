@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from fixtures.checkouts import ROOT
 from stages import compare
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -18,7 +19,6 @@ from stages.contracts.tables.problems import PROBLEMS
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import read_sums
 from stages.report import __main__ as report
-from tests.conftest import ROOT
 
 HOSTILE = '<script>alert("x")</script>'
 WORDS = ["<pad>", "<bos>", "<eos>", "#", "=", "<", "one", "two", HOSTILE]

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
@@ -26,7 +27,7 @@ import numpy as np
 
 from benchmarks.measuring import clocks, since
 from benchmarks.rollout_rows import example_of, num_sampled, plan_rows
-from benchmarks.trl.their_rounds import reward
+from benchmarks.trl.their_rounds import column, reward
 from stages.contracts.params.compute import RayCluster, VllmEngine
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
@@ -126,9 +127,8 @@ class KeptPool:
         self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(items), 0
         self._done: queue.Queue[tuple[int, Timed]] = queue.Queue()
         self.processor_seconds = 0.0
-        everything = [
-            (n, place, work, item) for n in range(num_rounds) for place, item in enumerate(items)
-        ]
+        places = product(range(num_rounds), range(len(items)))
+        everything = [(number, place, work, items[place]) for number, place in places]
 
         def drain() -> None:
             for done in pool.each(
@@ -217,7 +217,6 @@ def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
 
 def examples_of(folder: Path) -> "list[Example]":
     """The rollouts that lie there, each with the advantage of its made-up grade in its group."""
-
     rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     rewards = np.array([reward(row["completion_tokens"]) for row in rows])
     groups = np.unique([row["problem_id"] for row in rows], return_inverse=True)[1]
@@ -240,7 +239,8 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]
         for rows in np.array_split(np.arange(len(prepared)), recipe.update.minibatches_per_epoch):
             batch = [prepared[row] for row in rows]
             trainer.step(loss.minibatch(trainer.model, batch, {}, lambda num_tokens: None))
-    return {name: [record[name] for record in trainer.history] for name in ("loss", "grad_norm")}
+    names = ("loss", "grad_norm")
+    return {name: column(trainer.history, name) for name in names}
 
 
 if __name__ == "__main__":

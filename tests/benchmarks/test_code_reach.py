@@ -21,9 +21,9 @@ from benchmarks.code_reach import (
     replayed,
     tally,
 )
+from fixtures.checkouts import run
 from stages.code import ROOT
 from stages.running.errors import BadInput
-from tests.conftest import run
 
 NUM_COMMITS = 46
 MEAN_THEN, ROLLOUTS_THEN = 448 / NUM_COMMITS, 30

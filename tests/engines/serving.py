@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from fixtures.checkouts import ROOT, succeed
 from stages.pure.losses import token_logprobs
-from tests.conftest import ROOT, succeed
 
 SERVE = """
 import dataclasses, json, sys

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
+from fixtures.checkouts import PROFILES
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.lora import Lora
 from stages.contracts.params.optimizer import AdamW
@@ -29,7 +30,6 @@ from stages.engines.training.trainer import Trainer
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from tests.conftest import PROFILES
 from tests.engines.serving import difference_nats, served
 
 FORM = load_format(load(PROFILES / "tiny.yaml").task)

@@ -6,6 +6,8 @@ import torch
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from fixtures.checkouts import ROOT
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
@@ -16,8 +18,6 @@ from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
-from tests.conftest import ROOT
-from tests.tiny import tiny_llama
 
 TOKENS = torch.randint(23, (3, 17), generator=torch.Generator().manual_seed(1))
 OPTIMIZER = AdamW(learning_rate=1e-5, betas=(0.9, 0.95), weight_decay=0.1, max_grad_norm=1.0)

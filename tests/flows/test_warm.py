@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run, succeed
+from fixtures.checkouts import ROOT, run, succeed
 
 # The command begins while the server still imports; only once the socket is there it forks.
 WAIT = 'while [ ! -e "$KNOWHOW_WARM" ]; do sleep 0.2; done; '

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fixtures.checkouts import ROOT
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.lora import Lora
@@ -23,8 +25,6 @@ from stages.engines.training.example import Example as Rollout
 from stages.engines.training.imitation import Example
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer, set_up
-from tests.conftest import ROOT
-from tests.tiny import tiny_llama
 
 OPTIMIZER = AdamW(learning_rate=1e-2, betas=(0.9, 0.95), weight_decay=0.1, max_grad_norm=0.1)
 SFT = Sft(

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.optimizer import AdamW
 from stages.engines.training import imitation
 from stages.engines.training.imitation import Example
 from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
-from tests.tiny import tiny_llama
 
 SETTINGS = Sft(
     epochs=1,

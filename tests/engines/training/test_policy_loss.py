@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.whole import load
 from stages.engines import varlen
@@ -26,7 +27,6 @@ from stages.engines.computing import Precision
 from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
 from tests.golden import losses as golden
-from tests.tiny import tiny_llama
 
 BASE = load(Path(__file__).parents[3] / "params.yaml").recipes["information"].update.model_dump()
 BASE |= {"micro_batch_tokens": 10_000, "clip_low": 0.2, "clip_high": 0.28}

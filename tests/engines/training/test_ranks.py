@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from fixtures.checkouts import ROOT
 from stages.engines.training.ranks import AGENT, MEETING
 from stages.engines.training.trainer import CHECKPOINT
-from tests.conftest import ROOT
 
 CASES = ("sft", "lora", "policy", "policy_packed", "policy_anew", "policy_of_one")
 

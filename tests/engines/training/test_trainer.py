@@ -9,10 +9,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.optimizer import AdamW
 from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.pure.losses import token_logprobs, weighted_nll
-from tests.tiny import tiny_llama
 
 NUM_STEPS = 5
 SETTINGS = AdamW(learning_rate=3e-3, betas=(0.9, 0.95), weight_decay=0.1, max_grad_norm=1.0)

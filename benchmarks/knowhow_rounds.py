@@ -7,8 +7,8 @@ Writes  rollouts beside the job; one JSON object a line on stdout.
 Method  `rollout` is `stages.rollout.sample` and its table, on vLLM in workers of a Ray cluster, one
         for each thread (`compute.inference`). A stage's workers end with it; here they stay, and
         wait where a round begins, so that their start is apart. `update` is all from that table to
-        the next policy's folder: the policy loaded, advantages, `stages.update.train`. `losses`
-        takes the same steps in the table's own order.
+        the next policy's folder: the policy loaded, advantages, `stages.update.training.train`.
+        `losses` takes the same steps in the table's own order.
 """
 
 import json
@@ -198,10 +198,10 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
 
 def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
     """The turn trains on the rollouts that lie there."""
-    from stages import update
     from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy, save_policy
     from stages.engines.trainer import Trainer
+    from stages.update.training import train
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
@@ -213,7 +213,7 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
                 loss_of(job, recipe),
             )
             examples = examples_of(folder)
-            update.train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
+            train(trainer, loss, examples, recipe.update, SEED, Path(unfinished))
             save_policy(trainer.model, Renderer.of_policy(folder / "policy"), folder / "next")
         return sum(len(example.completion_tokens) for example in examples), 0.0
 

@@ -86,9 +86,8 @@ def main(folder: Path, params_file: Path = Path("params.yaml")) -> None:
     with TemporaryDirectory() as scratch:
         for case in cases():
             examples = rollouts(case.is_per_token)
-            settings = Update.model_validate(
-                {**base, "objective": "outcome", **case.ours, "micro_batch_tokens": 26}
-            )
+            changes = {"objective": {"name": "outcome"}, **case.ours, "micro_batch_tokens": 26}
+            settings = Update.model_validate({**base, **changes})
             ours = by_us(settings, examples)
             exact, shipped = (
                 by_trl(case, settings, examples, Path(scratch), is_exact)

@@ -22,14 +22,7 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 
-ROUND_FACTS = (
-    "rollouts",
-    "scores",
-    "probes",
-    "gains",
-    "validation",
-)  # of a round's steps; its update's lie elsewhere
-PROBED_OBJECTIVES = ("information", "regret", "offline")  # those that learn from probes
+ROUND_FACTS = ("rollouts", "scores", "probes", "gains", "validation")  # an update's lie elsewhere
 VERDICTS = ("false_positive_frac", "false_negative_frac")
 TRAIN_FACTOR = 3  # a training step is a forward pass and a backward pass, which costs two
 
@@ -217,7 +210,7 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
         update = _facts(data / "policies" / f"{name}.run.json")
         sampled = sum(read_json(data / "metrics/updates" / f"{name}.json")["tokens"].values())
         probed, trained = facts["probes"]["counts"]["num_tokens"], update["counts"]["num_tokens"]
-        is_charged = settings.recipes[entry.recipe].update.objective in PROBED_OBJECTIVES
+        is_charged = settings.recipes[entry.recipe].update.objective.reads_gains
         row = {
             "rollout_tokens": sampled,
             "probe_tokens": probed,

@@ -1,20 +1,21 @@
 """`knowhow audit`: where a policy and its data came from.
 
-What a command needs is imported when it runs: an audit answers in seconds, and needs neither DVC nor torch.
+What a command needs is imported when it runs: an audit answers in seconds, and needs neither DVC
+nor torch.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from lineage.audit import Audit, open_audit, split, split_remotes
-from lineage.errors import AuditError
+from lineage.record.audit import Audit, open_audit, split, split_remotes
+from lineage.record.errors import AuditError, Finding
 
 EXIT_FINDING = 1
 EXIT_BAD_INPUT = 2
@@ -28,15 +29,24 @@ app = typer.Typer(
     help="Where a policy and its data came from: read from git, dvc.lock and the tables.",
     epilog="Ends with 0 when all is well, 1 on a finding, 2 when the question cannot be answered.",
 )
-Policy = Annotated[str, typer.Argument(metavar="POLICY[@REVISION]", help="A policy, of the working tree or a commit.")]
+Policy = Annotated[
+    str,
+    typer.Argument(metavar="POLICY[@REVISION]", help="A policy, of the working tree or a commit."),
+]
 Repository = Annotated[Path, typer.Option("--repo", help="Checkout or bare clone to read.")]
-Cache = Annotated[str | None, typer.Option(help="DVC cache to read, where the configuration does not say.")]
+Cache = Annotated[
+    str | None, typer.Option(help="DVC cache to read, where the configuration does not say.")
+]
 Remotes = Annotated[
-    list[str] | None, typer.Option("--remote", metavar="[NAME=]URL", help="DVC remote besides those configured.")
+    list[str] | None,
+    typer.Option("--remote", metavar="[NAME=]URL", help="DVC remote besides those configured."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page, too.")]
+Page = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page, too.")
+]
 HERE = Path(".")
+Answer = TypeVar("Answer")
 
 
 def main() -> None:
@@ -44,7 +54,11 @@ def main() -> None:
     app(prog_name="knowhow audit")
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit show i3\n  knowhow audit show i3@v1.0 --html i3.html")
+def _examples(*lines: str) -> str:
+    return "\n  ".join(("\b\nExamples:", *lines))
+
+
+@app.command(epilog=_examples("knowhow audit show i3", "knowhow audit show i3@v1.0 --html i3.html"))
 def show(
     policy: Policy,
     repository: Repository = HERE,
@@ -52,34 +66,40 @@ def show(
     page: Page = None,
 ) -> None:
     """Every ancestor up to problems and base model, and what each step between took and gave."""
-    from lineage import show
+    from lineage.answers.show import show
+    from lineage.telling import showtext
 
     with answering(policy, repository) as (audit, name):
-        found = show.show(audit, name)
+        answer = show(audit, name)
         if page:
-            page.write_text(show.page(found), encoding="utf-8")
-        told(found, as_json, show.text)
+            page.write_text(showtext.page(answer), encoding="utf-8")
+        give(answer, showtext.text, as_json)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit rows i3\n  knowhow audit rows i3 --out rows.parquet")
+@app.command(epilog=_examples("knowhow audit rows i3", "knowhow audit rows i3 --out rows.parquet"))
 def rows(
     policy: Policy,
     repository: Repository = HERE,
     cache: Cache = None,
     remotes: Remotes = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every row: .parquet, .csv or .jsonl by its ending.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write every row: .parquet, .csv or .jsonl by its ending."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Which problems, demonstrations and rollouts trained it, with what weight, and what was left out and why."""
-    from lineage import rows
+    """Which problems, demonstrations and rollouts trained it, and what was left out and why."""
+    from lineage.answers.rows import rows
+    from lineage.telling.rowtext import text
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        told(rows.rows(audit, name, out), as_json, rows.text)
+        answer = rows(audit, name, out)
+        give(answer, text, as_json, answer.findings)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit leaks i3\n  knowhow audit leaks i3 --json")
+@app.command(epilog=_examples("knowhow audit leaks i3", "knowhow audit leaks i3 --json"))
 def leaks(
     policy: Policy,
     repository: Repository = HERE,
@@ -88,13 +108,19 @@ def leaks(
     as_json: AsJson = False,
 ) -> None:
     """Whether any exam problem is in the training data of the policy or of an ancestor."""
-    from lineage import leaks
+    from lineage.answers.leaks import leaks
+    from lineage.telling.leaktext import text
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        told(leaks.leaks(audit, name), as_json, leaks.text)
+        answer = leaks(audit, name)
+        give(answer, text, as_json, answer.findings)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit diff o3 i3\n  knowhow audit diff i3@v1.0 i3 --html changed.html")
+@app.command(
+    epilog=_examples(
+        "knowhow audit diff o3 i3", "knowhow audit diff i3@v1.0 i3 --html changed.html"
+    )
+)
 def diff(
     before: Policy,
     after: Policy,
@@ -105,78 +131,94 @@ def diff(
     page: Page = None,
 ) -> None:
     """What two policies differ by: params, code, environment, data, rewards, exam."""
-    from lineage import diff
+    from lineage.answers.diff import diff
+    from lineage.telling import difftext
 
     with (
         answering(before, repository, cache, remotes) as (first, earlier),
         answering(after, repository, cache, remotes) as (second, later),
     ):
-        found = diff.diff(first, earlier, second, later)
+        answer = diff(first, earlier, second, later)
         if page:
-            page.write_text(diff.page(found), encoding="utf-8")
-        told(found, as_json, diff.text)
+            page.write_text(difftext.page(answer), encoding="utf-8")
+        give(answer, difftext.text, as_json)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit verify i3\n  knowhow audit verify i3 --public-key release.pub")
+@app.command(
+    epilog=_examples("knowhow audit verify i3", "knowhow audit verify i3 --public-key release.pub")
+)
 def verify(
     policy: Policy,
     repository: Repository = HERE,
     cache: Cache = None,
     remotes: Remotes = None,
     public_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Whose signature its statement must bear; else none is asked.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Whose signature its statement must bear; else none is asked."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hash every byte the policy came from anew, in git, working tree, cache and remotes; check its signature."""
-    from lineage import verify
+    """Hash every byte the policy came from anew, wherever it lies, and check its signature."""
+    from lineage.proof.verify import verify
+    from lineage.telling.verifytext import text
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        told(verify.verify(audit, name, public_key), as_json, verify.text)
+        answer = verify(audit, name, public_key)
+        give(answer, text, as_json, answer.findings)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit key release.key release.pub")
+@app.command(epilog=_examples("knowhow audit key release.key release.pub"))
 def key(private_key: Path, public_key: Path) -> None:
     """Make a pair of keys to sign with. The private one stays out of git."""
-    from lineage import signing
+    from lineage.proof.keys import make_keys
 
     with answered():
-        signing.make_keys(private_key, public_key)
+        make_keys(private_key, public_key)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit sign i3 --key release.key")
+@app.command(epilog=_examples("knowhow audit sign i3 --key release.key"))
 def sign(
     policy: Policy,
-    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key; `knowhow audit key` makes one.")],
+    key: Annotated[
+        Path, typer.Option(metavar="FILE", help="Private key; `knowhow audit key` makes one.")
+    ],
     repository: Repository = HERE,
     cache: Cache = None,
     remotes: Remotes = None,
 ) -> None:
     """Sign what the policy is and what it was made of, for `verify` to hold it to."""
-    from lineage import signing
+    from lineage.proof.signing import sign
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        for path in signing.sign(audit, name, key):
+        for path in sign(audit, name, key):
             print(path)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit rebuild i3\n  knowhow audit rebuild i3@v1.0 --folder rebuilt")
+@app.command(
+    epilog=_examples("knowhow audit rebuild i3", "knowhow audit rebuild i3@v1.0 --folder rebuilt")
+)
 def rebuild(
     policy: Policy,
     repository: Repository = HERE,
     cache: Cache = None,
     remotes: Remotes = None,
-    folder: Annotated[Path | None, typer.Option(help="Where to build, kept; else a folder that goes.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to build, kept; else a folder that goes.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the policy anew in a clean clone, and say how close it came and where it first differs."""
-    from lineage import rebuild
+    """Make the policy anew in a clean clone; how close it came, and where it first differs."""
+    from lineage.answers.rebuild import rebuild
+    from lineage.telling.rebuildtext import text
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        told(rebuild.rebuild(audit, name, folder), as_json, rebuild.text)
+        answer = rebuild(audit, name, folder)
+        give(answer, text, as_json, answer.findings)
 
 
-@app.command(epilog="\b\nExamples:\n  knowhow audit export i3 --folder exports")
+@app.command(epilog=_examples("knowhow audit export i3 --folder exports"))
 def export(
     policy: Policy,
     folder: Annotated[Path, typer.Option(help="Where to write them.")],
@@ -184,11 +226,11 @@ def export(
     cache: Cache = None,
     remotes: Remotes = None,
 ) -> None:
-    """Write its lineage for other tools: OpenLineage, CycloneDX ML-BOM, Croissant, Hugging Face model card."""
-    from lineage import export
+    """Write its lineage as OpenLineage, CycloneDX ML-BOM, Croissant and a model card."""
+    from lineage.answers.export import export
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        for path in export.export(audit, name, folder):
+        for path in export(audit, name, folder):
             print(path)
 
 
@@ -196,7 +238,7 @@ def export(
 def answering(
     spec: str, repository: Path, cache: str | None = None, remotes: list[str] | None = None
 ) -> Iterator[tuple[Audit, str]]:
-    """Open what a policy is asked of; a question that cannot be answered ends the program with 2."""
+    """Open what a policy is asked of; a question that cannot be answered ends the program."""
     policy, revision = split(spec)
     with answered():
         audit = open_audit(repository, revision, cache, split_remotes(remotes or ()))
@@ -214,13 +256,20 @@ def answered() -> Iterator[None]:
         raise SystemExit(EXIT_BAD_INPUT) from None
 
 
-def told(found: Mapping[str, Any], as_json: bool, text: Any) -> None:
-    """Print an answer, and end with 1 where it holds findings."""
+def give(
+    answer: Answer,
+    text: Callable[[Answer], RenderableType],
+    as_json: bool,
+    findings: Sequence[Finding] = (),
+) -> None:
+    """Print an answer, and end with 1 where there are findings."""
     if as_json:
-        print(json.dumps(found, indent=2))
+        from lineage.telling.plain import plain
+
+        print(json.dumps(plain(answer), indent=2))
     else:
         console = Console(highlight=False, soft_wrap=True)
         console.width = console.width if console.is_terminal else PIPED_COLUMNS
-        console.print(text(found))
-    if found.get("findings"):
+        console.print(text(answer))
+    if findings:
         raise SystemExit(EXIT_FINDING)

@@ -34,6 +34,7 @@ from stages.tasks.task import Problem, Source
 from stages.tasks.task_format import marks_of
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
+from stages.verifiers.registry import need_verifier
 
 
 def main(
@@ -46,6 +47,7 @@ def main(
     """Draw the problems of both splits, and name the judge that needs no training."""
     settings: TaskParams = read_section(params_file, "task", TaskParams)
     facts = RunFacts("prepare")
+    need_verifier(settings)
 
     with facts.phase("generating"):
         source = load_source(settings, partial(reference_verdicts, settings))

@@ -6,12 +6,13 @@ under 3.11, 3.12 and 3.13.
 """
 
 import ast
-import hashlib
 import re
 import tokenize
 from collections.abc import Iterator
 from importlib.util import decode_source
 from io import StringIO
+
+from lineage.record.digests import md5_of
 
 LEFT_OUT = (tokenize.COMMENT, tokenize.NL)
 LAYOUT = (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE)
@@ -46,11 +47,6 @@ def code_digest(source: bytes) -> str:
     except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
         return md5_of(source)
     return md5_of("\n".join(kept).encode())
-
-
-def md5_of(content: bytes) -> str:
-    """md5 of some bytes, in hexadecimal."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _lines(text: str) -> Iterator[list[tuple[int, str]]]:

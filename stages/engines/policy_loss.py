@@ -39,7 +39,7 @@ Rows = Sequence[Sequence[int]]
 class Example(NamedTuple):
     """One rollout to train on: its tokens, and what is known of each completion token.
 
-    `advantages` are the likelihood's weights in an `offline` objective. `is_anchored` is where the
+    `advantages` are the likelihood's weights where it is imitated. `is_anchored` is where the
     KL to the reference applies; a token that is no target is never anchored.
     """
 
@@ -271,7 +271,7 @@ class PolicyLoss:
         placed = _place(examples, rows, values, logits)
         trainer_logprobs = token_logprobs(logits, targets, self.temperature)
         found = surrogate(
-            "likelihood" if settings.objective == "offline" else settings.loss,
+            settings.surrogate,
             trainer_logprobs,
             placed.behaviour_logprobs,
             placed.advantages,

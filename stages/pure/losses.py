@@ -225,21 +225,21 @@ def surrogate(
     """
     nothing = torch.zeros_like(trainer_logprobs)
     log_ratio = masked_difference(trainer_logprobs, behaviour_logprobs, mask)
-    gains = torch.where(mask, advantages, nothing)
+    advantages = torch.where(mask, advantages, nothing)
     match kind:
         case "grpo" | "dr_grpo" | "dapo":
-            found = clipped(log_ratio, gains, clip_low, clip_high)
+            terms = clipped(log_ratio, advantages, clip_low, clip_high)
         case "gspo":
-            found = sequence_clipped(log_ratio, gains, mask, sequence, clip_low, clip_high)
+            terms = sequence_clipped(log_ratio, advantages, mask, sequence, clip_low, clip_high)
         case "cispo":
-            found = clipped_weight(
-                torch.where(mask, trainer_logprobs, nothing), log_ratio, gains, clip_low, clip_high
+            terms = clipped_weight(
+                torch.where(mask, trainer_logprobs, nothing), log_ratio, advantages, clip_low, clip_high
             )
         case "likelihood":
-            found = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, gains)
+            terms = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, advantages)
         case _:
             assert_never(kind)
-    return found._replace(ratio=torch.where(mask, found.ratio, nothing))
+    return terms._replace(ratio=torch.where(mask, terms.ratio, nothing))
 
 
 def aggregation(

@@ -32,6 +32,7 @@ from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.figures.looks import looks
 from stages.pure.estimates import bootstrap
+from stages.pure.judgement import DECISION
 from stages.report import panels
 from stages.report.excerpts import Excerpt, choose, excerpts
 from stages.report.page import fill
@@ -204,7 +205,7 @@ def measure(data: RoundTables) -> dict[str, float | None]:
         "false_positive_frac": _mean(is_claimed[~is_hit]),
         "false_negative_frac": _mean(~is_claimed[is_hit]),
         "judge_agreement_frac": _mean(
-            (judged["judge_score"] >= 0.5) == (judged["verdict"] == Verdict.CORRECT)
+            (judged["judge_score"] >= DECISION) == (judged["verdict"] == Verdict.CORRECT)
         ),
         "noise_frac": noise_frac(measured["progress"], measured["stderr"]),
     }
@@ -236,13 +237,13 @@ def points(rows: pd.DataFrame, name: str, settings: Evaluate) -> list[Point]:
 
 
 def shown_round(settings: Params) -> str | None:
-    """The round whose rollouts are shown: the last that learns from information, else the last."""
-    objectives = {
-        name: settings.recipes[entry.recipe].update.objective
+    """The round whose rollouts are shown: the last that learns from gains, else the last."""
+    informed = [
+        name
         for name, entry in settings.rounds.items()
-    }
-    informed = [name for name, objective in objectives.items() if objective == "information"]
-    return next(reversed(informed or [*objectives]), None)
+        if settings.recipes[entry.recipe].update.objective.reads_gains
+    ]
+    return next(reversed(informed or [*settings.rounds]), None)
 
 
 def read_excerpts(

@@ -37,8 +37,8 @@ def check_sha256(path: Path, sha256: str, key: str) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
         raise BadInput(
-            f"{path}: its sha256 is {found}, not {sha256}; these are other bytes than params.yaml means: fetch the "
-            "right file, or set task.sha256 to the one found"
+            f"{path}: its sha256 is {found}, not {sha256}; these are other bytes than params.yaml "
+            f"means: fetch the right file, or set {key.rpartition('.')[0]}.sha256 to the one found"
         )
 
 

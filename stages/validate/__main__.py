@@ -33,18 +33,11 @@ import pandas as pd
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import read_section
-from stages.contracts.params.recipes.probe import (
-    AdaptiveProbes,
-    AnswerLikelihood,
-    Critic,
-    ForcedAnswer,
-    Probe,
-    SetLikelihood,
-)
+from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.rollout import Rollout
-from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments, Segments
+from stages.contracts.params.recipes.segments import Segments
 from stages.contracts.params.round import Round
-from stages.contracts.params.task import ReasoningGymTask, TaskParams
+from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.joins import aligned
 from stages.contracts.storage.reading import count_rows, read_batches, read_table
@@ -159,7 +152,7 @@ def judge_round(
         renderer,
         cue_tokens,
         rewards={verdict.value: verdict.reward for verdict in Verdict},
-        partial_credit=isinstance(settings.task, ReasoningGymTask) and settings.task.partial_credit,
+        partial_credit=settings.task.pays_parts,
         decision=None if settings.round.judge == EXACT else DECISION,
         probe=settings.probe,
     )
@@ -189,7 +182,7 @@ def judge_round(
 def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int) -> dict[str, Any]:
     """What the suites name {"$PARAMETER": …}."""
     rollout = settings.rollout
-    min_num_probes, max_num_probes = num_probes(settings.probe)
+    min_num_probes, max_num_probes = settings.probe.num_answers
     return {
         "task_names": [settings.task.name],
         "policy_ids": [settings.round.parent],
@@ -210,29 +203,12 @@ def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int
 
 
 def segment_bounds(segments: Segments) -> dict[str, Any]:
-    """Which kinds of segment a cut gives, and how long one of thinking may be; None where there is
-    no bound.
-    """
-    is_marked = isinstance(segments, MarkerSegments)
+    """Which kinds of segment a cut gives, and how long one of thinking may be."""
+    attempt = ["attempt"] if segments.finds_attempts else []
     return {
-        "segment_kinds": ["attempt", "other", "answer"] if is_marked else ["other", "answer"],
-        "max_segment_tokens": segments.num_tokens if isinstance(segments, FixedSegments) else None,
+        "segment_kinds": [*attempt, "other", "answer"],
+        "max_segment_tokens": segments.max_tokens,
     }
-
-
-def num_probes(probe: Probe) -> tuple[int, int | None]:
-    """Fewest and most answers that a boundary may have; None where there is no bound."""
-    match probe:
-        case Critic():
-            return 0, 0
-        case AnswerLikelihood():
-            return 1, 1
-        case SetLikelihood():
-            return 1, None
-        case ForcedAnswer(adaptive=AdaptiveProbes(max_probes=most)):
-            return probe.num_probes, most
-        case _:
-            return probe.num_probes, probe.num_probes
 
 
 if __name__ == "__main__":

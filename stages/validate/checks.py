@@ -28,7 +28,7 @@ from stages.validate.frames import (
     residual,
     scalars,
 )
-from stages.validate.probe_checks import gains_frame, is_thinned, probes_frame
+from stages.validate.probe_checks import gains_frame, probes_frame
 
 INCORRECT = "incorrect"
 
@@ -267,12 +267,12 @@ def _add_coverage(
     is_needed = (
         place["boundary_index"].isin([0])
         | (place["boundary_index"] == last)
-        | (not is_thinned(premises.probe))
+        | (not premises.probe.is_thinned)
     )
     num_boundaries = looked_up(
         frame["rollout_id"], place["rollout_id"][is_needed].value_counts()
     ).fillna(0)
-    num_needed = num_thinking.clip(upper=1) if is_thinned(premises.probe) else num_thinking
+    num_needed = num_thinking.clip(upper=1) if premises.probe.is_thinned else num_thinking
     frame["num_segments"] = num_thinking + num_answers
     frame["num_missing_answer_segments"] = (frame["num_answer_tokens"] > 0).astype(
         int

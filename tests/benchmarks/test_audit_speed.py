@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.audit_speed import Answer, ask, middle, table
 from benchmarks.audit_tree import main
-from lineage.audit import open_audit
-from lineage.rows import rows
+from lineage.answers.rows import rows
+from lineage.record.audit import open_audit
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ SFT = Sft(
 )
 LENGTHS = (7, 3, 12, 5, 9, 4)
 TERMS = {
-    "objective": "outcome",
+    "objective": {"name": "outcome"},
     "micro_batch_tokens": 26,
     "kl_coefficient": 0.3,
     "entropy_coefficient": 0.2,

@@ -28,6 +28,10 @@ from tests.tiny import tiny_llama
 
 BASE = load(Path(__file__).parents[2] / "params.yaml").recipes["information"].update.model_dump()
 BASE |= {"micro_batch_tokens": 10_000, "clip_low": 0.2, "clip_high": 0.28}
+OBJECTIVES = {
+    "outcome": {"name": "outcome"},
+    "offline": {"name": "offline", "gain": "progress", "keep_frac": 1.0},
+}
 LOSSES = ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
 VOCABULARY, TEMPERATURE, BUDGET_TOKENS = 23, 0.8, 12
 EVERYTHING = {
@@ -39,9 +43,9 @@ Measured = tuple[float, list[np.ndarray], dict[str, float]]
 
 
 def settings(**changes: Any) -> Update:
-    """The repository's `information` update with changes; `offline` imitates all that it keeps."""
-    offline = {"keep_frac": 1.0} if changes.get("objective") == "offline" else {}
-    return Update.model_validate({**BASE, "objective": "outcome", **offline, **changes})
+    """The repository's `information` update with changes; an objective by its name."""
+    objective = OBJECTIVES[changes.pop("objective", "outcome")]
+    return Update.model_validate({**BASE, "objective": objective, **changes})
 
 
 def measure(

@@ -17,7 +17,7 @@ PROFILE = {
         "evaluate": {"num_resamples": 100},
     },
     "recipe": "information",
-    "arms": {"outcome": {"update": {"objective": "outcome"}}, "information": {}},
+    "arms": {"outcome": {"update": {"objective": {"name": "outcome"}}}, "information": {}},
     "init_seeds": [1, 2],
     "round_seeds": [5],
     "num_rounds": 4,

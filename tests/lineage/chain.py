@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,29 @@ def exam_of(policy: str) -> dict[str, Any]:
     }
 
 
+def graded_by(group: str, policy: str) -> dict[str, Any]:
+    """Steps of an exam whose grades `evaluate` writes, or a step `grade` of its own."""
+    answers, grades = (f"data/exams/{policy}/{name}.parquet" for name in ("answers", "grades"))
+    metrics, judge = f"data/metrics/exams/{policy}.json", "data/judges/exact"
+    reads = f"--problems {PROBLEMS} --judge {judge} --answers {answers} --grades {grades}"
+    evaluates = {"report.training_budget_tokens": 9, "evaluate": {"confidence": 0.95}}
+    if group == "evaluate":
+        command = f"python -m stages.evaluate {reads} --metrics {metrics}"
+        params = {"task": TASK, **evaluates}
+        return {
+            f"evaluate@{policy}": step(
+                command, [PROBLEMS, judge, answers], [grades, metrics], params
+            )
+        }
+    evaluate = f"python -m stages.evaluate --grades {grades} --metrics {metrics}"
+    return {
+        f"grade@{policy}": step(
+            f"python -m stages.grade {reads}", [PROBLEMS, judge, answers], [grades], {"task": TASK}
+        ),
+        f"evaluate@{policy}": step(evaluate, [grades], [metrics], evaluates),
+    }
+
+
 def exam_metrics(mean: float) -> dict[str, Any]:
     """Metrics of an exam with this success at 9 tokens, and a little more at 18."""
     success = {"budget_9": interval(mean), "budget_18": interval(round(mean + 0.1, 3))}
@@ -217,3 +241,19 @@ def printed(answer: RenderableType, columns: int = 100) -> str:
     console = Console(file=StringIO(), width=columns, highlight=False, soft_wrap=True)
     console.print(answer)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+class Page(HTMLParser):
+    """What a page has: the tags, where its links go, what can be gone to."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.targets: list[str] = []
+        self.ids: list[str] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.targets += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]

@@ -5,7 +5,7 @@ checked before any step runs: `stages.contracts.params.whole`.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import (
@@ -45,6 +45,15 @@ class Section(BaseModel):
                 f"no key named {', '.join(unknown)}; choose from {sorted(cls.model_fields)}"
             )
         return raw
+
+
+def variants(union: Any) -> dict[str, Any]:
+    """The classes of a union of sections, such as `Probe`, by the word that chooses each."""
+    members, field = get_args(union)
+    return {
+        get_args(member.model_fields[field.discriminator].annotation)[0]: member
+        for member in get_args(members)
+    }
 
 
 def read_file(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:

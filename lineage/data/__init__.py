@@ -1,0 +1,1 @@
+"""What the tables, weights and metrics of a revision say."""

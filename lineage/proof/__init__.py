@@ -1,0 +1,1 @@
+"""Whether record and data can be believed: bytes, wiring, rows, history, signatures."""

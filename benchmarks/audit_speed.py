@@ -36,16 +36,6 @@ class Answer(NamedTuple):
     peak_mib: float
     exit_code: int
 
-    def as_json(self) -> dict[str, str | float]:
-        """Its fields by name."""
-        spent = self.spent._asdict()
-        return {
-            "question": self.question,
-            **spent,
-            "peak_mib": self.peak_mib,
-            "exit_code": self.exit_code,
-        }
-
 
 Questions = Mapping[str, Sequence[str]]
 """Command lines of an audit, by the names that the table gives them."""
@@ -78,10 +68,7 @@ def main(
         large = ask_all(place / "large", questions, repeats=1)
         print(table(f"{num_rows:,} rows", large))
     if out is not None:
-        trees = {"chain": chain, "large": large}
-        write_json(
-            out, {name: [one.as_json() for one in answers] for name, answers in trees.items()}
-        )
+        write_json(out, {"chain": as_json(chain), "large": as_json(large)})
 
 
 def grow(folder: Path, num_rounds: int, num_problems: int, group_size: int) -> None:
@@ -96,10 +83,10 @@ def grow(folder: Path, num_rounds: int, num_problems: int, group_size: int) -> N
 
 def ask_all(tree: Path, questions: Questions, repeats: int) -> list[Answer]:
     """Each question `repeats` times, one after another; medians."""
-    return [
-        middle([ask(tree, name, words) for _ in range(repeats)])
-        for name, words in questions.items()
-    ]
+    answers = []
+    for name, words in questions.items():
+        answers.append(middle([ask(tree, name, words) for _ in range(repeats)]))
+    return answers
 
 
 def ask(tree: Path, question: str, words: Sequence[str]) -> Answer:
@@ -107,6 +94,15 @@ def ask(tree: Path, question: str, words: Sequence[str]) -> Answer:
     program = [sys.executable, "-m", "lineage", *words, "--repo", str(tree)]
     ended = measuring.run_program(program)
     return Answer(question, ended.spent, ended.peak_mib, ended.exit_code)
+
+
+def as_json(answers: Sequence[Answer]) -> list[dict[str, str | float]]:
+    """Answers by the names of their fields, what they took by its own."""
+    rows = []
+    for answer in answers:
+        fields = answer._asdict()
+        rows.append({**fields.pop("spent")._asdict(), **fields})
+    return rows
 
 
 def middle(answers: Sequence[Answer]) -> Answer:

@@ -18,13 +18,14 @@ from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
-from stages.engines.computing import Precision
+from stages.engines.computing import Precision, use_threads
 from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy
-from stages.engines.policy_loss import PolicyLoss
-from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.sampler import Request, Sampler
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer
+from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.running.publish import write_json
 from stages.tasks.text_format import TextFormat
 
@@ -62,7 +63,7 @@ def run_part(part: str, size: Size, folder: Path, repeats: int, recipe: Recipe) 
         if part == "train":
             figures = train(folder, size, recipe)
         else:
-            from stages.engines.vllm_sampler import VllmSampler
+            from stages.engines.samplers.vllm import VllmSampler
 
             sampler = VllmSampler(folder / "policy")
             job = job_of(folder, recipe)
@@ -213,7 +214,7 @@ def update_rate(
         trainer.step(loss.minibatch(model, batch, figures, lambda num_tokens: None))
         if number:
             seconds += clock() - begin
-            num_tokens += sum(one.example.num_tokens for one in batch)
+            num_tokens += sum(one.num_tokens for one in batch)
     names = ("max_logprob_difference_nats", "kl_nats")
     return {"tokens_per_second": num_tokens / seconds, **{name: watched[name] for name in names}}
 

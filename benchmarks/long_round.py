@@ -5,6 +5,7 @@ rows are taken again and again under the names of problems and rollouts.
 """
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,9 @@ class Kinds:
         probes: list[Row] = []
         answers: list[Row] = []
         prompt = renderer.encode(PROMPTS["train"])
-        for number, said in enumerate(text for text in SAID for _ in range(2)):
-            thought, own = renderer.encode(said), (RIGHT, WRONG)[number % 2]
-            completion = [*thought, *renderer.encode(f"{cue} {own}"), renderer.eos_token]
+        for number, (said, answer) in enumerate(product(SAID, (RIGHT, WRONG))):
+            thought = renderer.encode(said)
+            completion = [*thought, *renderer.encode(f"{cue} {answer}"), renderer.eos_token]
             made = {"completion_tokens": completion, "num_thinking_tokens": len(thought)}
             rollouts.append(row(ROLLOUTS, prompt_tokens=prompt, **made))
             thoughts.append(row(THOUGHTS, thinking_tokens=thought))
@@ -155,7 +156,7 @@ def batches(num_problems: int) -> Iterator[range]:
         yield range(start, min(start + BATCH_PROBLEMS, num_problems))
 
 
-def taken(template: pa.Table, places: Places, **columns: np.ndarray) -> pa.Table:
+def taken(template: pa.Table, places: Places, **columns: np.ndarray | pa.Array) -> pa.Table:
     """Rows of a template, these columns replaced."""
     made = template.take(pa.array(places))
     for name, values in columns.items():

@@ -86,6 +86,16 @@ def peak_mib() -> float:
     raise AssertionError("Linux gives VmHWM of every process")
 
 
+def results(turns: Sequence[Turn[Result]]) -> list[Result]:
+    """What each turn gave."""
+    return [turn.result for turn in turns]
+
+
+def median_processor_seconds(turns: Sequence[Turn[Result]]) -> float:
+    """What a turn took of processors."""
+    return median(turn.spent.processor_seconds for turn in turns)
+
+
 def medians(rows: Iterable[Sequence[float]]) -> list[float]:
     """The median of each column of rows of one length."""
     return [median(column) for column in zip(*rows, strict=True)]

@@ -26,6 +26,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ ROUND, ROUND_STAGES = "s1", ("rollout", "score", "probe", "infogain", "validate"
 WORK = ("sampling", "judging", "probing", "estimating", "training")
 VALIDATION = ("framing", "validating", "documenting")
 IMPORTS = ("pass", "stages.contracts.storage.reading", "dvc.cli", "prefect", "great_expectations")
-IMPORTS_OF_ENGINES = ("stages.engines.policy", "stages.engines.vllm_sampler")
+IMPORTS_OF_ENGINES = ("stages.engines.policy", "stages.engines.samplers.vllm")
 COMMANDS = ("add one", "nothing to do", "add by flow")
 WARM = [sys.executable, "-m", "flows.warm"]
 FLOW = [sys.executable, "-m", "flows.cli", "train"]
@@ -98,7 +99,7 @@ def main(
         "warm": lambda: run_round(tree, is_warm=True),
     }
     turns = measuring.take_turns(ways, repeats)
-    rounds = {way: [turn.result for turn in of_way] for way, of_way in turns.items()}
+    rounds = {way: measuring.results(of_way) for way, of_way in turns.items()}
     print(table(growth, imports, rounds))
     if out is not None:
         write_json(out, as_json(growth, imports, rounds))
@@ -112,7 +113,7 @@ def hollow(folder: Path) -> Path:
     graph = yaml.safe_load((folder / "dvc.yaml").read_text())
     for stage in graph["stages"].values():
         entry = stage.get("do", stage)
-        outs = [out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])]
+        outs = chain.from_iterable(entry.get(kind, []) for kind in ("outs", "metrics", "plots"))
         paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
         entry["cmd"] = " && ".join(write_word(path) for path in paths)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False, width=1000))
@@ -144,10 +145,8 @@ def fill(tree: Path, num_rounds: int) -> None:
     """Write what the rounds' stages would, and have DVC take it as theirs: quicker than runs."""
     graph = yaml.safe_load((tree / "dvc.yaml").read_text())["stages"]
     words = []
-    for number in range(1, num_rounds + 1):
-        words += [
-            graph[stage]["do"]["cmd"].replace("${key}", f"n{number}") for stage in ROUND_STAGES
-        ]
+    for number, stage in product(range(1, num_rounds + 1), ROUND_STAGES):
+        words.append(graph[stage]["do"]["cmd"].replace("${key}", f"n{number}"))
     if words:
         succeed(["dvc", "repro", "code"], tree)
         succeed(["sh", "-c", " && ".join(words)], tree)
@@ -227,7 +226,8 @@ def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
     seconds: Counter[str] = Counter()
     for stage in facts:
         seconds.update(stage["seconds"])
-    work, validation = (sum(seconds[name] for name in names) for names in (WORK, VALIDATION))
+    work = sum(seconds[name] for name in WORK)
+    validation = sum(seconds[name] for name in VALIDATION)
     other = seconds["total"] - work - seconds["startup"] - validation
     between = total - seconds["total"]
     return Parts(total, work, seconds["startup"], validation, other, between)
@@ -247,11 +247,10 @@ def as_json(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Roun
     for row in growth:
         overheads = {way: overhead(row, of_way) for way, of_way in rounds.items()}
         rows.append({**row.as_json(), "overhead": overheads})
-    return {
-        "growth": rows,
-        "import_processor_seconds": dict(imports),
-        "rounds": {way: [one._asdict() for one in of_way] for way, of_way in rounds.items()},
-    }
+    parts = {}
+    for way, of_way in rounds.items():
+        parts[way] = [one._asdict() for one in of_way]
+    return {"growth": rows, "import_processor_seconds": dict(imports), "rounds": parts}
 
 
 def table(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Rounds) -> str:

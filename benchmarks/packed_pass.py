@@ -22,7 +22,6 @@ import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +31,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks import measuring
 from benchmarks.measuring import MEBIBYTE
+from stages.engines.computing import use_threads
 from stages.engines.likelihood import (
     KEYS_PER_TOKEN,
     ProbedTrace,
@@ -40,7 +40,6 @@ from stages.engines.likelihood import (
     chunk_tokens,
     chunks,
 )
-from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad
 from stages.running.errors import command
@@ -180,9 +179,7 @@ def compare(
         "separate": lambda: separate(model, rows, micro_batch_tokens),
     }
     turns = measuring.take_turns(ways, repeats)
-    packed, apart = (
-        median(turn.spent.processor_seconds for turn in of_way) for of_way in turns.values()
-    )
+    packed, apart = (measuring.median_processor_seconds(of_way) for of_way in turns.values())
     results = zip(*(of_way[-1].result for of_way in turns.values()), strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in results)
     return Timing(len(rows[0].boundaries), packed, apart, difference)

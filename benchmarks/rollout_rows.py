@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.rollout import Rollout
 
 if TYPE_CHECKING:
-    from stages.engines.policy_loss import Example
+    from stages.engines.training.example import Example
 
 Row = Mapping[str, Any]
 
@@ -33,8 +34,7 @@ def plan_rows(
 
 def is_sampled(row: Row) -> Bool[np.ndarray, " token"]:
     """Of each completion token, whether the policy drew it."""
-    index = np.arange(len(row["completion_tokens"]))
-    return (index < row["forced_start"]) | (index >= row["forced_end"])
+    return np.array(row["token_origin"]) == Origin.SAMPLED
 
 
 def num_sampled(rows: Sequence[Row]) -> int:
@@ -44,9 +44,9 @@ def num_sampled(rows: Sequence[Row]) -> int:
 
 def example_of(row: Row, advantage: float) -> "Example":
     """A rollout as an update trains on it, all its tokens with one advantage."""
-    from stages.engines.policy_loss import Example
+    from stages.engines.training.example import Example
 
     logprobs, is_target = np.array(row["sampler_logprobs"]), is_sampled(row)
     advantages = np.full(len(is_target), advantage)
-    tokens = row["completion_tokens"]
-    return Example(row["prompt_tokens"], tokens, logprobs, advantages, is_target, is_target)
+    prompt, tokens = np.array(row["prompt_tokens"]), np.array(row["completion_tokens"])
+    return Example(prompt, tokens, logprobs, advantages, is_target, is_target)

@@ -31,8 +31,9 @@ from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.device import exclusive_device
-from stages.engines.pool import OneEngine
-from stages.engines.sampler import Answering, Request, Sampler, answer_seed
+from stages.engines.pools.here import OneEngine
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, answer_seed
 from stages.running.errors import command
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
@@ -70,7 +71,7 @@ def main(
     """Measure each loop `repeats` times."""
     job = read_job(policy, problems, round_id, load(params_file))
     with exclusive_device("rollout_speed"):
-        from stages.engines.vllm_sampler import VllmSampler
+        from stages.engines.samplers.vllm import VllmSampler
 
         sampler = VllmSampler(policy)
         engine = sampler._model
@@ -82,9 +83,7 @@ def main(
         turns = measuring.take_turns(loops, repeats)
     print(table(turns, len(job.work)))
     if out is not None:
-        write_json(
-            out, {name: [as_json(turn) for turn in of_loop] for name, of_loop in turns.items()}
-        )
+        write_json(out, {name: as_json(of_loop) for name, of_loop in turns.items()})
 
 
 def read_job(policy: Path, problems: Path, round_id: str, everything: Params) -> Job:
@@ -98,9 +97,9 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: Params) ->
     return Job(round_id, work, answering, settings)
 
 
-def as_json(turn: Turn[int]) -> dict[str, float]:
+def as_json(turns: Sequence[Turn[int]]) -> list[dict[str, float]]:
     """Tokens and seconds by name."""
-    return {"num_tokens": turn.result, **turn.spent._asdict()}
+    return [{"num_tokens": turn.result, **turn.spent._asdict()} for turn in turns]
 
 
 def ours(sampler: Sampler, job: Job) -> int:
@@ -197,14 +196,10 @@ def table(turns: Turns, num_rollouts: int) -> str:
         f"{num_rollouts} rollouts, {len(turns['ours'])} turns; medians, range in brackets",
         measuring.table(("loop", "tokens", "seconds", "processor s", "tokens/s"), lines),
     ]
-    ratios = {
-        name: measuring.ratios(rates(turns["ours"]), rates(turns[name]))
-        for name in turns
-        if name != "ours"
-    }
-    text += [
-        f"ours / {name}: {measuring.with_range(of_name, '.3f')}" for name, of_name in ratios.items()
-    ]
+    ratios = {}
+    for name in ("bare", "plain"):
+        ratios[name] = measuring.ratios(rates(turns["ours"]), rates(turns[name]))
+        text.append(f"ours / {name}: {measuring.with_range(ratios[name], '.3f')}")
     kept = measuring.verdict(median(ratios["bare"]) >= CLAIMED_RATIO)
     return "\n".join([*text, f"claim ours / bare at least {CLAIMED_RATIO}: {kept}"])
 

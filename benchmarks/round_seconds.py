@@ -14,6 +14,7 @@ Example: python -m benchmarks.round_seconds --json
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +110,11 @@ def gap_seconds(started_at: Sequence[float], ended_at: Sequence[float]) -> list[
 def tables(report: Mapping[str, Any]) -> Iterator[str]:
     """The summary as text."""
     seconds = {name: part["seconds"] for name, part in report["parts"].items()}
-    names = {column for row in seconds.values() for column in row}
-    others = sorted(names - {*FIRST_COLUMNS, *LAST_COLUMNS})
-    columns = [column for column in (*FIRST_COLUMNS, *others, *LAST_COLUMNS) if column in names]
-    total = {column: sum(row.get(column, 0.0) for row in seconds.values()) for column in columns}
+    total: Counter[str] = Counter()
+    for row in seconds.values():
+        total.update(row)
+    others = sorted(total.keys() - {*FIRST_COLUMNS, *LAST_COLUMNS})
+    columns = [column for column in (*FIRST_COLUMNS, *others, *LAST_COLUMNS) if column in total]
     yield _table("seconds", columns, {**seconds, "all": total}, ",.1f")
 
     rates = {name: part["tokens_per_second"] for name, part in report["parts"].items()}

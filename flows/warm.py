@@ -26,7 +26,7 @@ from pathlib import Path
 from flows.project import mending
 
 SOCKET = "KNOWHOW_WARM"
-LIBRARIES = ("stages.engines.vllm_sampler", "stages.engines.policy", "great_expectations")
+LIBRARIES = ("stages.engines.samplers.vllm", "stages.engines.policy", "great_expectations")
 BACKLOG = 16
 
 

@@ -29,8 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int, Shaped
 
-from stages.contracts.params.base import Name
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.joins import aligned

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.contracts.format import write_format
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.problems import PROBLEMS
@@ -30,7 +30,8 @@ from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Problem, Source, marks_of
+from stages.tasks.task import Problem, Source
+from stages.tasks.task_format import marks_of
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 from stages.verifiers.registry import need_verifier

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from fixtures.checkouts import ROOT
 from stages.contracts.params.base import variants
 from stages.contracts.params.inits.demonstrations import Demonstrations
 from stages.contracts.params.recipes.objective import Objective
@@ -14,7 +15,6 @@ from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.segments import Segments
 from stages.contracts.params.recipes.update import Loss
 from stages.contracts.params.task import TaskParams
-from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -12,7 +12,8 @@ from transformers import LlamaForCausalLM
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.whole import Params
 from stages.contracts.render import Renderer
-from stages.engines.policy import llama_config, save_policy
+from stages.engines.new_policy import llama_config
+from stages.engines.policy import save_policy
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.sources import load_source

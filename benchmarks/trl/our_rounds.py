@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
@@ -26,22 +27,24 @@ import numpy as np
 
 from benchmarks.measuring import clocks, since
 from benchmarks.rollout_rows import example_of, num_sampled, plan_rows
-from benchmarks.trl.their_rounds import reward
-from stages.contracts.params.compute import RayInference
+from benchmarks.trl.their_rounds import column, reward
+from stages.contracts.params.compute import RayCluster, VllmEngine
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows, read_table
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.inference import open_samplers
-from stages.engines.pool import Pool, Work
-from stages.engines.sampler import Answering, Request, Sampler, think_then_answer
+from stages.engines.pools.pool import Pool, Work
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, think_then_answer
 from stages.pure.credit import group_normalized
 from stages.running.errors import MachineFailure, command
 from stages.running.publish import read_json
 
 if TYPE_CHECKING:
-    from stages.engines.policy_loss import Example, PolicyLoss
+    from stages.engines.training.example import Example
+    from stages.engines.training.policy_loss import PolicyLoss
 
 SEED = 1
 Turn = Callable[[], tuple[int, float]]
@@ -59,9 +62,10 @@ def main(job: Path, stage: Literal["rollout", "update", "losses"]) -> None:
     if stage == "update":
         take_turns(stage, updates_of(settings, folder), answers)
         return
-    where = RayInference(engine="ray", address="local", num_workers=settings["threads"])
+    where = RayCluster(kind="ray", address="local", num_workers=settings["threads"])
     os.environ.update(OMP_NUM_THREADS="1", KNOWHOW_THREADS="1")
-    with open_samplers(folder / "policy", where) as samplers:
+    engine = VllmEngine(engine="vllm", where=where)
+    with open_samplers(folder / "policy", engine) as samplers:
         take_turns(stage, rollouts_of(settings, folder, samplers), answers)
 
 
@@ -123,9 +127,8 @@ class KeptPool:
         self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(items), 0
         self._done: queue.Queue[tuple[int, Timed]] = queue.Queue()
         self.processor_seconds = 0.0
-        everything = [
-            (n, place, work, item) for n in range(num_rounds) for place, item in enumerate(items)
-        ]
+        places = product(range(num_rounds), range(len(items)))
+        everything = [(number, place, work, items[place]) for number, place in places]
 
         def drain() -> None:
             for done in pool.each(
@@ -184,8 +187,9 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
 
 def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
     """The turn trains on the rollouts that lie there."""
+    from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy, save_policy
-    from stages.engines.trainer import Trainer, use_threads
+    from stages.engines.training.trainer import Trainer
     from stages.update.training import train
 
     use_threads()
@@ -204,7 +208,7 @@ def updates_of(job: Mapping[str, Any], folder: Path) -> Turn:
 
 def loss_of(job: Mapping[str, Any], recipe: Recipe) -> "PolicyLoss":
     """The constant length of its `dr_grpo` is TRL's: the longest completion."""
-    from stages.engines.policy_loss import PolicyLoss
+    from stages.engines.training.policy_loss import PolicyLoss
 
     return PolicyLoss(
         recipe.update, recipe.rollout.temperature, job["completion_tokens"], "float32", None
@@ -222,8 +226,9 @@ def examples_of(folder: Path) -> "list[Example]":
 
 def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]]:
     """Loss and gradient norm of each step, the rollouts taken in the order of their table."""
+    from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import Trainer, use_threads
+    from stages.engines.training.trainer import Trainer
 
     use_threads()
     recipe = Recipe.model_validate(job["recipe"])
@@ -234,7 +239,8 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, Sequence[float]
         for rows in np.array_split(np.arange(len(prepared)), recipe.update.minibatches_per_epoch):
             batch = [prepared[row] for row in rows]
             trainer.step(loss.minibatch(trainer.model, batch, {}, lambda num_tokens: None))
-    return {name: [record[name] for record in trainer.history] for name in ("loss", "grad_norm")}
+    names = ("loss", "grad_norm")
+    return {name: column(trainer.history, name) for name in names}
 
 
 if __name__ == "__main__":

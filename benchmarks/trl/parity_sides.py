@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
@@ -14,7 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.update import Update
-from stages.engines.policy_loss import Example, PolicyLoss
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
 
 VOCABULARY, TEMPERATURE, NUM_PROMPT_TOKENS, BUDGET_TOKENS = 23, 0.8, 3, 12
 CAP = 1.3
@@ -47,10 +48,12 @@ def policy(seed: int) -> PreTrainedModel:
 
 
 def logprobs(
-    model: PreTrainedModel, prompt: Sequence[int], completion: Sequence[int]
+    model: PreTrainedModel,
+    prompt: Int[np.ndarray, " prompt"],
+    completion: Int[np.ndarray, " token"],
 ) -> Float[np.ndarray, " token"]:
     """Of each completion token, by a pass over the one rollout."""
-    tokens = torch.tensor([[*prompt, *completion]])
+    tokens = torch.tensor([[*prompt.tolist(), *completion.tolist()]])
     with torch.no_grad():
         logits = model(input_ids=tokens, use_cache=False).logits[0, len(prompt) - 1 : -1]
     spread = (logits / TEMPERATURE).log_softmax(-1)
@@ -62,8 +65,8 @@ def rollouts(is_per_token: bool) -> list[Example]:
     rng, examples = np.random.default_rng(2), []
     model = policy(0)
     for num_completion in (9, 3, 6, 1, 8, 12):
-        prompt = rng.integers(2, VOCABULARY, NUM_PROMPT_TOKENS).tolist()
-        completion = rng.integers(2, VOCABULARY, num_completion).tolist()
+        prompt = rng.integers(2, VOCABULARY, NUM_PROMPT_TOKENS)
+        completion = rng.integers(2, VOCABULARY, num_completion)
         sampler = logprobs(model, prompt, completion) + 0.3 * rng.standard_normal(num_completion)
         drawn = rng.standard_normal(num_completion if is_per_token else 1)
         advantages = drawn * np.ones(num_completion)

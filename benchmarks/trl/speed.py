@@ -63,11 +63,6 @@ class Round(NamedTuple):
         seconds: float = getattr(self.spent(part), clock)
         return self.num_tokens / seconds
 
-    def as_json(self) -> dict[str, Any]:
-        """Its fields by name."""
-        parts = {"rollout": self.rollout._asdict(), "update": self.update._asdict()}
-        return {"num_tokens": self.num_tokens, **parts}
-
 
 Rounds = Mapping[str, Sequence[Round]]
 """Of each side, turn by turn."""
@@ -115,7 +110,7 @@ def main(
     starts = {name: worker.start_seconds for name, worker in workers.items()}
     print(table(rounds, starts, losses))
     if out is not None:
-        turns = {side: [one.as_json() for one in of_side] for side, of_side in rounds.items()}
+        turns = {side: as_json(of_side) for side, of_side in rounds.items()}
         write_json(out, {"turns": turns, "startup_seconds": starts, "losses": losses._asdict()})
 
 
@@ -186,6 +181,15 @@ def run_rounds(workers: Mapping[str, Worker], repeats: int) -> dict[str, list[Ro
     return {side: of_side[1:] for side, of_side in rounds.items()}
 
 
+def as_json(rounds: Sequence[Round]) -> list[dict[str, Any]]:
+    """Rounds by the names of their fields."""
+    rows = []
+    for one in rounds:
+        spent = {"rollout": one.rollout._asdict(), "update": one.update._asdict()}
+        rows.append({"num_tokens": one.num_tokens, **spent})
+    return rows
+
+
 def compare(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> Losses:
     """Step by step; gradient norms in proportion."""
     losses = list(zip(ours["loss"], theirs["loss"], strict=True))
@@ -245,7 +249,8 @@ def ratio_lines(rounds: Rounds) -> Iterator[str]:
 
 def ratios(rounds: Rounds, part: str, clock: str) -> list[float]:
     """Our tokens per second by TRL's, turn by turn; of the clock on the wall or of processors."""
-    ours, theirs = ([turn.rate(part, clock) for turn in rounds[side]] for side in (OURS, TRL))
+    ours = [one.rate(part, clock) for one in rounds[OURS]]
+    theirs = [one.rate(part, clock) for one in rounds[TRL]]
     return measuring.ratios(ours, theirs)
 
 

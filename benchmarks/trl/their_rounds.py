@@ -167,7 +167,12 @@ def losses_of(job: Mapping[str, Any], folder: Path) -> dict[str, list[float]]:
     trainer = make_trainer({**job, "num_rounds": 1}, folder, "transformers", ours)
     trainer.train()
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return {name: [float(entry[name]) for entry in steps] for name in ("loss", "grad_norm")}
+    return {name: column(steps, name) for name in ("loss", "grad_norm")}
+
+
+def column(records: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """One figure of each step."""
+    return [float(record[name]) for record in records]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from stages.probe.inputs import ProbeInputs, Row, advancing, probe_row
 
 def probe_by_critic(inputs: ProbeInputs, settings: Critic) -> list[Row]:
     """The value of each boundary, learnt from the rewards of other problems."""
+    from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import use_threads
     from stages.probe.critic_network import ValuedTrace, boundary_values
 
     use_threads()

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT, run
+from fixtures.checkouts import ROOT, run
 
 
 def knowhow(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

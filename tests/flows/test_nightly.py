@@ -6,8 +6,8 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from fixtures.checkouts import ROOT
 from flows.nights.night import FLOW
-from tests.conftest import ROOT
 
 
 def test_prefect_loads_the_flow_that_its_deployment_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run, succeed
+from fixtures.checkouts import ROOT, run, succeed
 
 GRAPH = """
 stages:

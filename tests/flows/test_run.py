@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tests.conftest import ROOT
+from fixtures.checkouts import ROOT
 
 SLEEP_SECONDS = "86397.125"  # which only the processes of these tests have
 COMMAND = [sys.executable, "-m", "flows.run", "1", "sh", "-c"]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import PROFILES, ROOT, succeed
+from fixtures.checkouts import PROFILES, ROOT, succeed
 from tests.flows.command import knowhow as run_knowhow
 
 KNOBS: dict[str, Any] = {"difference": 0.1, "leaks": False, "exit_code": 0, "waits": False}

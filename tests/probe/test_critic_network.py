@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.tiny import tiny_llama
 from transformers import PreTrainedModel
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.probe import Critic
 from stages.probe.critic_network import ValuedTrace, boundary_states, boundary_values, train_critic
 from stages.pure.seeds import derive_seed

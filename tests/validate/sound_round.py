@@ -34,7 +34,8 @@ from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Problem, TaskFormat
+from stages.tasks.task import Problem
+from stages.tasks.task_format import TaskFormat
 
 ROUND = "i1"
 NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")

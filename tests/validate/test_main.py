@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contracts.format import write_format
+from stages.contracts.params.compute import VllmEngine
 from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -32,7 +33,7 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from stages.tasks.task import marks_of
+from stages.tasks.task_format import marks_of
 from stages.validate import __main__ as validate
 from stages.validate import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame
@@ -68,6 +69,7 @@ def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None)
     """Run the stage on the tables in a folder; what it published."""
     paths = {name: folder / f"{name}.parquet" for name in NAMES}
     validation = folder / "validation.json"
+    write_format(folder / "format.json", marks_of(load_format(load(params_file).task)))
     validate.main(
         round_id=ROUND,
         text_format=policy.with_name("format.json"),
@@ -478,8 +480,17 @@ def think_past_the_budget(rows: Rows) -> str:
     extra = 80 - row["num_thinking_tokens"]
     row["completion_tokens"] = [row["completion_tokens"][0]] * extra + row["completion_tokens"]
     row["sampler_logprobs"] = [-1.0] * extra + row["sampler_logprobs"]
+    row["token_origin"] = [0] * extra + row["token_origin"]
     row["num_thinking_tokens"] += extra
     return str(row["rollout_id"])
+
+
+def begin_with_a_reply(rows: Rows) -> str:
+    segment = next(row for row in rows["segments"] if row["segment_index"] == 1)
+    assert segment["kind"] != "answer"
+    [rollout] = [row for row in rows["rollouts"] if row["rollout_id"] == segment["rollout_id"]]
+    rollout["token_origin"][segment["start_token"]] = 2
+    return str(segment["rollout_id"])
 
 
 def judge_another_answer(rows: Rows) -> str:
@@ -611,8 +622,20 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("foreign rollout id", put("rollouts", "rollout_id", "i2/x/0"), "rollouts", "is_id_derived", 1),
     ("wrong group size", shrink_group, "rollouts", "num_group_rollouts", GROUP_SIZE - 1),
     ("shared seed", share_a_seed, "rollouts", "seed", 2),
-    ("thinking past its budget", think_past_the_budget, "rollouts", "num_thinking_tokens", 1),
-    ("completion past its budget", think_past_the_budget, "rollouts", "num_tokens", 1),
+    (
+        "thinking past its budget",
+        think_past_the_budget,
+        "rollouts",
+        "num_sampled_thinking_tokens",
+        1,
+    ),
+    (
+        "answer past its room",
+        put("rollouts", "num_thinking_tokens", 0, FORCED),
+        "rollouts",
+        "num_answer_tokens",
+        1,
+    ),
     (
         "unknown finish reason",
         put("rollouts", "finish_reason", "abort"),
@@ -628,21 +651,21 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         1,
     ),
     (
-        "forced span outside the completion",
-        put("rollouts", "forced_end", lambda row: len(row["completion_tokens"]) + 1, FORCED),
+        "fewer origins than tokens",
+        put("rollouts", "token_origin", lambda row: row["token_origin"][:-1]),
         "rollouts",
-        "forced_overhang_tokens",
+        "num_missing_origins",
         1,
     ),
     (
-        "forced span beside the cue",
-        put("rollouts", "forced_start", lambda row: row["forced_start"] - 1, FORCED),
+        "unknown origin",
+        put_entry("rollouts", "token_origin", 3),
         "rollouts",
-        "num_foreign_forced_tokens",
+        "num_unknown_origins",
         1,
     ),
     (
-        "log-prob of a forced token",
+        "log-prob of a cue that was put there",
         put(
             "rollouts",
             "sampler_logprobs",
@@ -650,7 +673,35 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
             FORCED,
         ),
         "rollouts",
-        "num_sampled_forced_tokens",
+        "num_logprobs_not_sampled",
+        1,
+    ),
+    (
+        "reply behind thinking",
+        put("rollouts", "token_origin", lambda row: [*row["token_origin"][:-1], 2]),
+        "rollouts",
+        "num_late_environment_tokens",
+        1,
+    ),
+    (
+        "cue where there is none",
+        put_entry("rollouts", "token_origin", 1),
+        "rollouts",
+        "num_foreign_cue_tokens",
+        1,
+    ),
+    (
+        "thinking that ends before its cue",
+        put("rollouts", "num_thinking_tokens", 1, FORCED),
+        "rollouts",
+        "num_missing_cue_tokens",
+        1,
+    ),
+    (
+        "cue that was put there without a reason",
+        put("rollouts", "finish_reason", "stop", FORCED),
+        "rollouts",
+        "is_cue_as_told",
         1,
     ),
     ("no score", drop("scores"), "rollouts", "is_scored", 1),
@@ -789,27 +840,6 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         1,
     ),
     (
-        "forced span without a reason",
-        put("rollouts", "finish_reason", "stop", FORCED),
-        "rollouts",
-        "forced_excess_tokens",
-        1,
-    ),
-    (
-        "forced span before the start",
-        put("rollouts", "forced_start", -1, FORCED),
-        "rollouts",
-        "forced_start",
-        1,
-    ),
-    (
-        "cue forced past thinking",
-        put("rollouts", "num_thinking_tokens", 1, FORCED),
-        "rollouts",
-        "forced_gap_tokens",
-        1,
-    ),
-    (
         "no answer segment",
         drop("segments", lambda row: row["kind"] == "answer"),
         "rollouts",
@@ -842,9 +872,10 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         "empty thinking segment",
         put("segments", "end_token", lambda row: row["start_token"]),
         "segments",
-        "num_thinking_tokens",
+        "num_sampled_tokens",
         1,
     ),
+    ("segment that a reply begins", begin_with_a_reply, "segments", "is_start_sampled", 1),
     (
         "answer segment before the cue",
         put("segments", "kind", "answer"),
@@ -1020,7 +1051,7 @@ CONTRACT_CORRUPTIONS: dict[str, Callable[[Path], list[str]]] = {
     "truncated file": truncate,
     "missing file": lose_the_file,
     "missing column": rewrite(
-        "scores", lambda data: data.drop_columns(["reward"]), "missing ['reward']"
+        "scores", lambda data: data.drop_columns(["verdict"]), "missing ['verdict']"
     ),
     "unknown column": rewrite(
         "scores", lambda data: data.append_column("x", data["reward"]), "unknown ['x']"
@@ -1205,16 +1236,18 @@ def frames(sound: Rows, workplace: Path) -> dict[str, pd.DataFrame]:
     return framed(arrow(sound), workplace)
 
 
+def parameters(workplace: Path) -> dict[str, Any]:
+    settings = validate.read_settings(workplace / "params.yaml", ROUND)
+    return validate.suite_parameters(settings, Renderer.of_policy(workplace / "r0"), 1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_suite_names_what_exists(
     name: str, frames: dict[str, pd.DataFrame], workplace: Path
 ) -> None:
     from great_expectations.expectations.registry import get_expectation_impl
 
-    settings = load(workplace / "params.yaml")
-    known = validate.suite_parameters(
-        settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1
-    )
+    known = parameters(workplace)
     assert len(frames[name]) > 0
     suite = suites.read_suite(name)
     assert len({(e["type"], e["kwargs"]["column"]) for e in suite}) == len(suite)
@@ -1236,14 +1269,19 @@ def test_every_derived_column_is_judged(name: str, frames: dict[str, pd.DataFram
 
 
 def test_every_parameter_is_used(workplace: Path) -> None:
-    settings = load(workplace / "params.yaml")
-    known = validate.suite_parameters(
-        settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1
-    )
+    known = parameters(workplace)
     bounds = [
         bound for name in NAMES for e in suites.read_suite(name) for bound in e["kwargs"].values()
     ]
     assert {bound["$PARAMETER"] for bound in bounds if isinstance(bound, dict)} == set(known)
+
+
+def test_an_engine_that_is_not_exact_may_round_up(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert parameters(workplace)["max_logprob_nats"] == 0
+    monkeypatch.setattr(VllmEngine, "is_exact", False)
+    assert 0 < parameters(workplace)["max_logprob_nats"] <= 0.01
 
 
 def test_the_gate_keeps_no_frame_that_it_has_judged() -> None:

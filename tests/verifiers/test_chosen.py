@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import PROFILES
 from stages.contracts.params.task import TaskParams
 from stages.contracts.params.whole import load
 from stages.contracts.verdict import Verdict
@@ -13,7 +14,6 @@ from stages.running.errors import BadInput
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Request, judge, open_pool
 from stages.verifiers.registry import load_verifier
-from tests.conftest import PROFILES
 
 METADATA = {"numbers": [3, 5], "target": 8}
 Chosen = Callable[..., TaskParams]

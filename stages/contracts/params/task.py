@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Section, Seed, Sha256
+from stages.contracts.params.base import Count, Section, Seed
+from stages.contracts.params.checksum import Sha256
 
 Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """A class of the user's: module, colon, name."""
@@ -246,7 +247,7 @@ class DatasetTier(Tier):
 class DatasetTask(ImportedTask):
     """Mathematics from your JSONL or Parquet file; judged by math-verify.
 
-    See `stages.tasks.dataset`.
+    See `stages.tasks.imported.dataset`.
     """
 
     name: Literal["dataset"]
@@ -274,7 +275,7 @@ class DatasetTask(ImportedTask):
 class UserTask(ImportedTask):
     """A class of yours; judged by its method `verify`.
 
-    See `stages.tasks.user`. `sha256` is of the file that holds the class.
+    See `stages.tasks.imported.user`. `sha256` is of the file that holds the class.
     """
 
     name: Literal["user"]

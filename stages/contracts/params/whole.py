@@ -1,7 +1,7 @@
 """All of params.yaml, checked before anything runs: each section, and what holds between them.
 
 Class defaults do not exist on purpose: what a run used is what the file says. A step reads its own
-sections alone (`stages.contracts.params.reading`); stage `code`, before every step, checks the
+sections alone (`stages.contracts.params.base`); stage `code`, before every step, checks the
 whole.
 
 Example: python -m stages.contracts.params.whole
@@ -9,18 +9,18 @@ Example: python -m stages.contracts.params.whole
 
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import yaml
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Name, Section, variants
+from stages.contracts.params.base import Name, Section, checked, read_file, variants
 from stages.contracts.params.compute import Compute
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import Exam, ExamEntry
 from stages.contracts.params.inits.init import Init
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.judge import Judge
-from stages.contracts.params.reading import checked, read_file
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.report import Report
@@ -174,13 +174,26 @@ def _known(where: str, name: str, choices: list[str], kind: str) -> None:
         raise ValueError(f"{where}: no {kind} named {name}; choose from {choices}")
 
 
+class OnceLoader(yaml.SafeLoader):
+    """YAML in which a key may stand once in its mapping: of two the first would silently be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping, refusing a key that comes again."""
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                problem = f"key {key.value} stands twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
     Raises:
         BadInput: names every offending key, its value and the reason.
     """
-    params: Params = checked(path, read_file(path), Params)
+    params: Params = checked(path, read_file(path, OnceLoader), Params)
     return params
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
+from fixtures.checkouts import ROOT
 from flows.commands import console
-from tests.conftest import ROOT
 from tests.flows.command import knowhow
 
 ERROR = "data/report/report.html is missing"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROFILES, succeed
+from fixtures.checkouts import PROFILES, succeed
 from tests.flows.command import imported_by, knowhow
 
 GRAPH = """

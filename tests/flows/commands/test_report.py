@@ -8,7 +8,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.conftest import ROOT
+from fixtures.checkouts import ROOT
 from tests.flows.command import knowhow
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from fixtures.checkouts import ROOT
 from tests.flows.command import knowhow
 
 

@@ -16,8 +16,8 @@ import psutil
 import pytest
 import yaml
 
+from fixtures.checkouts import ROOT, succeed
 from flows.nights import night, runner
-from tests.conftest import ROOT, succeed
 from tests.flows import toy_night
 
 PATIENCE_SECONDS = 900.0

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.conftest import succeed
+from fixtures.checkouts import succeed
 from tests.flows import toy_night
 from tests.flows.toy_night import knowhow
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.checkouts import ROOT
 from flows.nights import gates, settings
 from flows.nights.settings import Settings
-from tests.conftest import ROOT
 
 
 def interval(low: float | None, mean: float | None, high: float | None) -> dict[str, float | None]:

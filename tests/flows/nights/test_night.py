@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
+from fixtures.checkouts import succeed
 from flows.nights import night, settings
 from flows.nights.night import Night, NoDate
 from flows.project import git
 from flows.project.params_file import BadParams
 from flows.project.paths import PARAMS
-from tests.conftest import succeed
 from tests.flows import toy_night
 
 TONIGHT = Night(date(2026, 11, 4))

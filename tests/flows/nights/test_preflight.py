@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from dvc.utils.serialize import modify_yaml
 
+from fixtures.checkouts import succeed
 from flows.nights import night, preflight, settings
 from flows.nights.night import Night
 from flows.project import git
 from flows.project.paths import PARAMS
 from flows.running import stage
 from stages.engines import device
-from tests.conftest import succeed
 from tests.flows import toy_night
 
 pytestmark = pytest.mark.filterwarnings(

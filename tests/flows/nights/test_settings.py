@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import ROOT
 from flows.nights import settings
-from tests.conftest import ROOT
 from tests.flows import toy_night
 
 

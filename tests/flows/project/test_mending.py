@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fixtures.checkouts import run as run_command
+from fixtures.checkouts import succeed
 from flows.project import mending
 from flows.project.mending import GUARDS, LOCK, RECORD
 from flows.running import stage
 from flows.running.children import Children
-from tests.conftest import run as run_command
-from tests.conftest import succeed
 
 NAME = ("-c", "user.name=a", "-c", "user.email=a@b")
 LOCKED = """\

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fixtures.checkouts import PROFILES, ROOT
 from flows.project import params_file
 from flows.project.params_file import BadParams, NewRound
 from flows.project.paths import PARAMS
 from stages.contracts.verdict import EXACT
-from tests.conftest import PROFILES, ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import ROOT, run, succeed
 from flows.running.children import Children
 from flows.running.server import DATABASE, NotStarted, running
-from tests.conftest import ROOT, run, succeed
 from tests.flows.toy_params import write_checker
 
 GRAPH = "stages: {hello: {cmd: echo hello > hello.txt, outs: [hello.txt]}}"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import ROOT
 from lineage.record import code_digest as module
 from lineage.record.code_digest import code_digest, is_listed, listed_digest, md5_of
-from tests.conftest import ROOT
 
 CODE = '''\
 """A module."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Count, Fraction, Positive, Section
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.objective import Objective
 
 Loss = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]

@@ -85,13 +85,27 @@ def imported_files(file: Path) -> tuple[Path, ...]:
 
 
 def imported_modules(file: Path) -> Iterator[str]:
-    """Dotted names a file imports, `from a import b` giving both a and a.b."""
+    """Dotted names a file imports, `from a import b` giving both a and a.b; and all that it may."""
     for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from modules_to_choose_from(node)
+
+
+def modules_to_choose_from(node: ast.AST) -> Iterator[str]:
+    """All modules of a package, where one is imported by its name: `import_module(f"package.{…}")`."""
+    match node:
+        case ast.Call(
+            func=ast.Name(id="import_module"),
+            args=[ast.JoinedStr(values=[ast.Constant(value=str(start)), ast.FormattedValue()])],
+        ) if start.endswith("."):
+            folder = ROOT.joinpath(*start.split("."))
+            names = sorted(file.stem for file in folder.glob("*.py"))
+            yield from (f"{start}{name}" for name in names if name != "__init__")
 
 
 def packages(file: Path) -> list[str]:

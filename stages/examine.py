@@ -34,16 +34,10 @@ from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
-from stages.engines.pool import Pool
+from stages.engines.pools.pool import Pool
 from stages.engines.positions import max_positions, need_positions
-from stages.engines.sampler import (
-    Answering,
-    BudgetAnswer,
-    Request,
-    Sampler,
-    Trace,
-    answer_at_budgets,
-)
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, BudgetAnswer, Trace, answer_at_budgets
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
@@ -176,7 +170,7 @@ def keep(
                     "problem_id": problem.problem_id,
                     "sample_index": index,
                     "budget_tokens": budget,
-                    "used_tokens": min(budget, trace.num_thinking_tokens),
+                    "used_tokens": min(budget, trace.num_sampled_thinking_tokens),
                     "is_forced": answer.is_forced,
                     "answer": renderer.decode(answer.tokens),
                 }

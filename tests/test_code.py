@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import ROOT
 from lineage.record.code_digest import code_digest, listed_digest
 from stages import code
-from tests.conftest import ROOT
 
 PARAMS = ROOT / "params.yaml"
 FOLDERS = ("benchmarks", "experiments", "flows", "lineage", "stages", "tests")

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from fixtures.checkouts import ROOT, run, succeed
 from stages import code
-from tests.conftest import ROOT, run, succeed
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.probe import Critic
 from stages.engines.computing import Precision, passing
-from stages.engines.trainer import Trainer
+from stages.engines.training.trainer import Trainer
 from stages.pure.packing import micro_batches, pad
 from stages.pure.returns import lambda_returns
 from stages.pure.seeds import derive_seed

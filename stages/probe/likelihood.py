@@ -11,7 +11,7 @@ from stages.contracts.params.recipes.probe import AnswerLikelihood, SetLikelihoo
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.solutions import SOLUTIONS
-from stages.engines.inference import pool_of
+from stages.engines.inference import open_pool
 from stages.probe.inputs import ProbeInputs, Row, advancing, probe_row
 from stages.running.errors import BadInput
 
@@ -86,8 +86,8 @@ def read_logprobs(
 
     Of several processes each has the whole policy and takes its share of the micro-batches.
     """
-    from stages.engines import ranks
     from stages.engines.likelihood import ProbedTrace, answer_logprobs, open_model
+    from stages.engines.training import ranks
     from stages.pure.packing import micro_batches
 
     renderer, compute = inputs.renderer, inputs.compute
@@ -114,16 +114,16 @@ def read_logprobs(
     logprobs: dict[int, np.ndarray] = {}
     with ranks.processes("probe", compute.num_probe_processes):
         batch_tokens = [sum(lengths[row] for row in rows) for rows in batches]
-        own = [batch for batch, counts in ranks.shares(batch_tokens) if counts]
+        own = [batch for batch, counts in ranks.own_work(batch_tokens) if counts]
         items = ([probed[row] for row in batches[batch]] for batch in own)
         own_tokens = sum(batch_tokens[batch] for batch in own)
         with (
-            pool_of(open_model, inputs.policy, compute.inference) as models,
+            open_pool(open_model, inputs.policy, compute.inference.where) as models,
             advancing(inputs.facts, "tok", own_tokens) as advance,
         ):
             for place, values in models.each(read, items, lambda tokens: advance(tokens, tokens)):
                 logprobs.update(zip(batches[own[place]], values, strict=True))
-        everywhere = ranks.merged(logprobs)
-        ranks.leave_to_first()
+        everywhere = ranks.gathered(logprobs)
+        ranks.exit_unless_first()
     inputs.facts.count(num_tokens=sum(lengths))
     return [everywhere[row] for row in range(len(probed))]

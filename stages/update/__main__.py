@@ -7,8 +7,9 @@ Writes  the next policy; ledger, one row per rollout: what became of its tokens;
         update, and of each step, to plot.
 Method  An advantage per token by the recipe's objective (`stages.update.advantage` names the
         formula of each, in `stages.pure.objectives`), then the recipe's loss over minibatches
-        (`stages.engines.policy_loss`). Trained ids are the sampled ids; forced tokens are context,
-        never targets. Checkpoints make a killed run go on, to the same bytes.
+        (`stages.engines.training.policy_loss`). Trained ids are the sampled ids; what a cue or
+        an environment put there is context, never a target. Checkpoints make a killed run go on, to
+        the same bytes.
 
 Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
          --reference data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
@@ -30,11 +31,11 @@ from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.ledger import LEDGER
-from stages.engines import ranks
 from stages.engines.adapters import adapt
 from stages.engines.computing import use_threads
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import Trainer, set_up
+from stages.engines.training import ranks
+from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import atomic, read_json, write_json
@@ -101,7 +102,7 @@ def main(
         loss = load_loss(update, settings.sampling, settings.training.precision, *anchors)
         with facts.phase("training"):
             train(trainer, loss, examples, update, entry.seed, unfinished)
-        ranks.gather(model)
+        ranks.gather_on_first(model)
         learnt = composition(tables, advantages, rows)
         write_json(metrics, {**summary(rows, trainer.history), **learnt})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])

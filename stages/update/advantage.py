@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pyarrow.compute as pc
 
 from stages.contracts.params.recipes.objective import (
     Correction,
@@ -26,7 +25,7 @@ from stages.pure.objectives.outcome import outcome
 from stages.pure.objectives.process import process
 from stages.pure.objectives.regret import regret
 from stages.pure.objectives.tokens import TokenAdvantages, on_tokens
-from stages.update.round_tables import RoundTables
+from stages.update.round_tables import RoundTables, thinking_tokens
 
 FORMULAS: Mapping[type[ObjectiveTraits], Callable[..., Advantage]] = {
     Outcome: outcome,
@@ -47,7 +46,7 @@ def formula_keys(objective: Objective) -> dict[str, float | bool | str]:
 
 def round_arrays(tables: RoundTables, settings: Update, budget_tokens: int) -> RoundArrays:
     """What the formulas start from: the outcome's advantage, and all that is known of segments."""
-    thinking = tables.rollouts["num_thinking_tokens"].to_numpy()
+    thinking = thinking_tokens(tables)
     rewards, penalty = tables.rewards, settings.length_penalty
     if penalty:
         rewards = length_penalized(rewards, thinking, budget_tokens, penalty)
@@ -70,7 +69,7 @@ def segment_advantages(arrays: RoundArrays, objective: Objective) -> Advantage:
 
 def token_advantages(tables: RoundTables, settings: Update, budget_tokens: int) -> TokenAdvantages:
     """What the objective gives to segments, laid on their tokens."""
-    rollouts, segments = tables.rollouts, tables.segments
+    segments = tables.segments
     arrays = round_arrays(tables, settings, budget_tokens)
     is_anchored = np.ones(len(segments.rollout), dtype=bool)
     if settings.objective.holds_first_attempt:
@@ -79,7 +78,5 @@ def token_advantages(tables: RoundTables, settings: Update, budget_tokens: int) 
         segment_advantages(arrays, settings.objective),
         is_anchored,
         segments,
-        rollouts["forced_start"].to_pylist(),
-        rollouts["forced_end"].to_pylist(),
-        pc.list_value_length(rollouts["completion_tokens"]).to_pylist(),
+        tables.is_sampled,
     )

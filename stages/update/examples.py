@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.update import Update
-from stages.engines.policy_loss import Example
+from stages.engines.training.example import Example
 from stages.pure import credit
 from stages.pure.accounting import Status, statuses
 from stages.pure.objectives.tokens import TokenAdvantages
@@ -21,6 +22,7 @@ def assemble(
     """The rollouts to train on, and the ledger of all of them."""
     summed = [outcome + earned for outcome, earned in zip(*advantages[:2], strict=True)]
     examples, rows = [], []
+    origins = tables.rollouts["token_origin"].to_pylist()
     identities = tables.rollouts.select(["rollout_id", "problem_id"]).to_pylist()
     for row, status in enumerate(statuses_of(tables, summed, settings)):
         is_target = advantages.is_target[row]
@@ -33,7 +35,8 @@ def assemble(
                 **identities[row],
                 "status": status,
                 "num_trained_tokens": num_sampled if is_trained else 0,
-                "num_forced_tokens": len(is_target) - num_sampled,
+                "num_cue_tokens": origins[row].count(Origin.CUE),
+                "num_environment_tokens": origins[row].count(Origin.ENVIRONMENT),
                 "num_untrained_tokens": 0 if is_trained else num_sampled,
                 "mean_advantage": float(summed[row][is_target].mean()) if is_trained else 0.0,
             }
@@ -67,10 +70,10 @@ def _example(
     rollouts: pa.Table, row: int, advantages: np.ndarray, of_tokens: TokenAdvantages
 ) -> Example:
     return Example(
-        rollouts["prompt_tokens"][row].as_py(),
-        rollouts["completion_tokens"][row].as_py(),
-        np.array(rollouts["sampler_logprobs"][row].as_py()),
-        advantages,
-        of_tokens.is_target[row],
-        of_tokens.is_anchored[row],
+        prompt_tokens=np.array(rollouts["prompt_tokens"][row].as_py()),
+        completion_tokens=np.array(rollouts["completion_tokens"][row].as_py()),
+        sampler_logprobs=np.array(rollouts["sampler_logprobs"][row].as_py()),
+        advantages=advantages,
+        is_target=of_tokens.is_target[row],
+        is_anchored=of_tokens.is_anchored[row],
     )

@@ -25,6 +25,7 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
         for status in Status
     }
     by_status[Status.TRAINED] = sum(row["num_trained_tokens"] for row in rows)
+    num_forced = sum(row["num_cue_tokens"] + row["num_environment_tokens"] for row in rows)
     first, last = history[0], history[-1]
     averages = {
         name: float(np.mean([record[name] for record in history]))
@@ -32,7 +33,7 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
         if name in first
     }
     return {
-        "tokens": {**by_status, "forced": sum(row["num_forced_tokens"] for row in rows)},
+        "tokens": {**by_status, "forced": num_forced},
         "num_steps": len(history),
         "entropy_nats": {"first": first["entropy_nats"], "last": last["entropy_nats"]},
         "max_logprob_difference_nats": first["max_logprob_difference_nats"],

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.objective import Objective
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.gains import GAINS
@@ -16,11 +17,12 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.pure.objectives.arrays import Segments
+from stages.pure.objectives.tokens import IsToken
 from stages.running.errors import BadInput
 
 ROLLOUT_COLUMNS = (
     *("rollout_id", "problem_id", "prompt_tokens", "completion_tokens", "sampler_logprobs"),
-    *("num_thinking_tokens", "forced_start", "forced_end", "finish_reason"),
+    *("num_thinking_tokens", "token_origin", "finish_reason"),
 )
 SEGMENT_COLUMNS = (
     *("rollout_id", "segment_index", "start_token", "end_token"),
@@ -35,6 +37,8 @@ class RoundTables(NamedTuple):
     rewards: Float[np.ndarray, " rollout"]
     groups: Int[np.ndarray, " rollout"]
     """Rollouts of one problem have one number."""
+    is_sampled: list[IsToken]
+    """Of each rollout, the completion tokens that the policy wrote."""
     segments: Segments
     self_verdicts: Float[np.ndarray, " segment"]
     """1 where the policy calls the attempt inside correct, 0 where not."""
@@ -70,6 +74,9 @@ def round_tables(
     rows = _rows_in(rollouts, segments)
     claims = floats(segments["self_verdict"])
     grades = attempt_grades(segments["attempt_verdict"])
+    is_sampled = sampled_tokens(rollouts)
+    used = [np.append(0, is_own.cumsum()) for is_own in is_sampled]
+    ends = segments["end_token"].to_numpy().astype(int)
     gain = np.full(len(rows), np.nan)
     if gain_column is not None:
         gain = _gain_of(segments, gains, gain_column, rollouts)
@@ -77,13 +84,29 @@ def round_tables(
         rollout=rows,
         group=groups[rows],
         start_tokens=segments["start_token"].to_numpy().astype(int),
-        end_tokens=segments["end_token"].to_numpy().astype(int),
+        end_tokens=ends,
         gain=gain,
         is_attempt=pc.is_valid(segments["attempt_verdict"]).to_numpy(),
         attempt_grade=grades,
         verdict_grade=np.where(np.isnan(claims) | np.isnan(grades), np.nan, claims == grades),
+        used_tokens=np.array([used[row][end] for row, end in zip(rows, ends, strict=True)], int),
     )
-    return RoundTables(rollouts, floats(scores["reward"]), groups, known, claims)
+    return RoundTables(rollouts, floats(scores["reward"]), groups, is_sampled, known, claims)
+
+
+def sampled_tokens(rollouts: pa.Table) -> list[IsToken]:
+    """Of each rollout, which completion tokens the policy wrote."""
+    origins = rollouts["token_origin"]
+    ends = pc.list_value_length(origins).to_numpy().cumsum()
+    return np.split(pc.list_flatten(origins).to_numpy() == Origin.SAMPLED, ends[:-1])
+
+
+def thinking_tokens(tables: RoundTables) -> Int[np.ndarray, " rollout"]:
+    """How many thinking tokens of each rollout were sampled."""
+    thinking = zip(
+        tables.is_sampled, tables.rollouts["num_thinking_tokens"].to_numpy(), strict=True
+    )
+    return np.array([is_own[:length].sum() for is_own, length in thinking], dtype=int)
 
 
 def floats(values: pa.ChunkedArray) -> Float[np.ndarray, " row"]:

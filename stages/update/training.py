@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.contracts.params.recipes.update import Update
-from stages.engines import ranks
 from stages.engines.computing import Precision
 from stages.engines.policy import load_policy
-from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.training import ranks
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer
 from stages.pure.seeds import derive_seed
 from stages.running.progress import Progress
 
@@ -30,7 +31,7 @@ def load_loss(
     held = None
     if reference is not None:
         held = load_policy(reference)
-        ranks.share(held)
+        ranks.shard_model(held)
     return PolicyLoss(settings, sampling.temperature, sampling.budget_tokens, precision, held)
 
 

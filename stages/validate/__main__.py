@@ -2,7 +2,7 @@
 
 Reads   problems, the format of their text, rollouts, scores, segments, probes, gains, the parent
         policy's tokenizer; params.yaml `rounds.<round>`, its recipe's `rollout`, `segments` and
-        `probe`, `task`.
+        `probe`, `task`, `compute.inference`.
 Writes  validation.json: for each table its rows and each expectation's outcome. Only where all of
         them hold; nothing is written otherwise, so nothing trains. With --docs also Data Docs: a
         folder of HTML pages, index.html first.
@@ -33,6 +33,7 @@ import pandas as pd
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import read_section
+from stages.contracts.params.compute import Inference
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.recipes.segments import Segments
@@ -59,6 +60,9 @@ BATCH_ROWS, BATCH_BYTES = (
     2**17,
     2**25,
 )  # more than elsewhere: a suite takes a second however few the rows
+
+ROUNDING_NATS = 0.01
+"""By how much an engine that is not exact may overstate a log-probability."""
 
 
 def main(
@@ -118,6 +122,7 @@ class Settings(NamedTuple):
     rollout: Rollout
     segments: Segments
     probe: Probe
+    inference: Inference
 
 
 def read_settings(params_file: Path, round_id: str) -> Settings:
@@ -130,6 +135,7 @@ def read_settings(params_file: Path, round_id: str) -> Settings:
         rollout=read_section(params_file, f"{recipe}.rollout", Rollout),
         segments=read_section(params_file, f"{recipe}.segments", Segments),
         probe=read_section(params_file, f"{recipe}.probe", Probe),
+        inference=read_section(params_file, "compute.inference", Inference),
     )
 
 
@@ -192,7 +198,8 @@ def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int
         "max_sample_index": rollout.group_size - 1,
         "temperature": float(np.float32(rollout.temperature)),
         "budget_tokens": rollout.budget_tokens,
-        "max_completion_tokens": rollout.budget_tokens + num_cue_tokens + rollout.answer_tokens,
+        "max_answer_tokens": num_cue_tokens + rollout.answer_tokens,
+        "max_logprob_nats": 0.0 if settings.inference.is_exact else ROUNDING_NATS,
         "max_token": renderer.vocabulary_size - 1,
         "verdicts": [verdict.value for verdict in Verdict],
         **segment_bounds(settings.segments),

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
+from fixtures.checkouts import PROFILES
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.lora import Lora
 from stages.contracts.params.optimizer import AdamW
@@ -25,11 +26,10 @@ from stages.engines.adapters import (
 )
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import Trainer
+from stages.engines.training.trainer import Trainer
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from tests.conftest import PROFILES
 from tests.engines.serving import difference_nats, served
 
 FORM = load_format(load(PROFILES / "tiny.yaml").task)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from fixtures.checkouts import ROOT
 from stages.contracts.format import write_format
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.inits.model import ModelShape
@@ -31,7 +32,6 @@ from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
 from stages.tasks.task_format import marks_of
-from tests.conftest import ROOT
 
 BUDGETS = [0, 9, 18, 36]
 SETTINGS = load(ROOT / "params.yaml")

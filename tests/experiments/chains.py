@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from experiments.plan import Chain, chains, load_profile
-from tests.conftest import ROOT
+from fixtures.checkouts import ROOT
 from tests.world import DIFFICULTY, ROLLOUTS, World, write_exam, write_json, write_round
 
 PARAMS = ROOT / "params.yaml"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.plan import VARIANT_KEYS, Chain, Profile, chains, load_profile, overlay
+from fixtures.checkouts import ROOT
 from stages.contracts.params.recipes.objective import Outcome
 from stages.contracts.params.whole import Params
 from stages.contracts.policy_tree import ancestors
 from stages.running.errors import BadInput
-from tests.conftest import ROOT
 from tests.experiments.chains import PARAMS, PROFILE
 
 BASE = yaml.safe_load(PARAMS.read_text())
@@ -105,7 +105,7 @@ def test_overlay_by_hand() -> None:
 
 def test_another_variant_replaces_all_of_the_one_below() -> None:
     below = {"objective": {"name": "information", "alpha": 1.0}, "epochs": 2}
-    assert VARIANT_KEYS >= {"name", "estimator", "cut", "strategy"}
+    assert {"name", "estimator", "cut", "strategy"} <= VARIANT_KEYS
     assert overlay(below, {"objective": {"name": "outcome"}}) == {
         "objective": {"name": "outcome"},
         "epochs": 2,

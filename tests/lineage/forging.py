@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.conftest import succeed
+from fixtures.checkouts import succeed
 
 PART = "part-00000-of-00001.parquet"
 """The file of a table that has but one."""

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.probe import Critic
 from stages.probe.critic_network import ValuedTrace, boundary_states, boundary_values, train_critic
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput
-from tests.tiny import tiny_llama
 
 VOCABULARY, PAD = 23, 0
 SETTINGS = Critic(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import PROFILES
 from stages import prepare
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.solutions import SOLUTIONS
@@ -12,7 +13,6 @@ from stages.probe.likelihood import every_answer, need_answers, one_answer
 from stages.running.errors import BadInput
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
-from tests.conftest import PROFILES
 
 
 @pytest.fixture(scope="module")

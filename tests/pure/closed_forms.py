@@ -147,6 +147,7 @@ class Group:
             group=np.zeros(len(rollout), dtype=int),
             start_tokens=ATTEMPT_TOKENS * index,
             end_tokens=ATTEMPT_TOKENS * (index + 1),
+            used_tokens=ATTEMPT_TOKENS * (index + 1),
             gain=np.where(is_attempt, hits * (1 - float(self.search.guess)), np.nan),
             is_attempt=is_attempt,
             attempt_grade=np.where(is_attempt, hits, np.nan),

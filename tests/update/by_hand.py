@@ -26,8 +26,7 @@ SAMPLED = {
     "completion_tokens": [[5] * 6, [6] * 5, [7] * 4, [8] * 3, [9] * 3],
     "sampler_logprobs": [[-1.0] * 6, [-1.0] * 5, [-1.0] * 4, [-1.0] * 3, [-1.0] * 3],
     "num_thinking_tokens": [4, 3, 4, 2, 2],
-    "forced_start": [6, 3, 4, 3, 3],
-    "forced_end": [6, 4, 4, 3, 3],
+    "token_origin": [[0] * 6, [0, 0, 0, 1, 0], [0] * 4, [0] * 3, [0] * 3],
     "finish_reason": ["stop", "forced", "length", "stop", "stop"],
 }
 REWARDS = [1.0, 0.0, None, 1.0, 1.0]

@@ -35,7 +35,7 @@ from stages.contracts.tables.segments import SEGMENTS
 from stages.engines.adapters import ADAPTER_FILE
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
+from stages.engines.training.trainer import CHECKPOINT, CHECKPOINT_SECONDS, Trainer
 from stages.running.errors import EXIT_MACHINE, BadInput
 from stages.running.publish import read_json, write_json
 from stages.tasks.formats import load_format
@@ -146,8 +146,9 @@ def round_rows(renderer: Renderer) -> dict[str, list[dict[str, Any]]]:
         }
         rollout |= {
             "num_thinking_tokens": end,
-            "forced_start": end,
-            "forced_end": end + cue * is_forced,
+            "token_origin": [
+                int(is_forced and end <= place < end + cue) for place in range(len(completion))
+            ],
         }
         rollout |= {"finish_reason": "forced" if is_forced else "stop", "temperature": 1.0}
         rows["rollouts"].append(rollout)

@@ -19,7 +19,7 @@ def regret(
     (to go), no scale and alpha 0 its gradient is the area's own.
     """
     segments = arrays.segments
-    discounted = token_discounted(segments.gain, segments.end_tokens, token_discount)
+    discounted = token_discounted(segments.gain, segments.used_tokens, token_discount)
     return information(
         arrays._replace(segments=segments._replace(gain=discounted)),
         alpha,

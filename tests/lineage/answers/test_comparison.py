@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from fixtures.checkouts import succeed
 from lineage.answers.comparison import Comparison, compare
 from lineage.record.audit import open_audit
 from lineage.record.digests import digests_of
 from lineage.record.store import folder_list, folder_members
 from lineage.record.tree import open_tree
 from lineage.telling.plain import plain
-from tests.conftest import succeed
 from tests.lineage.forging import PART, md5_of
 
 LOCK = "dvc.lock"
@@ -106,9 +106,7 @@ def test_weights_off_in_the_last_digit_are_within_tolerance(audited: Path, copy:
     )
 
 
-def test_other_weights_that_do_as_well_are_equal_in_exam_metrics(
-    audited: Path, copy: Path
-) -> None:
+def test_other_weights_that_do_as_well_are_equal_in_exam_metrics(audited: Path, copy: Path) -> None:
     nudge(copy, "s1", 0.1)
     answer = compared(audited, copy)
     assert (answer.verdict, answer.first) == ("equal in exam metrics", "update@s1")

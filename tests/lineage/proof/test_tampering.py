@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lineage.proof.signing import make_keys, sign
+from fixtures.checkouts import run, succeed
+from lineage.proof.keys import make_keys
+from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
-from tests.conftest import run, succeed
 from tests.lineage import forging
 from tests.lineage.forging import (
     PART,

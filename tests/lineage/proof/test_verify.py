@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from fixtures.checkouts import succeed
 from lineage.cli import app
-from lineage.proof.evidence import gather
+from lineage.proof.gathering import gather
 from lineage.proof.inspection import steps_of
 from lineage.proof.verify import text, verify
 from lineage.proof.wiring import differences
@@ -18,7 +19,6 @@ from lineage.record.audit import open_audit
 from lineage.record.lock import read_lock
 from lineage.record.template import asked_steps
 from lineage.record.tree import open_tree
-from tests.conftest import succeed
 from tests.lineage.forging import PART, cached, locked, part_md5, put, slim
 
 SCORES = "data/rounds/s1/scores.parquet"

@@ -25,6 +25,7 @@ SEGMENTS = Segments(
     is_attempt=np.array([True, True, False, True, False, False]),
     attempt_grade=np.array([0.0, 1.0, NAN, NAN, NAN, NAN]),
     verdict_grade=np.array([0.0, 1.0, NAN, NAN, NAN, NAN]),
+    used_tokens=np.array([4, 8, 12, 4, 8, 4]),
 )
 ARRAYS = RoundArrays(
     outcome=np.array([0.5, -0.25, -0.25]),
@@ -50,7 +51,10 @@ def made(rows: Rows) -> Segments:
     index = np.arange(len(rollout)) - np.searchsorted(rollout, rollout)
     grades = np.where(is_attempt, (gain > 0).astype(float), NAN)
     zeros = np.zeros(len(rollout), dtype=int)
-    return Segments(rollout, zeros, 4 * index, 4 * index + 4, gain, is_attempt, grades, 1 - grades)
+    ends = 4 * index + 4
+    return Segments(
+        rollout, zeros, 4 * index, ends, gain, is_attempt, grades, 1 - grades, used_tokens=ends
+    )
 
 
 def arrays_of(segments: Segments, outcome: np.ndarray) -> RoundArrays:

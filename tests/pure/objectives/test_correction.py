@@ -73,6 +73,7 @@ def test_correction_by_hand() -> None:
         is_attempt=np.array([True, False, True, False]),
         attempt_grade=np.array([0.0, NAN, 1.0, NAN]),
         verdict_grade=np.full(4, NAN),
+        used_tokens=np.array([4, 8, 4, 8]),
     )
     rewards, groups = np.array([1.0, 0.0]), np.zeros(2, dtype=int)
     outcome = group_normalized(rewards, groups, False, 1e-4)

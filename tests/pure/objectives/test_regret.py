@@ -26,6 +26,14 @@ def test_regret_by_hand() -> None:
     assert_advantage(found, OUTCOME, [-0.125 + 0.1875, 0.1875, 0, 0.125, 0, 0])
 
 
+def test_a_reply_takes_no_time() -> None:
+    """One inside the first segment moves its end, and not when its gain came."""
+    keys = {"alpha": 1.0, "token_discount": 0.5, "credit_discount": 1.0, **AS_IT_IS}
+    longer = ARRAYS.segments._replace(end_tokens=np.array([9, 13, 17, 4, 8, 4]))
+    found, expected = regret(ARRAYS._replace(segments=longer), **keys), regret(ARRAYS, **keys)
+    assert_advantage(found, expected.outcome.tolist(), expected.credit.tolist())
+
+
 @given(LISTS, st.sampled_from([0.0, 1.0]))
 def test_without_a_discount_of_tokens_it_is_information(rows: Rows, credit_discount: float) -> None:
     arrays = arrays_of(made(rows), np.linspace(-1, 1, 4))

@@ -15,7 +15,8 @@ def test_on_tokens_by_hand() -> None:
         end_tokens=np.array([2, 4, 1]),
     )
     is_anchored = np.array([True, False, True])
-    found = on_tokens(advantage, is_anchored, segments, [1, 1], [3, 1], [4, 1])
+    is_sampled = [np.array([True, False, False, True]), np.array([True])]
+    found = on_tokens(advantage, is_anchored, segments, is_sampled)
     assert [tokens.tolist() for tokens in found.outcome] == [[0.5, 0.5, 1.0, 1.0], [-1.0]]
     assert [tokens.tolist() for tokens in found.credit] == [[0.25, 0.25, 0.0, 0.0], [0.0]]
     assert [tokens.tolist() for tokens in found.is_target] == [[True, False, False, True], [True]]

@@ -1,6 +1,7 @@
 """What params.yaml says of one update: `recipes.<recipe>.update`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -10,6 +11,27 @@ from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.objective import Objective
 
 Loss = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+Surrogate = Literal["clipped", "sequence_clipped", "clipped_weight", "likelihood"]
+Average = Literal["sequences", "tokens", "budget"]
+
+
+class LossTraits(NamedTuple):
+    """What a loss is made of, both by their names in `stages.pure.losses`."""
+
+    surrogate: Surrogate
+    """What of a token is maximised."""
+    average: Average
+    """Over what it is averaged."""
+    arxiv: str
+
+
+LOSSES: Mapping[Loss, LossTraits] = {
+    "grpo": LossTraits("clipped", "sequences", "2402.03300"),
+    "dr_grpo": LossTraits("clipped", "budget", "2503.20783"),
+    "dapo": LossTraits("clipped", "tokens", "2503.14476"),
+    "gspo": LossTraits("sequence_clipped", "sequences", "2507.18071"),
+    "cispo": LossTraits("clipped_weight", "tokens", "2506.13585"),
+}
 
 
 class ImportanceCorrection(Section):
@@ -57,9 +79,14 @@ class Update(Section):
     """Train an adapter; absent, all of the policy."""
 
     @property
-    def surrogate(self) -> Literal[Loss, "likelihood"]:
+    def surrogate(self) -> Surrogate:
         """What of a token is maximised: as `loss` has it, or its weighed likelihood."""
-        return "likelihood" if self.objective.imitates else self.loss
+        return "likelihood" if self.objective.imitates else LOSSES[self.loss].surrogate
+
+    @property
+    def average(self) -> Average:
+        """Over what that is averaged."""
+        return LOSSES[self.loss].average
 
     @model_validator(mode="after")
     def _objective_is_served(self) -> "Update":

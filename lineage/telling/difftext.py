@@ -128,7 +128,7 @@ def reason(unknown: str) -> str:
 
 def _exam(exam: ExamDifference) -> str:
     if exam.missing:
-        return f"{abridged(exam.missing)} sat none"
+        return f"no exam of {abridged(exam.missing)}"
     if not exam.is_same_exam:
         return "not the same one, so the two cannot be held against each other"
     cell = exam.levels["all"][str(exam.budget_tokens)]

@@ -88,9 +88,9 @@ def _nodes(answer: Ancestors) -> Iterator[Node]:
     """Every node, each after those it was made of."""
     known = {ancestor.policy for ancestor in answer.generations}
     judges = {judge.judge: judge for judge in answer.judges}
-    problems = tuple(f"problems {one.path}" for one in answer.problems)
-    for name, one in zip(problems, answer.problems, strict=True):
-        yield Node(name, "problems", (), one)
+    problems = tuple(f"problems {table.path}" for table in answer.problems)
+    for name, table in zip(problems, answer.problems, strict=True):
+        yield Node(name, "problems", (), table)
     drawn = set()
     for ancestor in answer.generations:
         if isinstance(ancestor.origin, Init):

@@ -106,9 +106,7 @@ def test_weights_off_in_the_last_digit_are_within_tolerance(audited: Path, copy:
     )
 
 
-def test_other_weights_that_do_as_well_are_equal_in_exam_metrics(
-    audited: Path, copy: Path
-) -> None:
+def test_other_weights_that_do_as_well_are_equal_in_exam_metrics(audited: Path, copy: Path) -> None:
     nudge(copy, "s1", 0.1)
     answer = compared(audited, copy)
     assert (answer.verdict, answer.first) == ("equal in exam metrics", "update@s1")

@@ -1,4 +1,4 @@
-"""Each export is what its format's own reader takes, says what the tables say, and is the same bytes from anywhere."""
+"""Each export is what its format's own reader takes, and the same bytes from anywhere."""
 
 import hashlib
 import json
@@ -70,7 +70,7 @@ SCHEMAS = {one._get_schema(): one for one in classes() if "_get_schema" in vars(
 
 
 def faults(value: Any, kind: Any, place: str = "event") -> Iterator[str]:
-    """Where a value is not what the schema's class says: missing, unknown or ill-typed fields, and facets unknown."""
+    """Where a value is not what the schema's class says: fields and facets, missing or wrong."""
     options = typing.get_args(kind) if isinstance(kind, UnionType) else (kind,)
     kind = next(option for option in options if option is not NoneType)
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
@@ -271,7 +271,7 @@ def test_an_init_is_exported_too(audited: Path, tmp_path: Path) -> None:
 
 def test_a_policy_without_exam_says_so(audited: Path, tmp_path: Path) -> None:
     export(open_audit(audited, None), "i1", tmp_path)
-    assert "This policy sat none." in (tmp_path / "README.md").read_text()
+    assert "This policy has none." in (tmp_path / "README.md").read_text()
     assert ModelCard.load(tmp_path / "README.md").data.eval_results is None
 
 

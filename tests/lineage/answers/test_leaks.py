@@ -155,15 +155,12 @@ def test_an_exam_prompt_under_another_id(
 
 
 def test_a_prompt_nearly_that_of_an_exam_problem(copy: Path) -> None:
-    asked = "Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear on his way home. How many"
-    edited(
-        copy / PROBLEMS, "prompt", prompt_of(copy, "heldout", f"<bos>{asked} apples has he left?\n")
+    story = (
+        "<bos>Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear "
+        "on his way home. How many apples"
     )
-    edited(
-        copy / PROBLEMS,
-        "prompt",
-        prompt_of(copy, "train", f"<bos>{asked} apples does he have left?\n"),
-    )
+    for split, end in (("heldout", "has he left?\n"), ("train", "does he have left?\n")):
+        edited(copy / PROBLEMS, "prompt", prompt_of(copy, split, f"{story} {end}"))
     cover_up(copy, PROBLEMS)
     assert checks(copy)[PROBLEMS] == {"near-duplicate leak"}
 

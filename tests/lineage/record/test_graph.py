@@ -12,7 +12,7 @@ from lineage.record.lock import File, Step
 
 
 def steps(*listed: tuple[str, str, list[str], list[str]]) -> dict[str, Step]:
-    """Steps by name, of name, command, paths read and paths written; a path that ends in `/` is a folder."""
+    """Steps of name, command, paths read and written; a path that ends in `/` is a folder."""
     return {
         name: Step(name, command, tuple(files(deps)), tuple(files(outs)), {})
         for name, command, deps, outs in listed
@@ -26,7 +26,7 @@ def files(paths: list[str]) -> Iterator[File]:
 
 @pytest.fixture
 def graph() -> Graph:
-    """A first policy, two rounds of which one branches off, and a step that reads a folder of them all."""
+    """A first policy, two rounds, one of a branch, and a step that reads a folder of them all."""
     return Graph.of(
         steps(
             (

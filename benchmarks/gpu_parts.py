@@ -1,29 +1,31 @@
 """The parts of `benchmarks.gpu_check`, each run in a process of its own."""
 
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from benchmarks import rollout_speed
-from benchmarks.packed_pass import MEBIBYTE, peak_mib
+from benchmarks import measuring, rollout_speed
+from benchmarks.measuring import MEBIBYTE, peak_mib
+from benchmarks.rollout_rows import example_of, plan_rows
 from stages import rollout
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
-from stages.engines.computing import Precision
+from stages.engines.computing import Precision, use_threads
 from stages.engines.device import device, exclusive_device
 from stages.engines.likelihood import ProbedTrace, answer_logprobs
 from stages.engines.policy import load_policy
-from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.sampler import Request, Sampler
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer
+from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.running.publish import write_json
 from stages.tasks.text_format import TextFormat
 
@@ -59,36 +61,24 @@ def run_part(part: str, size: Size, folder: Path, repeats: int, recipe: Recipe) 
     """In the part's own process."""
     with exclusive_device("gpu_check"):
         if part == "train":
-            found = train(folder, size, recipe)
+            figures = train(folder, size, recipe)
         else:
-            from stages.engines.vllm_sampler import VllmSampler
+            from stages.engines.samplers.vllm import VllmSampler
 
             sampler = VllmSampler(folder / "policy")
             job = job_of(folder, recipe)
-            found = (
-                sample_all(sampler, job, folder, repeats)
-                if part == "rollout"
-                else halves(sampler, job)
-            )
-        write_json(folder / f"{part}.json", {**found, "peak_memory_mib": peak_of_all()})
+            if part == "rollout":
+                figures = sample_all(sampler, job, folder, repeats)
+            else:
+                figures = halves(sampler, job)
+        write_json(folder / f"{part}.json", {**figures, "peak_memory_mib": peak_of_all()})
 
 
 def job_of(folder: Path, recipe: Recipe) -> rollout_speed.Job:
     """The round's rollouts, planned."""
     renderer, settings = Renderer.of_policy(folder / "policy"), recipe.rollout
-    work = [
-        {
-            "rollout_id": f"g/{number}/{index}",
-            "problem_id": str(number),
-            "sample_index": index,
-            "policy_id": "g",
-            "prompt_tokens": renderer.encode(prompt),
-            "seed": number * settings.group_size + index,
-            "temperature": settings.temperature,
-        }
-        for number, prompt in enumerate(questions(settings.num_problems))
-        for index in range(settings.group_size)
-    ]
+    prompts = [renderer.encode(prompt) for prompt in questions(settings.num_problems)]
+    work = list(plan_rows("g", prompts, settings))
     answering = Answering(
         renderer.cue_tokens(TextFormat(renderer.vocabulary_size)), settings.answer_tokens
     )
@@ -98,18 +88,15 @@ def job_of(folder: Path, recipe: Recipe) -> rollout_speed.Job:
 def sample_all(sampler: Any, job: rollout_speed.Job, folder: Path, repeats: int) -> dict[str, Any]:
     """Tokens/s of the stage's loop and of the bare engine, then twice the same rollouts."""
     engine = sampler._model
-    loops: dict[str, Callable[[], int]] = {
+    loops: dict[str, rollout_speed.Loop] = {
         "ours": lambda: rollout_speed.ours(sampler, job),
         "bare": lambda: rollout_speed.bare(engine, job),
     }
-    runs = rollout_speed.take_turns(loops, repeats)
+    turns = measuring.take_turns(loops, repeats)
     one, other = (draw(sampler, job, job.work) for _ in range(2))
     rows = [rollout._row(planned, trace) for planned, trace in zip(job.work, one, strict=True)]
     write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
-    rates = {
-        name: float(np.median([run.tokens_per_second for run in found]))
-        for name, found in runs.items()
-    }
+    rates = {name: median(rollout_speed.rates(of_loop)) for name, of_loop in turns.items()}
     return {
         "tokens_per_second": rates,
         "num_rollouts": len(rows),
@@ -126,9 +113,11 @@ def halves(sampler: Sampler, job: rollout_speed.Job) -> dict[str, Any]:
 
 def draw(sampler: Sampler, job: rollout_speed.Job, work: Any) -> list[Trace]:
     """Rollouts as they leave the engine."""
-    asked = [Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in work]
+    requests = [
+        Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in work
+    ]
     return think_then_answer(
-        sampler, asked, job.answering, job.settings.temperature, lambda num_tokens: None
+        sampler, requests, job.answering, job.settings.temperature, lambda num_tokens: None
     )
 
 
@@ -144,35 +133,27 @@ def train(folder: Path, size: Size, recipe: Recipe) -> dict[str, Any]:
     model = load_policy(folder / "policy")
     rows = read_table(folder / "rollouts.parquet", ROLLOUTS).to_pylist()
     ceiling = matrix_product_flops(size.matrix, getattr(torch, precision))
-    probe, update = (
-        probe_rate(model, rows, recipe, precision),
-        update_rate(model, rows, recipe, precision),
-    )
+    probe = probe_rate(model, rows, recipe, precision)
+    update = update_rate(model, rows, recipe, precision)
+    multiplied = num_multiplied(model)
     return {
         "precision": precision,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "ceiling_tflops": ceiling / TERA,
-        "probe": {
-            "tokens_per_second": probe,
-            "utilisation": 2 * num_multiplied(model) * probe / ceiling,
-        },
+        "probe": {"tokens_per_second": probe, "utilisation": 2 * multiplied * probe / ceiling},
         "update": {
             **update,
-            "utilisation": 6 * num_multiplied(model) * update["tokens_per_second"] / ceiling,
+            "utilisation": 6 * multiplied * update["tokens_per_second"] / ceiling,
         },
     }
 
 
 def num_multiplied(model: PreTrainedModel) -> int:
-    """Parameters that a token is multiplied with: all, the input embedding only where it is the
-    output's too.
-    """
+    """Parameters that a token is multiplied with: an embedding counts where it is the output's."""
     total = sum(parameter.numel() for parameter in model.parameters())
-    return (
-        total
-        if model.config.tie_word_embeddings
-        else total - model.get_input_embeddings().weight.numel()
-    )
+    if model.config.tie_word_embeddings:
+        return total
+    return total - model.get_input_embeddings().weight.numel()
 
 
 def matrix_product_flops(size: int, dtype: torch.dtype) -> float:
@@ -191,20 +172,16 @@ def probe_rate(
 ) -> float:
     """Tokens/s of the second pass over all traces: kernels are compiled in the first."""
     answer = list(range(3, 3 + ANSWER_TOKENS))
-    traces = [
-        ProbedTrace(
-            [*row["prompt_tokens"], *row["completion_tokens"][: row["num_thinking_tokens"]]],
-            boundaries(len(row["prompt_tokens"]), row["num_thinking_tokens"]),
-            [answer] * NUM_ANSWERS,
-            num_cue_tokens=1,
-        )
-        for row in rows
-    ]
+    traces = []
+    for row in rows:
+        prompt, num_thinking = row["prompt_tokens"], row["num_thinking_tokens"]
+        prefix = [*prompt, *row["completion_tokens"][:num_thinking]]
+        at = boundaries(len(prompt), num_thinking)
+        traces.append(ProbedTrace(prefix, at, [answer] * NUM_ANSWERS, num_cue_tokens=1))
+    batch_tokens = recipe.update.micro_batch_tokens
     for _ in range(2):
         begin = clock()
-        answer_logprobs(
-            model, traces, recipe.update.micro_batch_tokens, 0, precision, lambda num_tokens: None
-        )
+        answer_logprobs(model, traces, batch_tokens, 0, precision, lambda num_tokens: None)
         seconds = clock() - begin
     return sum(trace.num_tokens for trace in traces) / seconds
 
@@ -212,57 +189,43 @@ def probe_rate(
 def boundaries(num_prompt_tokens: int, num_thinking_tokens: int) -> list[int]:
     """Evenly apart, from the prompt's end to that of thinking."""
     last = num_prompt_tokens + num_thinking_tokens
-    found: list[int] = np.linspace(num_prompt_tokens, last, NUM_BOUNDARIES, dtype=int).tolist()
-    return found
+    positions: list[int] = np.linspace(num_prompt_tokens, last, NUM_BOUNDARIES, dtype=int).tolist()
+    return positions
 
 
 def update_rate(
     model: PreTrainedModel, rows: list[dict[str, Any]], recipe: Recipe, precision: Precision
 ) -> dict[str, float]:
-    """Tokens/s of all steps but the first; before it, how far sampler and trainer are apart, in
-    nats.
-    """
+    """Tokens/s of all steps but the first; before it, how far sampler and trainer are apart."""
     loss = PolicyLoss(
         recipe.update, recipe.rollout.temperature, recipe.rollout.budget_tokens, precision, None
     )
     trainer = Trainer(model, recipe.update.optimizer)
-    prepared = loss.prepare(model, [example_of(row) for row in rows])
+    # What an advantage is takes no part in how long a step takes.
+    examples = [example_of(row, 1.0 if row["sample_index"] % 2 else -1.0) for row in rows]
+    prepared = loss.prepare(model, examples)
     watched: dict[str, float] = {}
     seconds, num_tokens = 0.0, 0
-    for number, part in enumerate(
-        np.array_split(np.arange(len(rows)), recipe.update.minibatches_per_epoch)
-    ):
-        batch = [prepared[row] for row in part]
+    steps = np.array_split(np.arange(len(rows)), recipe.update.minibatches_per_epoch)
+    for number, rows_of_step in enumerate(steps):
+        batch = [prepared[row] for row in rows_of_step]
         begin = clock()
-        trainer.step(
-            loss.minibatch(model, batch, {} if number else watched, lambda num_tokens: None)
-        )
+        figures = {} if number else watched
+        trainer.step(loss.minibatch(model, batch, figures, lambda num_tokens: None))
         if number:
             seconds += clock() - begin
-            num_tokens += sum(one.example.num_tokens for one in batch)
+            num_tokens += sum(one.num_tokens for one in batch)
     names = ("max_logprob_difference_nats", "kl_nats")
     return {"tokens_per_second": num_tokens / seconds, **{name: watched[name] for name in names}}
 
 
-def example_of(row: Mapping[str, Any]) -> Example:
-    """A rollout with a made-up advantage: what it is takes no part in how long a step takes."""
-    tokens = row["completion_tokens"]
-    index = np.arange(len(tokens))
-    is_target = (index < row["forced_start"]) | (index >= row["forced_end"])
-    advantages = np.full(len(tokens), 1.0 if row["sample_index"] % 2 else -1.0)
-    logprobs = np.array(row["sampler_logprobs"])
-    return Example(row["prompt_tokens"], tokens, logprobs, advantages, is_target, is_target)
-
-
 def clock() -> float:
-    """Seconds, once the GPU has done what it was told."""
+    """Seconds, once the GPU has done all that was handed to it."""
     if device() == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def peak_of_all() -> float:
-    """Peak memory of this process, MiB: what torch took of the GPU, or on a CPU all resident
-    memory.
-    """
+    """Peak memory of this process, MiB: what torch took of the GPU; on a CPU what is resident."""
     return torch.cuda.max_memory_reserved() / MEBIBYTE if device() == "cuda" else peak_mib()

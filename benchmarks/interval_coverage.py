@@ -1,26 +1,28 @@
-"""How often an interval of `stages.pure.estimates` holds the truth, by simulated exams whose truth
-is known.
+"""How often an interval of `stages.pure.estimates` holds the truth, by exams whose truth is known.
 
 Reads   nothing.
-Writes  a table on stdout: share of simulated exams whose 95% interval holds the truth, of the
+Writes  a table on stdout: the share of simulated exams whose 95% interval holds the truth, of the
         percentile bootstrap, usual in the field, and of ours; and the mean width of ours. With
         --out the rows as JSON.
-Method  Problems differ in difficulty as Beta(2p, 2(1 − p)) makes them, and each is answered by 2 to
-        4 samples: the bootstrap sees shares of a few samples, the truth is p. Ratios are of Poisson
-        many attempts a problem. Repeated experiments have seeds that differ by a standard deviation
-        of 0.05 on top, and no true difference.
+Method  Exams are simulated. Problems differ in difficulty as Beta(2p, 2(1 − p)) makes them, and
+        each is answered by 2 to 4 samples: the bootstrap sees shares of a few samples, the truth is
+        p. Ratios are of Poisson many attempts a problem. Repeated experiments have seeds that
+        differ by a standard deviation of 0.05 on top, and no true difference.
 Claim   ours covers 93 to 97% of exams with 100 problems or more, at any success from 0.05 to 0.9;
         the seeds' interval covers at least 93%.
 
 Example: python -m benchmarks.interval_coverage --num-trials 2000
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.measuring import table, verdict
 from stages.pure.estimates import Estimate, Statistic, bootstrap_of_means, bootstrap_seeds
 from stages.running.errors import command
 from stages.running.publish import write_json
@@ -64,31 +66,27 @@ class Coverage(NamedTuple):
 def main(num_trials: int = 1000, num_resamples: int = 1000, out: Path | None = None) -> None:
     """Simulate every case."""
     rows = []
-    print(f"{'exam':52}{'percentile':>12}{'ours':>8}{'width':>8}")
     for case in cases():
-        rows.append(row := cover(case, num_trials, num_resamples))
-        verdict = ("" if row.holds else "  DOES NOT HOLD") if row.is_claimed else "  not claimed"
-        print(
-            f"{row.name:52}{row.percentile_frac:12.1%}{row.ours_frac:8.1%}{row.ours_width:8.3f}{verdict}",
-            flush=True,
-        )
+        print(case.name, file=sys.stderr, flush=True)
+        rows.append(cover(case, num_trials, num_resamples))
+    print(table(("exam", "percentile", "ours", "width", "claim"), map(line, rows)))
     if out is not None:
         write_json(out, [row._asdict() for row in rows])
 
 
+def line(row: Coverage) -> list[str]:
+    """A line of the table."""
+    fractions = [f"{row.percentile_frac:.1%}", f"{row.ours_frac:.1%}", f"{row.ours_width:.3f}"]
+    return [row.name, *fractions, verdict(row.holds) if row.is_claimed else "not claimed"]
+
+
 def cases() -> Iterator[Case]:
     """Exams of realistic sizes, and of sizes too small to claim anything."""
-    for num_problems in (20, 100, 400):
-        for num_samples in (2, 4):
-            for success in (0.05, 0.1, 0.3, 0.5, 0.9):
-                name = f"success {success}, {num_problems} problems x {num_samples}"
-                yield Case(
-                    name,
-                    _alone(success, num_problems, num_samples),
-                    _first,
-                    success,
-                    num_problems >= 100,
-                )
+    for num_problems, num_samples in product((20, 100, 400), (2, 4)):
+        for success in (0.05, 0.1, 0.3, 0.5, 0.9):
+            name = f"success {success}, {num_problems} problems x {num_samples}"
+            draw = _alone(success, num_problems, num_samples)
+            yield Case(name, draw, _first, success, is_claimed=num_problems >= 100)
     for success, gain in ((0.05, 0.03), (0.4, 0.05)):
         name = f"paired difference from {success}, 100 problems x 2"
         yield Case(name, _paired(success, gain), _difference, gain, is_claimed=True)
@@ -96,17 +94,11 @@ def cases() -> Iterator[Case]:
         name = f"unpaired difference, {num_seen} seen and 400 unseen x 2"
         yield Case(name, _unpaired(num_seen), _difference, 0.1, is_claimed=num_seen >= 100)
     for frac in (0.02, 0.2):
-        yield Case(
-            f"false verdicts {frac}, 100 problems", _verdicts(frac), _ratio, frac, is_claimed=True
-        )
+        name = f"false verdicts {frac}, 100 problems"
+        yield Case(name, _verdicts(frac), _ratio, frac, is_claimed=True)
     for num_seeds in (2, 3, 5):
-        yield Case(
-            f"difference over {num_seeds} seeds each, 200 problems x 2",
-            _repeated(num_seeds),
-            None,
-            0.0,
-            True,
-        )
+        name = f"difference over {num_seeds} seeds each, 200 problems x 2"
+        yield Case(name, _repeated(num_seeds), None, 0.0, is_claimed=True)
 
 
 def cover(case: Case, num_trials: int, num_resamples: int) -> Coverage:
@@ -133,18 +125,16 @@ def _ours(case: Case, samples: Sequence[np.ndarray], num_resamples: int, seed: i
 def _percentile(
     case: Case, samples: Sequence[np.ndarray], num_resamples: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """The plain interval; of repeated experiments over problems alone, means over seeds taken
-    first.
-    """
+    """The plain interval, over problems alone: of repeated experiments, of their means."""
     if case.statistic is None:
-        samples = [np.stack([part.mean(axis=0) for part in samples], axis=1)]
+        samples = [np.stack([of_sample.mean(axis=0) for of_sample in samples], axis=1)]
     means = []
     for sample in samples:
         size = len(sample)
-        counts = [
-            np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(num_resamples)
-        ]
-        means.append(np.stack(counts) @ sample / size)
+        counts = np.zeros((num_resamples, size))
+        for resample in counts:
+            resample += np.bincount(rng.integers(size, size=size), minlength=size)
+        means.append(counts @ sample / size)
     resampled = (case.statistic or _difference)(np.concatenate(means, axis=1))
     low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
@@ -175,9 +165,8 @@ def _alone(success: float, num_problems: int, num_samples: int) -> Draw:
 def _paired(success: float, gain: float) -> Draw:
     def draw(rng: np.random.Generator) -> list[np.ndarray]:
         before = _chances(rng, success, 100)
-        after = before + gain * (1 - before) / (
-            1 - success
-        )  # the chance of a problem that failed to be mended
+        # A problem that failed is mended by chance.
+        after = before + gain * (1 - before) / (1 - success)
         return [rng.binomial(2, np.stack([before, after], axis=1)) / 2]
 
     return draw
@@ -190,8 +179,8 @@ def _unpaired(num_seen: int) -> Draw:
 
 def _verdicts(frac: float) -> Draw:
     def draw(rng: np.random.Generator) -> list[np.ndarray]:
-        judged = rng.poisson(ATTEMPTS_PER_PROBLEM, size=100)
-        return [np.stack([rng.binomial(judged, frac), judged], axis=1).astype(float)]
+        num_attempts = rng.poisson(ATTEMPTS_PER_PROBLEM, size=100)
+        return [np.stack([rng.binomial(num_attempts, frac), num_attempts], axis=1).astype(float)]
 
     return draw
 

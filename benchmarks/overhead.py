@@ -1,5 +1,4 @@
-"""What DVC, Prefect, Great Expectations and the start of processes cost a round, and how that grows
-with the rounds.
+"""What DVC, Prefect, Great Expectations and processes' starts cost a round, as rounds add up.
 
 Reads   this working tree. Writes its own checkouts under --folder, which a later run finds
         finished.
@@ -7,7 +6,7 @@ Writes  tables on stdout; with --out the figures as JSON.
 Method  `rounds`: a checkout whose stages write one word and end, so that what is left is DVC: a
         round is added to a chain and `dvc repro` runs its stages, `compare` and `report`; then `dvc
         repro` with nothing to do; then a round by the Prefect flow (`knowhow train`), server and
-        all. Seconds by the clock, and of processors, which other jobs on the machine disturb least.
+        all. Seconds by the clock, and of processors.
         `stages`: a checkout of the tiny profile, finished; one real round's six stages by `dvc
         repro --force`, `cold` with a process of its own for each stage, `warm` forked by
         `flows.warm` once its libraries are loaded, in turn. The stages' run facts tell what was
@@ -23,52 +22,53 @@ Example: python -m benchmarks.overhead --folder .venv/var/overhead
 
 import json
 import os
-import resource
 import shlex
 import sys
-import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, product
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
 
 import yaml
 
-from stages.running.errors import command
+from benchmarks import measuring
+from benchmarks.measuring import Spent
+from fixtures.checkouts import check_out, environment, succeed
+from stages.running.errors import MachineFailure, command
 from stages.running.publish import read_json, write_json
-from tests.conftest import check_out, succeed
 
 CLAIMED_SECONDS, CLAIMED_GPU_SECONDS = 60.0, 36.0
 ROUND, ROUND_STAGES = "s1", ("rollout", "score", "probe", "infogain", "validate", "update")
 WORK = ("sampling", "judging", "probing", "estimating", "training")
 VALIDATION = ("framing", "validating", "documenting")
-IMPORTS = ("pass", "stages.contracts.tables", "dvc.cli", "prefect", "great_expectations")
-IMPORTS_OF_ENGINES = ("stages.engines.policy", "stages.engines.vllm_sampler")
+IMPORTS = ("pass", "stages.contracts.storage.reading", "dvc.cli", "prefect", "great_expectations")
+IMPORTS_OF_ENGINES = ("stages.engines.policy", "stages.engines.samplers.vllm")
+COMMANDS = ("add one", "nothing to do", "add by flow")
 WARM = [sys.executable, "-m", "flows.warm"]
 FLOW = [sys.executable, "-m", "flows.cli", "train"]
 
 
-class Spent(NamedTuple):
-    """One command: by the clock, and of processors, its children's included."""
-
-    seconds: float
-    processor_seconds: float
-
-
 class Growth(NamedTuple):
-    """At a chain of `num_rounds`: a round added by `dvc repro`, nothing to do, and where asked a
-    round by the flow.
-    """
+    """At a chain of `num_rounds`: a round added by `dvc repro`, nothing to do, one by the flow."""
 
     num_rounds: int
     num_stages: int
     add: Spent
     nothing: Spent
     flow: Spent | None
+    """None where no flow was run."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields by name."""
+        fields = self._asdict()
+        for name in ("add", "nothing", "flow"):
+            fields[name] = fields[name] and fields[name]._asdict()
+        return fields
 
 
 class Parts(NamedTuple):
-    """Seconds of one real round's six stages."""
+    """Seconds of one real round's six stages, by what they went to; they add up to the total."""
 
     total: float
     work: float
@@ -78,6 +78,10 @@ class Parts(NamedTuple):
     dvc: float
 
 
+Rounds = Mapping[str, Sequence[Parts]]
+"""Of each way to run them, `cold` and `warm`, turn by turn."""
+
+
 def main(
     folder: Path = Path(".venv/var/overhead"),
     sizes: tuple[int, ...] = (1, 2, 5, 10, 20, 30),
@@ -85,18 +89,17 @@ def main(
     repeats: int = 3,
     out: Path | None = None,
 ) -> None:
-    """Measure the growth over `sizes`, a flow at `flow_sizes`, and the stages of one round
-    `repeats` times.
-    """
+    """Measure growth over `sizes`, a flow at `flow_sizes`, one round's stages `repeats` times."""
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", PREFECT_LOGGING_LEVEL="WARNING")
     growth = list(grow(hollow(folder / "hollow"), sizes, flow_sizes))
     tree = finished(folder / "tiny")
     imports = {name: time_import(name, tree) for name in (*IMPORTS, *IMPORTS_OF_ENGINES)}
-    rounds: dict[str, list[Parts]] = {"cold": [], "warm": []}
-    for _ in range(repeats):
-        for way, found in rounds.items():
-            found.append(run_round(tree, is_warm=way == "warm"))
-            print(way, found[-1], file=sys.stderr, flush=True)
+    ways = {
+        "cold": lambda: run_round(tree, is_warm=False),
+        "warm": lambda: run_round(tree, is_warm=True),
+    }
+    turns = measuring.take_turns(ways, repeats)
+    rounds = {way: measuring.results(of_way) for way, of_way in turns.items()}
     print(table(growth, imports, rounds))
     if out is not None:
         write_json(out, as_json(growth, imports, rounds))
@@ -110,17 +113,15 @@ def hollow(folder: Path) -> Path:
     graph = yaml.safe_load((folder / "dvc.yaml").read_text())
     for stage in graph["stages"].values():
         entry = stage.get("do", stage)
-        kinds = [entry.get(kind, []) for kind in ("outs", "metrics", "plots")]
-        outs = [next(iter(out)) if isinstance(out, dict) else out for kind in kinds for out in kind]
-        entry["cmd"] = " && ".join(write_word(out) for out in outs)
+        outs = chain.from_iterable(entry.get(kind, []) for kind in ("outs", "metrics", "plots"))
+        paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
+        entry["cmd"] = " && ".join(write_word(path) for path in paths)
     (folder / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False, width=1000))
     return folder
 
 
 def write_word(out: str) -> str:
-    """Shell words that make an output: a JSON text of its own name; a folder holds it as the
-    tokenizer that is read.
-    """
+    """Shell words that make an output, a JSON text of its own name; of a folder, its tokenizer."""
     file = Path(out) if Path(out).suffix else Path(out) / "tokenizer.json"
     return f"mkdir -p {file.parent} && echo '\"{out}\"' > {file}"
 
@@ -141,15 +142,11 @@ def grow(tree: Path, sizes: Sequence[int], flow_sizes: Sequence[int]) -> Iterato
 
 
 def fill(tree: Path, num_rounds: int) -> None:
-    """Write what the rounds' stages would, and have DVC take it as theirs: quicker than to run
-    each.
-    """
+    """Write what the rounds' stages would, and have DVC take it as theirs: quicker than runs."""
     graph = yaml.safe_load((tree / "dvc.yaml").read_text())["stages"]
-    words = [
-        graph[stage]["do"]["cmd"].replace("${key}", f"n{n}")
-        for n in range(1, num_rounds + 1)
-        for stage in ROUND_STAGES
-    ]
+    words = []
+    for number, stage in product(range(1, num_rounds + 1), ROUND_STAGES):
+        words.append(graph[stage]["do"]["cmd"].replace("${key}", f"n{number}"))
     if words:
         succeed(["dvc", "repro", "code"], tree)
         succeed(["sh", "-c", " && ".join(words)], tree)
@@ -157,9 +154,7 @@ def fill(tree: Path, num_rounds: int) -> None:
 
 
 def set_rounds(tree: Path, num_rounds: int, branch: str = "") -> None:
-    """A chain n1, n2 and on in params.yaml, and a round beside its last one where `branch` names
-    it.
-    """
+    """Write a chain n1, n2 and on to params.yaml; `branch` names a round beside its last one."""
     settings = yaml.safe_load((tree / "params.yaml").read_text())
     usual = {"reference": "r0", "recipe": "sampled", "judge": "exact"}
     rounds = {
@@ -178,13 +173,17 @@ def count_stages(tree: Path) -> int:
 
 
 def run_in(tree: Path, program: list[str]) -> Spent:
-    """Time a command that must succeed."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.perf_counter()
-    succeed(program, tree)
-    seconds = time.perf_counter() - begin
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Spent(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    """Time a command that must succeed.
+
+    Raises:
+        MachineFailure: it did not.
+    """
+    ended = measuring.run_program(program, tree, environment())
+    if ended.exit_code:
+        raise MachineFailure(
+            f"{shlex.join(program)} exited with {ended.exit_code} in {tree}; see what it said above"
+        )
+    return ended.spent
 
 
 def finished(folder: Path) -> Path:
@@ -223,86 +222,78 @@ def facts_files(tree: Path) -> list[Path]:
 
 
 def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
-    """A round's seconds by what they went to; they add up to the total."""
-
-    def sum_of(names: Sequence[str]) -> float:
-        return sum(own["seconds"].get(name, 0.0) for own in facts for name in names)
-
-    within = sum_of(["total"])
-    work, startup, validation = sum_of(WORK), sum_of(["startup"]), sum_of(VALIDATION)
-    return Parts(
-        total, work, startup, validation, within - work - startup - validation, total - within
-    )
+    """One round's parts, from the run facts of its stages and the seconds from end to end."""
+    seconds: Counter[str] = Counter()
+    for stage in facts:
+        seconds.update(stage["seconds"])
+    work = sum(seconds[name] for name in WORK)
+    validation = sum(seconds[name] for name in VALIDATION)
+    other = seconds["total"] - work - seconds["startup"] - validation
+    between = total - seconds["total"]
+    return Parts(total, work, seconds["startup"], validation, other, between)
 
 
 def overhead(growth: Growth, rounds: Sequence[Parts]) -> float:
     """A round's seconds beside its work, at the length of that chain."""
-    apart = (
-        median(values)
-        for values in zip(*((p.startup, p.validation, p.other) for p in rounds), strict=True)
+    [startup, validation, other] = measuring.medians(
+        [(one.startup, one.validation, one.other) for one in rounds]
     )
-    return growth.add.seconds + sum(apart)
+    return growth.add.seconds + startup + validation + other
 
 
-def as_json(
-    growth: Sequence[Growth], imports: Mapping[str, float], rounds: Mapping[str, Sequence[Parts]]
-) -> dict[str, Any]:
+def as_json(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Rounds) -> Any:
     """All figures, and a round's overhead at each length of the chain."""
     rows = []
     for row in growth:
-        flow = None if row.flow is None else row.flow._asdict()
-        own = {way: overhead(row, found) for way, found in rounds.items()}
-        rows.append(
-            {
-                **row._asdict(),
-                "add": row.add._asdict(),
-                "nothing": row.nothing._asdict(),
-                "flow": flow,
-                "overhead": own,
-            }
-        )
-    found = {way: [one._asdict() for one in own] for way, own in rounds.items()}
-    return {"growth": rows, "import_processor_seconds": dict(imports), "rounds": found}
+        overheads = {way: overhead(row, of_way) for way, of_way in rounds.items()}
+        rows.append({**row.as_json(), "overhead": overheads})
+    parts = {}
+    for way, of_way in rounds.items():
+        parts[way] = [one._asdict() for one in of_way]
+    return {"growth": rows, "import_processor_seconds": dict(imports), "rounds": parts}
 
 
-def table(
-    growth: Sequence[Growth], imports: Mapping[str, float], rounds: Mapping[str, Sequence[Parts]]
-) -> str:
+def table(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Rounds) -> str:
     """Growth, imports, a round's parts, and whether the claim holds."""
-    lines = ["seconds by the clock (of processors) with stages that do nothing"]
-    lines.append(
-        f"{'rounds':>6}{'stages':>8}{'add one':>16}{'nothing to do':>16}{'add by flow':>16}{'cold':>8}{'warm':>8}"
-    )
-    for row in growth:
-        flow = spent(row.flow) if row.flow else ""
-        own = "".join(f"{overhead(row, rounds[way]):8.1f}" for way in ("cold", "warm"))
-        lines.append(
-            f"{row.num_rounds:6}{row.num_stages:8}{spent(row.add):>16}{spent(row.nothing):>16}{flow:>16}{own}"
-        )
-    lines.append(
-        "`cold` and `warm`: a round's overhead by `dvc repro`, from `add one` and the medians below"
-    )
-    lines.append(f"\n{'real':6}" + "".join(f"{name:>12}" for name in Parts._fields))
-    for way, found in rounds.items():
-        lines.append(
-            f"{way:6}" + "".join(f"{median(values):12.1f}" for values in zip(*found, strict=True))
-        )
-    lines.append("\nprocessor seconds of a process that imports: " + json.dumps(dict(imports)))
     last = overhead(growth[-1], rounds["warm"])
-    verdicts = (
-        f"{bound:g} s: {'holds' if last < bound else 'DOES NOT HOLD'}"
+    claims = "; under ".join(
+        f"{bound:g} s: {measuring.verdict(last < bound)}"
         for bound in (CLAIMED_SECONDS, CLAIMED_GPU_SECONDS)
     )
-    lines.append(
-        f"claim, warm at {growth[-1].num_rounds} rounds {last:.1f} s, under "
-        + "; under ".join(verdicts)
+    return "\n".join(
+        [
+            "seconds by the clock (of processors) with stages that do nothing",
+            measuring.table(
+                ("rounds", "stages", *COMMANDS, *rounds),
+                [growth_line(row, rounds) for row in growth],
+            ),
+            "`cold` and `warm`: a round's overhead by `dvc repro`, from `add one` and the medians",
+            "",
+            measuring.table(
+                ("real", *Parts._fields), [parts_line(way, rounds[way]) for way in rounds]
+            ),
+            "",
+            f"processor seconds of a process that imports: {json.dumps(dict(imports))}",
+            f"claim, warm at {growth[-1].num_rounds} rounds {last:.1f} s, under {claims}",
+        ]
     )
-    return "\n".join(lines)
 
 
-def spent(found: Spent) -> str:
+def growth_line(row: Growth, rounds: Rounds) -> list[str]:
+    """A line of the first table."""
+    commands = [both(spent) if spent else "" for spent in (row.add, row.nothing, row.flow)]
+    overheads = [f"{overhead(row, of_way):.1f}" for of_way in rounds.values()]
+    return [str(row.num_rounds), str(row.num_stages), *commands, *overheads]
+
+
+def parts_line(way: str, rounds: Sequence[Parts]) -> list[str]:
+    """A line of the second table: medians."""
+    return [way, *(f"{seconds:.1f}" for seconds in measuring.medians(rounds))]
+
+
+def both(spent: Spent) -> str:
     """By the clock, and of processors."""
-    return f"{found.seconds:.1f} ({found.processor_seconds:.1f})"
+    return f"{spent.seconds:.1f} ({spent.processor_seconds:.1f})"
 
 
 if __name__ == "__main__":

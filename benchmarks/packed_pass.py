@@ -1,17 +1,14 @@
-"""Answers at every boundary from one reading of a trace, against a pass of its own for each:
-seconds and memory.
+"""Answers at every boundary from one reading of a trace, against a pass for each of them.
 
 Reads   nothing: a random decoder of the default's shape, random traces whose boundaries stand
         `segment_tokens` apart.
-Writes  the tables on stdout; with --out the figures as JSON.
+Writes  tables of seconds and memory on stdout; with --out the figures as JSON.
 Method  `packed` is `stages.engines.likelihood.answer_logprobs`. `separate` gives every [prefix up
         to boundary, answer] a row of its own, batched to the same number of tokens, rows of like
-        length together: generous, for one at a time would be slower yet. The two take turns, so
-        that a slow moment of the machine hits both; the first turn is dropped, the rest are medians
-        of processor seconds, which other jobs on the machine disturb least. Memory is the rise of a
-        fresh process's peak (VmHWM) over that of the loaded model, for one long trace. Of that
-        trace's masks, the 128 by 128 blocks that hold an entry are counted: the others a GPU skips.
-        No GPU is timed here.
+        length together: generous, for one at a time would be slower yet. The two take turns;
+        seconds are medians of those of processors. Memory is the rise of a fresh process's peak
+        (VmHWM) over that of the loaded model, for one long trace. Of that trace's masks, the 128 by
+        128 blocks that hold an entry are counted: the others a GPU skips. No GPU is timed here.
 Claim   at 4 boundaries and more packed is faster, and its memory does not hold a square of the
         trace.
 
@@ -25,13 +22,16 @@ import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from benchmarks import measuring
+from benchmarks.measuring import MEBIBYTE
+from stages.engines.computing import use_threads
 from stages.engines.likelihood import (
     KEYS_PER_TOKEN,
     ProbedTrace,
@@ -40,7 +40,6 @@ from stages.engines.likelihood import (
     chunk_tokens,
     chunks,
 )
-from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad
 from stages.running.errors import command
@@ -48,13 +47,10 @@ from stages.running.publish import write_json
 
 NUM_BOUNDARIES = (2, 4, 8, 16, 32, 64)
 VOCABULARY, PROMPT_TOKENS, ANSWER_TOKENS, NUM_ANSWERS, PAD = 230, 9, 8, 2, 0
-MEBIBYTE = 2**20
 
 
 class Timing(NamedTuple):
-    """Medians of processor seconds for the same traces, and the largest difference of a
-    log-probability, nats.
-    """
+    """Medians of processor seconds for the same traces, and how far their results are apart."""
 
     num_boundaries: int
     packed_seconds: float
@@ -63,9 +59,7 @@ class Timing(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """Rise of peak memory while one trace is probed, beside what a boolean square of its tokens
-    would take.
-    """
+    """Rise of peak memory while one trace is probed, and what a boolean square of it would take."""
 
     prefix_tokens: int
     num_boundaries: int
@@ -95,32 +89,25 @@ def main(
     only_memory: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Time `repeats` turns on `trace_tokens` of traces for each number of boundaries, then probe
-    one long trace.
-    """
+    """Time `repeats` turns for each number of boundaries, then probe one long trace."""
     use_threads()
     model = decoder()
     if only_memory:
-        print(
-            json.dumps(
-                probe_long(
-                    model, long_prefix_tokens, long_num_boundaries, micro_batch_tokens
-                )._asdict()
-            )
-        )
+        peak = probe_long(model, long_prefix_tokens, long_num_boundaries, micro_batch_tokens)
+        print(json.dumps(peak._asdict()))
         return
-    timings = [
-        take_turns(model, traces(trace_tokens, count, segment_tokens), micro_batch_tokens, repeats)
-        for count in NUM_BOUNDARIES
-    ]
+    timings = []
+    for count in NUM_BOUNDARIES:
+        rows = traces(trace_tokens, count, segment_tokens)
+        timings.append(compare(model, rows, micro_batch_tokens, repeats))
     peak = in_fresh_process(long_prefix_tokens, long_num_boundaries, micro_batch_tokens)
     trace = long_trace(long_prefix_tokens, long_num_boundaries)
     max_tokens = chunk_tokens(1, len(trace.prefix_tokens), micro_batch_tokens * KEYS_PER_TOKEN)
     blocks = [count_blocks(trace, max_tokens), count_blocks(trace, trace.num_tokens)]
     print(table(timings, peak, blocks))
     if out is not None:
-        found = {"timings": [row._asdict() for row in timings], "peak": peak._asdict()}
-        write_json(out, {**found, "blocks": [row._asdict() for row in blocks]})
+        report = {"timings": [row._asdict() for row in timings], "peak": peak._asdict()}
+        write_json(out, {**report, "blocks": [row._asdict() for row in blocks]})
 
 
 def decoder() -> PreTrainedModel:
@@ -139,36 +126,31 @@ def decoder() -> PreTrainedModel:
 
 
 def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[ProbedTrace]:
-    """As many traces as make up `trace_tokens` with their probes; boundaries evenly apart from the
-    prompt's end on.
+    """As many traces as make up `trace_tokens` with their probes.
+
+    Boundaries stand evenly apart, from the prompt's end on.
     """
     rng = np.random.default_rng(num_boundaries)
     boundaries = [PROMPT_TOKENS + index * segment_tokens for index in range(num_boundaries)]
-    own_tokens = boundaries[-1] + num_boundaries * NUM_ANSWERS * ANSWER_TOKENS
-    return [
-        ProbedTrace(
-            rng.integers(1, VOCABULARY, boundaries[-1]).tolist(),
-            boundaries,
-            [rng.integers(1, VOCABULARY, ANSWER_TOKENS).tolist() for _ in range(NUM_ANSWERS)],
-            num_cue_tokens=1,
-        )
-        for _ in range(max(1, trace_tokens // own_tokens))
-    ]
+    tokens_each = boundaries[-1] + num_boundaries * NUM_ANSWERS * ANSWER_TOKENS
+    made = []
+    for _ in range(max(1, trace_tokens // tokens_each)):
+        prefix = rng.integers(1, VOCABULARY, boundaries[-1]).tolist()
+        answers = rng.integers(1, VOCABULARY, (NUM_ANSWERS, ANSWER_TOKENS)).tolist()
+        made.append(ProbedTrace(prefix, boundaries, answers, num_cue_tokens=1))
+    return made
 
 
 def separate(
     model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int
-) -> list[np.ndarray]:
-    """The same log-probabilities, each from a row of its own."""
-    places = [
-        (row, j, a)
-        for row, t in enumerate(rows)
-        for j, a in product(range(len(t.boundaries)), range(NUM_ANSWERS))
-    ]
-    prompts = [
-        [*rows[row].prefix_tokens[: rows[row].boundaries[j]], *rows[row].answers[a]]
-        for row, j, a in places
-    ]
+) -> list[Float[np.ndarray, "boundary answer"]]:
+    """The same log-probabilities, each from its own row."""
+    places: list[tuple[int, int, int]] = []
+    prompts: list[list[int]] = []
+    for number, trace in enumerate(rows):
+        for j, a in product(range(len(trace.boundaries)), range(NUM_ANSWERS)):
+            places.append((number, j, a))
+            prompts.append([*trace.prefix_tokens[: trace.boundaries[j]], *trace.answers[a]])
     results = [np.zeros((len(trace.boundaries), NUM_ANSWERS)) for trace in rows]
     predicted = ANSWER_TOKENS - 1
     with torch.no_grad():
@@ -178,16 +160,15 @@ def separate(
             ends = torch.tensor([len(prompts[index]) for index in batch])
             at = ends[:, None] - predicted + torch.arange(predicted)
             line = torch.arange(len(batch))[:, None]
-            values = token_logprobs(
-                model.get_output_embeddings()(hidden[line, at - 1]), tokens[line, at]
-            )
+            logits = model.get_output_embeddings()(hidden[line, at - 1])
+            values = token_logprobs(logits, tokens[line, at])
             for index, value in zip(batch, values.double().sum(-1).tolist(), strict=True):
-                row, j, a = places[index]
-                results[row][j, a] = value
+                number, j, a = places[index]
+                results[number][j, a] = value
     return results
 
 
-def take_turns(
+def compare(
     model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int, repeats: int
 ) -> Timing:
     """Time both in turn on the same traces."""
@@ -197,18 +178,11 @@ def take_turns(
         ),
         "separate": lambda: separate(model, rows, micro_batch_tokens),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    found: dict[str, list[np.ndarray]] = {}
-    for _ in range(repeats + 1):
-        for name, way in ways.items():
-            begin = time.process_time()
-            found[name] = way()
-            seconds[name].append(time.process_time() - begin)
-    packed, apart = (median(seconds[name][1:]) for name in ways)
-    difference = max(
-        np.abs(a - b).max() for a, b in zip(found["packed"], found["separate"], strict=True)
-    )
-    return Timing(len(rows[0].boundaries), packed, apart, float(difference))
+    turns = measuring.take_turns(ways, repeats)
+    packed, apart = (measuring.median_processor_seconds(of_way) for of_way in turns.values())
+    results = zip(*(of_way[-1].result for of_way in turns.values()), strict=True)
+    difference = max(float(np.abs(a - b).max()) for a, b in results)
+    return Timing(len(rows[0].boundaries), packed, apart, difference)
 
 
 def long_trace(prefix_tokens: int, num_boundaries: int) -> ProbedTrace:
@@ -224,9 +198,8 @@ def count_blocks(trace: ProbedTrace, max_tokens: int) -> Blocks:
         prefix_length = max(probe.boundary for probe in probes)
         width = sum(len(probe.tokens) for probe in probes)
         kept.append(block_mask([probes], prefix_length, width, torch.device("cpu")).to_dense())
-    return Blocks(
-        len(kept), sum(mask.numel() for mask in kept), sum(int(mask.sum()) for mask in kept)
-    )
+    num_kept = sum(int(mask.sum()) for mask in kept)
+    return Blocks(len(kept), sum(mask.numel() for mask in kept), num_kept)
 
 
 def probe_long(
@@ -234,38 +207,19 @@ def probe_long(
 ) -> Peak:
     """Probe one long trace in this process, which has done nothing else before."""
     trace = long_trace(prefix_tokens, num_boundaries)
-    before = peak_mib()
+    before = measuring.peak_mib()
     begin = time.perf_counter()
     answer_logprobs(model, [trace], micro_batch_tokens, PAD, "float32", lambda _: None)
     seconds = time.perf_counter() - begin
-    rise = peak_mib() - before
-    return Peak(
-        len(trace.prefix_tokens), num_boundaries, seconds, rise, trace.num_tokens**2 / MEBIBYTE
-    )
-
-
-def peak_mib() -> float:
-    """This program's peak of resident memory.
-
-    getrusage would count the process it was forked from as well.
-    """
-    [line] = [
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM:")
-    ]
-    return int(line.split()[1]) * 1024 / MEBIBYTE
+    rise, square = measuring.peak_mib() - before, trace.num_tokens**2 / MEBIBYTE
+    return Peak(len(trace.prefix_tokens), num_boundaries, seconds, rise, square)
 
 
 def in_fresh_process(prefix_tokens: int, num_boundaries: int, micro_batch_tokens: int) -> Peak:
-    """`probe_long` in an interpreter of its own: a process's peak never falls."""
+    """`probe_long` in a fresh interpreter: a process's peak never falls."""
     program = [sys.executable, "-m", "benchmarks.packed_pass", "--only-memory"]
-    program += [
-        "--long-prefix-tokens",
-        str(prefix_tokens),
-        "--long-num-boundaries",
-        str(num_boundaries),
-    ]
+    program += ["--long-prefix-tokens", str(prefix_tokens)]
+    program += ["--long-num-boundaries", str(num_boundaries)]
     program += ["--micro-batch-tokens", str(micro_batch_tokens)]
     done = subprocess.run(program, check=True, capture_output=True, text=True)
     return Peak(**json.loads(done.stdout))
@@ -273,23 +227,24 @@ def in_fresh_process(prefix_tokens: int, num_boundaries: int, micro_batch_tokens
 
 def table(timings: Sequence[Timing], peak: Peak, blocks: Sequence[Blocks]) -> str:
     """Times, then the long trace's memory and blocks."""
-    lines = [
-        f"{'boundaries':>10}{'packed s':>10}{'separate s':>12}{'ratio':>8}{'max difference, nats':>22}"
+    lines = []
+    for timing in timings:
+        seconds = (timing.packed_seconds, timing.separate_seconds)
+        figures = [f"{value:.2f}" for value in (*seconds, seconds[1] / seconds[0])]
+        difference = f"{timing.max_difference_nats:.1e}"
+        lines.append([str(timing.num_boundaries), *figures, difference])
+    header = ("boundaries", "packed s", "separate s", "ratio", "max difference, nats")
+    text = [
+        measuring.table(header, lines),
+        "",
+        f"{peak.prefix_tokens:,} tokens, {peak.num_boundaries} boundaries: "
+        f"{peak.rise_mib:,.0f} MiB and {peak.seconds:.1f} s; a boolean square of the trace and its "
+        f"probes alone is {peak.square_mib:,.0f} MiB",
     ]
-    lines += [
-        f"{t.num_boundaries:10}{t.packed_seconds:10.2f}{t.separate_seconds:12.2f}"
-        f"{t.separate_seconds / t.packed_seconds:8.2f}{t.max_difference_nats:22.1e}"
-        for t in timings
-    ]
-    lines.append(
-        f"\n{peak.prefix_tokens:,} tokens, {peak.num_boundaries} boundaries: {peak.rise_mib:,.0f} MiB and "
-        f"{peak.seconds:.1f} s; a boolean square of the trace and its probes alone is {peak.square_mib:,.0f} MiB"
-    )
-    lines += [
-        f"chunks: {b.num_chunks}; blocks with an entry: {b.num_kept:,} of {b.num_blocks:,}"
-        for b in blocks
-    ]
-    return "\n".join(lines)
+    for block in blocks:
+        kept = f"{block.num_kept:,} of {block.num_blocks:,}"
+        text.append(f"chunks: {block.num_chunks}; blocks with an entry: {kept}")
+    return "\n".join(text)
 
 
 if __name__ == "__main__":

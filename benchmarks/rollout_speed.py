@@ -8,20 +8,21 @@ Method  `ours` is all that the stage does: `stages.rollout.sample` with shards, 
         missing; nothing is kept. Only tokens that belong to a completion count: what the policy
         writes behind a full answer does not. `plain` is one `LLM.generate` without forced answers
         and without log-probabilities, every token counted: not to train on, but all that the engine
-        gives. The loops take turns, so that a slow moment of the machine hits all. Start-up and a
-        first run of each are left out.
+        gives. The loops take turns. Start-up and a first run of each are left out.
 Claim   ours reaches at least 0.9 of bare.
 
 Example: python -m benchmarks.rollout_speed --policy data/policies/r0 --repeats 5
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks import measuring
+from benchmarks.measuring import Spent, Turn
+from benchmarks.rollout_rows import num_sampled
 from stages import rollout
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.whole import Params, load
@@ -30,8 +31,9 @@ from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.device import exclusive_device
-from stages.engines.pool import OneEngine
-from stages.engines.sampler import Answering, Request, Sampler, answer_seed
+from stages.engines.pools.here import OneEngine
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, answer_seed
 from stages.running.errors import command
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
@@ -43,21 +45,10 @@ if TYPE_CHECKING:
 
 CLAIMED_RATIO = 0.9
 
-
-class Run(NamedTuple):
-    """One pass over all rollouts.
-
-    `processor_seconds` are those of the whole process, all its threads.
-    """
-
-    num_tokens: int
-    seconds: float
-    processor_seconds: float
-
-    @property
-    def tokens_per_second(self) -> float:
-        """By the clock on the wall."""
-        return self.num_tokens / self.seconds
+Loop = Callable[[], int]
+"""One pass over all rollouts; its number of tokens."""
+Turns = Mapping[str, Sequence[Turn[int]]]
+"""Of each loop."""
 
 
 class Job(NamedTuple):
@@ -80,19 +71,19 @@ def main(
     """Measure each loop `repeats` times."""
     job = read_job(policy, problems, round_id, load(params_file))
     with exclusive_device("rollout_speed"):
-        from stages.engines.vllm_sampler import VllmSampler
+        from stages.engines.samplers.vllm import VllmSampler
 
         sampler = VllmSampler(policy)
         engine = sampler._model
-        loops = {
+        loops: dict[str, Loop] = {
             "ours": lambda: ours(sampler, job),
             "bare": lambda: bare(engine, job),
             "plain": lambda: plain(engine, job),
         }
-        runs = take_turns(loops, repeats)
-    print(table(runs, len(job.work)))
+        turns = measuring.take_turns(loops, repeats)
+    print(table(turns, len(job.work)))
     if out is not None:
-        write_json(out, {name: [run._asdict() for run in found] for name, found in runs.items()})
+        write_json(out, {name: as_json(of_loop) for name, of_loop in turns.items()})
 
 
 def read_job(policy: Path, problems: Path, round_id: str, everything: Params) -> Job:
@@ -100,25 +91,15 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: Params) ->
     entry = everything.rounds[round_id]
     settings = everything.recipes[entry.recipe].rollout
     renderer = Renderer.of_policy(policy)
-    asked = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
-    work = list(rollout.plan(round_id, entry, settings, asked, renderer))
+    drawn = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
+    work = list(rollout.plan(round_id, entry, settings, drawn, renderer))
     answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
     return Job(round_id, work, answering, settings)
 
 
-def take_turns(loops: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, list[Run]]:
-    """Time the loops in turn; each gives its number of tokens. The first turn warms up and is
-    dropped.
-    """
-    runs: dict[str, list[Run]] = {name: [] for name in loops}
-    for _ in range(repeats + 1):
-        for name, loop in loops.items():
-            begin, processor_begin = time.perf_counter(), time.process_time()
-            num_tokens = loop()
-            runs[name].append(
-                Run(num_tokens, time.perf_counter() - begin, time.process_time() - processor_begin)
-            )
-    return {name: found[1:] for name, found in runs.items()}
+def as_json(turns: Sequence[Turn[int]]) -> list[dict[str, float]]:
+    """Tokens and seconds by name."""
+    return [{"num_tokens": turn.result, **turn.spent._asdict()} for turn in turns]
 
 
 def ours(sampler: Sampler, job: Job) -> int:
@@ -129,45 +110,38 @@ def ours(sampler: Sampler, job: Job) -> int:
         )
         rows = list(merge_rows(shards, ROLLOUTS))
         write_table(Path(folder) / "rollouts.parquet", ROLLOUTS, rows)
-    return sum(
-        len(row["completion_tokens"]) - (row["forced_end"] - row["forced_start"]) for row in rows
-    )
+    return num_sampled(rows)
 
 
 def bare(engine: "LLM", job: Job) -> int:
     """The same completions by hand: think, then answer."""
     engine.reset_prefix_cache()  # as ours does, or each run would find the last one's prompts there
-    asked = [
+    requests = [
         Request(row["prompt_tokens"], job.settings.budget_tokens, row["seed"]) for row in job.work
     ]
-    thought = generate(engine, asked, job.settings.temperature, logprobs=0)
-    missing = unanswered(asked, thought, job.answering)
+    thought = generate(engine, requests, job.settings.temperature, logprobs=0)
+    missing = unanswered(requests, thought, job.answering)
     answered = generate(engine, missing, job.settings.temperature, logprobs=0)
-    num_thought = sum(
-        min(len(done.token_ids), answer_end(list(done.token_ids), job.answering))
-        for done in thought
-    )
-    return num_thought + sum(len(done.token_ids) for done in answered)
+    num_tokens = sum(len(done.token_ids) for done in answered)
+    for done in thought:
+        num_tokens += min(len(done.token_ids), answer_end(list(done.token_ids), job.answering))
+    return num_tokens
 
 
 def plain(engine: "LLM", job: Job) -> int:
     """Whatever the policy writes, cut where thinking and answer have no more room."""
     engine.reset_prefix_cache()
     room = job.settings.budget_tokens + len(job.answering.cue_tokens) + job.answering.answer_tokens
-    asked = [Request(row["prompt_tokens"], room, row["seed"]) for row in job.work]
-    return sum(
-        len(done.token_ids)
-        for done in generate(engine, asked, job.settings.temperature, logprobs=None)
-    )
+    requests = [Request(row["prompt_tokens"], room, row["seed"]) for row in job.work]
+    written = generate(engine, requests, job.settings.temperature, logprobs=None)
+    return sum(len(done.token_ids) for done in written)
 
 
 def unanswered(
-    asked: Sequence[Request], thought: "Sequence[CompletionOutput]", answering: Answering
+    requests: Sequence[Request], thought: "Sequence[CompletionOutput]", answering: Answering
 ) -> Iterator[Request]:
-    """Requests for what is still missing of the answers: after a cue put there, or after the
-    policy's own.
-    """
-    for request, done in zip(asked, thought, strict=True):
+    """Requests for what is still missing of the answers, behind a cue put there or the policy's."""
+    for request, done in zip(requests, thought, strict=True):
         tokens = list(done.token_ids)
         is_cued = answering.cue_tokens[0] in tokens
         room = answer_end(tokens, answering) - len(tokens) if is_cued else answering.answer_tokens
@@ -177,24 +151,21 @@ def unanswered(
 
 
 def answer_end(tokens: list[int], answering: Answering) -> int:
-    """Where the room for the answer ends, `answer_tokens` behind the cue; the end of `tokens` where
-    there is no cue.
-    """
+    """Where the room for the answer ends, `answer_tokens` behind the cue; without a cue the end."""
     if answering.cue_tokens[0] not in tokens:
         return len(tokens)
-    return (
-        tokens.index(answering.cue_tokens[0]) + len(answering.cue_tokens) + answering.answer_tokens
-    )
+    cue_end = tokens.index(answering.cue_tokens[0]) + len(answering.cue_tokens)
+    return cue_end + answering.answer_tokens
 
 
 def generate(
-    engine: "LLM", asked: Iterable[Request], temperature: float, logprobs: int | None
+    engine: "LLM", requests: Iterable[Request], temperature: float, logprobs: int | None
 ) -> "list[CompletionOutput]":
     """One `LLM.generate` over all requests."""
     from vllm import SamplingParams, TokensPrompt
 
     prompts, settings = [], []
-    for request in asked:
+    for request in requests:
         prompts.append(TokensPrompt(prompt_token_ids=request.prompt_tokens))
         settings.append(
             SamplingParams(
@@ -205,40 +176,32 @@ def generate(
                 detokenize=False,
             )
         )
-    return [found.outputs[0] for found in engine.generate(prompts, settings, use_tqdm=False)]
+    return [output.outputs[0] for output in engine.generate(prompts, settings, use_tqdm=False)]
 
 
-def table(runs: Mapping[str, Sequence[Run]], num_rollouts: int) -> str:
+def rates(turns: Sequence[Turn[int]]) -> list[float]:
+    """Tokens per second by the clock on the wall, turn by turn."""
+    return [turn.result / turn.spent.seconds for turn in turns]
+
+
+def table(turns: Turns, num_rollouts: int) -> str:
     """Medians of each loop, and ours by the others, turn by turn."""
-    lines = [
-        f"{num_rollouts} rollouts, {len(runs['ours'])} runs of each loop in turn; medians, range in brackets"
+    lines = []
+    for name, of_loop in turns.items():
+        spent = Spent(*measuring.medians([turn.spent for turn in of_loop]))
+        seconds = [f"{value:.2f}" for value in spent]
+        speed = measuring.with_range(rates(of_loop), ",.0f")
+        lines.append([name, f"{of_loop[-1].result:,}", *seconds, speed])
+    text = [
+        f"{num_rollouts} rollouts, {len(turns['ours'])} turns; medians, range in brackets",
+        measuring.table(("loop", "tokens", "seconds", "processor s", "tokens/s"), lines),
     ]
-    lines.append(f"{'loop':10}{'tokens':>9}{'seconds':>9}{'processor s':>13}{'tokens/s':>10}")
-    for name, found in runs.items():
-        rates = [run.tokens_per_second for run in found]
-        lines.append(
-            f"{name:10}{found[-1].num_tokens:9,}{median(run.seconds for run in found):9.2f}"
-            f"{median(run.processor_seconds for run in found):13.2f}{median(rates):10,.0f}"
-            f"  [{min(rates):,.0f} … {max(rates):,.0f}]"
-        )
-    for other in ("bare", "plain"):
-        pairs = [
-            a.tokens_per_second / b.tokens_per_second
-            for a, b in zip(runs["ours"], runs[other], strict=True)
-        ]
-        lines.append(
-            f"ours / {other}: {ratio(runs, other):.3f}  [{min(pairs):.3f} … {max(pairs):.3f}]"
-        )
-    verdict = "holds" if ratio(runs, "bare") >= CLAIMED_RATIO else "DOES NOT HOLD"
-    lines.append(f"claim ours / bare at least {CLAIMED_RATIO}: {verdict}")
-    return "\n".join(lines)
-
-
-def ratio(runs: Mapping[str, Sequence[Run]], other: str) -> float:
-    """Median tokens/s of ours by that of another loop."""
-    return median(run.tokens_per_second for run in runs["ours"]) / median(
-        run.tokens_per_second for run in runs[other]
-    )
+    ratios = {}
+    for name in ("bare", "plain"):
+        ratios[name] = measuring.ratios(rates(turns["ours"]), rates(turns[name]))
+        text.append(f"ours / {name}: {measuring.with_range(ratios[name], '.3f')}")
+    kept = measuring.verdict(median(ratios["bare"]) >= CLAIMED_RATIO)
+    return "\n".join([*text, f"claim ours / bare at least {CLAIMED_RATIO}: {kept}"])
 
 
 if __name__ == "__main__":

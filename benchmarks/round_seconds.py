@@ -1,5 +1,4 @@
-"""Where the seconds of every round, init and exam went, from the run facts that stages leave
-behind.
+"""Where the seconds of every round, init and exam went, by the facts of runs that stages leave.
 
 Reads   data/**/*.run.json (`stages.running.facts`), one file a stage's latest run.
 Writes  three tables on stdout: seconds by part and phase, tokens/s, and memory by stage; with
@@ -15,6 +14,7 @@ Example: python -m benchmarks.round_seconds --json
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +23,19 @@ from typing import Annotated, Any
 
 import tyro
 
+from benchmarks import measuring
+from benchmarks.measuring import MEBIBYTE
 from stages.running.errors import BadInput, command
 from stages.running.publish import read_json
 
 PAUSE_SECONDS = 120.0
 COLUMN_OF_PHASE = {"framing": "validation", "validating": "validation", "documenting": "validation"}
 FIRST_COLUMNS = (
-    "orchestration",
-    "startup",
-    "sampling",
-    "judging",
-    "probing",
-    "estimating",
-    "validation",
-    "training",
+    *("orchestration", "startup", "sampling", "judging", "probing", "estimating"),
+    *("validation", "training"),
 )
 LAST_COLUMNS = ("other", "total")
 RATED_PHASES = ("sampling", "probing", "training")
-MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,8 @@ def main(
 ) -> None:
     """Print where the seconds went."""
     runs = read_runs(data)
-    found = summary(runs)
-    print(json.dumps(found, indent=2) if as_json else "\n\n".join(tables(found)))
+    report = summary(runs)
+    print(json.dumps(report, indent=2) if as_json else "\n\n".join(tables(report)))
 
 
 def read_runs(data: Path) -> list[StageRun]:
@@ -77,7 +72,8 @@ def read_runs(data: Path) -> list[StageRun]:
     files = sorted(data.rglob("*.run.json"))
     if not files:
         raise BadInput(
-            f"{data} has no run facts (*.run.json): no stage has run here yet; `make iteration` runs them"
+            f"{data} has no run facts (*.run.json): no stage has run here yet; "
+            "`make iteration` runs them"
         )
     runs = [_read_run(file, data) for file in files]
     return sorted(runs, key=lambda run: run.started_at)
@@ -93,20 +89,17 @@ def summary(runs: Sequence[StageRun]) -> dict[str, Any]:
         for column, seconds in _columns(run, 0.0 if gap > PAUSE_SECONDS else gap):
             part["seconds"][column] = part["seconds"].get(column, 0.0) + seconds
         part["tokens_per_second"].update(_rates(run))
+    stages = dict.fromkeys(run.stage for run in runs)
     return {
         "parts": parts,
-        "stages": {
-            stage: _stage_facts(stage, runs) for stage in dict.fromkeys(run.stage for run in runs)
-        },
+        "stages": {stage: _stage_facts(stage, runs) for stage in stages},
         "elapsed_seconds": max(run.ended_at for run in runs) - runs[0].started_at - sum(pauses),
         "num_pauses": len(pauses),
     }
 
 
 def gap_seconds(started_at: Sequence[float], ended_at: Sequence[float]) -> list[float]:
-    """Time from the latest end so far to each start; 0 for the first and for one that overlaps an
-    earlier one.
-    """
+    """Time from the latest end so far to each start; 0 for the first and where runs overlap."""
     gaps, latest = [], started_at[0]
     for start, end in zip(started_at, ended_at, strict=True):
         gaps.append(max(0.0, start - latest))
@@ -114,34 +107,30 @@ def gap_seconds(started_at: Sequence[float], ended_at: Sequence[float]) -> list[
     return gaps
 
 
-def tables(found: Mapping[str, Any]) -> Iterator[str]:
+def tables(report: Mapping[str, Any]) -> Iterator[str]:
     """The summary as text."""
-    seconds = {name: part["seconds"] for name, part in found["parts"].items()}
-    names = {column for row in seconds.values() for column in row}
-    others = sorted(names - {*FIRST_COLUMNS, *LAST_COLUMNS})
-    columns = [column for column in (*FIRST_COLUMNS, *others, *LAST_COLUMNS) if column in names]
-    total = {column: sum(row.get(column, 0.0) for row in seconds.values()) for column in columns}
+    seconds = {name: part["seconds"] for name, part in report["parts"].items()}
+    total: Counter[str] = Counter()
+    for row in seconds.values():
+        total.update(row)
+    others = sorted(total.keys() - {*FIRST_COLUMNS, *LAST_COLUMNS})
+    columns = [column for column in (*FIRST_COLUMNS, *others, *LAST_COLUMNS) if column in total]
     yield _table("seconds", columns, {**seconds, "all": total}, ",.1f")
 
-    rates = {
-        name: part["tokens_per_second"]
-        for name, part in found["parts"].items()
-        if part["tokens_per_second"]
-    }
-    yield _table("tokens/s", RATED_PHASES, rates, ",.0f")
+    rates = {name: part["tokens_per_second"] for name, part in report["parts"].items()}
+    rated = {name: row for name, row in rates.items() if row}
+    yield _table("tokens/s", RATED_PHASES, rated, ",.0f")
 
-    yield _table(
-        "stage", ("num_runs", "median_seconds", "peak_memory_mib"), found["stages"], ",.0f"
-    )
-    yield f"{found['elapsed_seconds']:,.1f} s elapsed, {found['num_pauses']} pause(s) left out"
+    facts = ("num_runs", "median_seconds", "peak_memory_mib")
+    yield _table("stage", facts, report["stages"], ",.0f")
+    yield f"{report['elapsed_seconds']:,.1f} s elapsed, {report['num_pauses']} pause(s) left out"
 
 
 def _read_run(file: Path, data: Path) -> StageRun:
     facts = read_json(file)
     names = ("stage", "started_at", "ended_at", "seconds", "counts", "peak_memory_bytes")
-    return StageRun(
-        _part(file.relative_to(data), facts["stage"]), **{name: facts[name] for name in names}
-    )
+    part = _part(file.relative_to(data), facts["stage"])
+    return StageRun(part, **{name: facts[name] for name in names})
 
 
 def _part(file: Path, stage: str) -> str:
@@ -171,28 +160,23 @@ def _rates(run: StageRun) -> dict[str, float]:
 
 
 def _stage_facts(stage: str, runs: Sequence[StageRun]) -> dict[str, float]:
-    own = [run for run in runs if run.stage == stage]
+    stage_runs = [run for run in runs if run.stage == stage]
     return {
-        "num_runs": len(own),
-        "median_seconds": median(run.seconds["total"] for run in own),
-        "peak_memory_mib": max(run.peak_memory_bytes for run in own) / MEBIBYTE,
+        "num_runs": len(stage_runs),
+        "median_seconds": median(run.seconds["total"] for run in stage_runs),
+        "peak_memory_mib": max(run.peak_memory_bytes for run in stage_runs) / MEBIBYTE,
     }
 
 
 def _table(
     title: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, float]], form: str
 ) -> str:
-    """Aligned text; a column that a row has nothing for stays blank."""
-    first = max(map(len, [title, *rows]))
-    lines = [[title.ljust(first), *columns]]
+    """Figures in one form; a column that a row has nothing for stays blank."""
+    lines = []
     for name, row in rows.items():
         cells = [format(row[column], form) if column in row else "" for column in columns]
-        lines.append([name.ljust(first), *cells])
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns) + 1)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+        lines.append([name, *cells])
+    return measuring.table((title, *columns), lines)
 
 
 if __name__ == "__main__":

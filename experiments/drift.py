@@ -36,10 +36,10 @@ def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) ->
     runs = []
     for clone in clones:
         graded = read_table(clone / "data/exams" / policy / "grades.parquet", GRADES).to_pandas()
-        asked = graded[
+        exam_rows = graded[
             (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
         ].assign(num_answers=1)
-        runs.append(asked.groupby(["problem_id", "difficulty"])[_columns()].sum().loc[problems])
+        runs.append(exam_rows.groupby(["problem_id", "difficulty"])[_columns()].sum().loc[problems])
     return {name: np.stack([run[name].to_numpy(float) for run in runs]) for name in _columns()}
 
 
@@ -47,13 +47,13 @@ def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run 
     """The rates over some problems, each as values whose mean it is; without one that has nothing
     to divide by.
     """
-    found = {}
+    by_name = {}
     for name, (above, below) in RATES.items():
         numerator, denominator = counts[above][:, mask], counts[below][:, mask]
         if denominator.any():
             rate = numerator.sum() / denominator.sum()
-            found[name] = rate + (numerator - rate * denominator) / denominator.mean()
-    return found
+            by_name[name] = rate + (numerator - rate * denominator) / denominator.mean()
+    return by_name
 
 
 def _columns() -> list[str]:

@@ -51,15 +51,17 @@ class Panel(NamedTuple):
     """Whether y is a difference."""
 
 
-def draw(found: Mapping[str, Any]) -> dict[str, str]:
+def draw(results: Mapping[str, Any]) -> dict[str, str]:
     """The figures of `experiments.results`, by name."""
     return {
         "learning": render(
-            "learning", [[*_learning(found, level)] for level in found["num_problems"]]
+            "learning", [[*_learning(results, level)] for level in results["num_problems"]]
         ),
-        "success": render("success", [[_success(found, level) for level in found["num_problems"]]]),
+        "success": render(
+            "success", [[_success(results, level) for level in results["num_problems"]]]
+        ),
         "differences": render(
-            "differences", [[*_differences(found, level)] for level in found["num_problems"]]
+            "differences", [[*_differences(results, level)] for level in results["num_problems"]]
         ),
     }
 
@@ -93,31 +95,31 @@ def looks(arms: Sequence[str]) -> dict[str, Look]:
     return {arm: Look(HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms)}
 
 
-def _learning(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
+def _learning(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
     for cost, label in COST_LABELS.items():
         series = []
-        for arm, look in looks([*found["arms"]]).items():
-            curve = found["arms"][arm]["learning"][level]
+        for arm, look in looks([*results["arms"]]).items():
+            curve = results["arms"][arm]["learning"][level]
             series.append(
                 Series(arm, look, [at[cost] for at in curve], [at["success"] for at in curve])
             )
         yield Panel(
-            _title(level), label, f"success at {found['training_budget_tokens']} tokens", series
+            _title(level), label, f"success at {results['training_budget_tokens']} tokens", series
         )
 
 
-def _success(found: Mapping[str, Any], level: str) -> Panel:
-    finals = {arm: found["arms"][arm]["final"][level] for arm in found["arms"]}
+def _success(results: Mapping[str, Any], level: str) -> Panel:
+    finals = {arm: results["arms"][arm]["final"][level] for arm in results["arms"]}
     return Panel(
-        _title(level), "thinking budget, tokens", "success at the end", *_by_budget(found, finals)
+        _title(level), "thinking budget, tokens", "success at the end", *_by_budget(results, finals)
     )
 
 
-def _differences(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
-    baseline = found["baseline"]
+def _differences(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
+    baseline = results["baseline"]
     pairs = {
-        arm: found["differences"][f"{arm}_minus_{baseline}"]
-        for arm in found["arms"]
+        arm: results["differences"][f"{arm}_minus_{baseline}"]
+        for arm in results["arms"]
         if arm != baseline
     }
     finals = {arm: pair["final"][level] for arm, pair in pairs.items()}
@@ -126,31 +128,31 @@ def _differences(found: Mapping[str, Any], level: str) -> Iterator[Panel]:
         f"{_title(level)}: at the end",
         "thinking budget, tokens",
         y_label,
-        *_by_budget(found, finals),
+        *_by_budget(results, finals),
         zero=True,
     )
     for cost, name in COST_NAMES.items():
         matched = {arm: pair["matched"][cost][level] for arm, pair in pairs.items()}
         title = f"{_title(level)}: at equal {name}"
         yield Panel(
-            title, "thinking budget, tokens", y_label, *_by_budget(found, matched), zero=True
+            title, "thinking budget, tokens", y_label, *_by_budget(results, matched), zero=True
         )
 
 
 def _by_budget(
-    found: Mapping[str, Any], estimates: Mapping[str, Mapping[str, Any]]
+    results: Mapping[str, Any], estimates: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[Series], Sequence[str]]:
     """Arms beside each other at each budget, and the budgets' names."""
-    budgets, styles = found["budgets_tokens"], looks([*found["arms"]])
+    budgets, styles = results["budgets_tokens"], looks([*results["arms"]])
     middle = (len(estimates) - 1) / 2
     series = [
         Series(
             arm,
             styles[arm],
             [place + DODGE * (number - middle) for place in range(len(budgets))],
-            [own[f"budget_{budget}"] for budget in budgets],
+            [of_arm[f"budget_{budget}"] for budget in budgets],
         )
-        for number, (arm, own) in enumerate(estimates.items())
+        for number, (arm, of_arm) in enumerate(estimates.items())
     ]
     return series, [str(budget) for budget in budgets]
 

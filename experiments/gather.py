@@ -22,14 +22,7 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 
-ROUND_FACTS = (
-    "rollouts",
-    "scores",
-    "probes",
-    "gains",
-    "validation",
-)  # of a round's steps; its update's lie elsewhere
-PROBED_OBJECTIVES = ("information", "regret", "offline")  # those that learn from probes
+ROUND_FACTS = ("rollouts", "scores", "probes", "gains", "validation")  # an update's lie elsewhere
 VERDICTS = ("false_positive_frac", "false_negative_frac")
 TRAIN_FACTOR = 3  # a training step is a forward pass and a backward pass, which costs two
 
@@ -75,12 +68,13 @@ class Experiment(NamedTuple):
     arms: dict[str, Arm]
 
 
-def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
-    """Read every chain under whose seeds all arms are finished.
+def finished_chains(
+    profile: Path, folder: Path, params_file: Path
+) -> tuple[list[Chain], list[Chain]]:
+    """The chains under whose seeds all arms are finished, and those that are missing.
 
     Raises:
-        BadInput: there are no such seeds, a chain did not run with what the profile says, or exams
-            do not match.
+        BadInput: there are no such seeds.
     """
     wanted = list(
         chains(load_profile(profile), yaml.safe_load(params_file.read_text(encoding="utf-8")))
@@ -92,9 +86,21 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     finished = [chain for chain in wanted if (chain.init_seed, chain.round_seed) not in unpaired]
     if not finished:
         raise BadInput(
-            f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} chains are missing; "
-            f"first {missing[0].name}); run `python -m experiments.run --profile {profile} --folder {folder}`"
+            f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} "
+            f"chains are missing; first {missing[0].name}); run `python -m experiments.run "
+            f"--profile {profile} --folder {folder}`"
         )
+    return finished, missing
+
+
+def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
+    """Read every chain under whose seeds all arms are finished.
+
+    Raises:
+        BadInput: there are no such seeds, a chain did not run with what the profile says, or exams
+            do not match.
+    """
+    finished, missing = finished_chains(profile, folder, params_file)
     settings = {
         chain.name: read_settings(chain, folder, profile, params_file) for chain in finished
     }
@@ -107,7 +113,9 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
         arm: [chain.name for chain in finished if chain.arm == arm]
         for arm in {c.arm: None for c in finished}
     }
-    recipes = [recipe for own in settings.values() for recipe in own.recipes.values()]
+    recipes = [
+        recipe for chain_settings in settings.values() for recipe in chain_settings.recipes.values()
+    ]
     return Experiment(
         commit=(folder / "commit").read_text(encoding="utf-8").strip(),
         settings=first,
@@ -153,19 +161,19 @@ def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) 
 
 def read_success(clone: Path, settings: Params) -> list[pd.DataFrame]:
     """Success of each exam: a row a held-out (problem_id, difficulty), a column a budget."""
-    found = []
+    exams = []
     for policy in settings.exams:
         columns = ["problem_id", "split", "difficulty", "sample_index", "budget_tokens", "reward"]
         graded = read_table(
             clone / "data/exams" / policy / "grades.parquet", GRADES, columns
         ).to_pandas()
         heldout = graded[graded["split"] == "heldout"].astype({"reward": float})
-        found.append(
+        exams.append(
             heldout.groupby(["problem_id", "difficulty", "budget_tokens"])["reward"]
             .mean()
             .unstack()
         )
-    return found
+    return exams
 
 
 def align(
@@ -211,13 +219,13 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
     prefix cache spares, are in neither number. `seconds` are those of all steps, on whatever
     machine ran them.
     """
-    found: dict[str, list[float]] = {}
+    costs: dict[str, list[float]] = {}
     for name, entry in settings.rounds.items():
         facts = {step: _facts(data / "rounds" / name / f"{step}.run.json") for step in ROUND_FACTS}
         update = _facts(data / "policies" / f"{name}.run.json")
         sampled = sum(read_json(data / "metrics/updates" / f"{name}.json")["tokens"].values())
         probed, trained = facts["probes"]["counts"]["num_tokens"], update["counts"]["num_tokens"]
-        is_charged = settings.recipes[entry.recipe].update.objective in PROBED_OBJECTIVES
+        is_charged = settings.recipes[entry.recipe].update.objective.reads_gains
         row = {
             "rollout_tokens": sampled,
             "probe_tokens": probed,
@@ -226,15 +234,15 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
             "seconds": sum(fact["seconds"]["total"] for fact in [*facts.values(), update]),
         }
         for cost, value in row.items():
-            found.setdefault(cost, []).append(value)
-    return found
+            costs.setdefault(cost, []).append(value)
+    return costs
 
 
 def read_rounds(data: Path, settings: Params) -> dict[str, list[float]]:
     """What tells of drift in a round: length, entropy behind it, and how false the policy's
     verdicts on itself are.
     """
-    found: dict[str, list[float]] = {}
+    measures: dict[str, list[float]] = {}
     for name in settings.rounds:
         metrics = read_json(data / "metrics/updates" / f"{name}.json")
         thinking = read_table(
@@ -246,22 +254,22 @@ def read_rounds(data: Path, settings: Params) -> dict[str, list[float]]:
             **{verdict: _number(metrics["verdicts"][verdict]) for verdict in VERDICTS},
         }
         for measure, value in row.items():
-            found.setdefault(measure, []).append(value)
-    return found
+            measures.setdefault(measure, []).append(value)
+    return measures
 
 
 def read_exams(data: Path, settings: Params) -> dict[str, list[float]]:
     """What tells of drift in an exam."""
     longest = f"budget_{max(settings.exam.budgets_tokens)}"
-    found: dict[str, list[float]] = {}
+    rates: dict[str, list[float]] = {}
     for policy in settings.exams:
         metrics = read_json(data / "metrics/exams" / f"{policy}.json")["all"]
-        found.setdefault("repeat_frac", []).append(metrics["repeat_frac"])
-        found.setdefault("thinking_tokens", []).append(metrics["used_tokens"][longest])
+        rates.setdefault("repeat_frac", []).append(metrics["repeat_frac"])
+        rates.setdefault("thinking_tokens", []).append(metrics["used_tokens"][longest])
         for verdict in VERDICTS:
             estimate = metrics["self_verification"][verdict]
-            found.setdefault(verdict, []).append(_number(estimate and estimate["mean"]))
-    return found
+            rates.setdefault(verdict, []).append(_number(estimate and estimate["mean"]))
+    return rates
 
 
 def stacked(rows: Sequence[Mapping[str, list[float]]]) -> dict[str, Float[np.ndarray, "run _"]]:

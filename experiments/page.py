@@ -14,26 +14,26 @@ LEVEL_NAMES = {"all": "all problems"}
 NOT_PERCENT = ("thinking_tokens", "last_entropy_nats")
 
 
-def page(found: Json, name: str) -> str:
+def page(results: Json, name: str) -> str:
     """The page of `experiments.results`; its figures lie beside it."""
-    num_runs, runs = found["num_runs"], found["chains"][found["baseline"]]
+    num_runs, runs = results["num_runs"], results["chains"][results["baseline"]]
     problems = ", ".join(
-        f"{count} of {level_name(level)}" for level, count in found["num_problems"].items()
+        f"{count} of {level_name(level)}" for level, count in results["num_problems"].items()
     )
-    parts = [
+    sections = [
         f"# {name.capitalize()} compared",
-        f"`{found['command']}`, of commit {found['commit'][:12]}. {num_runs} runs an arm ({', '.join(runs)} and their "
-        f"like), {found['exam_rounds'][-1]} rounds each; exams of {problems}. In brackets {found['confidence']:.0%} "
+        f"`{results['command']}`, of commit {results['commit'][:12]}. {num_runs} runs an arm ({', '.join(runs)} and their "
+        f"like), {results['exam_rounds'][-1]} rounds each; exams of {problems}. In brackets {results['confidence']:.0%} "
         "intervals over runs and problems; success, regret and rates in percent. Chains that are not finished: "
-        f"{len(found['missing'])}.",
+        f"{len(results['missing'])}.",
     ]
-    for level in found["num_problems"]:
-        parts += [f"## {level_name(level).capitalize()}", *_level(found, level)]
-    parts += ["## What a run took, mean over runs", _costs(found)]
-    parts += [
+    for level in results["num_problems"]:
+        sections += [f"## {level_name(level).capitalize()}", *_level(results, level)]
+    sections += ["## What a run took, mean over runs", _costs(results)]
+    sections += [
         f"![{figure}]({name}-{figure}.svg)" for figure in ("learning", "success", "differences")
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def level_name(level: str) -> str:
@@ -41,57 +41,57 @@ def level_name(level: str) -> str:
     return LEVEL_NAMES.get(level, level.replace("_", " "))
 
 
-def _level(found: Json, level: str) -> Iterator[str]:
-    arms, pairs = found["arms"], found["differences"]
-    ends = {arm: own["final"][level] for arm, own in arms.items()}
+def _level(results: Json, level: str) -> Iterator[str]:
+    arms, pairs = results["arms"], results["differences"]
+    ends = {arm: entry["final"][level] for arm, entry in arms.items()}
     yield "Success at the end by thinking budget, regret, and what budgets beyond the trained one add:"
     yield _table("arm", ends)
-    yield f"The same less `{found['baseline']}`'s, run by run:"
+    yield f"The same less `{results['baseline']}`'s, run by run:"
     yield _table(
         "pair",
-        {_short(pair): own["final"][level] for pair, own in pairs.items()},
+        {_short(pair): entry["final"][level] for pair, entry in pairs.items()},
         is_difference=True,
     )
     for cost, name in COST_NAMES.items():
-        costs = {f"{own['matched'][cost]['cost']:,.0f}" for own in pairs.values()}
+        costs = {f"{entry['matched'][cost]['cost']:,.0f}" for entry in pairs.values()}
         yield f"The same at equal {name} ({' to '.join(sorted({min(costs), max(costs)}))}):"
-        matched = {_short(pair): own["matched"][cost][level] for pair, own in pairs.items()}
+        matched = {_short(pair): entry["matched"][cost][level] for pair, entry in pairs.items()}
         yield _table("pair", matched, is_difference=True)
-    yield f"Cost to reach `{found['baseline']}`'s final success, per cost of `{found['baseline']}`:"
-    yield _reach(found, level)
+    yield f"Cost to reach `{results['baseline']}`'s final success, per cost of `{results['baseline']}`:"
+    yield _reach(results, level)
     yield "Drift: rates of the last exam at its longest budget, entropy behind the last round:"
-    yield _table("arm", {arm: own["drift"][level] for arm, own in arms.items()})
+    yield _table("arm", {arm: entry["drift"][level] for arm, entry in arms.items()})
     yield "Drift less the baseline's:"
     yield _table(
         "pair",
-        {_short(pair): own["drift"][level] for pair, own in pairs.items()},
+        {_short(pair): entry["drift"][level] for pair, entry in pairs.items()},
         is_difference=True,
     )
 
 
-def _reach(found: Json, level: str) -> str:
+def _reach(results: Json, level: str) -> str:
     rows: dict[str, dict[str, str]] = {}
-    for pair, own in found["differences"].items():
+    for pair, entry in results["differences"].items():
         row = rows.setdefault(_short(pair), {})
         for cost, name in COST_NAMES.items():
-            reached = own["reach"][cost][level]
+            reached = entry["reach"][cost][level]
             row[f"{name}, ratio"] = _plain(reached["ratio"])
             row[f"{name}, inverse"] = _plain(reached["inverse"])
             row[f"{name}, never"] = f"{reached['never_frac']:.1%}"
     return _markdown("pair", rows)
 
 
-def _costs(found: Json) -> str:
-    costs = {arm: own["costs"] for arm, own in found["arms"].items()}
+def _costs(results: Json) -> str:
+    costs = {arm: entry["costs"] for arm, entry in results["arms"].items()}
     names = next(iter(costs.values()))
     return _markdown(
         "arm",
         {
             arm: {
-                name: f"{sum(run[-1] for run in own[name]['cumulative']) / found['num_runs']:,.0f}"
+                name: f"{sum(run[-1] for run in entry[name]['cumulative']) / results['num_runs']:,.0f}"
                 for name in names
             }
-            for arm, own in costs.items()
+            for arm, entry in costs.items()
         },
     )
 
@@ -102,10 +102,10 @@ def _table(corner: str, rows: Mapping[str, Json], is_difference: bool = False) -
             column.removeprefix("budget_"): _plain(estimate, is_difference)
             if column in NOT_PERCENT
             else _percent(estimate, is_difference)
-            for column, estimate in own.items()
+            for column, estimate in cells.items()
             if isinstance(estimate, Mapping)
         }
-        for row, own in rows.items()
+        for row, cells in rows.items()
     }
     return _markdown(corner, shown)
 

@@ -5,7 +5,7 @@ A profile names what the arms differ by; all else is the repository's params.yam
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,6 +18,20 @@ from stages.contracts.verdict import EXACT
 from stages.running.errors import BadInput
 
 INIT = "r0"
+
+
+def _variant_keys(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        if "discriminator" in schema:
+            yield schema["discriminator"]["propertyName"]
+        schema = schema.values()
+    if isinstance(schema, Iterable) and not isinstance(schema, str):
+        for part in schema:
+            yield from _variant_keys(part)
+
+
+VARIANT_KEYS = frozenset(_variant_keys(Params.model_json_schema()))
+"""The keys that choose among variants: `name` of an objective, `estimator` of a probe …"""
 
 
 class Profile(Section):
@@ -86,8 +100,14 @@ def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
 
 
 def overlay(below: Any, above: Any) -> Any:
-    """`above` laid over `below`: mappings key by key, all else replaced. None takes a key away."""
+    """`above` laid over `below`: mappings key by key, all else replaced. None takes a key away.
+
+    A section that chooses another variant, as `{name: outcome}` does, replaces all of the one below:
+    what keys it has is its own affair.
+    """
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return copy.deepcopy(above)
+    if any(key in VARIANT_KEYS and below.get(key, word) != word for key, word in above.items()):
         return copy.deepcopy(above)
     merged = {**below, **{key: overlay(below.get(key), value) for key, value in above.items()}}
     return {key: value for key, value in merged.items() if value is not None}

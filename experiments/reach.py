@@ -54,7 +54,7 @@ def at_cost(
     the first one's, behind the last the last one's.
     """
     hats = np.eye(success.shape[1])
-    weights = np.array([[np.interp(cost, own, hat) for hat in hats] for own in spent])
+    weights = np.array([[np.interp(cost, run_spent, hat) for hat in hats] for run_spent in spent])
     return np.einsum("re,re...->r...", weights, success)
 
 
@@ -120,8 +120,8 @@ def _influences(
     _, whole, _ = _ratios(baseline, arm, *(np.ones((1, other)) for other in sizes))
     _, without, _ = _ratios(baseline, arm, *counts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = (size - 1) * (np.log(whole) - np.log(without))
-    return np.where(np.isfinite(found), found, 0.0)
+        influences = (size - 1) * (np.log(whole) - np.log(without))
+    return np.where(np.isfinite(influences), influences, 0.0)
 
 
 def _ratios(
@@ -164,10 +164,14 @@ def widened(
     if not len(resampled):
         return Estimate(estimate, math.nan, math.nan)
     tail = ndtri((1 + confidence) / 2)
-    used = [part for part in influences if len(part) > 1 and np.abs(part).max() > TIE]
+    used = [
+        influence
+        for influence in influences
+        if len(influence) > 1 and np.abs(influence).max() > TIE
+    ]
     if used:
-        sizes = np.array([len(part) for part in used])
-        spread = np.array([(part**2).sum() for part in used]) / sizes**2
+        sizes = np.array([len(influence) for influence in used])
+        spread = np.array([(influence**2).sum() for influence in used]) / sizes**2
         unbiased = spread * sizes / (sizes - 1)
         degrees = unbiased.sum() ** 2 / (unbiased**2 / (sizes - 1)).sum()
         tail = stdtrit(degrees, (1 + confidence) / 2) * math.sqrt(unbiased.sum() / spread.sum())

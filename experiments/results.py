@@ -62,16 +62,16 @@ def main(
     arguments = ["--profile", profile, "--folder", folder, "--json", json, "--figures", figures]
     if params_file != Path("params.yaml"):
         arguments += ["--params-file", params_file]
-    found = {
+    results = {
         "command": shlex.join(["python", "-m", "experiments.results", *map(str, arguments)]),
         **compare(experiment),
     }
-    write_json(json, found)
-    for name, svg in drawing.draw(found).items():
+    write_json(json, results)
+    for name, svg in drawing.draw(results).items():
         with atomic(figures / f"{profile.stem}-{name}.svg") as beside:
             beside.write_text(svg, encoding="utf-8")
     with atomic(figures / f"{profile.stem}.md") as beside:
-        beside.write_text(page(found, profile.stem), encoding="utf-8")
+        beside.write_text(page(results, profile.stem), encoding="utf-8")
 
 
 def compare(experiment: Experiment) -> Json:
@@ -106,8 +106,8 @@ def compare(experiment: Experiment) -> Json:
 def levels(experiment: Experiment) -> dict[str, Bool[np.ndarray, " problem"]]:
     """The problems of each level: all, and each difficulty."""
     difficulty = experiment.difficulty
-    found = {"all": np.ones(len(difficulty), dtype=bool)}
-    return found | {f"difficulty_{n}": difficulty == n for n in np.unique(difficulty).tolist()}
+    everything = {"all": np.ones(len(difficulty), dtype=bool)}
+    return everything | {f"difficulty_{n}": difficulty == n for n in np.unique(difficulty).tolist()}
 
 
 def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) -> Json:
@@ -116,16 +116,16 @@ def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) 
     final = quantities(arm.success[:, -1], settings)
     return {
         "costs": {
-            name: {"by_round": _rounded(found), "cumulative": _rounded(np.cumsum(found, axis=1))}
-            for name, found in arm.costs.items()
+            name: {"by_round": _rounded(by_run), "cumulative": _rounded(np.cumsum(by_run, axis=1))}
+            for name, by_run in arm.costs.items()
         },
         "final": {
             level: estimates(final, mask, settings.evaluate) for level, mask in masks.items()
         },
         "final_by_run": {level: final_by_run(arm, settings, mask) for level, mask in masks.items()},
         "learning": {level: learning(arm, experiment, mask) for level, mask in masks.items()},
-        "rounds": {name: means(found) for name, found in arm.rounds.items()},
-        "exams": {name: means(found) for name, found in arm.exams.items()},
+        "rounds": {name: means(by_run) for name, by_run in arm.rounds.items()},
+        "exams": {name: means(by_run) for name, by_run in arm.exams.items()},
         "drift": {
             level: estimates(drifted(arm, mask), None, settings.evaluate)
             for level, mask in masks.items()
@@ -138,9 +138,13 @@ def contrast(
 ) -> Json:
     """An arm minus the baseline: at the end, at equal cost, and its cost to get as far."""
     settings, trained = experiment.settings, budget_index(experiment.settings)
-    asked = settings.evaluate.num_resamples, settings.evaluate.confidence, settings.evaluate.seed
-    before, after = (quantities(part.success[:, -1], settings) for part in (baseline, arm))
-    found: Json = {
+    resampling = (
+        settings.evaluate.num_resamples,
+        settings.evaluate.confidence,
+        settings.evaluate.seed,
+    )
+    before, after = (quantities(side.success[:, -1], settings) for side in (baseline, arm))
+    contrasts: Json = {
         "final": {
             level: estimates(after, mask, settings.evaluate, before)
             for level, mask in masks.items()
@@ -153,27 +157,27 @@ def contrast(
         "reach": {},
     }
     for cost in COSTS:
-        spent = [part.spent(cost, experiment.exam_rounds) for part in (baseline, arm)]
-        at = min(float(part[:, -1].min()) for part in spent)
+        spent = [side.spent(cost, experiment.exam_rounds) for side in (baseline, arm)]
+        at = min(float(side[:, -1].min()) for side in spent)
         before, after = (
-            quantities(at_cost(part.success, own, at), settings)
-            for part, own in zip((baseline, arm), spent, strict=True)
+            quantities(at_cost(side.success, arm_spent, at), settings)
+            for side, arm_spent in zip((baseline, arm), spent, strict=True)
         )
-        found["matched"][cost] = {
+        contrasts["matched"][cost] = {
             "cost": at,
             **{
                 level: estimates(after, mask, settings.evaluate, before)
                 for level, mask in masks.items()
             },
         }
-        found["reach"][cost] = {}
+        contrasts["reach"][cost] = {}
         for level, mask in masks.items():
             ours, theirs = (
-                LearningCurve(part.success[:, :, mask, trained], own)
-                for part, own in zip((arm, baseline), spent[::-1], strict=True)
+                LearningCurve(side.success[:, :, mask, trained], arm_spent)
+                for side, arm_spent in zip((arm, baseline), spent[::-1], strict=True)
             )
-            found["reach"][cost][level] = told(reach(theirs, ours, *asked))
-    return found
+            contrasts["reach"][cost][level] = told(reach(theirs, ours, *resampling))
+    return contrasts
 
 
 def quantities(success: Float[np.ndarray, "run problem budget"], settings: Params) -> Quantities:
@@ -214,12 +218,12 @@ def estimates(
     """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over
     runs and problems.
     """
-    asked = settings.num_resamples, settings.confidence, settings.seed
-    gained = {name: found - (earlier[name] if earlier else 0) for name, found in later.items()}
-    told = {name: found if mask is None else found[:, mask] for name, found in gained.items()}
+    resampling = settings.num_resamples, settings.confidence, settings.seed
+    gained = {name: values - (earlier[name] if earlier else 0) for name, values in later.items()}
+    masked = {name: values if mask is None else values[:, mask] for name, values in gained.items()}
     return {
-        name: bootstrap_seeds(np.zeros((1, of.shape[1])), of, *asked).rounded()
-        for name, of in told.items()
+        name: bootstrap_seeds(np.zeros((1, of.shape[1])), of, *resampling).rounded()
+        for name, of in masked.items()
     }
 
 
@@ -241,26 +245,32 @@ def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:
     return [
         {
             "num_rounds": int(num_rounds),
-            **{cost: round(float(own[:, place].mean()), 4) for cost, own in spent.items()},
+            **{
+                cost: round(float(run_costs[:, place].mean()), 4)
+                for cost, run_costs in spent.items()
+            },
             **estimates({"success": arm.success[:, place, :, trained]}, mask, settings.evaluate),
         }
         for place, num_rounds in enumerate(experiment.exam_rounds)
     ]
 
 
-def means(found: Float[np.ndarray, "run place"]) -> list[float | None]:
+def means(values: Float[np.ndarray, "run place"]) -> list[float | None]:
     """Mean over the runs that have a value, at each place; None where none has."""
-    return [None if np.isnan(part).all() else round(float(np.nanmean(part)), 4) for part in found.T]
+    return [
+        None if np.isnan(of_place).all() else round(float(np.nanmean(of_place)), 4)
+        for of_place in values.T
+    ]
 
 
-def told(found: Reach) -> Json:
+def told(reached: Reach) -> Json:
     """As JSON."""
     return {
-        "level": round(found.level, 4),
-        "ratio": found.ratio.rounded(),
-        "inverse": found.inverse.rounded(),
-        "never_frac": round(found.never_frac, 4),
-        "undefined_frac": round(found.undefined_frac, 4),
+        "level": round(reached.level, 4),
+        "ratio": reached.ratio.rounded(),
+        "inverse": reached.inverse.rounded(),
+        "never_frac": round(reached.never_frac, 4),
+        "undefined_frac": round(reached.undefined_frac, 4),
     }
 
 

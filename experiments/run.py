@@ -76,15 +76,15 @@ def pin_commit(folder: Path) -> str:
 def run_all(work: Sequence[Chain], run: Callable[[Chain], None], title: str, num_jobs: int) -> None:
     """Run each; after a failure nothing new begins, and what runs is waited for."""
     with (
-        ThreadPoolExecutor(num_jobs) as pool,
+        ThreadPoolExecutor(num_jobs) as executor,
         tqdm(total=len(work), desc=title, unit="chain") as bar,
     ):
-        futures = [pool.submit(run, chain) for chain in work]
+        futures = [executor.submit(run, chain) for chain in work]
         for future in futures:
             try:
                 future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                executor.shutdown(wait=False, cancel_futures=True)
                 raise
             bar.update()
 
@@ -101,30 +101,12 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
         return
     check_out(clone, commit, chain)
     log = folder / f"{chain.name}.log"
-    environment = {
-        **os.environ,
-        "KNOWHOW_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": str(core),
-    }
-    command = [
-        "taskset",
-        "--cpu-list",
-        str(core),
-        sys.executable,
-        "-m",
-        "flows.warm",
-        "dvc",
-        "repro",
-        target,
-    ]
-    guarded = [
-        sys.executable,
-        "-m",
-        "flows.run",
-        GRACE_SECONDS,
-        *command,
-    ]  # ends all below it when its stdin closes
+    threads = {"KNOWHOW_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **threads, "VLLM_CPU_OMP_THREADS_BIND": str(core)}
+    python = [sys.executable, "-m"]
+    command = ["taskset", "--cpu-list", str(core), *python, "flows.warm", "dvc", "repro", target]
+    # ends all below it when its stdin closes
+    guarded = [*python, "flows.run", GRACE_SECONDS, *command]
     with (
         log.open("a", encoding="utf-8") as stream,
         subprocess.Popen(

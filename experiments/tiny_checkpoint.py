@@ -106,7 +106,7 @@ def write_checkpoint(
     )
     (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
 
-    model_type, own = CONFIGS[family]
+    model_type, family_settings = CONFIGS[family]
     config = AutoConfig.for_model(
         model_type,
         vocab_size=tokenizer.get_vocab_size(),
@@ -114,7 +114,7 @@ def write_checkpoint(
         eos_token_id=ends[0],
         pad_token_id=tokenizer.token_to_id(PAD),
         dtype="float32",
-        **{**SHAPE, **own, **shape},
+        **{**SHAPE, **family_settings, **shape},
     )
     with torch.random.fork_rng():
         model = AutoModelForCausalLM.from_config(config)

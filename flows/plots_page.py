@@ -27,7 +27,8 @@ PAGE = """<!DOCTYPE html>
 
 def page() -> str:
     """The page; DVC replaces what stands in braces."""
-    return PAGE.replace("%s", vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
+    script = "window.vegaEmbed = vegaEmbed;"
+    return PAGE.replace("%s", vl_convert.javascript_bundle(script, vl_version=VEGA_LITE))
 
 
 if __name__ == "__main__":

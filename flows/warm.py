@@ -1,8 +1,9 @@
 """Run a command whose stages find their libraries loaded: `python -m flows.warm dvc repro`.
 
-A server imports vLLM, torch and the rest once, in the background, and forks for every stage of the command that comes
-after. A fork is a process of its own: it dies with the stage that asked for it, leaves nothing behind, and computes
-what a fresh process would. Stages that come before the imports are done run by themselves.
+A server imports vLLM, torch and the rest once, in the background, and forks for every stage of the
+command that comes after. A fork is a process of its own: it dies with the process that called for
+it, leaves nothing behind, and computes what a fresh process would. Stages that start before the
+imports are done run by themselves.
 """
 
 import gc
@@ -22,10 +23,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from flows import mending
+from flows.project import mending
 
 SOCKET = "KNOWHOW_WARM"
-LIBRARIES = ("stages.engines.vllm_sampler", "stages.engines.policy", "great_expectations")
+LIBRARIES = ("stages.engines.samplers.vllm", "stages.engines.policy", "great_expectations")
 BACKLOG = 16
 
 
@@ -34,14 +35,15 @@ def main(command: list[str]) -> int:
     mending.mend()
     with server() as path:
         try:
-            return subprocess.run(command, env={**os.environ, SOCKET: str(path)}, check=False).returncode
+            env = {**os.environ, SOCKET: str(path)}
+            return subprocess.run(command, env=env, check=False).returncode
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
 
 
 @contextmanager
 def server() -> Iterator[Path]:
-    """The socket of a server of our own, there once its libraries are loaded."""
+    """The socket of a server of its own, which appears once its libraries are loaded."""
     with tempfile.TemporaryDirectory(prefix="knowhow-") as folder:
         path = Path(folder) / "warm"
         process = subprocess.Popen(
@@ -61,7 +63,8 @@ def serve(path: Path) -> None:
     """Import, then fork for each caller until whoever started this server is gone."""
     for library in LIBRARIES:
         importlib.import_module(library)
-    gc.freeze()  # a fork that looked through the libraries for garbage would copy their pages, and find none
+    # A fork that searched the libraries for garbage would copy their pages, and find none.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         beside = path.with_suffix(".new")
@@ -80,7 +83,7 @@ def serve(path: Path) -> None:
 
 
 def _answer(caller: socket.socket) -> None:
-    """In the fork: become the caller's process, run its module, tell the exit code."""
+    """In the fork: become the caller's process, run its module, send the exit code."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     header, streams, _, _ = socket.recv_fds(caller, 8, 3)
@@ -102,8 +105,8 @@ def _answer(caller: socket.socket) -> None:
 
 def _receive(caller: socket.socket, size: int) -> bytes:
     message = b""
-    while len(message) < size and (part := caller.recv(size - len(message))):
-        message += part
+    while len(message) < size and (received := caller.recv(size - len(message))):
+        message += received
     return message
 
 

@@ -2,19 +2,24 @@
 
 Reads   the files under `stages`.
 Writes  a listing for each step, `update.json` for `stages/update.py`: its files by path, each with
-        its md5.
+        its digest: of Python by its tokens, of all else by its bytes.
 Method  What the step imports, lazily and through others too, with the packages on the way; and what
         is no Python that one of these modules names and has beside it: a template, a folder of
         expectations. A step depends on its listing and on no file of code: an edit runs the steps
-        again that it reaches, and dvc.lock has one entry a step where it would have forty.
+        again that it reaches, and dvc.lock has one entry a step where it would have forty. What is
+        written about code (comments, docstrings) is no part of it, and re-runs nothing.
 
 Example: python -m stages.code --listings data/code
 """
 
 import ast
 import hashlib
+import re
+import tokenize
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import decode_source
+from io import StringIO
 from pathlib import Path
 
 from stages.contracts.params.whole import load
@@ -24,24 +29,25 @@ from stages.running.publish import write_json
 ROOT = Path(__file__).parent.parent
 NO_STEPS = ("__init__", "code")
 MAIN = "__main__.py"
+LEFT_OUT = (tokenize.COMMENT, tokenize.NL)
+LAYOUT = (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE)
+"""Tokens that count by their type and not by their text."""
+TEXT = re.compile(r"[rRuU]?['\"]")
+"""How a string begins that does nothing when it stands alone: no f-string, which calls code."""
+FSTRING_START, FSTRING_END = (getattr(tokenize, f"FSTRING_{end}", None) for end in ("START", "END"))
+"""Python 3.12 and later cut an f-string into tokens; before that it is one, a STRING."""
 
 
 def main(listings: Path, params_file: Path = Path("params.yaml")) -> None:
     """Check params.yaml, then write the listing of each step."""
     load(params_file)
     for step in steps():
-        code = closure(step)
-        found = sorted(code.union(*map(data_of, code)))
-        write_json(
-            listings / f"{step_name(step)}.json",
-            {file.relative_to(ROOT).as_posix(): md5_of(file) for file in found},
-        )
+        digests = {file.relative_to(ROOT).as_posix(): digest(file) for file in files_of(step)}
+        write_json(listings / f"{step_name(step)}.json", digests)
 
 
 def steps() -> list[Path]:
-    """The files that `python -m stages.<step>` runs, but for this one: a step's file, or the main
-    one of its folder.
-    """
+    """The files that `python -m stages.<step>` runs: `<step>.py`, or `__main__.py` in a folder."""
     stages = ROOT / "stages"
     alone = [file for file in stages.glob("*.py") if file.stem not in NO_STEPS]
     return sorted([*alone, *stages.glob(f"*/{MAIN}")], key=step_name)
@@ -52,10 +58,14 @@ def step_name(file: Path) -> str:
     return file.parent.name if file.name == MAIN else file.stem
 
 
+def files_of(step: Path) -> set[Path]:
+    """The files a step's code is in, with the data that its modules name."""
+    code = closure(step)
+    return code.union(*map(data_of, code))
+
+
 def closure(file: Path) -> set[Path]:
-    """The file itself and every project file it imports, directly and through others; lazy imports
-    included.
-    """
+    """The file itself and every project file it imports, lazily and through others too."""
     reached: set[Path] = set()
     pending = [file]
     while pending:
@@ -63,18 +73,39 @@ def closure(file: Path) -> set[Path]:
         if current in reached:
             continue
         reached.add(current)
-        pending += filter(None, map(project_file, [*imported_modules(current), *packages(current)]))
+        pending += imported_files(current)
     return reached
 
 
+@cache
+def imported_files(file: Path) -> tuple[Path, ...]:
+    """The project files that importing a file runs: its imports' and its own packages'."""
+    modules = dict.fromkeys([*imported_modules(file), *packages(file)])
+    return tuple(filter(None, map(project_file, modules)))
+
+
 def imported_modules(file: Path) -> Iterator[str]:
-    """Dotted names a file imports, `from a import b` giving both a and a.b."""
+    """Dotted names a file imports, `from a import b` giving both a and a.b; and all that it may."""
     for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from modules_to_choose_from(node)
+
+
+def modules_to_choose_from(node: ast.AST) -> Iterator[str]:
+    """All modules of a package, where one is imported by its name: `import_module(f"package.{…}")`."""
+    match node:
+        case ast.Call(
+            func=ast.Name(id="import_module"),
+            args=[ast.JoinedStr(values=[ast.Constant(value=str(start)), ast.FormattedValue()])],
+        ) if start.endswith("."):
+            folder = ROOT.joinpath(*start.split("."))
+            names = sorted(file.stem for file in folder.glob("*.py"))
+            yield from (f"{start}{name}" for name in names if name != "__init__")
 
 
 def packages(file: Path) -> list[str]:
@@ -84,18 +115,17 @@ def packages(file: Path) -> list[str]:
 
 
 def project_file(module: str) -> Path | None:
-    """The file of a project module that has any content, else None."""
+    """The file of a project module that has any code, else None."""
     path = ROOT.joinpath(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file() and candidate.stat().st_size:
+        if candidate.is_file() and digest(candidate) != NO_CODE:
             return candidate
     return None
 
 
-def data_of(module: Path) -> set[Path]:
-    """The files that are no Python, and those of folders that have none, which a module names and
-    has beside it.
-    """
+@cache
+def data_of(module: Path) -> frozenset[Path]:
+    """What is no Python, file or folder, that a module names and has beside it: its files."""
     texts = {
         node.value
         for node in nodes(module)
@@ -107,7 +137,7 @@ def data_of(module: Path) -> set[Path]:
     found = {path for path in named if path.is_file()}
     for folder in (path for path in named if path.is_dir() and not any(path.rglob("*.py"))):
         found |= {path for path in folder.rglob("*") if path.is_file()}
-    return found
+    return frozenset(found)
 
 
 @cache
@@ -118,16 +148,88 @@ def nodes(file: Path) -> tuple[ast.AST, ...]:
         BadInput: it is not Python.
     """
     try:
-        return tuple(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    except (SyntaxError, UnicodeDecodeError) as error:
+        return tuple(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError) as error:
         raise BadInput(
             f"{file.relative_to(ROOT)} is not Python ({error}); mend it and run again"
         ) from None
 
 
-def md5_of(file: Path) -> str:
-    """As DVC names the file's bytes."""
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+@cache
+def digest(file: Path) -> str:
+    """What a listing says of a file; `lineage` computes the same of what stands in git."""
+    if file.suffix != ".py":
+        return md5_of(file.read_bytes())
+    nodes(file)  # refuses what is no Python
+    return code_digest(file.read_bytes())
+
+
+def md5_of(content: bytes) -> str:
+    """As DVC names some bytes."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def code_digest(source: bytes) -> str:
+    """md5 of the tokens of Python code, one a line: type, NUL, text.
+
+    Left out are comments, blank lines, and lines that do nothing: of strings alone, as docstrings
+    are, those below attributes too, or `pass`. Of ends of lines and of indentation only the type
+    counts. An f-string is one token, a STRING.
+    """
+    text = f"{decode_source(source)}\n"
+    kept = [word for line in lines(text) if not is_idle(line) for word in map(word_of, line)]
+    return md5_of("\n".join(kept).encode())
+
+
+def lines(text: str) -> Iterator[list[tuple[int, str]]]:
+    """The tokens that count, each its type and text: line by line, changes of indentation apart."""
+    line = []
+    for token in tokens(text):
+        line.append(token)
+        if token[0] in LAYOUT:
+            yield line
+            line = []
+    yield line
+
+
+def tokens(text: str) -> Iterator[tuple[int, str]]:
+    """All tokens but comments and blank lines; every f-string as one."""
+    rows = StringIO(text).readlines()
+    depth, start = 0, (0, 0)
+    for token in tokenize.generate_tokens(StringIO(text).readline):
+        if token.type == FSTRING_START:
+            start = start if depth else token.start
+            depth += 1
+        elif token.type == FSTRING_END:
+            depth -= 1
+            if not depth:
+                yield tokenize.STRING, excerpt(rows, start, token.end)
+        elif not depth and token.type not in LEFT_OUT:
+            yield token.type, token.string
+
+
+def excerpt(rows: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """The text from one place to another: row from 1, column from 0."""
+    whole = rows[start[0] - 1 : end[0]]
+    whole[-1] = whole[-1][: end[1]]
+    whole[0] = whole[0][start[1] :]
+    return "".join(whole)
+
+
+def is_idle(line: list[tuple[int, str]]) -> bool:
+    """Whether a line does nothing: it is `pass`, or nothing but text."""
+    words = line[:-1]
+    is_text = all(kind == tokenize.STRING and TEXT.match(word) for kind, word in words)
+    return bool(words) and (is_text or words == [(tokenize.NAME, "pass")])
+
+
+def word_of(token: tuple[int, str]) -> str:
+    """A token as the digest reads it."""
+    kind, text = token
+    return tokenize.tok_name[kind] if kind in LAYOUT else f"{tokenize.tok_name[kind]}\0{text}"
+
+
+NO_CODE = code_digest(b"")
 
 
 if __name__ == "__main__":

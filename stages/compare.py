@@ -21,11 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.contracts.params.base import Name
+from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import ExamEntry
 from stages.contracts.params.inits.init import Init
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.round import Round
 from stages.contracts.policy_tree import replicates
 from stages.contracts.storage.reading import read_table

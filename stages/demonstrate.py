@@ -12,9 +12,8 @@ data/demos/r0.parquet
 from dataclasses import asdict
 from pathlib import Path
 
-from stages.contracts.params.base import Seed
+from stages.contracts.params.base import Seed, read_section
 from stages.contracts.params.inits.demonstrations import Demonstrations
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.demos import DEMOS

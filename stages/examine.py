@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Inference
 from stages.contracts.params.exam import Exam
-from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows
 from stages.contracts.storage.writing import table_writer, write_table
@@ -34,20 +34,15 @@ from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
-from stages.engines.pool import Pool
+from stages.engines.pools.pool import Pool
 from stages.engines.positions import max_positions, need_positions
-from stages.engines.sampler import (
-    Answering,
-    BudgetAnswer,
-    Request,
-    Sampler,
-    Trace,
-    answer_at_budgets,
-)
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, BudgetAnswer, Trace, answer_at_budgets
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, scratch
+from stages.running.publish import atomic
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
@@ -175,7 +170,7 @@ def keep(
                     "problem_id": problem.problem_id,
                     "sample_index": index,
                     "budget_tokens": budget,
-                    "used_tokens": min(budget, trace.num_thinking_tokens),
+                    "used_tokens": min(budget, trace.num_sampled_thinking_tokens),
                     "is_forced": answer.is_forced,
                     "answer": renderer.decode(answer.tokens),
                 }

@@ -20,17 +20,17 @@ Example: python -m stages.infogain --round-id i1 --problems data/problems.parque
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Float, Int, Shaped
 
-from stages.contracts.params.base import Name
-from stages.contracts.params.reading import read_section
-from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
+from stages.contracts.params.base import Name, read_section
+from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.joins import aligned
 from stages.contracts.storage.reading import count_rows, read_batches
@@ -47,20 +47,17 @@ from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Pool, Request, open_pool
 
-SAMPLED = ("forced_answer", "answer_entropy")
+PerBoundary = Float[np.ndarray, "*rollout boundary"]
 
 
 class Boundaries(NamedTuple):
-    """What the probes of some boundaries say, [rollout, boundary] or flat; NaN where the estimator
-    says nothing.
-    """
+    """What the probes of some boundaries say; NaN where the estimator says nothing."""
 
-    success: np.ndarray
-    variance: np.ndarray
-    num_judged: np.ndarray
-    is_sampled: np.ndarray
-    log_success: np.ndarray
-    entropy: np.ndarray
+    success: PerBoundary
+    variance: PerBoundary
+    num_judged: Int[np.ndarray, "*rollout boundary"]
+    log_success: PerBoundary
+    entropy: PerBoundary
 
 
 def main(
@@ -73,9 +70,8 @@ def main(
 ) -> None:
     """Estimate the gains of one round."""
     recipe = read_section(params_file, f"rounds.{round_id}.recipe", Name)
-    probe = read_section(params_file, f"recipes.{recipe}.probe", Probe)
+    probe: Probe = read_section(params_file, f"recipes.{recipe}.probe", Probe)
     task = read_section(params_file, "task", TaskParams)
-    gates_by_success = isinstance(probe, AnswerEntropy) and probe.gate_by_success
     facts = RunFacts("infogain")
     known = {problem.problem_id: problem for problem in read_problems(problems)}
     num_probes = count_rows(probes, PROBES)
@@ -91,9 +87,10 @@ def main(
             read_batches(probes, PROBES),
             read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]),
         ):
-            to_gains.add_table(
-                gains_of(probed, judge_answers(pool, probed, asked, known), gates_by_success)
-            )
+            rewards = {}
+            if probe.success_from == "sampled_answers":
+                rewards = judge_answers(pool, probed, asked, known)
+            to_gains.add_table(gains_of(probed, rewards, probe))
             progress.add(probed.num_rows)
     facts.count(num_segments=to_gains.num_rows)
     facts.write(gains)
@@ -101,14 +98,13 @@ def main(
 
 def judge_answers(
     pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[str, Problem]
-) -> dict[int, np.ndarray]:
+) -> dict[int, Float[np.ndarray, " _"]]:
     """Reward of each sampled answer by the row of its boundary; NaN where the verifier failed.
 
     Raises:
         BadInput: probes are of a rollout, or a rollout of a problem, that is not there.
     """
-    places = np.flatnonzero(_is_any_of(probed["estimator"], SAMPLED))
-    sampled = probed.select(["rollout_id", "answers"]).take(places).to_pylist()
+    sampled = probed.select(["rollout_id", "answers"]).to_pylist()
     problem_of = dict(
         zip(asked["rollout_id"].to_pylist(), asked["problem_id"].to_pylist(), strict=True)
     )
@@ -117,8 +113,8 @@ def judge_answers(
     ]
     if foreign:
         raise BadInput(
-            f"table probes, column rollout_id: {len(foreign)} row(s) are of a rollout whose problem is not known; "
-            f"first {foreign[0]}; run `dvc repro` to probe again"
+            f"table probes, column rollout_id: {len(foreign)} row(s) are of a rollout whose "
+            f"problem is not known; first {foreign[0]}; run `dvc repro` to probe again"
         )
     requests = [
         Request(known[problem_of[row["rollout_id"]]], text, False)
@@ -127,7 +123,7 @@ def judge_answers(
     ]
     judged = iter(pool.judge(requests))
     rewards = {}
-    for place, row in zip(places.tolist(), sampled, strict=True):
+    for place, row in enumerate(sampled):
         found = [next(judged) for _ in row["answers"]]
         rewards[place] = np.array(
             [np.nan if one is None or one.reward is None else one.reward for one in found]
@@ -136,17 +132,17 @@ def judge_answers(
 
 
 def gains_of(
-    probed: pa.Table, rewards: Mapping[int, np.ndarray], gates_by_success: bool
+    probed: pa.Table, rewards: Mapping[int, Float[np.ndarray, " _"]], probe: Probe
 ) -> pa.Table:
     """Gains of the segments of whole rollouts from their boundaries, those probed, in order.
 
-    Rollouts that were probed at the same boundaries are reckoned with together, as the rows of one
+    Rollouts that were probed at the same boundaries are computed together, as the rows of one
     array.
     """
     counted = pc.value_counts(probed["rollout_id"])
     lengths = counted.field("counts").to_numpy()
     starts = lengths.cumsum() - lengths
-    index, flat = probed["boundary_index"].to_numpy(), at_boundaries(probed, rewards)
+    index, flat = probed["boundary_index"].to_numpy(), at_boundaries(probed, rewards, probe)
     num_segments = index[starts + lengths - 1]
     first_segments = num_segments.cumsum() - num_segments
     told = {
@@ -160,7 +156,7 @@ def gains_of(
         rows = starts[rollouts][:, None] + np.arange(len(probed_at))
         places = first_segments[rollouts][:, None] + np.arange(probed_at[-1])
         stack = Boundaries(*(values[rows] for values in flat))
-        for name, values in stacked_gains(stack, probed_at, gates_by_success).items():
+        for name, values in stacked_gains(stack, probed_at, probe).items():
             columns.setdefault(name, np.zeros(num_segments.sum(), values.dtype))[places] = values
     arrays = [
         told[field.name].cast(field.type)
@@ -172,8 +168,10 @@ def gains_of(
 
 
 def by_layout(
-    index: np.ndarray, starts: np.ndarray, lengths: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    index: Int[np.ndarray, " row"],
+    starts: Int[np.ndarray, " rollout"],
+    lengths: Int[np.ndarray, " rollout"],
+) -> Iterator[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
     """The sets of boundaries at which rollouts were probed, each with the rollouts that were."""
     found: defaultdict[bytes, list[int]] = defaultdict(list)
     for rollout, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
@@ -185,25 +183,18 @@ def by_layout(
 
 
 def stacked_gains(
-    found: Boundaries, index: np.ndarray, gates_by_success: bool
-) -> dict[str, np.ndarray]:
-    """Columns of gains, [rollout, segment], of rollouts that were all probed at the boundaries
-    `index`.
-    """
+    found: Boundaries, index: Int[np.ndarray, " boundary"], probe: Probe
+) -> dict[str, Shaped[np.ndarray, "rollout segment"]]:
+    """Columns of gains of rollouts that were all probed at the boundaries `index`."""
     success, log_success, entropy = (
         information.interpolated(values, index)
         for values in (found.success, found.log_success, found.entropy)
     )
-    num_judged, is_probed = (
-        np.zeros(success.shape, dtype=int),
-        np.zeros(success.shape[1], dtype=bool),
-    )
+    num_judged, is_probed = np.zeros(success.shape, dtype=int), np.zeros(success.shape[1], bool)
     num_judged[:, index], is_probed[index] = found.num_judged, True
-    is_sampled = found.is_sampled[:, :1]
-    stderr = np.where(is_sampled, information.progress_stderr(found.variance), 0.0)
-    nats = np.where(
-        is_sampled, information.entropy_fall(entropy), information.information_gain(log_success)
-    )
+    nats = information.information_gain(log_success)
+    if probe.nats_from == "entropy":
+        nats = information.entropy_fall(entropy)
     return {
         "segment_index": np.broadcast_to(np.arange(index[-1]), nats.shape),
         "num_judged_before": num_judged[:, :-1],
@@ -211,45 +202,46 @@ def stacked_gains(
         "success_before": success[:, :-1],
         "success_after": success[:, 1:],
         "progress": information.progress(success),
-        "info_gain_nats": nats * success[:, 1:] if gates_by_success else nats,
-        "stderr": information.spread_evenly(stderr, index),
+        "info_gain_nats": nats * success[:, 1:] if probe.is_gated else nats,
+        "stderr": information.spread_evenly(information.progress_stderr(found.variance), index),
         "is_interpolated": np.broadcast_to(~(is_probed[:-1] & is_probed[1:]), nats.shape),
     }
 
 
-def at_boundaries(probed: pa.Table, rewards: Mapping[int, np.ndarray]) -> Boundaries:
+def at_boundaries(
+    probed: pa.Table, rewards: Mapping[int, Float[np.ndarray, " _"]], probe: Probe
+) -> Boundaries:
     """What each boundary's probes say, by their estimator.
 
-    `rewards` are those of its sampled answers.
+    `rewards` are those of its sampled answers. An estimate that is not sampled has no variance.
     """
-    is_sampled = _is_any_of(probed["estimator"], SAMPLED)
-    success, log_success = (
-        probed[name].to_numpy().astype(np.float64) for name in ("value", "gold_logprob_nats")
-    )
+    success = probed["value"].to_numpy().astype(np.float64)
     num_judged = probed["num_probes"].to_numpy().astype(int)
-    variance, entropy = np.full(len(success), np.nan), np.full(len(success), np.nan)
+    variance, entropy = np.zeros(len(success)), np.full(len(success), np.nan)
+    if probe.success_from == "known_answers":
+        success = known_success(probed)
+    elif probe.success_from == "sampled_answers":
+        for row, of_answers in rewards.items():
+            success[row] = information.sampled_success(of_answers)
+            variance[row] = information.success_variance(of_answers)
+            num_judged[row] = np.count_nonzero(~np.isnan(of_answers))
+    if probe.nats_from == "entropy":
+        for row, answers in enumerate(probed["answers"].to_pylist()):
+            entropy[row] = information.answer_entropy(answer_counts(answers))
+    log_success = probed["gold_logprob_nats"].to_numpy().astype(np.float64)
+    return Boundaries(success, variance, num_judged, log_success, entropy)
 
-    is_known = ~is_sampled & ~_is_any_of(probed["estimator"], ["critic"])
+
+def known_success(probed: pa.Table) -> Float[np.ndarray, " boundary"]:
+    """Success by the log-probabilities of known answers, as many at a time as have one number."""
     logprobs = pc.list_flatten(probed["answer_logprobs"]).to_numpy().astype(np.float64)
     lengths = pc.list_value_length(probed["answer_logprobs"]).to_numpy()
     starts = lengths.cumsum() - lengths
-    for length in np.unique(lengths[is_known]):
-        rows = np.flatnonzero(is_known & (lengths == length))
+    success = np.zeros(len(lengths))
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
         success[rows] = information.set_success(logprobs[starts[rows][:, None] + np.arange(length)])
-    for row, judged in rewards.items():
-        success[row], variance[row] = (
-            information.sampled_success(judged),
-            information.success_variance(judged),
-        )
-        num_judged[row] = np.count_nonzero(~np.isnan(judged))
-    for row in np.flatnonzero(_is_any_of(probed["estimator"], ["answer_entropy"])).tolist():
-        entropy[row] = information.answer_entropy(answer_counts(probed["answers"][row].as_py()))
-    return Boundaries(success, variance, num_judged, is_sampled, log_success, entropy)
-
-
-def _is_any_of(texts: pa.ChunkedArray, wanted: Iterable[str]) -> np.ndarray:
-    found: np.ndarray = pc.is_in(texts, pa.array(wanted, pa.string())).to_numpy()
-    return found
+    return success
 
 
 if __name__ == "__main__":

@@ -28,27 +28,28 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.judge import Judge
-from stages.contracts.params.reading import read_section
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
-from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
-from stages.engines.computing import set_up
-from stages.engines.imitation import Example
+from stages.engines.computing import use_threads
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import load_policy, save_policy
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.training import imitation, ranks
+from stages.engines.training.imitation import Example
+from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, scratch, write_json
+from stages.running.publish import atomic, write_json
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 
 PROBLEMS_PER_HELDOUT = 10
@@ -88,30 +89,19 @@ def main(
     use_threads()
 
     inputs = [code, base, problems, rollouts, scores]
+    unfinished_key = [settings.model_dump(), training.of_a_run()]
     with (
         ranks.processes("judge", training.num_processes),
-        scratch(
-            scratch_root,
-            f"judge-{judge_id}",
-            [settings.model_dump(), training.of_a_run()],
-            inputs,
-        ) as unfinished,
+        scratch(scratch_root, f"judge-{judge_id}", unfinished_key, inputs) as unfinished,
     ):
         model = load_policy(base)
         adapt(model, settings.sft.lora, settings.seed, f"judges.{judge_id}.sft.lora")
         set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
-            imitation.train(
-                "judge",
-                trainer,
-                examples,
-                settings.sft,
-                training.precision,
-                settings.seed,
-                unfinished,
-            )
-        ranks.gather(model)
+            how = settings.sft, training.precision, settings.seed
+            imitation.train("judge", trainer, examples, *how, unfinished)
+        ranks.gather_on_first(model)
         with atomic(judge) as beside:
             save_policy(model, renderer, beside, base)
             save_wording(wording, beside)

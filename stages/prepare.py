@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.contracts.format import write_format
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.problems import PROBLEMS
@@ -30,9 +30,11 @@ from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
-from stages.tasks.task import Problem, Source, marks_of
+from stages.tasks.task import Problem, Source
+from stages.tasks.task_format import marks_of
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
+from stages.verifiers.registry import need_verifier
 
 
 def main(
@@ -45,6 +47,7 @@ def main(
     """Draw the problems of both splits, and name the judge that needs no training."""
     settings: TaskParams = read_section(params_file, "task", TaskParams)
     facts = RunFacts("prepare")
+    need_verifier(settings)
 
     with facts.phase("generating"):
         source = load_source(settings, partial(reference_verdicts, settings))

@@ -2,11 +2,12 @@
 
 Reads   policy, problems (train split), the format of their text; params.yaml `compute.inference`,
         `rounds.<round>` and its recipe's `rollout`.
-Writes  rollouts, one row per completion: token ids, the sampler's log-probabilities in nats, what
-        was forced.
-Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`; who
-        has not answered by then is given the cue and answers. Work is cut into shards, each sampled
-        by itself and kept, so a killed run goes on after its last whole shard, to the same bytes.
+Writes  rollouts, one row per completion: token ids, where each comes from, the sampler's
+        log-probabilities in nats.
+Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`;
+        where there is no answer by then, the cue is put there and one is sampled. Work is cut into
+        shards, each sampled by itself and kept, so a killed run goes on after its last whole shard,
+        to the same bytes.
 
 Example: python -m stages.rollout --round-id i1 --policy data/policies/r0 \
          --problems data/problems.parquet --text-format data/format.json \
@@ -22,8 +23,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from stages.contracts.format import read_format
+from stages.contracts.params.base import read_section
 from stages.contracts.params.compute import Inference
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
@@ -33,13 +34,14 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines import shards
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
-from stages.engines.pool import Pool
+from stages.engines.pools.pool import Pool
 from stages.engines.positions import max_positions, need_positions
-from stages.engines.sampler import Answering, Request, Sampler, Trace, think_then_answer
+from stages.engines.sampler import Request, Sampler
+from stages.engines.turns import Answering, Trace, think_then_answer
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import scratch
+from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
@@ -159,9 +161,8 @@ def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
         **planned,
         "completion_tokens": trace.tokens,
         "sampler_logprobs": trace.logprobs,
+        "token_origin": trace.origin,
         "num_thinking_tokens": trace.num_thinking_tokens,
-        "forced_start": trace.forced_start,
-        "forced_end": trace.forced_end,
         "finish_reason": trace.finish_reason,
     }
 

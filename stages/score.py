@@ -3,8 +3,9 @@
 Reads   rollouts, problems, the format of their text, the policy's tokenizer, the round's judge;
         params.yaml `task`, the recipe's `segments`.
 Writes  scores, one row per rollout; segments, one row per segment, tiling the completion.
-Method  Only what follows the cue is judged as the answer, never the thinking. Verifiers run in
-        killable workers: a hang or a crash is a verdict without a reward, not a zero. Of a
+Method  Only what follows the cue is judged as the answer, never the thinking; and of both only what
+        the policy wrote. Verifiers run in killable workers: a hang or a crash is a verdict without
+        a reward, not a zero. Of a
         generative judge's score the reward is the decision, 1 from 0.5 on; the verdict stays the
         exact verifier's, so that the judge can be held against it. Rollouts stream through, so
         memory does not grow with them. Thinking that the task's markers do not cut (`fixed`,
@@ -26,8 +27,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.contracts.format import Format, closing_marker, read_format, without_marker
-from stages.contracts.params.base import Name
-from stages.contracts.params.reading import read_section
+from stages.contracts.origin import Origin, answer_start
+from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.segments import (
     CutpointSegments,
     FixedSegments,
@@ -53,7 +54,13 @@ from stages.tasks.task import Problem
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Request
 
-COLUMNS = ("rollout_id", "problem_id", "completion_tokens", "num_thinking_tokens")
+COLUMNS = (
+    "rollout_id",
+    "problem_id",
+    "completion_tokens",
+    "token_origin",
+    "num_thinking_tokens",
+)
 
 
 class Cut(NamedTuple):
@@ -88,7 +95,6 @@ def main(
     need_problems(rollouts, known)
     columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, CutpointSegments) else [])]
     num_rollouts = count_rows(rollouts, ROLLOUTS)
-    num_cue_tokens = len(renderer.cue_tokens(form))
 
     with (
         facts.phase("judging"),
@@ -101,7 +107,7 @@ def main(
         for batch in read_batches(rollouts, ROLLOUTS, columns):
             rows = batch.to_pylist()
             asked = [known[row["problem_id"]] for row in rows]
-            cuts = [cut(row, how, form, renderer, num_cue_tokens) for row in rows]
+            cuts = [cut(row, how, form, renderer) for row in rows]
             judged = pool.judge(requests(asked, cuts, form))
             found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
             to_scores.add(map(_score_row, rows, cuts, judged, found))
@@ -153,27 +159,34 @@ def requests(asked: Sequence[Problem], cuts: Sequence[Cut], form: Format) -> lis
     return answers + thoughts
 
 
-def cut(
-    row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer, num_cue_tokens: int
-) -> Cut:
+def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer) -> Cut:
     """Cut a rollout's thinking.
 
     The answer is what follows the cue, and empty where there is no cue.
     """
     tokens, num_thinking = row["completion_tokens"], row["num_thinking_tokens"]
-    thinking = tokens[:num_thinking]
+    is_sampled = np.array(row["token_origin"], dtype=np.int8) == Origin.SAMPLED
+    is_thought = is_sampled[:num_thinking]
     if isinstance(how, FixedSegments):
-        boundaries = fixed_boundaries(num_thinking, how.num_tokens)
+        boundaries = fixed_boundaries(is_thought, how.num_tokens)
     elif isinstance(how, CutpointSegments):
-        logprobs = np.array(row["sampler_logprobs"][:num_thinking])
-        boundaries = cutpoint_boundaries(logprobs, how.max_prob, how.min_tokens)
+        logprobs = np.array(row["sampler_logprobs"][:num_thinking], dtype=np.float64)
+        boundaries = cutpoint_boundaries(logprobs, is_thought, how.max_prob, how.min_tokens)
     else:
-        boundaries = marker_boundaries(renderer.parts(thinking), form.segment_ends)
+        words = renderer.parts(tokens[:num_thinking])
+        boundaries = marker_boundaries(words, form.segment_ends, is_thought)
     spans = list(pairwise(boundaries))
     is_marked = isinstance(how, MarkerSegments)
-    thoughts = [renderer.decode(thinking[a:b]) if is_marked else None for a, b in spans]
-    answer = tokens[num_thinking + num_cue_tokens :]
-    return Cut(spans, thoughts, renderer.decode(answer))
+    thoughts = [_text(tokens, is_sampled, a, b, renderer) if is_marked else None for a, b in spans]
+    start = answer_start(row["token_origin"], num_thinking)
+    return Cut(spans, thoughts, _text(tokens, is_sampled, start, len(tokens), renderer))
+
+
+def _text(
+    tokens: Sequence[int], is_sampled: np.ndarray, start: int, end: int, renderer: Renderer
+) -> str:
+    """What the policy wrote between two positions."""
+    return renderer.decode([tokens[place] for place in range(start, end) if is_sampled[place]])
 
 
 def _score_row(

@@ -3,7 +3,7 @@
 Reads   problems, demos; params.yaml `compute.training`, `inits.<init>`, and the policy folder that
         its `model.checkpoint` may name.
 Writes  a policy folder: safetensors weights, configuration, tokenizer; metrics of the loss.
-Method  Next-token loss on the completion only (`stages.engines.imitation`), weighted by what a
+Method  Next-token loss on the completion only (`stages.engines.training.imitation`), weighted by what a
         token is: the policy's own verdicts are rare and worth most.
 
 Example: python -m stages.sft --init r0 --problems data/problems.parquet \
@@ -17,29 +17,30 @@ from unicodedata import normalize
 
 from transformers import PreTrainedModel
 
-from stages.contracts.params.base import Seed
+from stages.contracts.params.base import Seed, read_section
 from stages.contracts.params.compute import Training
 from stages.contracts.params.inits.model import Model, ModelShape
 from stages.contracts.params.inits.sft import LossWeights, Sft
-from stages.contracts.params.reading import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.render import BOS, Renderer
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.demos import DEMOS
-from stages.engines import imitation, ranks
 from stages.engines.adapters import adapt
 from stages.engines.checkpoints import checkpoint_renderer, find_checkpoint, load_checkpoint
-from stages.engines.computing import set_up
-from stages.engines.imitation import Example
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.computing import use_threads
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.engines.positions import need_positions
-from stages.engines.trainer import Trainer, use_threads
+from stages.engines.training import imitation, ranks
+from stages.engines.training.imitation import Example
+from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.publish import atomic, scratch, write_json
+from stages.running.publish import atomic, write_json
+from stages.running.scratch import scratch
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems
-from stages.tasks.task import TaskFormat
+from stages.tasks.task_format import TaskFormat
 
 
 def main(
@@ -85,7 +86,7 @@ def main(
             imitation.train(
                 "sft", trainer, examples, settings, training.precision, seed, unfinished
             )
-        ranks.gather(model)
+        ranks.gather_on_first(model)
         with atomic(policy) as beside:
             save_policy(model, renderer, beside, *starts)
         write_json(metrics, imitation.summary(trainer.history))

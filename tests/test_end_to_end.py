@@ -31,9 +31,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from flows import mending
+from fixtures.checkouts import PROFILES, run, succeed
+from flows.project import mending
 from stages.contracts.storage.contract import part_name
-from tests.conftest import PROFILES, run, succeed
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
 
@@ -81,9 +81,8 @@ def test_every_generated_token_is_accounted_for(finished: Path, round_id: str) -
     ledger = pd.read_parquet(finished / f"data/rounds/{round_id}/ledger.parquet").set_index(
         "rollout_id"
     )
-    counted = ledger[["num_trained_tokens", "num_forced_tokens", "num_untrained_tokens"]].sum(
-        axis=1
-    )
+    kinds = ("trained", "cue", "environment", "untrained")
+    counted = ledger[[f"num_{kind}_tokens" for kind in kinds]].sum(axis=1)
     generated = rollouts.set_index("rollout_id")["completion_tokens"].map(len)
     assert (counted.loc[generated.index] == generated).all()
     tokens = json.loads((finished / f"data/metrics/updates/{round_id}.json").read_text())["tokens"]

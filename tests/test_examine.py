@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.checkouts import ROOT
 from stages import examine
 from stages.contracts.params.whole import load
 from stages.running.errors import BadInput
 from stages.tasks.task import Problem
-from tests.conftest import ROOT
 
 EXAM = load(ROOT / "params.yaml").exam
 

@@ -1,6 +1,4 @@
-"""dvc.yaml against the code: each stage has its listing of code, and each edit re-runs what
-CONTRIBUTING says.
-"""
+"""dvc.yaml against the code: each stage has its listing, an edit re-runs what CONTRIBUTING says."""
 
 import json
 import re
@@ -9,34 +7,105 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
 from dvc.repo import Repo
 
+from fixtures.checkouts import ROOT, run, succeed
 from stages import code
-from tests.conftest import ROOT, run, succeed
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: entry.get("do", entry) for name, entry in GRAPH.items()}
 STEPS = [name for name in STAGES if name != "code"]
 LISTINGS = Path("data/code")
+APPENDED = "EDITED = 1"
+SECTIONS = "stages/contracts/params"
+SHARED_MODELS = ("base", "checksum", "whole")
+TRAINING = r"inits|judges|recipes|inits\.<name>\.sft|judges\.<name>|recipes\.<name>\.update"
+MODELS = {
+    "task": r"task",
+    "compute": r"compute\..*",
+    "optimizer": TRAINING,
+    "lora": TRAINING,
+    "inits/init": r"inits",
+    "inits/demonstrations": r"inits|inits\.<name>\.demonstrations",
+    "inits/model": r"inits|inits\.<name>\.model",
+    "inits/sft": TRAINING,
+    "judge": r"judges|judges\.<name>",
+    "recipes/recipe": r"recipes",
+    "recipes/rollout": r"recipes|recipes\.<name>\.rollout.*",
+    "recipes/segments": r"recipes|recipes\.<name>\.segments",
+    "recipes/probe": r"recipes|recipes\.<name>\.probe",
+    "recipes/update": r"recipes|recipes\.<name>\.update",
+    "recipes/objective": r"recipes|recipes\.<name>\.update",
+    "round": r"rounds|rounds\.<name>.*",
+    "exam": r"exams?",
+    "evaluate": r"evaluate",
+    "report": r"report.*",
+}
+"""The keys of dvc.yaml that are read by the models in files whose names begin so."""
+OTHER_MODELS = {
+    ("prepare", "inits/demonstrations"),  # a source of problems is one of demonstrations too
+    ("probe", "optimizer"),  # a critic's, which no section names
+    ("report", "compute"),  # by the type of all params
+}
+"""Models that a step lists beside those of the sections it reads."""
 
 
-def edits() -> list[tuple[str, str, set[str]]]:
-    """Rows of CONTRIBUTING's table: what is edited, as `file: old -> new`, and the stages named in
-    bold.
+class Edit(NamedTuple):
+    """A row of CONTRIBUTING's table."""
+
+    title: str
+    names: list[str]
+    change: str
+    stages: set[str]
+
+    @property
+    def is_of_code(self) -> bool:
+        return self.names[0].startswith("stages/")
+
+
+def edits() -> Iterator[Edit]:
+    """Rows `| what is edited | `file: old -> new` | `stage`, `stage` |`.
+
+    A file may be several, `folder/{one,other}.py`, and the stages `every step but` those named.
     """
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| (.+?) \| `(.+?)` \| (.+?) \|$", text, flags=re.MULTILINE)
-    return [(title, edit, set(re.findall(r"`([a-z]+)`", stages))) for title, edit, stages in rows]
+    for title, edit, stages in re.findall(
+        r"^\| (.+?) \| `(.+?)` \| (.+?) \|$", text, flags=re.MULTILINE
+    ):
+        files, change = edit.replace("\\n", "\n").split(": ", 1)
+        named = set(re.findall(r"`([a-z]+)`", stages))
+        of_steps = {*STEPS} - named if stages.startswith("every step") else named
+        yield Edit(title, alternatives(files), change, of_steps)
+
+
+def alternatives(pattern: str) -> list[str]:
+    """`a{b,c}d` as `abd` and `acd`; with a star, the files that there are."""
+    before, brace, rest = pattern.partition("{")
+    inner, _, after = rest.partition("}")
+    names = [f"{before}{name}{after}" for name in inner.split(",")] if brace else [pattern]
+    if "*" not in pattern:
+        return names
+    files = [file for name in names for file in sorted(ROOT.glob(name)) if file.stat().st_size]
+    return [str(file.relative_to(ROOT)) for file in files]
+
+
+def listed(tree: Path, folder: Path) -> dict[str, dict[str, str]]:
+    """The listings of a tree's code, as written to a folder."""
+    for cached in (code.nodes, code.digest, code.imported_files, code.data_of):
+        cached.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code, "ROOT", tree)
+        code.main(folder, tree / "params.yaml")
+    return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def listings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    folder = tmp_path_factory.mktemp("listings")
-    code.main(folder)
-    return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
+    return listed(ROOT, tmp_path_factory.mktemp("listings"))
 
 
 @pytest.mark.parametrize("stage", STEPS)
@@ -57,22 +126,35 @@ def test_every_step_is_listed_and_all_code_is_looked_at(
         f"{LISTINGS}/{name}.json" for name in listings
     }
     assert listings.keys() == {*STEPS}
-    assert STAGES["code"]["deps"] == ["stages"]
+    assert STAGES["code"]["deps"] == ["params.yaml", "stages"]
+
+
+@pytest.mark.parametrize("stage", STEPS)
+def test_a_step_lists_the_models_of_the_sections_it_reads_and_of_no_others(
+    stage: str, listings: dict[str, dict[str, str]]
+) -> None:
+    keys = [re.sub(r"\$\{.*?\}", "<name>", key) for key in STAGES[stage].get("params", [])]
+    for path in listings[stage]:
+        name = path.removeprefix(f"{SECTIONS}/").removesuffix(".py")
+        if path.startswith(SECTIONS) and name not in SHARED_MODELS:
+            [pattern] = [
+                of_keys for of_files, of_keys in MODELS.items() if name.startswith(of_files)
+            ]
+            is_read = any(re.fullmatch(pattern, key) for key in keys)
+            assert is_read or (stage, name) in OTHER_MODELS, f"{stage} lists {path}, reads {keys}"
 
 
 @pytest.mark.parametrize("stage", STEPS)
 def test_a_listing_has_what_the_step_imports_with_its_digests(
     stage: str, listings: dict[str, dict[str, str]]
 ) -> None:
-    listed = listings[stage]
-    assert f"stages/{stage}.py" in listed
-    assert {
-        str(path.relative_to(ROOT)) for path in code.closure(ROOT / f"stages/{stage}.py")
-    } <= listed.keys()
-    assert all(
-        path.startswith("stages/") and code.md5_of(ROOT / path) == md5
-        for path, md5 in listed.items()
-    )
+    [step] = [file for file in code.steps() if code.step_name(file) == stage]
+    files = {str(path.relative_to(ROOT)) for path in code.closure(step)}
+    assert str(step.relative_to(ROOT)) in files
+    assert files <= listings[stage].keys()
+    for path, digest in listings[stage].items():
+        assert path.startswith("stages/")
+        assert digest == code.digest(ROOT / path)
 
 
 def test_what_is_no_python_is_in_the_listing_of_who_names_it(
@@ -84,20 +166,10 @@ def test_what_is_no_python_is_in_the_listing_of_who_names_it(
         if path.is_file() and path.suffix not in (".py", ".pyc")
     ]
     names = [str(path.relative_to(ROOT)) for path in files]
-    found = {
-        name: [stage for stage, listed in listings.items() if name in listed] for name in names
-    }
-    assert found.pop("stages/contracts/report/report.html.j2") == ["report"]
+    found = {name: [stage for stage, has in listings.items() if name in has] for name in names}
+    assert found.pop("stages/report/report.html.j2") == ["report"]
     assert found
     assert all(stages == ["validate"] for stages in found.values()), found  # the suites
-
-
-def test_code_that_is_not_python_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "stages").mkdir()
-    (tmp_path / "stages/update.py").write_text("def :\n")
-    monkeypatch.setattr(code, "ROOT", tmp_path)
-    with pytest.raises(code.BadInput, match=r"stages/update\.py is not Python .*line 1"):
-        code.main(tmp_path / "listings")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -123,8 +195,19 @@ def test_update_depends_on_the_gate() -> None:
     assert any(dep.endswith("/validation.json") for dep in STAGES["update"]["deps"])
 
 
-def test_the_table_of_edits_is_there() -> None:
-    assert len(edits()) >= 10
+def test_the_table_of_edits_has_each_file_of_what_all_steps_share() -> None:
+    rows = [name for edit in edits() if edit.change == APPENDED for name in edit.names]
+    folders = ("stages/contracts", "stages/running")
+    shared = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    files = [ROOT / "stages/__init__.py", *(file for file in shared if file.stat().st_size)]
+    assert sorted({str(file.relative_to(ROOT)) for file in files} - {*rows}) == []
+    assert len(rows) == len({*rows})
+
+
+def test_alternatives_of_a_row() -> None:
+    assert alternatives("a/b.py") == ["a/b.py"]
+    assert alternatives("a/{b,c/d}.py") == ["a/b.py", "a/c/d.py"]
+    assert alternatives("stages/running/e*.py") == ["stages/running/errors.py"]
 
 
 @pytest.fixture(scope="module")
@@ -134,27 +217,46 @@ def edited(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("title", "edit", "expected"), edits(), ids=[title for title, _, _ in edits()]
-)
+@pytest.mark.parametrize("edit", list(edits()), ids=lambda edit: edit.title)
 def test_an_edit_changes_the_stages_that_contributing_names(
-    title: str, edit: str, expected: set[str], edited: Path, monkeypatch: pytest.MonkeyPatch
+    edit: Edit, edited: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(edited)
-    name, change = edit.replace("\\n", "\n").split(": ", 1)
-    with changed_file(edited, name, change), Repo() as repo:
+    with changed_file(edited, edit.names[0], edit.change), Repo() as repo:
         changed = repo.status()
-    assert ("code" in changed) == name.startswith("stages/")
-    assert {stage.split("@")[0] for stage in changed} - {"code"} == expected, (
-        f"{title}: {sorted(changed)}"
-    )
+    assert ("code" in changed) == (edit.is_of_code or edit.names[0] == "params.yaml")
+    stages = {stage.split("@")[0] for stage in changed} - {"code"}
+    assert stages == edit.stages & {stage.split("@")[0] for stage in ran(edited)}, sorted(changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "stages"),
+    [
+        (name, edit.change, edit.stages)
+        for edit in edits()
+        for name in edit.names
+        if edit.is_of_code
+    ],
+)
+def test_an_edit_of_code_changes_the_listings_that_contributing_names(
+    name: str, change: str, stages: set[str], edited: Path, tmp_path: Path
+) -> None:
+    """Of every file of a row, and of the stage that the tiny profile does not have too."""
+    before = {file.stem: json.loads(file.read_text()) for file in (edited / LISTINGS).iterdir()}
+    with changed_file(edited, name, change, has_listings=False):
+        after = listed(edited, tmp_path / "listings")
+    assert before.keys() == after.keys()
+    assert {step for step in before if after[step] != before[step]} == stages
+
+
+def ran(tree: Path) -> list[str]:
+    """The stages that the tree's profile has."""
+    return list(yaml.safe_load((tree / "dvc.lock").read_text())["stages"])
 
 
 @contextmanager
 def changed_file(tree: Path, name: str, change: str, has_listings: bool = True) -> Iterator[None]:
-    """A file of a tree as edited, and where it is code the listings made anew, while the block
-    runs.
-    """
+    """A file of a tree as edited while the block runs; of code the listings are made anew."""
     old, new = change.split(" -> ") if " -> " in change else ("", change)
     file = tree / name
     before = file.read_text()
@@ -172,7 +274,7 @@ def changed_file(tree: Path, name: str, change: str, has_listings: bool = True) 
 
 
 def test_a_plan_knows_beforehand_which_listings_an_edit_of_code_changes(edited: Path) -> None:
-    with changed_file(edited, "stages/pure/information.py", "# edited", has_listings=False):
+    with changed_file(edited, "stages/pure/information.py", APPENDED, has_listings=False):
         stale = stale_stages(edited)
     assert stale.pop("code") == ["stages modified"]
     assert {name for name, reasons in stale.items() if "after code" in reasons} == {
@@ -182,8 +284,21 @@ def test_a_plan_knows_beforehand_which_listings_an_edit_of_code_changes(edited: 
     assert not {"prepare", "sft@r0", "rollout@i1", "score@i1", "probe@i1"} & stale.keys()
 
 
+def test_a_plan_knows_that_an_edit_of_a_comment_runs_nothing_but_the_listing(edited: Path) -> None:
+    with changed_file(edited, "stages/running/errors.py", "# edited", has_listings=False):
+        assert stale_stages(edited) == {"code": ["stages modified"]}
+
+
+def test_a_plan_knows_that_an_edit_of_params_changes_no_listing(edited: Path) -> None:
+    with changed_file(edited, "params.yaml", "confidence: 0.95 -> confidence: 0.9"):
+        stale = stale_stages(edited)
+    assert stale.pop("code") == ["params.yaml modified"]
+    assert {name.split("@")[0] for name in stale} == {"evaluate", "compare", "report"}
+    assert not [name for name, reasons in stale.items() if "after code" in reasons]
+
+
 def test_a_plan_of_code_that_cannot_be_read_has_all_stages(edited: Path) -> None:
-    with changed_file(edited, "stages/report.py", "def :", has_listings=False):
+    with changed_file(edited, "stages/update.py", "def :", has_listings=False):
         assert all(
             "after code" in reasons
             for name, reasons in stale_stages(edited).items()

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from stages.contracts.params.base import variants
+from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.tables.probes import PROBES
 from stages.infogain import gains_of
 
@@ -36,14 +38,18 @@ def boundary(
 
 
 def gains(
-    rows: Rows, rewards: Mapping[int, Sequence[float]] | None = None, gates_by_success: bool = False
+    rows: Rows, rewards: Mapping[int, Sequence[float]] | None = None, is_gated: bool = False
 ) -> Rows:
     place = {row["boundary_index"]: place for place, row in enumerate(rows)}
     judged = {place[index]: np.array(values, float) for index, values in (rewards or {}).items()}
-    found: Rows = gains_of(
-        pa.Table.from_pylist(rows, PROBES.schema), judged, gates_by_success
-    ).to_pylist()
-    return found
+    probe = settings(rows[0]["estimator"], is_gated)
+    return gains_of(pa.Table.from_pylist(rows, PROBES.schema), judged, probe).to_pylist()
+
+
+def settings(estimator: str, is_gated: bool = False) -> Probe:
+    """An estimator, whatever else it asks for."""
+    chosen = variants(Probe)[estimator]
+    return chosen.model_construct(gate_by_success=is_gated, boundary_frac=None)
 
 
 def column(rows: Rows, name: str) -> list[Any]:
@@ -113,9 +119,7 @@ def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
 
 
 def test_entropy_falls_by_hand_and_is_gated() -> None:
-    """From four answers at odds to one: 2 ln 2 + 3/8 of information, which counts as far as that
-    one is right.
-    """
+    """From four answers at odds to one: 2 ln 2 + 3/8, which counts as far as that one is right."""
     rows = [
         sampled(0, "answer_entropy", ["1", "2", "3", "4"]),
         sampled(1, "answer_entropy", ["9 ", "9", " 9", "9"]),
@@ -123,7 +127,7 @@ def test_entropy_falls_by_hand_and_is_gated() -> None:
     fall = 2 * math.log(2) + 3 / 8
     for share in (0.0, 1.0):
         rewards = {0: [0, 0, 0, 0], 1: [share] * 4}
-        [plain], [gated] = gains(rows, rewards), gains(rows, rewards, gates_by_success=True)
+        [plain], [gated] = gains(rows, rewards), gains(rows, rewards, is_gated=True)
         assert plain["info_gain_nats"] == pytest.approx(fall)
         assert gated["info_gain_nats"] == pytest.approx(fall * share)
         assert gated["progress"] == plain["progress"] == share

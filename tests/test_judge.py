@@ -18,13 +18,15 @@ from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.engines.judging import Wording, is_exact, load_judge
-from stages.engines.policy import new_policy, save_policy
-from stages.engines.trainer import CHECKPOINT_SECONDS, Trainer
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
+from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
 from stages.judge import Answer
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = load(ROOT / "tests" / "profiles" / "tiny.yaml")
@@ -119,9 +121,8 @@ def rollout(problem: Problem, sample: int) -> dict[str, Any]:
         "prompt_tokens": RENDERER.encode(problem.prompt),
         "completion_tokens": [],
         "sampler_logprobs": [],
+        "token_origin": [],
         "num_thinking_tokens": 0,
-        "forced_start": 0,
-        "forced_end": 0,
         "finish_reason": "length",
         "seed": 0,
         "temperature": 1.0,

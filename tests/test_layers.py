@@ -5,6 +5,7 @@ Lazy imports count like any other: the arrows are the same whenever they are fol
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from stages.code import MAIN, ROOT, closure, imported_modules, project_file, step_name, steps
 
-PACKAGES = ("stages", "flows", "lineage", "experiments")
+PACKAGES = ("stages", "flows", "lineage", "experiments", "benchmarks", "fixtures")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 NAMES = [str(file.relative_to(ROOT)) for file in FILES]
+WITH_ROOMS = ("stages", "flows", "lineage")
 STEP_FILES = {step_name(file): file for file in steps()} | {"code": ROOT / "stages/code.py"}
 STEPS = set(STEP_FILES)
 SHARED = {
@@ -42,17 +44,35 @@ MAY_IMPORT = {
     **{room: {room, *others} for room, others in SHARED.items()},
     **{room: {room, *SHARED} for room in STEP_ROOMS},
     "stages": {*SHARED},
-    "flows": {"flows", "lineage"},
+    "flows": {
+        "flows/commands",
+        "flows/nights",
+        "flows/running",
+        "flows/project",
+        "lineage",
+        *LINEAGE,
+    },
+    "flows/commands": {"flows/commands", "flows/nights", "flows/running", "flows/project"},
+    "flows/nights": {"flows/nights", "flows/running", "flows/project"},
+    "flows/running": {"flows/running", "flows/project"},
+    "flows/project": {"flows/project"},
     **{room: {room, *others} for room, others in LINEAGE.items()},
     "lineage": {"lineage", *LINEAGE},
     "experiments": {
         *("experiments", "stages/contracts", "stages/figures", "stages/pure", "stages/running"),
     },
+    "fixtures": {"fixtures", "stages/contracts", "stages/engines"},
+    "benchmarks": {"benchmarks", "fixtures", "stages", *SHARED, *STEP_ROOMS},
 }
 PURE_MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "scipy", "torch", "jaxtyping", "stages"}
 STORAGE = {"stages/contracts/storage/reading.py", "stages/contracts/storage/writing.py"}
-MAX_MODULE_LINES, MAX_FUNCTION_LINES = 335, 60
-LONG_FUNCTION_LINES, MAX_LONG_FRAC = 50, 0.05
+BARE = {
+    "vllm": {"benchmarks/rollout_speed.py"},
+    "pyarrow.parquet": {"benchmarks/audit_tree.py"},
+    "backward": {"benchmarks/trl/parity_sides.py"},
+}
+"""Benchmarks that measure ours beside the bare engine, or write what a foreign program would."""
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_MODULES = 300, 50, 16
 
 each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
 
@@ -60,7 +80,7 @@ each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
 def layer(file: Path) -> str:
     """The part of the house a file stands in: its package, or its folder inside one with rooms."""
     folders = file.relative_to(ROOT).parts[:-1]
-    return "/".join(folders[:2] if folders[0] in ("stages", "lineage") else folders[:1])
+    return "/".join(folders[:2] if folders[0] in WITH_ROOMS else folders[:1])
 
 
 def direct(file: Path) -> set[Path]:
@@ -122,9 +142,11 @@ def test_there_is_a_house() -> None:
 
 @each_file
 def test_arrows_point_down(file: Path) -> None:
+    """The package itself lies below all of `stages`: Python runs it before any module in it."""
+    targets = direct(file) - {ROOT / "stages/__init__.py"}
     upward = {
         str(target.relative_to(ROOT))
-        for target in direct(file)
+        for target in targets
         if layer(target) not in MAY_IMPORT[layer(file)]
     }
     assert not upward, f"{layer(file)} may import from {sorted(MAY_IMPORT[layer(file)])}"
@@ -139,7 +161,7 @@ def test_imports_are_absolute(file: Path) -> None:
 
 def test_flows_and_lineage_reach_no_stage() -> None:
     """Through others neither: a flow starts stages by name, and an audit needs nothing of them."""
-    outside = [file for file in FILES if file.relative_to(ROOT).parts[0] in ("flows", "lineage")]
+    outside = [file for file in FILES if layer(file).split("/")[0] in ("flows", "lineage")]
     assert outside
     for file in outside:
         assert not {
@@ -189,13 +211,13 @@ def test_engines_know_no_task() -> None:
 @pytest.mark.parametrize(
     ("package", "only"),
     [
-        ("vllm", {"stages/engines/vllm_sampler.py"}),
-        ("ray", {"stages/engines/ray_pool.py"}),
+        ("vllm", {"stages/engines/samplers/vllm.py", *BARE["vllm"]}),
+        ("ray", {"stages/engines/pools/ray.py"}),
         ("torch.optim", set()),
         ("prefect", {name for name in NAMES if name.startswith("flows/")}),
         ("dvc", {name for name in NAMES if name.startswith("flows/")}),
         ("great_expectations", {"stages/validate/suites.py", "stages/validate/docs.py"}),
-        ("pyarrow.parquet", {*STORAGE, "lineage/data/tables.py"}),
+        ("pyarrow.parquet", {*STORAGE, "lineage/data/tables.py", *BARE["pyarrow.parquet"]}),
     ],
 )
 def test_one_door_to_each_engine(package: str, only: set[str]) -> None:
@@ -205,17 +227,21 @@ def test_one_door_to_each_engine(package: str, only: set[str]) -> None:
 def test_the_doors_are_in_use() -> None:
     assert importers("vllm")
     assert importers("prefect")
-    assert importers("pyarrow.parquet") == {*STORAGE, "lineage/data/tables.py"}
+    doors = {*STORAGE, "lineage/data/tables.py", *BARE["pyarrow.parquet"]}
+    assert importers("pyarrow.parquet") == doors
 
 
 def test_one_owner_of_an_optimizer() -> None:
-    """Only the trainer names `torch.optim`, calls `.backward()` or steps an optimizer."""
+    """Only the trainer names `torch.optim`, calls `.backward()` or steps an optimizer.
+
+    Where a gradient is compared with TRL's there is no optimizer.
+    """
     owners = set()
     for name, file in zip(NAMES, FILES, strict=True):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in ("optim", "backward", "zero_grad"):
                 owners.add(name)
-    assert owners == {"stages/engines/trainer.py"}
+    assert owners == {"stages/engines/training/trainer.py", *BARE["backward"]}
 
 
 def test_no_circles() -> None:
@@ -236,10 +262,14 @@ def test_a_module_fits_in_the_head(file: Path) -> None:
 
 
 def test_functions_are_short() -> None:
-    sizes = dict(found for file in FILES for found in functions(file))
+    sizes = {name: lines for file in FILES for name, lines in functions(file)}
     assert not {name: lines for name, lines in sizes.items() if lines > MAX_FUNCTION_LINES}
-    long = {name: lines for name, lines in sizes.items() if lines >= LONG_FUNCTION_LINES}
-    assert len(long) <= MAX_LONG_FRAC * len(sizes), long
+
+
+def test_folders_are_small() -> None:
+    modules = Counter(file.parent for file in FILES if file.name != "__init__.py")
+    crowded = {str(folder): size for folder, size in modules.items() if size > MAX_MODULES}
+    assert not crowded
 
 
 def test_a_packages_content_counts_as_imported(

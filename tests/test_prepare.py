@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.checkouts import ROOT
 from stages import demonstrate, prepare
 from stages.contracts.params.task import TaskParams
 from stages.contracts.params.whole import load
@@ -22,7 +23,6 @@ from stages.running.errors import BadInput
 from stages.tasks.rows import read_problems
 from stages.tasks.sources import load_source
 from stages.verifiers.isolated import Request, judge
-from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 [CLASS] = re.findall(r"```python\n(.+?)```", PAGE, flags=re.DOTALL)

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import PROFILES
+from fixtures.checkouts import PROFILES
 
 PATIENCE_SECONDS = 300
 INPUTS = {"policy": "data/policies/r0", "problems": "data/problems.parquet"}

@@ -30,12 +30,14 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.engines.judging import EXACT, JUDGE_FILE, Wording, load_judge, save_wording
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.pure.credit import group_normalized
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 from stages.verifiers.isolated import judge
 
 ROOT = Path(__file__).parent.parent
@@ -70,9 +72,8 @@ def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
         "prompt_tokens": RENDERER.encode(PROBLEM.prompt),
         "completion_tokens": tokens,
         "sampler_logprobs": [logprob] * len(tokens),
+        "token_origin": [0] * len(tokens),
         "num_thinking_tokens": num_thinking,
-        "forced_start": num_thinking,
-        "forced_end": num_thinking,
         "finish_reason": "stop",
         "seed": 0,
         "temperature": 1.0,
@@ -80,7 +81,7 @@ def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
 
 
 def cut_of(text: str) -> score.Cut:
-    return score.cut(rollout(text), MARKER, FORM, RENDERER, 1)
+    return score.cut(rollout(text), MARKER, FORM, RENDERER)
 
 
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
@@ -92,7 +93,7 @@ def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
 
 def rows_of(text: str, how: Segments = MARKER, logprob: float = -0.5) -> list[dict[str, Any]]:
     row = rollout(text, logprob)
-    cut = score.cut(row, how, FORM, RENDERER, 1)
+    cut = score.cut(row, how, FORM, RENDERER)
     verdicts = iter([Verdict.INCORRECT] * sum(thought is not None for thought in cut.thoughts))
     return list(score._segment_rows(row, cut, verdicts, FORM))
 
@@ -140,6 +141,58 @@ def test_segments_tile_the_completion(words: list[str], how: Segments, logprob: 
     assert [row["kind"] for row in rows].count("answer") == ("#" in words)
 
 
+# Two turns: the policy calls, an environment replies with what looks like an attempt, a marker and
+# an answer, the policy thinks on and answers.
+CALL, REPLY, MORE = "7 + 5 <<", f"{GOOD} = # {GOOD} =", f"{BAD} <"
+
+
+def two_turns(is_cue_forced: bool) -> dict[str, Any]:
+    turns = [(CALL, 0), (REPLY, 2), (MORE, 0), ("#", int(is_cue_forced)), (BAD, 0)]
+    parts = [(RENDERER.encode(text), code) for text, code in turns]
+    tokens = [token for ids, _ in parts for token in ids]
+    return rollout("") | {
+        "completion_tokens": [*tokens, EOS],
+        "token_origin": [*(code for ids, code in parts for _ in ids), 0],
+        "sampler_logprobs": [*((code == 0) * -0.5 for ids, code in parts for _ in ids), -0.5],
+        "num_thinking_tokens": sum(len(ids) for ids, _ in parts[:3]),
+        "finish_reason": "forced" if is_cue_forced else "stop",
+    }
+
+
+@pytest.mark.parametrize("is_cue_forced", [False, True])
+def test_what_an_environment_replies_is_neither_attempt_nor_answer(is_cue_forced: bool) -> None:
+    row = two_turns(is_cue_forced)
+    called, replied = (len(RENDERER.encode(text)) for text in (CALL, REPLY))
+    cut = score.cut(row, MARKER, FORM, RENDERER)
+    thinking = row["num_thinking_tokens"]
+    assert cut.spans == [(0, called + replied), (called + replied, thinking)]
+    assert cut.thoughts == [CALL, MORE]
+    assert cut.answer == BAD
+    segments = list(score._segment_rows(row, cut, iter([Verdict.UNPARSABLE] * 2), FORM))
+    assert [row["kind"] for row in segments] == ["attempt", "attempt", "answer"]
+    assert [row["end_token"] for row in segments] == [
+        called + replied,
+        thinking,
+        len(row["token_origin"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        FixedSegments(cut="fixed", num_tokens=4),
+        CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=4),
+    ],
+)
+def test_no_cut_lies_in_a_reply(how: Segments) -> None:
+    """Four sampled tokens, the reply, then four and more: a cut where the reply ends, and on."""
+    row = two_turns(is_cue_forced=True)
+    end = len(RENDERER.encode(CALL)) + len(RENDERER.encode(REPLY))
+    spans = score.cut(row, how, FORM, RENDERER).spans
+    assert spans[:2] == [(0, end), (end, end + 4)]
+    assert spans[-1][1] == row["num_thinking_tokens"]
+
+
 def test_fixed_segments_by_hand() -> None:
     """Nothing is asked about what lies between two such cuts, even where an attempt does."""
     rows = rows_of(f"{BAD} << {GOOD} = # {GOOD}", FixedSegments(cut="fixed", num_tokens=9))
@@ -155,7 +208,7 @@ def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
     row = rollout(f"{BAD} <<")
     row["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
     how = CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=2)
-    assert score.cut(row, how, FORM, RENDERER, 1).spans == [(0, 3), (3, 6), (6, 10)]
+    assert score.cut(row, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from fixtures.checkouts import PROFILES, ROOT
 from stages import demonstrate, examine, prepare, rollout, sft
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.whole import load
@@ -21,7 +22,6 @@ from stages.running.errors import BadInput
 from stages.running.publish import read_json
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
-from tests.conftest import PROFILES, ROOT
 
 EVERYTHING = load(ROOT / "params.yaml")
 WEIGHTS = LossWeights(attempt=0.5, verdict=4.0, answer=2.0)

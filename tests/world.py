@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from fixtures.checkouts import ROOT
 from stages import compare
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -18,7 +19,6 @@ from stages.contracts.tables.problems import PROBLEMS
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import read_sums
 from stages.report import __main__ as report
-from tests.conftest import ROOT
 
 HOSTILE = '<script>alert("x")</script>'
 WORDS = ["<pad>", "<bos>", "<eos>", "#", "=", "<", "one", "two", HOSTILE]
@@ -221,8 +221,9 @@ def write_round(
                 "completion_tokens": tokens,
                 "sampler_logprobs": [0.0] * len(tokens),
                 "num_thinking_tokens": cue,
-                "forced_start": cue,
-                "forced_end": cue + (finish == "forced"),
+                "token_origin": [
+                    int(finish == "forced" and place == cue) for place in range(len(tokens))
+                ],
                 "finish_reason": finish,
                 "seed": 0,
                 "temperature": 1.0,

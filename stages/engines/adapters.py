@@ -11,8 +11,9 @@ remote, however many adapters hold them.
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -20,7 +21,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.contracts.params.optimizer import Lora
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 
@@ -30,12 +30,28 @@ BASE = "base"
 NAME = "default"  # peft's own, of a model's only adapter
 
 
+class Lora(Protocol):
+    """An adapter as params.yaml asks for it."""
+
+    rank: int
+    alpha: int
+    target_modules: list[str]
+
+
+class Shape(NamedTuple):
+    """An adapter's shape; `target_modules` are sorted."""
+
+    rank: int
+    alpha: int
+    target_modules: list[str]
+
+
 def is_adapter(folder: Path) -> bool:
     """Whether a policy's folder is an adapter's."""
     return (folder / ADAPTER_CONFIG_FILE).is_file()
 
 
-def read_lora(folder: Path) -> Lora:
+def read_shape(folder: Path) -> Shape:
     """The shape of the adapter in `folder`.
 
     Raises:
@@ -43,8 +59,8 @@ def read_lora(folder: Path) -> Lora:
     """
     said = read_json(folder / ADAPTER_CONFIG_FILE)
     try:
-        return Lora(rank=said["r"], alpha=said["lora_alpha"], target_modules=said["target_modules"])
-    except (KeyError, ValueError) as error:
+        return _shape_of(int(said["r"]), int(said["lora_alpha"]), said["target_modules"])
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{folder / ADAPTER_CONFIG_FILE} is no LoRA's ({error}); run `dvc repro`"
         ) from None
@@ -62,15 +78,16 @@ def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> Non
             lacks a module.
     """
     found = _shape(model)
-    if found is not None and (lora is None or _sorted(lora) != found):
+    wanted = None if lora is None else _shape_of(lora.rank, lora.alpha, lora.target_modules)
+    if found is not None and wanted != found:
         raise BadInput(
-            f"{key}: {lora and lora.model_dump()}, but the policy is an adapter, and is trained on in its own shape: "
-            f"{found.model_dump()}"
+            f"{key}: {wanted and wanted._asdict()}, but the policy is an adapter, and is trained on "
+            f"in its own shape: {found._asdict()}"
         )
-    if found is not None or lora is None:
+    if found is not None or wanted is None:
         return
     modules = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    unknown = sorted(set(lora.target_modules) - modules)
+    unknown = sorted(set(wanted.target_modules) - modules)
     if unknown:
         raise BadInput(
             f"{key}.target_modules: the policy has no module named {unknown[0]} ({len(unknown)} unknown); its linear "
@@ -78,7 +95,7 @@ def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> Non
         )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        _inject(model, lora)
+        _inject(model, wanted)
 
 
 def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
@@ -94,7 +111,7 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
         raise BadInput(
             f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`"
         ) from None
-    _inject(base, read_lora(folder))
+    _inject(base, read_shape(folder))
     wanted = _tensors(base)
     if stored.keys() != wanted.keys():
         odd = sorted(stored.keys() ^ wanted.keys())
@@ -111,8 +128,8 @@ def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
     """Write a model's adapter, and the base from the folder that the model was loaded from: a
     policy's or adapter's.
     """
-    lora = _shape(model)
-    assert lora is not None
+    shape = _shape(model)
+    assert shape is not None
     save_file(
         {name: t.contiguous() for name, t in _tensors(model).items()},
         folder / ADAPTER_FILE,
@@ -122,10 +139,10 @@ def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": BASE,
-        "r": lora.rank,
-        "lora_alpha": lora.alpha,
+        "r": shape.rank,
+        "lora_alpha": shape.alpha,
         "lora_dropout": 0.0,
-        "target_modules": lora.target_modules,
+        "target_modules": shape.target_modules,
         "bias": "none",
         "inference_mode": True,
     }
@@ -141,21 +158,19 @@ def has_adapter(model: PreTrainedModel) -> bool:
     return _shape(model) is not None
 
 
-def _shape(model: PreTrainedModel) -> Lora | None:
+def _shape(model: PreTrainedModel) -> Shape | None:
     configs = getattr(model, "peft_config", {})
     if NAME not in configs:
         return None
     config = configs[NAME]
-    return _sorted(
-        Lora(rank=config.r, alpha=config.lora_alpha, target_modules=list(config.target_modules))
-    )
+    return _shape_of(config.r, config.lora_alpha, config.target_modules)
 
 
-def _sorted(lora: Lora) -> Lora:
-    return lora.model_copy(update={"target_modules": sorted(set(lora.target_modules))})
+def _shape_of(rank: int, alpha: int, target_modules: Iterable[str]) -> Shape:
+    return Shape(rank, alpha, sorted(set(target_modules)))
 
 
-def _inject(model: PreTrainedModel, lora: Lora) -> None:
+def _inject(model: PreTrainedModel, shape: Shape) -> None:
     """Put an adapter's layers into a model, and leave only them to training."""
     from peft import (
         LoraConfig,
@@ -163,9 +178,9 @@ def _inject(model: PreTrainedModel, lora: Lora) -> None:
     )  # takes seconds, and most policies are none
 
     config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        target_modules=lora.target_modules,
+        r=shape.rank,
+        lora_alpha=shape.alpha,
+        target_modules=shape.target_modules,
         task_type="CAUSAL_LM",
     )
     inject_adapter_in_model(config, model, NAME)

@@ -1,48 +1,28 @@
-"""How a model's passes are computed: in which precision, and what is kept for the way back."""
+"""How a model's passes are computed: in how many threads, in which precision."""
 
+import os
 from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
-
-from stages.contracts.params.compute import Training
-from stages.engines import ranks
-from stages.running.errors import BadInput
 
 Precision = Literal["float32", "bfloat16"]
 
 
-def set_up(model: PreTrainedModel, training: Training) -> None:
-    """Make a model ready to be trained as params.yaml says; its weights stay in their own
-    precision.
+def use_threads() -> None:
+    """Fix torch's thread count, which may change the last bit of a sum.
 
-    The precision is written in its configuration, so that vLLM will sample from what comes out in
-    the same one. Layers that compute their activations anew must think they are in training; what
-    is in them must not, for it may drop out. Among several ranks each then holds its part of the
-    model.
-
-    Raises:
-        BadInput: its architecture cannot compute activations anew.
+    It is `KNOWHOW_THREADS`, 2 unless set.
     """
-    model.config.dtype = getattr(torch, training.precision)
-    if training.gradient_checkpointing:
-        _compute_anew(model)
-    ranks.share(model)
-
-
-def _compute_anew(model: PreTrainedModel) -> None:
-    if not model.supports_gradient_checkpointing:
-        raise BadInput(
-            f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute activations anew; set it "
-            "to false, and lower micro_batch_tokens where memory is short"
-        )
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module.training = True
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # without it a GPU's products are refused as random
+    torch.set_num_threads(int(os.environ.get("KNOWHOW_THREADS", "2")))
+    torch.use_deterministic_algorithms(True)
+    # torch would fill what is about to be written, to show up who does not
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def passing(model: PreTrainedModel, precision: Precision) -> AbstractContextManager[object]:

@@ -1,28 +1,27 @@
-"""Where inference runs, as params.yaml says: in the stage's own process, or in the workers of a Ray
-cluster.
-"""
+"""Inference as params.yaml asks for it: which engine samples, and where engines run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
-from stages.contracts.params.compute import Inference, RayInference
-from stages.engines.pool import Model, OneEngine, Pool
+from stages.contracts.params.compute import Inference, RayCluster, Where
+from stages.engines.pools.here import OneEngine
+from stages.engines.pools.pool import Model, Pool
 from stages.engines.sampler import Sampler
 
 
 @contextmanager
-def pool_of(
-    opener: Callable[[Path], Model], policy: Path, where: Inference
-) -> Iterator[Pool[Model]]:
+def open_pool(opener: Callable[[Path], Model], policy: Path, where: Where) -> Iterator[Pool[Model]]:
     """Engines that each hold what `opener` makes of the policy folder, while the block runs.
 
     Raises:
         MachineFailure: the cluster cannot be joined, or has too few machines.
     """
-    if isinstance(where, RayInference):
+    if isinstance(where, RayCluster):
         # ray takes seconds, and an engine in this process needs none of it
-        from stages.engines.ray_pool import ray_pool
+        from stages.engines.pools.ray import ray_pool
 
         with ray_pool(opener, policy, where) as pool:
             yield pool
@@ -30,12 +29,13 @@ def pool_of(
         yield OneEngine(opener(policy))
 
 
-def open_samplers(policy: Path, where: Inference) -> AbstractContextManager[Pool[Sampler]]:
-    """Samplers of a policy, by vLLM."""
-    return pool_of(_open_sampler, policy, where)
+def open_samplers(policy: Path, inference: Inference) -> AbstractContextManager[Pool[Sampler]]:
+    """Samplers of a policy, by the module of `stages.engines.samplers` that the engine names."""
+    return open_pool(partial(_open_sampler, inference=inference), policy, inference.where)
 
 
-def _open_sampler(policy: Path) -> Sampler:
-    from stages.engines.vllm_sampler import VllmSampler
-
-    return VllmSampler(policy)
+def _open_sampler(policy: Path, inference: Inference) -> Sampler:
+    """`open_sampler` of the engine's module, which is imported by whoever runs it."""
+    module = import_module(f"stages.engines.samplers.{inference.engine}")
+    sampler: Sampler = module.open_sampler(policy, inference)
+    return sampler

@@ -122,9 +122,9 @@ def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[fl
         BadInput: the folder is missing, corrupt, or no generative judge.
     """
     # torch takes seconds, and rounds that `exact` judges need none of it
+    from stages.engines.computing import use_threads
     from stages.engines.likelihood import ProbedTrace, answer_logprobs
     from stages.engines.policy import load_policy
-    from stages.engines.trainer import use_threads
     from stages.pure.judgement import right_probability
 
     wording, renderer = load_wording(folder), Renderer.of_policy(folder)

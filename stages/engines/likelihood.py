@@ -15,9 +15,8 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import Cache, DynamicCache, PreTrainedModel
 
 from stages.engines.architecture import head_logits, is_windowed
-from stages.engines.computing import Precision, passing, summable
+from stages.engines.computing import Precision, passing, summable, use_threads
 from stages.engines.policy import load_policy
-from stages.engines.trainer import use_threads
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from stages.engines.pool import Model, Pool, Result, Work
+from stages.engines.pools.pool import Model, Pool, Result, Work
 from stages.running.progress import Progress
 
 Item = TypeVar("Item")

@@ -23,9 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from stages.contracts.params.base import Count
+from stages.contracts.params.base import Count, read_section
 from stages.contracts.params.evaluate import Evaluate
-from stages.contracts.params.reading import read_section
 from stages.contracts.storage.reading import count_rows
 from stages.contracts.tables.grades import GRADES
 from stages.evaluate.exam_sums import Sums, read_sums

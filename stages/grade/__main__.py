@@ -18,8 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.contracts.format import Format, read_format
-from stages.contracts.params.reading import read_section
+from stages.contracts.params.base import read_section
 from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.joins import aligned
@@ -99,7 +101,8 @@ def look_at_thinking(
     texts, ends = [], []
     for sample in samples:
         tokens = sample["thinking_tokens"]
-        boundaries = marker_boundaries(renderer.parts(tokens), markers)
+        is_sampled = np.ones(len(tokens), dtype=bool)
+        boundaries = marker_boundaries(renderer.parts(tokens), markers, is_sampled)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
     looked = look([problems[sample["problem_id"]] for sample in samples], texts, form, pool)

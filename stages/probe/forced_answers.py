@@ -1,4 +1,4 @@
-"""Answers sampled at many prefixes, as many at each as a recipe asks, or as its agreement demands."""
+"""Answers sampled at many prefixes: as many as a recipe asks, or as their agreement demands."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from stages.pure.seeds import derive_seed
 
 
 class Place(NamedTuple):
-    """A boundary at which answers are asked for: tokens up to and with the cue, and the seed of its
-    rollout.
+    """A boundary at which answers are asked for.
+
+    Tokens up to and with the cue, and the seed of its rollout.
     """
 
     prompt_tokens: list[int]
@@ -23,9 +24,7 @@ class Place(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Text sampled behind the cue, nothing of what stands before it; the log-probability of its
-    tokens, nats.
-    """
+    """Text sampled behind the cue alone; the log-probability of its tokens, nats."""
 
     text: str
     logprob: float
@@ -72,8 +71,7 @@ def sample_answers(
     decode: Callable[[Sequence[int]], str],
     on_tokens: Callable[[int], None],
 ) -> list[list[Answer]]:
-    """Sample `num_probes` answers at every place, and with `adaptive` as many again where they
-    leave doubt.
+    """Sample `num_probes` answers at every place, and as many again where `adaptive` has doubt.
 
     Doubt is a standard error of success above `max_stderr` for some choice of the correct answers
     (`widest_stderr`): no verdict is needed, and once it is gone the error of success is below

@@ -112,9 +112,9 @@ def to_come(gains: PerSegment, rollout_of_segment: RolloutOfSegment, discount: f
 
 
 def token_discounted(
-    gains: PerSegment, end_tokens: Int[np.ndarray, " segment"], discount: float
+    gains: PerSegment, used_tokens: Int[np.ndarray, " segment"], discount: float
 ) -> PerSegment:
-    """discount^{t_j} Δ_j, t_j the thinking tokens before segment j ends: its part of the area under
+    """discount^{t_j} Δ_j, t_j the thinking tokens sampled before segment j ends: its part of the area under
     the J curve.
 
     Cut at a budget of t tokens, a stream succeeds with J(t) = J_j for t_j ≤ t < t_{j+1}, and J_k
@@ -130,7 +130,7 @@ def token_discounted(
     late segments matter little even to their own tokens; that is the objective. With γ = 1 they are
     the gains themselves, with γ = 0 nothing that took a token counts.
     """
-    return discount**end_tokens * gains
+    return discount**used_tokens * gains
 
 
 def spread(

@@ -1,5 +1,4 @@
-"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same
-value.
+"""Token losses: arrays in, sums out, so that any split into micro-batches adds up to the same.
 
 A loss is −∑ w_t · objective_t / denominator over the target tokens of a minibatch: `surrogate`
 gives each token's objective, `aggregation` the weights and the denominator, both known before the
@@ -13,14 +12,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Aggregated = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+Objective = Literal["clipped", "sequence_clipped", "clipped_weight", "likelihood"]
+Average = Literal["sequences", "tokens", "budget"]
 
 
 class Surrogate(NamedTuple):
-    """What is maximised at each token, the ratio behind it (a constant to the gradient), and where
-    it is clipped.
+    """What is maximised at each token, the ratio behind it, and where it is clipped.
 
-    `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask,
+    The ratio is a constant to the gradient. `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask,
     as the objective is.
     """
 
@@ -56,9 +55,7 @@ def token_logprobs(
     targets: Int[Tensor, "*batch token"],
     temperature: float = 1.0,
 ) -> Float[Tensor, "*batch token"]:
-    """Log softmax(logits / temperature) at `targets`, in nats: the distribution the sampler drew
-    from.
-    """
+    """Log softmax(logits / temperature) at `targets`, in nats: of what the sampler drew from."""
     scaled = logits if temperature == 1.0 else logits / temperature
     chosen = scaled.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     return chosen - scaled.logsumexp(-1)
@@ -82,18 +79,15 @@ def masked_difference(
     right: Float[Tensor, "*batch token"],
     mask: Bool[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """`left` − `right` where `mask`, else 0 in value and gradient, whatever stands there (−inf and
-    NaN too).
-    """
+    """`left` − `right` where `mask`, else 0 in value and gradient, where −inf or NaN stands too."""
     zero = torch.zeros_like(left)
     return torch.where(mask, left, zero) - torch.where(mask, right, zero)
 
 
 def k3(log_ratio: Float[Tensor, "*batch token"]) -> Float[Tensor, "*batch token"]:
-    """exp(d) − 1 − d of d = log p − log q at draws from q: an unbiased, never negative estimate of
-    KL(q ‖ p), in nats.
+    """exp(d) − 1 − d of d = log p − log q at draws from q: KL(q ‖ p) in nats, never negative.
 
-    The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer)
+    Unbiased. The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer)
     is watched with d = trainer − sampler. d = 0 gives 0; d = −inf (p gives the token nothing) gives
     inf.
     """
@@ -106,10 +100,9 @@ def reference_kl(
     reference_logprobs: Float[Tensor, "*batch token"],
     mask: Bool[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """ρ · k3(reference − trainer), ρ = trainer over behaviour: KL(trainer ‖ reference) at draws
-    from behaviour, nats.
+    """ρ · k3(reference − trainer), ρ trainer over behaviour: KL(trainer ‖ reference), nats.
 
-    GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer,
+    At draws from behaviour. GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer,
     but its gradient there is that of KL(reference ‖ trainer), since the draws' own dependence is
     left out. With the ratio, which the gradient goes through, value and gradient are unbiased,
     after the first step too (DeepSeek-V3.2, arXiv 2512.02556; TRL's `use_bias_correction_kl`, its
@@ -144,9 +137,7 @@ def sequence_mean(
     mask: Bool[Tensor, "*batch token"],
     sequence: Int[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """At every token the mean of `values` over the masked tokens of its sequence; 0 for a sequence
-    without any.
-    """
+    """At every token the mean of `values` over the masked tokens of its sequence, 0 without any."""
     size = int(sequence.max()) + 1 if sequence.numel() else 0
     owner = sequence[mask]
     sums = values.new_zeros(size).index_add(0, owner, values[mask])
@@ -162,8 +153,7 @@ def sequence_clipped(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """PPO's surrogate with one ratio for a sequence: s = exp(mean of its log ratios), clipped as a
-    whole.
+    """min(s A, clip(s) A), one ratio for a sequence: s = exp(mean of its log ratios).
 
     GSPO (arXiv 2507.18071), in its per-token form (section "GSPO-token"): s_t = sg[s] · π_t /
     sg[π_t], sg stopping the gradient. Where a sequence's advantages are all equal, value and
@@ -183,8 +173,7 @@ def clipped_weight(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no token's gradient is dropped, its weight
-    is bounded.
+    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no gradient dropped, its weight bounded.
 
     CISPO (MiniMax-M1, arXiv 2506.13585, eq. 4 and 5). The paper sets no lower bound: clip_low 1.
     TRL's `epsilon_high` is the bound itself, 1 + clip_high here. Its value is no objective to
@@ -201,15 +190,13 @@ def likelihood(
     log_ratio: Float[Tensor, "*batch token"],
     advantages: Float[Tensor, "*batch token"],
 ) -> Surrogate:
-    """A log π: weighted maximum likelihood, the advantages its weights; no ratio enters, nothing is
-    clipped.
-    """
+    """A log π: maximum likelihood weighted by the advantages; no ratio, nothing clipped."""
     nowhere = torch.zeros_like(log_ratio, dtype=torch.bool)
     return Surrogate(advantages * trainer_logprobs, log_ratio.detach().exp(), nowhere)
 
 
 def surrogate(
-    kind: Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo", "likelihood"],
+    objective: Objective,
     trainer_logprobs: Float[Tensor, "*batch token"],
     behaviour_logprobs: Float[Tensor, "*batch token"],
     advantages: Float[Tensor, "*batch token"],
@@ -218,64 +205,66 @@ def surrogate(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """Each token's objective by the loss's name; 0 outside `mask`, in value and gradient.
+    """Each token's objective by its name; 0 outside `mask`, in value and gradient.
 
     `sequence` is the index of the sequence a token belongs to (any index outside the mask); its
     tokens may lie in a padded row or between others in a packed one.
     """
     nothing = torch.zeros_like(trainer_logprobs)
     log_ratio = masked_difference(trainer_logprobs, behaviour_logprobs, mask)
-    gains = torch.where(mask, advantages, nothing)
-    match kind:
-        case "grpo" | "dr_grpo" | "dapo":
-            found = clipped(log_ratio, gains, clip_low, clip_high)
-        case "gspo":
-            found = sequence_clipped(log_ratio, gains, mask, sequence, clip_low, clip_high)
-        case "cispo":
-            found = clipped_weight(
-                torch.where(mask, trainer_logprobs, nothing), log_ratio, gains, clip_low, clip_high
+    advantages = torch.where(mask, advantages, nothing)
+    match objective:
+        case "clipped":
+            terms = clipped(log_ratio, advantages, clip_low, clip_high)
+        case "sequence_clipped":
+            terms = sequence_clipped(log_ratio, advantages, mask, sequence, clip_low, clip_high)
+        case "clipped_weight":
+            terms = clipped_weight(
+                torch.where(mask, trainer_logprobs, nothing),
+                log_ratio,
+                advantages,
+                clip_low,
+                clip_high,
             )
         case "likelihood":
-            found = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, gains)
+            terms = likelihood(torch.where(mask, trainer_logprobs, nothing), log_ratio, advantages)
         case _:
-            assert_never(kind)
-    return found._replace(ratio=torch.where(mask, found.ratio, nothing))
+            assert_never(objective)
+    return terms._replace(ratio=torch.where(mask, terms.ratio, nothing))
 
 
 def aggregation(
-    kind: Aggregated, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int
+    over: Average, num_targets: Int[np.ndarray, " sequence"], budget_tokens: int
 ) -> Aggregation:
-    """How a minibatch's token objectives become one number, from its sequences' counts of target
-    tokens.
+    """How token objectives become one number, from the sequences' counts of target tokens.
 
-    `grpo` (arXiv 2402.03300, eq. 3) and `gspo` (arXiv 2507.18071): mean over each sequence's
-    tokens, then over sequences. `dapo` (arXiv 2503.14476, eq. 8) and `cispo` (arXiv 2506.13585, eq.
-    4): mean over all tokens. `dr_grpo` (arXiv 2503.20783, section 3.2): sum over sequences ×
-    `budget_tokens`, a constant, so that no length is favoured. verl takes the batch's longest
-    padded length for that constant unless told; TRL, as here, the budget.
+    `sequences`: mean over each sequence's tokens, then over sequences (GRPO, arXiv 2402.03300, eq.
+    3). `tokens`: mean over all tokens (DAPO, arXiv 2503.14476, eq. 8). `budget`: sum over sequences
+    × `budget_tokens`, a constant, so that no length is favoured (Dr. GRPO, arXiv 2503.20783,
+    section 3.2). verl takes the batch's longest padded length for that constant unless told; TRL,
+    as here, the budget.
 
     A sequence without a target token adds nothing and counts in the number of sequences, as in TRL.
     Without any token the sum is 0 and the denominator at least 1.
     """
     ones = np.ones(len(num_targets))
-    match kind:
-        case "grpo" | "gspo":
+    match over:
+        case "sequences":
             return Aggregation(ones / np.maximum(num_targets, 1), max(1, len(num_targets)))
-        case "dapo" | "cispo":
+        case "tokens":
             return Aggregation(ones, max(1, int(num_targets.sum())))
-        case "dr_grpo":
+        case "budget":
             return Aggregation(ones, max(1, len(num_targets) * budget_tokens))
         case _:
-            assert_never(kind)
+            assert_never(over)
 
 
 def importance(
     log_ratio: Float[np.ndarray, " token"], kind: Literal["truncate", "mask"], cap: float
 ) -> Importance:
-    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded, and how
-    they were before.
+    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded.
 
-    `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient
+    And how they were before. `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient
     RL framework secretly brings you off-policy RL training"). `mask`: w where 1/cap ≤ w ≤ cap, else
     0 (IcePop, Ling team 2025). TRL's `token_mask` has no lower bound unless given one. A dropped
     token still counts in the loss's denominator.

@@ -32,10 +32,11 @@ from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.figures.looks import looks
 from stages.pure.estimates import bootstrap
+from stages.pure.judgement import DECISION
 from stages.report import panels
 from stages.report.excerpts import Excerpt, choose, excerpts
+from stages.report.measures import MEASURES, Course, Point
 from stages.report.page import fill
-from stages.report.panels import Course, Point
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import atomic, read_json
@@ -75,19 +76,11 @@ def main(
     facts = RunFacts("report")
 
     with facts.phase("measuring"):
-        exam_metrics = {
-            p: read_exam(metrics_dir / "exams" / f"{p}.json", everything.exam)
-            for p in everything.exams
-        }
+        exam_metrics = read_exams(metrics_dir / "exams", everything)
         sft_metrics = {
             init: read_json(metrics_dir / "sft" / f"{init}.json") for init in everything.inits
         }
-        courses = {
-            name: read_course(
-                rounds_dir / name, metrics_dir / "updates" / f"{name}.json", everything.evaluate
-            )
-            for name in everything.rounds
-        }
+        courses = read_courses(rounds_dir, metrics_dir / "updates", everything)
     with facts.phase("drawing"):
         content = {
             "settings": everything,
@@ -97,7 +90,7 @@ def main(
             "smallest_share": panels.SMALLEST_SHARE,
             "compared": read_comparisons(comparisons, everything),
             "courses": courses,
-            "measures": panels.MEASURES,
+            "measures": MEASURES,
             "budget_panels": panels.budget_panels(everything, exam_metrics),
             "skill_panels": panels.skill_panels(everything, exam_metrics),
             "pair_levels": panels.PAIR_LEVELS,
@@ -113,6 +106,19 @@ def main(
         beside.write_text(text, encoding="utf-8")
     facts.count(num_policies=len(exam_metrics), num_rounds=len(courses), num_characters=len(text))
     facts.write(page)
+
+
+def read_exams(folder: Path, settings: Params) -> dict[str, dict[str, Any]]:
+    """Metrics of each exam, by policy."""
+    return {p: read_exam(folder / f"{p}.json", settings.exam) for p in settings.exams}
+
+
+def read_courses(rounds_dir: Path, updates: Path, settings: Params) -> dict[str, Course]:
+    """What each round measured, by its name."""
+    courses = {}
+    for name in settings.rounds:
+        courses[name] = read_course(rounds_dir / name, updates / f"{name}.json", settings.evaluate)
+    return courses
 
 
 def read_exam(path: Path, settings: Exam) -> dict[str, Any]:
@@ -204,7 +210,7 @@ def measure(data: RoundTables) -> dict[str, float | None]:
         "false_positive_frac": _mean(is_claimed[~is_hit]),
         "false_negative_frac": _mean(~is_claimed[is_hit]),
         "judge_agreement_frac": _mean(
-            (judged["judge_score"] >= 0.5) == (judged["verdict"] == Verdict.CORRECT)
+            (judged["judge_score"] >= DECISION) == (judged["verdict"] == Verdict.CORRECT)
         ),
         "noise_frac": noise_frac(measured["progress"], measured["stderr"]),
     }
@@ -236,13 +242,13 @@ def points(rows: pd.DataFrame, name: str, settings: Evaluate) -> list[Point]:
 
 
 def shown_round(settings: Params) -> str | None:
-    """The round whose rollouts are shown: the last that learns from information, else the last."""
-    objectives = {
-        name: settings.recipes[entry.recipe].update.objective
+    """The round whose rollouts are shown: the last that learns from gains, else the last."""
+    informed = [
+        name
         for name, entry in settings.rounds.items()
-    }
-    informed = [name for name, objective in objectives.items() if objective == "information"]
-    return next(reversed(informed or [*objectives]), None)
+        if settings.recipes[entry.recipe].update.objective.reads_gains
+    ]
+    return next(reversed(informed or [*settings.rounds]), None)
 
 
 def read_excerpts(

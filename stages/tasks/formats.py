@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
 from stages.contracts.render import Prompting
 from stages.tasks.arithmetic import OPERATORS
-from stages.tasks.task import TaskFormat
+from stages.tasks.task_format import TaskFormat
 
 HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE = "=", "<", "<<", ">", ">>"
 UNJUDGED = "|"

@@ -22,7 +22,8 @@ from stages.contracts.params.inits.demonstrations import (
     WorkedDemonstrations,
 )
 from stages.running.errors import BadInput
-from stages.tasks.task import Demonstration, Problem, TaskFormat
+from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task_format import TaskFormat
 
 Attempting = ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations
 

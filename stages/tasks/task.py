@@ -1,18 +1,12 @@
-"""What a task is: where its problems and demonstrations come from, and how its text is written and
-cut.
+"""What a task is: its problems, and where they and their demonstrations come from.
 
-The two sides are apart so that a change to a generator leaves sampling alone, and a change to a
-verifier (`stages.verifiers`) leaves both.
+How its text is written (`stages.tasks.task_format`) is apart, and so is who judges an answer
+(`stages.verifiers`): a change to one leaves the steps alone that use another.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-from tokenizers import Tokenizer
-
-from stages.contracts.format import Format
-from stages.contracts.render import Prompting
 
 
 @dataclass(frozen=True)
@@ -40,38 +34,6 @@ class Demonstration:
     text: str
     is_correct: bool
     num_segments: int
-
-
-class TaskFormat(Protocol):
-    """How a task's text is written: its marks (`stages.contracts.format`), prompts and tokens.
-
-    `prompting` says how a text task's questions are put; a task without it writes its prompts in
-    full. `token_values` gives the numbers that words stand for, so that their embeddings start out
-    ordered; empty where words are opaque.
-    """
-
-    thinking_end: str
-    cue: str
-    segment_ends: Sequence[str]
-    self_verdicts: Mapping[str, bool]
-    judge_words: tuple[str, str]
-    prompting: Prompting | None
-    token_values: Mapping[str, float]
-
-    def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
-        """A tokenizer for this text; `texts` is what it may be trained on."""
-        ...
-
-
-def marks_of(form: TaskFormat) -> Format:
-    """The marks of a task's text, apart from how they are made."""
-    return Format(
-        thinking_end=form.thinking_end,
-        cue=form.cue,
-        segment_ends=tuple(form.segment_ends),
-        self_verdicts=dict(form.self_verdicts),
-        judge_words=form.judge_words,
-    )
 
 
 class Source(Protocol):

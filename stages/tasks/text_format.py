@@ -8,7 +8,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from stages.contracts.params.task import ChatText, Text
 from stages.contracts.render import BOS, EOS, PAD, Prompting
 from stages.running.errors import BadInput
-from stages.tasks.task import TaskFormat
+from stages.tasks.task_format import TaskFormat
 
 SPECIAL = (PAD, BOS, EOS)
 

@@ -2,7 +2,7 @@
 
 Reads   problems, the format of their text, rollouts, scores, segments, probes, gains, the parent
         policy's tokenizer; params.yaml `rounds.<round>`, its recipe's `rollout`, `segments` and
-        `probe`, `task`.
+        `probe`, `task`, `compute.inference`.
 Writes  validation.json: for each table its rows and each expectation's outcome. Only where all of
         them hold; nothing is written otherwise, so nothing trains. With --docs also Data Docs: a
         folder of HTML pages, index.html first.
@@ -32,19 +32,13 @@ import numpy as np
 import pandas as pd
 
 from stages.contracts.format import read_format
-from stages.contracts.params.reading import read_section
-from stages.contracts.params.recipes.probe import (
-    AdaptiveProbes,
-    AnswerLikelihood,
-    Critic,
-    ForcedAnswer,
-    Probe,
-    SetLikelihood,
-)
+from stages.contracts.params.base import read_section
+from stages.contracts.params.compute import Inference
+from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.rollout import Rollout
-from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments, Segments
+from stages.contracts.params.recipes.segments import Segments
 from stages.contracts.params.round import Round
-from stages.contracts.params.task import ReasoningGymTask, TaskParams
+from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.joins import aligned
 from stages.contracts.storage.reading import count_rows, read_batches, read_table
@@ -66,6 +60,9 @@ BATCH_ROWS, BATCH_BYTES = (
     2**17,
     2**25,
 )  # more than elsewhere: a suite takes a second however few the rows
+
+ROUNDING_NATS = 0.01
+"""By how much an engine that is not exact may overstate a log-probability."""
 
 
 def main(
@@ -125,6 +122,7 @@ class Settings(NamedTuple):
     rollout: Rollout
     segments: Segments
     probe: Probe
+    inference: Inference
 
 
 def read_settings(params_file: Path, round_id: str) -> Settings:
@@ -137,6 +135,7 @@ def read_settings(params_file: Path, round_id: str) -> Settings:
         rollout=read_section(params_file, f"{recipe}.rollout", Rollout),
         segments=read_section(params_file, f"{recipe}.segments", Segments),
         probe=read_section(params_file, f"{recipe}.probe", Probe),
+        inference=read_section(params_file, "compute.inference", Inference),
     )
 
 
@@ -159,7 +158,7 @@ def judge_round(
         renderer,
         cue_tokens,
         rewards={verdict.value: verdict.reward for verdict in Verdict},
-        partial_credit=isinstance(settings.task, ReasoningGymTask) and settings.task.partial_credit,
+        partial_credit=settings.task.pays_parts,
         decision=None if settings.round.judge == EXACT else DECISION,
         probe=settings.probe,
     )
@@ -189,7 +188,7 @@ def judge_round(
 def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int) -> dict[str, Any]:
     """What the suites name {"$PARAMETER": …}."""
     rollout = settings.rollout
-    min_num_probes, max_num_probes = num_probes(settings.probe)
+    min_num_probes, max_num_probes = settings.probe.num_answers
     return {
         "task_names": [settings.task.name],
         "policy_ids": [settings.round.parent],
@@ -199,7 +198,8 @@ def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int
         "max_sample_index": rollout.group_size - 1,
         "temperature": float(np.float32(rollout.temperature)),
         "budget_tokens": rollout.budget_tokens,
-        "max_completion_tokens": rollout.budget_tokens + num_cue_tokens + rollout.answer_tokens,
+        "max_answer_tokens": num_cue_tokens + rollout.answer_tokens,
+        "max_logprob_nats": 0.0 if settings.inference.is_exact else ROUNDING_NATS,
         "max_token": renderer.vocabulary_size - 1,
         "verdicts": [verdict.value for verdict in Verdict],
         **segment_bounds(settings.segments),
@@ -210,29 +210,12 @@ def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int
 
 
 def segment_bounds(segments: Segments) -> dict[str, Any]:
-    """Which kinds of segment a cut gives, and how long one of thinking may be; None where there is
-    no bound.
-    """
-    is_marked = isinstance(segments, MarkerSegments)
+    """Which kinds of segment a cut gives, and how long one of thinking may be."""
+    attempt = ["attempt"] if segments.finds_attempts else []
     return {
-        "segment_kinds": ["attempt", "other", "answer"] if is_marked else ["other", "answer"],
-        "max_segment_tokens": segments.num_tokens if isinstance(segments, FixedSegments) else None,
+        "segment_kinds": [*attempt, "other", "answer"],
+        "max_segment_tokens": segments.max_tokens,
     }
-
-
-def num_probes(probe: Probe) -> tuple[int, int | None]:
-    """Fewest and most answers that a boundary may have; None where there is no bound."""
-    match probe:
-        case Critic():
-            return 0, 0
-        case AnswerLikelihood():
-            return 1, 1
-        case SetLikelihood():
-            return 1, None
-        case ForcedAnswer(adaptive=AdaptiveProbes(max_probes=most)):
-            return probe.num_probes, most
-        case _:
-            return probe.num_probes, probe.num_probes
 
 
 if __name__ == "__main__":

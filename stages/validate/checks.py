@@ -28,7 +28,8 @@ from stages.validate.frames import (
     residual,
     scalars,
 )
-from stages.validate.probe_checks import gains_frame, is_thinned, probes_frame
+from stages.validate.probe_checks import gains_frame, probes_frame
+from stages.validate.token_checks import add_cues, add_sampled, add_tokens, answer_texts
 
 INCORRECT = "incorrect"
 
@@ -126,7 +127,8 @@ def rollouts_frame(
         premises.round_id + "/" + frame["problem_id"] + "/" + frame["sample_index"].astype(str)
     )
     frame["is_id_derived"] = frame["rollout_id"] == derived
-    _add_tokens(frame, rollouts, premises)
+    add_tokens(frame, rollouts, premises.renderer)
+    add_cues(frame, rollouts, premises.cue_tokens)
     _add_problem(frame, rollouts, premises)
     _add_coverage(frame, scores, segments, probes, premises)
     return frame
@@ -150,8 +152,7 @@ def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd
     is_judged = frame["judge_score"].notna()
     due = due.where(is_judged == (premises.decision is not None), np.inf)
     frame["reward_residual"] = residual(frame["reward"], scores["reward"], due)
-    answers = pd.Series(_answers(rollouts, premises), index=ids(rollouts))
-    told = frame["rollout_id"].map(answers)
+    told = frame["rollout_id"].map(answer_texts(rollouts, premises.renderer))
     frame["is_answer_of_rollout"] = (frame["answer"] == told) | told.isna()
     return frame
 
@@ -173,7 +174,9 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     frame["index_gap"] = frame["segment_index"] - position
     frame["num_tokens"] = frame["end_token"] - frame["start_token"]
-    frame["num_thinking_tokens"] = frame["num_tokens"].mask(is_answer)
+    add_sampled(frame, rollouts)
+    frame["num_sampled_tokens"] = frame["num_sampled_tokens"].mask(is_answer)
+    frame["is_start_sampled"] |= is_answer
     frame["start_gap_tokens"] = frame["start_token"] - own["end_token"].shift(fill_value=0)
     frame["tail_gap_tokens"] = (looked_up(frame["rollout_id"], lengths) - frame["end_token"]).where(
         is_last
@@ -186,44 +189,6 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     credited = pd.MultiIndex.from_frame(scalars(gains)[SEGMENT])
     frame["is_credited"] = pd.MultiIndex.from_frame(frame[SEGMENT]).isin(credited) | is_answer
     return frame
-
-
-def _add_tokens(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> None:
-    """Columns about a completion's tokens: vocabulary, log-probabilities, end of text, forced span."""
-    tokens, logprobs = ragged(rollouts["completion_tokens"]), ragged(rollouts["sampler_logprobs"])
-    num_tokens = pd.Series(tokens.lengths)
-    frame["num_tokens"] = num_tokens
-    frame["num_answer_tokens"] = num_tokens - frame["num_thinking_tokens"]
-    frame["min_token"] = tokens.reduce("min")
-    frame["max_token"] = tokens.reduce("max")
-    frame["num_missing_logprobs"] = num_tokens - logprobs.lengths
-    frame["num_nonfinite_logprobs"] = logprobs.count(~np.isfinite(logprobs.values))
-    frame["max_logprob"] = logprobs.reduce("max")
-
-    is_eos = np.isin(tokens.values, premises.renderer.stop_tokens)
-    is_last = tokens.positions == tokens.lengths[tokens.owners] - 1
-    frame["num_early_eos"] = tokens.count(is_eos & ~is_last)
-    is_ended = tokens.count(is_eos & is_last) == 1
-    frame["is_end_as_told"] = is_ended == (frame["finish_reason"] != "length")
-
-    start, end = frame["forced_start"].to_numpy(), frame["forced_end"].to_numpy()
-    num_forced, num_cue = frame["forced_end"] - frame["forced_start"], len(premises.cue_tokens)
-    is_own = num_forced < num_cue  # the cue's first token, the policy's own: the others follow it
-    told = frame["finish_reason"].map({"stop": num_cue - 1, "forced": num_cue}).astype(float)
-    due = told.fillna(num_cue - is_own.astype(int))
-    due = due.where(frame["num_answer_tokens"] > 0, 0)
-    frame["forced_excess_tokens"] = num_forced - due
-    frame["forced_overhang_tokens"] = frame["forced_end"] - num_tokens
-    frame["forced_gap_tokens"] = (
-        frame["forced_start"] - frame["num_thinking_tokens"] - (num_cue - due)
-    ).where(num_forced > 0)
-    cue = np.asarray(premises.cue_tokens)
-    offset = tokens.positions - frame["num_thinking_tokens"].to_numpy()[tokens.owners]
-    is_foreign = tokens.values != cue[np.clip(offset, 0, num_cue - 1)]
-    frame["num_foreign_forced_tokens"] = tokens.count(tokens.within(start, end) & is_foreign)
-    frame["num_sampled_forced_tokens"] = logprobs.count(
-        logprobs.within(start, end) & (logprobs.values != 0)
-    )
 
 
 def _add_problem(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> None:
@@ -267,26 +232,14 @@ def _add_coverage(
     is_needed = (
         place["boundary_index"].isin([0])
         | (place["boundary_index"] == last)
-        | (not is_thinned(premises.probe))
+        | (not premises.probe.is_thinned)
     )
     num_boundaries = looked_up(
         frame["rollout_id"], place["rollout_id"][is_needed].value_counts()
     ).fillna(0)
-    num_needed = num_thinking.clip(upper=1) if is_thinned(premises.probe) else num_thinking
+    num_needed = num_thinking.clip(upper=1) if premises.probe.is_thinned else num_thinking
     frame["num_segments"] = num_thinking + num_answers
     frame["num_missing_answer_segments"] = (frame["num_answer_tokens"] > 0).astype(
         int
     ) - num_answers
     frame["num_missing_boundaries"] = num_needed + 1 - num_boundaries
-
-
-def _answers(rollouts: pa.Table, premises: Premises) -> list[str]:
-    """The text after each rollout's cue, empty where it never answered."""
-    starts = pc.add(rollouts["num_thinking_tokens"], len(premises.cue_tokens)).to_numpy()
-    tokens = ragged(rollouts["completion_tokens"])
-    values = np.clip(tokens.values, 0, premises.renderer.vocabulary_size - 1)
-    ends = tokens.lengths.cumsum()
-    begins = np.minimum(ends - tokens.lengths + np.maximum(starts, 0), ends)
-    return [
-        premises.renderer.decode(values[a:b].tolist()) for a, b in zip(begins, ends, strict=True)
-    ]

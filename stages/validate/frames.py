@@ -52,12 +52,13 @@ class Ragged:
         """How many of each row's entries are marked."""
         return np.bincount(self.owners[is_counted], minlength=len(self.lengths))
 
-    def within(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Mark the entries of each row's [start, end)."""
-        is_within: np.ndarray = (self.positions >= start[self.owners]) & (
-            self.positions < end[self.owners]
-        )
-        return is_within
+    def at(self, rows: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
+        """The entries at places in rows; `missing` where a row has none there."""
+        firsts = self.lengths.cumsum() - self.lengths
+        is_there = (positions >= 0) & (positions < self.lengths[rows])
+        found = np.full(len(rows), missing, dtype=self.values.dtype)
+        found[is_there] = self.values[(firsts[rows] + positions)[is_there]]
+        return found
 
 
 def ragged(column: pa.ChunkedArray) -> Ragged:

@@ -1,6 +1,4 @@
-"""Check frames of probes and gains: what each estimator must have left behind, recomputed from the
-probes alone.
-"""
+"""Check frames of probes and gains: what an estimator must have left, computed anew."""
 
 from dataclasses import replace
 
@@ -9,14 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.contracts.params.recipes.probe import (
-    AnswerEntropy,
-    AnswerLikelihood,
-    Critic,
-    ForcedAnswer,
-    Probe,
-    SetLikelihood,
-)
+from stages.contracts.params.recipes.probe import Probe
 from stages.validate.frames import (
     BOUNDARY,
     SEGMENT,
@@ -31,21 +22,14 @@ from stages.validate.frames import (
 _SIDES = (("before", 0), ("after", 1))
 
 
-def is_thinned(probe: Probe) -> bool:
-    """Whether boundaries between the first and the last may go without a probe."""
-    return isinstance(probe, ForcedAnswer) and probe.boundary_frac is not None
-
-
 def probes_frame(
     probes: pa.Table, rollouts: pa.Table, segments: pa.Table, probe: Probe
 ) -> pd.DataFrame:
-    """One row per boundary probed: its position against the segments, its answers, and the success
-    they amount to.
-    """
+    """One row per boundary probed: its position, its answers, the success they amount to."""
     frame = scalars(probes)
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     position = frame.groupby("rollout_id").cumcount()
-    is_due = (position == 0) | (not is_thinned(probe))
+    is_due = (position == 0) | (not probe.is_thinned)
     frame["index_gap"] = (frame["boundary_index"] - position).where(is_due)
     frame["position_gap_tokens"] = (
         frame["position"] - _boundary_positions(frame, segments)
@@ -58,20 +42,20 @@ def probes_frame(
     frame["max_answer_logprob"] = logprobs.reduce("max")
 
     log_success = _log_success(probes, probe)
-    frame["num_repeated_answers"] = _num_repeats(probes["answers"]) if _is_known(probe) else np.nan
+    is_known = probe.success_from == "known_answers"
+    frame["num_repeated_answers"] = _num_repeats(probes["answers"]) if is_known else np.nan
     frame["set_success"] = np.exp(log_success)
     frame["gold_logprob_residual"] = residual(
         frame["gold_logprob_nats"], probes["gold_logprob_nats"], log_success
     )
-    frame["is_value_due"] = frame["value"].notna() == isinstance(probe, Critic)
+    frame["is_value_due"] = frame["value"].notna() == (probe.success_from == "value")
     return frame
 
 
 def gains_frame(
     gains: pa.Table, segments: pa.Table, probes: pa.Table, probe: Probe, partial_credit: bool
 ) -> pd.DataFrame:
-    """One row per gain: its segment, and the residual of each number against the probes and against
-    its neighbours.
+    """One row per gain: its segment, and the residuals against the probes and its neighbours.
 
     Success sampled is a whole number of correct answers among those judged, and its error binomial;
     with partial credit it is any mean of rewards, and its error at most that.
@@ -104,14 +88,12 @@ def gains_frame(
 def _add_probe_residuals(
     frame: pd.DataFrame, gains: pa.Table, grid: pd.DataFrame, probe: Probe, partial_credit: bool
 ) -> None:
-    """Columns holding counts, successes, information gain and standard error against the probes
-    around a segment.
-    """
+    """Columns holding what was gained against the probes around a segment."""
     at = {
         side: _at(grid, frame["rollout_id"], frame["segment_index"] + shift)
         for side, shift in _SIDES
     }
-    is_sampled = isinstance(probe, ForcedAnswer | AnswerEntropy)
+    is_sampled = probe.success_from == "sampled_answers"
     for side, found in at.items():
         num_judged = frame[f"num_judged_{side}"]
         num_unjudged = found["num_probes"] - num_judged
@@ -132,7 +114,7 @@ def _add_probe_residuals(
     stderr = stderr.clip(upper=frame["stderr"]) if partial_credit else stderr
     frame["stderr_residual"] = residual(frame["stderr"], gains["stderr"], stderr)
     info_gain = after["information"] - before["information"]
-    if isinstance(probe, AnswerEntropy) and probe.gate_by_success:
+    if probe.is_gated:
         info_gain = info_gain * frame["success_after"]
     frame["info_gain_nats_residual"] = residual(
         frame["info_gain_nats"], gains["info_gain_nats"], info_gain
@@ -167,13 +149,16 @@ def _boundary_grid(
         "num_judged"
     ]
     grid["variance"] = grid["success"] * (1 - grid["success"]) / grid["num_judged"]
-    grid["information"] = (
-        -grid["entropy"] if isinstance(probe, AnswerEntropy) else grid["log_success"]
-    )
-    grid["success_due"] = share
-    if _is_known(probe) or isinstance(probe, Critic):
-        known = np.exp(grid["log_success"]).clip(upper=1.0) if _is_known(probe) else grid["value"]
-        grid["success_due"], grid["variance"] = known, known * 0.0
+    grid["information"] = -grid["entropy"] if probe.nats_from == "entropy" else grid["log_success"]
+    match probe.success_from:
+        case "sampled_answers":
+            grid["success_due"] = share
+        case "known_answers":
+            grid["success_due"] = np.exp(grid["log_success"]).clip(upper=1.0)
+        case "value":
+            grid["success_due"] = grid["value"]
+    if probe.success_from != "sampled_answers":
+        grid["variance"] = grid["success_due"] * 0.0
     ends = [_at(grid, grid["rollout_id"], grid[side])["success"] for side in ("left", "right")]
     part = (grid["boundary_index"] - grid["left"]) / (grid["right"] - grid["left"])
     grid["success_due"] = grid["success_due"].where(is_probed, ends[0] + part * (ends[1] - ends[0]))
@@ -187,8 +172,9 @@ def _at(grid: pd.DataFrame, rollout_id: pd.Series, boundary_index: pd.Series) ->
 
 
 def _boundary_positions(frame: pd.DataFrame, segments: pa.Table) -> pd.Series:
-    """Where each boundary must stand: 0, then the end of each thinking segment; NaN where there is
-    no such segment.
+    """Where each boundary must stand: 0, then the end of each thinking segment.
+
+    NaN where there is no such segment.
     """
     cut = segments.select([*SEGMENT, "kind", "end_token"]).to_pandas()
     ends = cut[cut["kind"] != "answer"].set_index(SEGMENT)["end_token"]
@@ -197,16 +183,10 @@ def _boundary_positions(frame: pd.DataFrame, segments: pa.Table) -> pd.Series:
     return positions.where(frame["boundary_index"] > 0, 0)
 
 
-def _is_known(probe: Probe) -> bool:
-    return isinstance(probe, SetLikelihood | AnswerLikelihood)
-
-
 def _log_success(probes: pa.Table, probe: Probe) -> pd.Series:
-    """Logarithm of the summed probabilities of each boundary's answers; NaN where they were
-    sampled.
-    """
+    """Logarithm of the summed probabilities of each boundary's known answers; else NaN."""
     logprobs = ragged(probes["answer_logprobs"])
-    if not _is_known(probe):
+    if probe.success_from != "known_answers":
         return pd.Series(np.nan, range(len(logprobs.lengths)))
     highest = logprobs.reduce("max")  # taken out of the sum, so that no exponent underflows
     above = replace(logprobs, values=np.exp(logprobs.values - highest.to_numpy()[logprobs.owners]))
@@ -214,8 +194,9 @@ def _log_success(probes: pa.Table, probe: Probe) -> pd.Series:
 
 
 def _entropy(answers: pa.ChunkedArray) -> pd.Series:
-    """Miller-Madow entropy of each list's distinct texts, in nats, white space put aside; NaN where
-    it is empty.
+    """Miller-Madow entropy of each list's distinct texts, in nats, white space put aside.
+
+    NaN where it is empty.
     """
     lengths = lengths_of(answers)
     owners = np.repeat(np.arange(len(lengths)), lengths)

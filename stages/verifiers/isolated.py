@@ -28,7 +28,7 @@ from stages.contracts.params.task import TaskParams
 from stages.contracts.verdict import Judgement, Verdict
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
-from stages.verifiers.registry import load_verifier
+from stages.verifiers.registry import load_verifier, need_verifier
 
 TIMEOUT_SECONDS = 5.0
 START_SECONDS = 120.0
@@ -67,8 +67,10 @@ def judge(
     worker, an `error`. `on_judged` is told how many more requests are done.
 
     Raises:
+        BadInput: params.yaml chooses a verifier that cannot be used.
         MachineFailure: a worker does not start.
     """
+    need_verifier(task_params)
     return judge_with(partial(_load_judge, task_params), requests, timeout_seconds, on_judged)
 
 
@@ -85,6 +87,7 @@ def judge_with(
 
 def open_pool(task_params: TaskParams) -> "Pool":
     """Workers of a task's verifier, for requests that come a batch at a time."""
+    need_verifier(task_params)
     return Pool(partial(_load_judge, task_params), TIMEOUT_SECONDS)
 
 
@@ -95,11 +98,9 @@ class Pool:
     """
 
     def __init__(self, load: Callable[[], Judge], timeout_seconds: float) -> None:
-        self._workers = [
-            _Worker(load, timeout_seconds) for _ in range(min(_num_cores(), MAX_WORKERS))
-        ]
-        # a worker dies with the thread that started it (PR_SET_PDEATHSIG): threads live as long as
-        # workers
+        num_workers = min(_num_cores(), MAX_WORKERS)
+        self._workers = [_Worker(load, timeout_seconds) for _ in range(num_workers)]
+        # a worker dies with the thread that started it (PR_SET_PDEATHSIG): threads live as long
         self._threads = ThreadPoolExecutor(len(self._workers))
 
     def __enter__(self) -> "Pool":
@@ -229,9 +230,7 @@ def _reply(judge_request: Judge, request: Request) -> str:
     """
     try:
         found = judge_request(request)
-    except (
-        BaseException
-    ):  # SystemExit and KeyboardInterrupt too: they are what the text made the verifier do
+    except BaseException:  # SystemExit too: it is what the text made the verifier do
         return Verdict.ERROR
     return f"{found.verdict} {found.reward!r}" if isinstance(found, Judgement) else found or ""
 

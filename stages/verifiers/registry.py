@@ -14,10 +14,10 @@ from stages.contracts.verdict import Judgement, Verdict
 
 
 class Verifier(Protocol):
-    """Judges text against a problem's `metadata`. It may hang or crash: `stages.verifiers.isolated`
-    runs it.
+    """Judges text against a problem's `metadata`.
 
-    A bare verdict earns its own reward; a judgement says which part a wrong answer earns.
+    It may hang or crash: `stages.verifiers.isolated` runs it. A bare verdict earns its own reward;
+    a judgement says which part a wrong answer earns.
     """
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:
@@ -25,12 +25,29 @@ class Verifier(Protocol):
         ...
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict | None:
-        """Judge the attempt in a thinking segment, its closing marker left out; None where none is seen."""
+        """Judge the attempt in a thinking segment, its closing marker left out.
+
+        None where none is seen.
+        """
         ...
 
 
+def need_verifier(params: TaskParams) -> None:
+    """Refuse a verifier of the user's that cannot be used, before any worker starts.
+
+    Raises:
+        BadInput: it is not the one that params.yaml means, or no verifier.
+    """
+    if params.verifier is not None:
+        load_verifier(params)
+
+
 def load_verifier(params: TaskParams) -> Verifier:
-    """The verifier of the task that params.yaml names."""
+    """The verifier of the task: the one that params.yaml chooses, or the task's own."""
+    if params.verifier is not None:
+        from stages.verifiers.chosen import ChosenVerifier
+
+        return ChosenVerifier(params.verifier)
     if isinstance(params, CountdownTask):
         from stages.verifiers.expression import ExpressionVerifier
 

@@ -9,17 +9,11 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks.gpu_check import RECIPE, SIZES, sized, table
-from benchmarks.gpu_parts import (
-    boundaries,
-    example_of,
-    matrix_product_flops,
-    num_differing,
-    num_multiplied,
-)
+from benchmarks.gpu_parts import boundaries, matrix_product_flops, num_differing, num_multiplied
+from fixtures.checkouts import ROOT, run, succeed
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.whole import load
-from stages.engines.sampler import Trace
-from tests.conftest import ROOT, run, succeed
-from tests.tiny import tiny_llama
+from stages.engines.turns import Trace
 
 CHECK = [sys.executable, "-m", "benchmarks.gpu_check"]
 
@@ -69,20 +63,9 @@ def test_parameters_that_only_look_up_are_not_counted() -> None:
 
 
 def test_one_bit_makes_a_rollout_differ() -> None:
-    one = Trace([1, 2], [-0.5, -0.25], 1, 2, 2, "stop")
-    other = Trace([1, 2], [-0.5, -0.25000000000000006], 1, 2, 2, "stop")
+    one = Trace([1, 2], [-0.5, -0.25], [0, 0], 1, "stop")
+    other = Trace([1, 2], [-0.5, -0.25000000000000006], [0, 0], 1, "stop")
     assert num_differing([one, one], [one, other]) == 1
-
-
-def test_forced_tokens_are_not_trained_on() -> None:
-    row = {
-        "prompt_tokens": [5],
-        "completion_tokens": [7, 8, 9],
-        "sampler_logprobs": [-1.0, 0.0, -1.0],
-    }
-    found = example_of({**row, "sample_index": 1, "forced_start": 1, "forced_end": 2})
-    assert found.is_target.tolist() == [True, False, True]
-    assert found.advantages.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_the_ceiling_is_measured() -> None:

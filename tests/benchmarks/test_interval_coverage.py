@@ -1,6 +1,4 @@
-"""The benchmark of intervals: its cases are told apart, and what it simulates has the truth it
-says.
-"""
+"""The benchmark of intervals: its cases differ, and what it simulates has the truth it says."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Both ways of the benchmark measure the same thing, and its long trace is probed in a process of
-its own.
-"""
+"""Both ways of the benchmark measure the same thing; its long trace has a process to itself."""
 
 import pytest
 
@@ -9,10 +7,10 @@ from benchmarks.packed_pass import (
     Blocks,
     Peak,
     Timing,
+    compare,
     decoder,
     in_fresh_process,
     table,
-    take_turns,
     traces,
 )
 
@@ -21,7 +19,7 @@ from benchmarks.packed_pass import (
 def test_both_ways_give_the_same_log_probabilities(num_boundaries: int) -> None:
     rows = traces(trace_tokens=400, num_boundaries=num_boundaries, segment_tokens=4)
     assert sum(trace.num_tokens for trace in rows) <= 400
-    timing = take_turns(decoder(), rows, micro_batch_tokens=200, repeats=1)
+    timing = compare(decoder(), rows, micro_batch_tokens=200, repeats=1)
     assert timing.num_boundaries == num_boundaries
     assert timing.max_difference_nats < 1e-4
     assert timing.packed_seconds > 0
@@ -37,10 +35,8 @@ def test_a_long_trace_is_probed_without_its_square() -> None:
 
 
 def test_the_table_has_a_line_a_count() -> None:
-    timings, peak = (
-        [Timing(2, 1.0, 2.5, 1e-6), Timing(64, 1.0, 9.0, 1e-6)],
-        Peak(16_000, 200, 3.0, 200.0, 900.0),
-    )
+    timings = [Timing(2, 1.0, 2.5, 1e-6), Timing(64, 1.0, 9.0, 1e-6)]
+    peak = Peak(16_000, 200, 3.0, 200.0, 900.0)
     found = table(timings, peak, [Blocks(4, 2_296, 1_723)])
     assert "2.50" in found.splitlines()[1]
     assert "16,000 tokens, 200 boundaries: 200 MiB" in found

@@ -1,4 +1,4 @@
-"""The verifiers' benchmark at a small size: every way agrees, and the table says what each costs."""
+"""The verifiers' benchmark at a small size: all ways agree, and the table says what each costs."""
 
 from benchmarks import verifier_speed
 

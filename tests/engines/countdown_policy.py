@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.task import CountdownTask
 from stages.contracts.render import Renderer
-from stages.engines.policy import new_policy
+from stages.engines.new_policy import new_policy
 from stages.tasks.formats import load_format
 
 SHAPE = ModelShape(

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from fixtures.checkouts import ROOT, succeed
 from stages.pure.losses import token_logprobs
-from tests.conftest import ROOT, succeed
 
 SERVE = """
 import dataclasses, json, sys
 from pathlib import Path
 from stages.engines.sampler import Request
-from stages.engines.vllm_sampler import VllmSampler
+from stages.engines.samplers.vllm import VllmSampler
 found = []
 for policy, prompts in json.loads(sys.argv[1]):
     requests = [Request(tokens, int(sys.argv[3]), seed) for seed, tokens in enumerate(prompts)]

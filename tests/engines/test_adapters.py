@@ -10,8 +10,10 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
+from fixtures.checkouts import PROFILES
 from stages.contracts.params.inits.model import ModelShape
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.engines.adapters import (
@@ -20,14 +22,14 @@ from stages.engines.adapters import (
     BASE,
     adapt,
     is_adapter,
-    read_lora,
+    read_shape,
 )
-from stages.engines.policy import load_policy, new_policy, save_policy
-from stages.engines.trainer import Trainer
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import load_policy, save_policy
+from stages.engines.training.trainer import Trainer
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from tests.conftest import PROFILES
 from tests.engines.serving import difference_nats, served
 
 FORM = load_format(load(PROFILES / "tiny.yaml").task)
@@ -123,7 +125,7 @@ def test_a_folder_holds_the_change_and_its_base_and_no_optimizer(name: str, poli
         and tensor.endswith((".lora_A.weight", ".lora_B.weight"))
         for tensor in names
     )
-    assert read_lora(policies / name).target_modules == ["down_proj", "q_proj", "v_proj"]
+    assert read_shape(policies / name).target_modules == ["down_proj", "q_proj", "v_proj"]
     assert (
         json.loads((policies / name / ADAPTER_CONFIG_FILE).read_text())["base_model_name_or_path"]
         == BASE

@@ -6,17 +6,18 @@ import torch
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
+from fixtures.checkouts import ROOT
+from fixtures.decoders import tiny_llama
 from stages.contracts.params.compute import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
 from stages.contracts.params.whole import load
-from stages.engines.computing import Precision, passing, set_up, summable
-from stages.engines.policy_loss import Example, PolicyLoss
-from stages.engines.trainer import Trainer
+from stages.engines.computing import Precision, passing, summable
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.losses import token_logprobs
 from stages.running.errors import BadInput
-from tests.conftest import ROOT
-from tests.tiny import tiny_llama
 
 TOKENS = torch.randint(23, (3, 17), generator=torch.Generator().manual_seed(1))
 OPTIMIZER = AdamW(learning_rate=1e-5, betas=(0.9, 0.95), weight_decay=0.1, max_grad_norm=1.0)
@@ -107,8 +108,8 @@ def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
     everywhere = np.ones(completion.shape[1], dtype=bool)
     examples = [
         Example(
-            row[:4].tolist(),
-            row[4:].tolist(),
+            row[:4].numpy(),
+            row[4:].numpy(),
             logprobs,
             np.ones(len(logprobs)),
             everywhere,

@@ -22,7 +22,8 @@ from stages.engines.judging import (
     load_wording,
     save_wording,
 )
-from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import WEIGHTS_FILE, load_policy, save_policy
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat

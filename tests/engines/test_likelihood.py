@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_mask
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from fixtures.decoders import tiny_llama
 from stages.engines import likelihood
 from stages.engines.likelihood import (
     ProbedTrace,
@@ -20,7 +21,6 @@ from stages.engines.likelihood import (
     chunks,
     dense_mask,
 )
-from tests.tiny import tiny_llama
 
 VOCABULARY = 23
 PAD = 0

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stages.engines.policy import WEIGHTS_FILE, load_policy, new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import WEIGHTS_FILE, load_policy, save_policy
 from stages.running.errors import BadInput
 from tests.engines.countdown_policy import RENDERER, SHAPE, contents, logits, policy
 

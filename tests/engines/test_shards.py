@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.engines import shards
-from stages.engines.pool import OneEngine
+from stages.engines.pools.here import OneEngine
 
 WORK = [*range(10, 17)]
 

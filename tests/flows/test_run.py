@@ -1,263 +1,58 @@
-"""One stage at a time, in a toy project of shell commands: how it ends, what is handed on, and what survives it."""
+"""`python -m flows.run`, as experiments and rebuilds start it."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
-from flows import run
-from flows.run import (
-    Busy,
-    Cancelled,
-    Children,
-    Progress,
-    StageFailed,
-    exclusive,
-    log_path,
-    run_stage,
-)
-from stages.running import errors
-from stages.running import progress as stage_progress
+from fixtures.checkouts import ROOT
 
-ROOT = Path(__file__).parents[2]
-SLEEP_SECONDS = "86399.125"  # by which the processes of these tests are told from all others
-GRAPH = f"""
-stages:
-  good:
-    cmd: |
-      printf 'bar 10%%\\rbar 100%%\\n'
-      printf '{{"stage": "good", "done": 3, "total": 12, "rate": 5.5}}' > $KNOWHOW_PROGRESS_FILE
-      sleep 0.5
-      echo made > good.txt
-    outs: [good.txt]
-  background:
-    cmd: setsid sleep {SLEEP_SECONDS} > /dev/null & echo made > background.txt
-    outs: [background.txt]
-  silent:
-    cmd: exit 3
-    outs: [silent.txt]
-  bad_input:
-    cmd: "echo working; echo 'error: no such problem' >&2; exit 2"
-    outs: [bad_input.txt]
-  machine:
-    cmd: "echo 'error: accelerator busy' >&2; exit 75"
-    outs: [machine.txt]
-  out_of_memory:
-    cmd: "kill -9 $$"
-    outs: [out_of_memory.txt]
-  out_of_memory_below:
-    cmd: "sh -c 'kill -9 $$'; exit $?"
-    outs: [out_of_memory_below.txt]
-  orphan:
-    cmd: cat missing.txt > orphan.txt
-    deps: [missing.txt]
-    outs: [orphan.txt]
-  stubborn:
-    cmd: >-
-      trap '' TERM; setsid sleep {SLEEP_SECONDS} & (setsid sh -c 'sleep {SLEEP_SECONDS} & exit' &);
-      touch started; test -e over || sleep {SLEEP_SECONDS}; echo made > stubborn.txt
-    outs: [stubborn.txt]
-  obedient:
-    cmd: touch started; test -e over || sleep {SLEEP_SECONDS}; echo made > obedient.txt
-    outs: [obedient.txt]
-"""
+SLEEP_SECONDS = "86397.125"  # which only the processes of these tests have
+COMMAND = [sys.executable, "-m", "flows.run", "1", "sh", "-c"]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = tmp_path_factory.mktemp("project")
-    project.joinpath("dvc.yaml").write_text(GRAPH)
-    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=project, check=True)
-    return project
-
-
-@pytest.fixture(autouse=True)
-def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test stands in the project, and has to leave no process behind."""
-    monkeypatch.chdir(project)
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project.parent / "site"))
-    monkeypatch.setenv("SHELL", "/bin/sh")
-    for name in ("started", "over"):
-        Path(name).unlink(missing_ok=True)
-    yield
-    left = sleepers()
-    for process in left:
-        process.kill()
-    assert not left
-
-
-@pytest.fixture
-def children() -> Iterator[Children]:
-    with Children(grace_seconds=1) as children:
-        yield children
+def start(script: str) -> "subprocess.Popen[str]":
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*COMMAND, script], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def sleepers() -> list[psutil.Process]:
-    return [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if SLEEP_SECONDS in " ".join(p.info["cmdline"] or [])
-    ]
+    processes = psutil.process_iter(["cmdline"])
+    return [each for each in processes if SLEEP_SECONDS in (each.info["cmdline"] or [])]
 
 
-def wait_for(what: Path) -> None:
-    end = time.monotonic() + 60
-    while not what.exists():
-        assert time.monotonic() < end, f"{what} did not come"
-        time.sleep(0.05)
+@pytest.mark.parametrize(("script", "exit_code"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_the_exit_code_is_the_commands(script: str, exit_code: int) -> None:
+    with start(script) as guarded:
+        assert guarded.wait(30) == exit_code
 
 
-def failure(name: str, children: Children) -> StageFailed:
-    with pytest.raises(StageFailed) as caught:
-        run_stage(name, children)
-    return caught.value
+@pytest.mark.parametrize("how", ["its standard input closes", "the command ends"])
+def test_nothing_is_left_when(how: str) -> None:
+    ends = f"sleep {SLEEP_SECONDS}" if how.startswith("its") else "exit 0"
+    with start(f"setsid sleep {SLEEP_SECONDS} & echo ready; {ends}") as guarded:
+        assert guarded.stdout is not None
+        assert guarded.stdout.readline() == "ready\n"
+        if how.startswith("its"):
+            assert sleepers()
+            guarded.stdin.close()
+        assert guarded.wait(30) == (128 + signal.SIGTERM if how.startswith("its") else 0)
+        assert not sleepers()
 
 
-def test_a_stage_runs_and_hands_on_lines_and_progress(children: Children) -> None:
-    lines: list[str] = []
-    progress: list[Progress] = []
-    run_stage("good", children, on_line=lines.append, on_progress=progress.append)
-    assert Path("good.txt").read_text() == "made\n"
-    assert "good" in Path("dvc.lock").read_text()
-    assert "bar 100%" in lines  # of a bar that redraws itself, the end
-    assert not any("git add" in line for line in lines)
-    assert progress == [Progress("good", 3, 12, 5.5)]
-    assert "bar 10%" in log_path("good").read_text()
-
-    lines.clear()
-    run_stage("good", children, on_line=lines.append, on_progress=progress.append)
-    assert "Stage 'good' didn't change, skipping" in lines
-    assert len(progress) == 1
-
-
-def test_stages_and_flows_agree_on_what_passes_between_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run.PROGRESS_FILE == stage_progress.PROGRESS_FILE
-    assert run.EXIT_MACHINE == errors.EXIT_MACHINE
-    monkeypatch.setenv(run.PROGRESS_FILE, str(tmp_path / "progress.json"))
-    with stage_progress.Progress("sft", total=10, unit="tok") as bar:
-        bar.add(4)
-    written = Progress(**json.loads(tmp_path.joinpath("progress.json").read_text()))
-    assert (written.stage, written.done, written.total) == ("sft", 4, 10)
-
-
-def test_what_a_finished_stage_left_running_is_ended(children: Children) -> None:
-    run_stage("background", children)
-    assert not sleepers()
-
-
-def test_an_error_of_the_input_is_final(children: Children) -> None:
-    error = failure("bad_input", children)
-    assert (error.name, error.exit_code, error.is_machine_failure) == ("bad_input", 2, False)
-    assert error.last_error == "error: no such problem"
-    assert str(error).splitlines() == [
-        "stage bad_input failed with exit code 2: error: no such problem",
-        "  log:  data/.scratch/logs/bad_input.log",
-        "  next: mend what the log names, then run the same command: finished stages are kept",
-    ]
-    assert "working" in error.last_lines
-    assert failure("silent", children).exit_code == 3
-
-
-def test_a_failure_of_the_machine_may_be_tried_again(children: Children) -> None:
-    error = failure("machine", children)
-    assert (error.exit_code, error.is_machine_failure) == (75, True)
-    assert "error: accelerator busy" in str(error)
-    for name, exit_code in (("out_of_memory", -9), ("out_of_memory_below", 137)):
-        error = failure(name, children)
-        assert (error.exit_code, error.is_machine_failure) == (exit_code, True)
-        assert "memory" in error.last_error
-
-
-def test_a_file_held_by_another_dvc_may_be_tried_again(children: Children) -> None:
-    holder = {"pid": os.getpid(), "cmd": "dvc repro"}
-    rwlock = Path(".dvc/tmp/rwlock")
-    rwlock.write_text(
-        json.dumps({"write": {str(Path("obedient.txt").absolute()): holder}, "read": {}})
-    )
-    assert failure("obedient", children).is_machine_failure
-    rwlock.unlink()
-
-
-def test_an_error_of_dvc_itself_is_final(children: Children) -> None:
-    error = failure("orphan", children)
-    assert not error.is_machine_failure
-    assert "missing.txt" in error.last_error
-
-
-def test_a_deadline_ends_the_whole_tree(children: Children) -> None:
-    begin = time.monotonic()
-    with pytest.raises(StageFailed, match="not done within its deadline of 5 s") as caught:
-        run_stage("stubborn", children, deadline_seconds=5)
-    assert (caught.value.exit_code, caught.value.is_machine_failure) == (124, False)
-    assert time.monotonic() - begin < 30
-    assert Path("started").exists()
-    assert not sleepers()
-
-
-@pytest.mark.parametrize("name", ["obedient", "stubborn"])
-def test_closing_ends_the_stage_frees_its_locks_and_lets_no_other_start(name: str) -> None:
-    children = Children(grace_seconds=1)
-    closer = threading.Thread(target=lambda: (wait_for(Path("started")), children.close()))
-    closer.start()
-    with pytest.raises(Cancelled):
-        run_stage(name, children)
-    closer.join()
-    assert not sleepers()
-    assert json.loads(Path(".dvc/tmp/rwlock").read_text() or "{}").get("write", {}) == {}
-    with pytest.raises(Cancelled):
-        run_stage("good", children)
-
-    Path("over").touch()
-    with Children(grace_seconds=1) as others:
-        run_stage(name, others)
-    assert Path(f"{name}.txt").read_text() == "made\n"
-    Path(f"{name}.txt").unlink()
-
-
-def test_nothing_survives_a_program_that_is_killed() -> None:
-    program = (
-        "from flows.run import *\nwith Children(1) as children: run_stage('stubborn', children)"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    wait_for(Path("started"))
-    tree = psutil.Process(parent.pid).children(recursive=True)
-    assert len(tree) >= 4  # guard, dvc, shell, sleep
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    psutil.wait_procs([*tree, *sleepers()], timeout=15)
-    assert not [process for process in tree if process.is_running()]
-    assert not sleepers()
-
-
-def test_a_killed_guard_takes_its_group_along(children: Children) -> None:
-    def kill_guard() -> None:
-        wait_for(Path("started"))
-        (guard,) = [p for p in psutil.Process().children() if "run.py" in " ".join(p.cmdline())]
-        guard.kill()
-
-    killer = threading.Thread(target=kill_guard)
-    killer.start()
-    error = failure("obedient", children)
-    killer.join()
-    assert error.is_machine_failure
-    assert not sleepers()
-
-
-def test_one_run_at_a_time() -> None:
-    with exclusive(), pytest.raises(Busy, match="another run is at work"), exclusive():
-        pass
-    with exclusive():
-        pass
+def test_a_guard_that_is_terminated_ends_its_tree() -> None:
+    with start(f"setsid sleep {SLEEP_SECONDS} & echo ready; sleep {SLEEP_SECONDS}") as guarded:
+        assert guarded.stdout is not None
+        guarded.stdout.readline()
+        guarded.terminate()
+        assert guarded.wait(30) == 128 + signal.SIGTERM
+        end = time.monotonic() + 5
+        while sleepers() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not sleepers()

@@ -1,4 +1,4 @@
-"""Stages run by forks of a warm server: same results, same errors, and nothing that outlives its caller."""
+"""Stages run by forks of a warm server: same results and errors, and none outlives its caller."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run, succeed
+from fixtures.checkouts import ROOT, run, succeed
 
-# The command begins while the server still imports; only what comes after the socket is there is forked.
+# The command begins while the server still imports; only once the socket is there it forks.
 WAIT = 'while [ ! -e "$KNOWHOW_WARM" ]; do sleep 0.2; done; '
 
 
@@ -38,7 +38,13 @@ def beside_a_server(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def prepare(folder: str) -> str:
-    return f"python -m stages.prepare --problems {folder}/problems.parquet --exact-judge {folder}/exact"
+    tables = f"--problems {folder}/problems.parquet --solutions {folder}/solutions.parquet"
+    others = f"--text-format {folder}/text_format.json --exact-judge {folder}/exact"
+    return f"python -m stages.prepare {tables} {others}"
+
+
+def contents(table: Path) -> list[bytes]:
+    return [file.read_bytes() for file in sorted(table.iterdir())]
 
 
 def test_a_fork_computes_what_a_process_does(clone: Path, warm: dict[str, str]) -> None:
@@ -46,13 +52,14 @@ def test_a_fork_computes_what_a_process_does(clone: Path, warm: dict[str, str]) 
     done = run(prepare("warm").split(), clone, **warm)
     assert done.returncode == 0, done.stderr
     tables = [clone / of / "problems.parquet" for of in ("warm", "cold")]
-    forked, fresh = ([part.read_bytes() for part in sorted(table.iterdir())] for table in tables)
+    forked, fresh = map(contents, tables)
     assert forked == fresh
     assert "prepare: " in done.stderr  # the stage writes to the caller's own streams
 
 
 def test_errors_and_exit_codes_come_through(clone: Path, warm: dict[str, str]) -> None:
-    script = "python -m stages.sft --init r0 --problems none.parquet --demos d --policy p --metrics m.json; echo $?; "
+    arguments = "--init r0 --problems none.parquet --demos d --policy p --metrics m.json --code c"
+    script = f"python -m stages.sft {arguments}; echo $?; "
     done = run(
         ["sh", "-c", f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?"],
         clone,

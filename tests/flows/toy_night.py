@@ -1,4 +1,7 @@
-"""A project whose nights take seconds: real DVC, git and params.yaml; stages that write what `knobs.json` says."""
+"""A project whose nights take seconds: real DVC, git and params.yaml, and toy stages.
+
+The stages write what `knobs.json` says.
+"""
 
 import json
 import os
@@ -8,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import PROFILES, ROOT, run, succeed
+from fixtures.checkouts import PROFILES, ROOT, succeed
+from tests.flows.command import knowhow as run_knowhow
 
 KNOBS: dict[str, Any] = {"difference": 0.1, "leaks": False, "exit_code": 0, "waits": False}
 GRAPH = """stages:
@@ -24,12 +28,17 @@ GRAPH = """stages:
       outs: ["data/policies/${key}", "data/rounds/${key}/validation.json"]
       metrics:
         - "data/metrics/updates/${key}.json": {cache: false}
+  grade:
+    foreach: ${exams}
+    do:
+      cmd: python toy.py grade ${key}
+      deps: ["data/policies/${key}"]
+      outs: ["data/exams/${key}"]
   evaluate:
     foreach: ${exams}
     do:
       cmd: python toy.py evaluate ${key}
-      deps: ["data/policies/${key}"]
-      outs: ["data/exams/${key}"]
+      deps: ["data/exams/${key}"]
       metrics:
         - "data/metrics/exams/${key}.json": {cache: false}
   compare:
@@ -71,17 +80,20 @@ if stage == "update":
     tables = {"scores": {"expectations": [{"success": True}]}}
     write(f"rounds/{name}/validation.json", {"success": True, "tables": tables})
     write(f"metrics/updates/{name}.json", {"entropy_nats": {"first": 0.5, "last": 0.4}})
-if stage == "evaluate":
+if stage == "grade":
     write(f"exams/{name}/grades", {"policy": name})
-    level = {"repeat_frac": 0.1, "forced_frac": {"budget_27": 0.9}, "used_tokens": {"budget_27": 20.0}}
+if stage == "evaluate":
+    level = {"repeat_frac": 0.1, "forced_frac": {"budget_27": 0.9}}
+    level["used_tokens"] = {"budget_27": 20.0}
     level["self_verification"] = {"false_positive_frac": {"mean": 0.05}}
     write(f"metrics/exams/{name}.json", {"all": level})
 if stage == "compare":
     mean = knobs["difference"]
-    found = {"budget_27": {"low": mean - 0.05, "mean": mean, "high": mean + 0.05}}
-    levels = {"all": found, "difficulty_2": found, "difficulty_3": found, "failure_low": found}
+    interval = {"budget_27": {"low": mean - 0.05, "mean": mean, "high": mean + 0.05}}
+    levels = dict.fromkeys(["all", "difficulty_2", "difficulty_3", "failure_low"], interval)
     policies = sorted(path.name for path in pathlib.Path("data/exams").iterdir())
-    write("report/comparisons.json", {f"{a}_minus_{b}": levels for a, b in itertools.permutations(policies, 2)})
+    pairs = itertools.permutations(policies, 2)
+    write("report/comparisons.json", {f"{a}_minus_{b}": levels for a, b in pairs})
 """
 AUDIT = """
 import json, pathlib, sys
@@ -134,7 +146,7 @@ def save(project: Path, **knobs: Any) -> None:
 
 
 def copy(project: Path, target: Path) -> Path:
-    """A project of its own, with all results."""
+    """Another copy of the project, with all results."""
     shutil.copytree(
         project, target, symlinks=True, ignore=shutil.ignore_patterns(".scratch", ".venv")
     )
@@ -145,7 +157,7 @@ def environment(project: Path) -> dict[str, str]:
     """For a command that stands in the project."""
     site = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(project / ".venv/var/dvc")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, **site, "PATH": path, "PYTHONPATH": str(ROOT), "KNOWHOW_DEVICE": "cpu"}
+    return {**site, "PATH": path, "KNOWHOW_DEVICE": "cpu"}
 
 
 def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -154,7 +166,7 @@ def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-u", "-m", "flows.cli", *arguments],
             cwd=project,
-            env=environment(project),
+            env={**os.environ, **environment(project), "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -163,4 +175,4 @@ def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def knowhow(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a `knowhow` command to its end."""
-    return run([sys.executable, "-m", "flows.cli", *arguments], project, **environment(project))
+    return run_knowhow(project, *arguments, **environment(project))

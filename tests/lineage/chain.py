@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rich.console import Console, RenderableType
 
-from tests.conftest import succeed
+from fixtures.checkouts import succeed
 
 TASK = {
     "name": "countdown",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run, succeed
+from fixtures.checkouts import run, succeed
 from tests.lineage import chain
 
 

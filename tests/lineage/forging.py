@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fixtures.checkouts import succeed
 from lineage.record.code_digest import code_digest
-from tests.conftest import succeed
 
 PART = "part-00000-of-00001.parquet"
 """The file of a table that has but one."""

@@ -1,4 +1,4 @@
-"""Answers at boundaries: as many as asked for, from new tokens alone, more where they leave doubt."""
+"""Only what is sampled behind the cue counts, and doubt draws more answers until it is gone."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ ADAPTIVE = AdaptiveProbes(max_probes=10, max_stderr=0.2)
 
 
 class Table:
-    """A policy that answers one token, drawn by the request's seed; which there are the token
-    before the cue says.
+    """A policy that answers one token, drawn by the request's seed.
+
+    Which there are the token before the cue says.
     """
 
     def __init__(self, answers: dict[int, Sequence[int]]) -> None:
@@ -67,9 +68,7 @@ def test_every_place_gets_its_answers_in_order() -> None:
 
 
 def test_what_stands_in_the_prefix_is_no_answer() -> None:
-    """The truth was thought but is not said: extracting from prefix and answer together would
-    credit it.
-    """
+    """The truth was thought but is not said: reading the prefix as well would credit it."""
     assert texts(Table({TRUTH: [11]}), [place(TRUTH)], None) == [["11"] * 4]
 
 
@@ -86,9 +85,7 @@ def test_doubt_draws_more_and_agreement_does_not() -> None:
 
 
 def test_more_answers_go_on_where_the_first_ended() -> None:
-    """An answer's seed is its own: asking for more changes none of those before, nor do other
-    places.
-    """
+    """An answer's seed is its own: more of them change none before, nor do other places."""
     table = Table({1: list(range(20)), 2: [12]})
     [few] = texts(table, [place(1)], None)
     _, more = texts(

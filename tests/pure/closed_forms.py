@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.pure.objectives import Parts, Segments
+from stages.pure.objectives.arrays import Advantage, RoundArrays, Segments
 
 ATTEMPT_TOKENS = 4
 
@@ -128,6 +128,11 @@ class Group:
     def thinking_tokens(self) -> np.ndarray:
         return np.array([ATTEMPT_TOKENS * stream.num_attempts for stream in self.streams])
 
+    def arrays(self, outcome: np.ndarray) -> RoundArrays:
+        """The round, its rollouts having this advantage of their outcome."""
+        thinking, segments = self.thinking_tokens, self.segments()
+        return RoundArrays(outcome, self.rewards, self.groups, thinking, segments, 1e-4)
+
     def segments(self) -> Segments:
         """Attempts, then the answer, of each rollout; a hit brings success from g to 1, and the
         policy knows it.
@@ -142,13 +147,14 @@ class Group:
             group=np.zeros(len(rollout), dtype=int),
             start_tokens=ATTEMPT_TOKENS * index,
             end_tokens=ATTEMPT_TOKENS * (index + 1),
+            used_tokens=ATTEMPT_TOKENS * (index + 1),
             gain=np.where(is_attempt, hits * (1 - float(self.search.guess)), np.nan),
             is_attempt=is_attempt,
             attempt_grade=np.where(is_attempt, hits, np.nan),
             verdict_grade=np.where(is_attempt, 1.0, np.nan),
         )
 
-    def gradient(self, parts: Parts) -> float:
+    def gradient(self, advantage: Advantage) -> float:
         """E ∑ A ∇ log π over the policy's choices, by the logit of going on.
 
         To go on is the first token of an attempt, to stop the first of the answer; a forced answer
@@ -157,7 +163,7 @@ class Group:
         segments, c = self.segments(), float(self.go_on)
         is_stopped = np.array([stream.is_stopped for stream in self.streams])[segments.rollout]
         slope = np.where(segments.is_attempt, 1 - c, np.where(is_stopped, -c, 0.0))
-        return float((slope * (parts.outcome + parts.credit)).sum() / len(self.streams))
+        return float((slope * (advantage.outcome + advantage.credit)).sum() / len(self.streams))
 
 
 GRID = [Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)]

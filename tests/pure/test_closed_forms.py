@@ -12,20 +12,24 @@ What holds of the chain of attempts, at every policy tried:
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
-from stages.pure import objectives
 from stages.pure.credit import (
     group_normalized,
-    group_scaled,
     length_penalized,
     to_come,
     token_discounted,
 )
 from stages.pure.information import information_gain, progress
-from stages.pure.objectives import Parts
+from stages.pure.objectives.arrays import Advantage
+from stages.pure.objectives.imitation import imitation
+from stages.pure.objectives.information import information as information_of
+from stages.pure.objectives.outcome import outcome as outcome_alone
+from stages.pure.objectives.process import process as process_of
+from stages.pure.objectives.regret import regret as regret_of
 from tests.pure.closed_forms import (
     ATTEMPT_TOKENS,
     GRID,
@@ -36,9 +40,8 @@ from tests.pure.closed_forms import (
     hidden_arm_bits,
     hidden_arm_success,
 )
+from tests.pure.objectives.by_hand import AS_IT_IS, CENTRED
 
-AS_IT_IS = partial(group_scaled, baseline="none", normalize_by_std=False, std_epsilon=1e-4)
-CENTRED = partial(group_scaled, baseline="group_mean", normalize_by_std=False, std_epsilon=1e-4)
 TOKEN_DISCOUNT = 0.9
 STEP = 1e-5
 
@@ -84,28 +87,26 @@ def outcome_of(group: Group, penalty: float = 0.0) -> np.ndarray:
     return group_normalized(rewards, group.groups, normalize_by_std=False, std_epsilon=1e-4)
 
 
-def information(group: Group, discount: float, scale: objectives.Scale) -> Parts:
-    nothing = np.zeros(len(group.streams))
-    return objectives.information(nothing, group.segments(), 0.0, discount, scale)
+def information(group: Group, credit_discount: float, **scale: Any) -> Advantage:
+    arrays = group.arrays(np.zeros(len(group.streams)))
+    return information_of(arrays, 0.0, credit_discount, **scale)
 
 
-def regret(group: Group, scale: objectives.Scale) -> Parts:
-    nothing = np.zeros(len(group.streams))
-    return objectives.regret(nothing, group.segments(), 0.0, TOKEN_DISCOUNT, 1.0, scale)
+def regret(group: Group, **scale: Any) -> Advantage:
+    arrays = group.arrays(np.zeros(len(group.streams)))
+    return regret_of(arrays, 0.0, TOKEN_DISCOUNT, 1.0, **scale)
 
 
-def process(group: Group, scale: objectives.Scale) -> Parts:
-    return objectives.process(np.zeros(len(group.streams)), group.segments(), 0.0, 1.0, scale)
+def process(group: Group, **scale: Any) -> Advantage:
+    return process_of(group.arrays(np.zeros(len(group.streams))), 0.0, 1.0, **scale)
 
 
-def offline(group: Group) -> Parts:
-    made = objectives.progress_per_token(group.segments(), group.thinking_tokens)
-    is_kept = objectives.imitated(group.rewards, group.groups, made, keep_frac=1.0)
-    return objectives.imitation(is_kept, group.rewards, group.segments())
+def offline(group: Group) -> Advantage:
+    return imitation(group.arrays(outcome_of(group)), keep_frac=1.0)
 
 
-def outcome(group: Group, penalty: float = 0.0) -> Parts:
-    return objectives.outcome_only(outcome_of(group, penalty), group.segments(), 1.0)
+def outcome(group: Group, penalty: float = 0.0) -> Advantage:
+    return outcome_alone(group.arrays(outcome_of(group, penalty)))
 
 
 def slope(of: Callable[[float], float], go_on: Fraction) -> float:
@@ -136,18 +137,18 @@ def test_gradients_are_those_of_what_is_to_be_raised(search: Search, go_on: Frac
     group = search.group(go_on)
     success = slope(search.success, go_on)
     assert group.gradient(outcome(group)) == pytest.approx(success, abs=1e-8)
-    assert group.gradient(information(group, 1.0, AS_IT_IS)) == pytest.approx(success, abs=1e-8)
+    assert group.gradient(information(group, 1.0, **AS_IT_IS)) == pytest.approx(success, abs=1e-8)
     area = slope(partial(search.area, token_discount=TOKEN_DISCOUNT), go_on)
-    assert group.gradient(regret(group, AS_IT_IS)) == pytest.approx(area, abs=1e-8)
+    assert group.gradient(regret(group, **AS_IT_IS)) == pytest.approx(area, abs=1e-8)
 
 
-EXPLORE: dict[str, Callable[[Group], Parts]] = {
+EXPLORE: dict[str, Callable[[Group], Advantage]] = {
     "outcome": outcome,
-    "information_myopic": partial(information, discount=0.0, scale=AS_IT_IS),
-    "information_discounted": partial(information, discount=0.5, scale=AS_IT_IS),
-    "information_to_go": partial(information, discount=1.0, scale=AS_IT_IS),
-    "regret": partial(regret, scale=AS_IT_IS),
-    "process": partial(process, scale=AS_IT_IS),
+    "information_myopic": partial(information, credit_discount=0.0, **AS_IT_IS),
+    "information_discounted": partial(information, credit_discount=0.5, **AS_IT_IS),
+    "information_to_go": partial(information, credit_discount=1.0, **AS_IT_IS),
+    "regret": partial(regret, **AS_IT_IS),
+    "process": partial(process, **AS_IT_IS),
     "offline": offline,
 }
 
@@ -183,8 +184,8 @@ def test_the_groups_mean_charges_an_attempt_all_it_gains(
     search: Search, go_on: Fraction, discount: float
 ) -> None:
     group = search.group(go_on)
-    assert group.gradient(information(group, discount, CENTRED)) == pytest.approx(0, abs=1e-12)
-    assert group.gradient(process(group, CENTRED)) == pytest.approx(0, abs=1e-12)
+    assert group.gradient(information(group, discount, **CENTRED)) == pytest.approx(0, abs=1e-12)
+    assert group.gradient(process(group, **CENTRED)) == pytest.approx(0, abs=1e-12)
 
 
 @each_policy
@@ -198,17 +199,16 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
     for error in (-0.25, 0.25):  # of the boundary behind each attempt; the error cancels over both
         noise = np.where(segments.is_attempt, error, np.nan)
         for noisy in (noise, np.maximum(0, noise)):
-            nothing = np.zeros(len(group.streams))
-            parts = objectives.information(
-                nothing, segments._replace(gain=noisy), 0.0, 0.0, AS_IT_IS
-            )
-            gradients.append(group.gradient(parts))
+            arrays = group.arrays(np.zeros(len(group.streams)))
+            arrays = arrays._replace(segments=segments._replace(gain=noisy))
+            found = information_of(arrays, 0.0, 0.0, **AS_IT_IS)
+            gradients.append(group.gradient(found))
     plain, clipped = gradients[0] + gradients[2], gradients[1] + gradients[3]
     assert plain == pytest.approx(0, abs=1e-12)
     assert clipped > 1e-3
 
 
-def trained(search: Search, objective: Callable[[Group], Parts]) -> float:
+def trained(search: Search, objective: Callable[[Group], Advantage]) -> float:
     """The chance of going on after 25 steps of plain ascent from 1/2, in 16ths so that every group
     is exact.
     """

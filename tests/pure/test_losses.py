@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stages.contracts.params.recipes.update import LOSSES
 from stages.pure.losses import (
     Surrogate,
     aggregation,
@@ -25,8 +26,7 @@ from stages.pure.losses import (
 
 CLIP_LOW, CLIP_HIGH = 0.2, 0.28
 SEEDS = st.integers(0, 10_000)
-KINDS = ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "likelihood")
-LOSSES = KINDS[:-1]
+KINDS = (*LOSSES, "likelihood")
 
 
 def draw(seed: int, rows: int = 3, width: int = 7, vocabulary: int = 6) -> dict[str, Tensor]:
@@ -48,7 +48,8 @@ def found(kind: str, logprobs: Tensor, batch: dict[str, Tensor]) -> Surrogate:
     """A batch's surrogate, each row a sequence."""
     sequence = torch.arange(len(logprobs)).unsqueeze(1).expand(logprobs.shape)
     values = batch["sampler_logprobs"], batch["advantages"], batch["mask"]
-    return surrogate(kind, logprobs, *values, sequence, CLIP_LOW, CLIP_HIGH)
+    objective = LOSSES[kind].surrogate if kind in LOSSES else kind
+    return surrogate(objective, logprobs, *values, sequence, CLIP_LOW, CLIP_HIGH)
 
 
 def by_loops(batch: dict[str, Tensor], temperature: float) -> tuple[float, np.ndarray, int]:
@@ -301,11 +302,14 @@ def test_aggregation_by_hand() -> None:
         "cispo": [1 / 5, 1 / 5],
         "dr_grpo": [1 / 30, 1 / 30],
     }.items():
-        how = aggregation(kind, np.array([4, 1, 0]), budget_tokens=10)
+        how = aggregation(LOSSES[kind].average, np.array([4, 1, 0]), budget_tokens=10)
         assert (how.weights / how.denominator)[:2] == pytest.approx(expected), kind
         assert np.isfinite(how.weights).all()
-        assert aggregation(kind, np.array([], dtype=int), budget_tokens=10).denominator == 1
-        assert aggregation(kind, np.array([0]), budget_tokens=10).denominator >= 1
+        assert (
+            aggregation(LOSSES[kind].average, np.array([], dtype=int), budget_tokens=10).denominator
+            == 1
+        )
+        assert aggregation(LOSSES[kind].average, np.array([0]), budget_tokens=10).denominator >= 1
 
 
 @given(
@@ -316,7 +320,7 @@ def test_the_weights_of_a_mean_sum_to_the_share_of_sequences_with_tokens(
     counts: list[int], kind: str
 ) -> None:
     num_targets = np.array(counts)
-    how = aggregation(kind, num_targets, budget_tokens=10)
+    how = aggregation(LOSSES[kind].average, num_targets, budget_tokens=10)
     expected = np.mean(num_targets > 0) if kind in ("grpo", "gspo") else 1
     assert (how.weights * num_targets).sum() / how.denominator == pytest.approx(expected)
 

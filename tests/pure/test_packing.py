@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.decoders import tiny_llama
 from stages.pure.packing import (
     MAX_EMPTY_FRAC,
     balanced,
@@ -20,7 +21,6 @@ from stages.pure.packing import (
     probe_positions,
     regroup,
 )
-from tests.tiny import tiny_llama
 
 LENGTHS = st.lists(st.integers(1, 20), max_size=25)
 

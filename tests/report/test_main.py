@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fixtures.checkouts import ROOT
 from stages.contracts.params.whole import load
 from stages.contracts.policy_tree import branch, chains, replicates
 from stages.figures.looks import looks
@@ -22,7 +23,6 @@ from stages.report import __main__ as report
 from stages.report.excerpts import choose
 from stages.report.page import points, tint
 from stages.running.errors import BadInput
-from tests.conftest import ROOT
 from tests.world import (
     HOSTILE,
     ROLLOUTS,

@@ -127,9 +127,12 @@ def test_demonstrations_say_the_truth_and_cover_every_word(
         for segment in segments(thinking):
             mark = closing_marker(segment, FORMAT.segment_ends)
             marks[mark] += 1
-            is_right = VERIFIER.verify_attempt(
-                problem.metadata, without_marker(segment, FORMAT.segment_ends)
-            ) is Verdict.CORRECT
+            is_right = (
+                VERIFIER.verify_attempt(
+                    problem.metadata, without_marker(segment, FORMAT.segment_ends)
+                )
+                is Verdict.CORRECT
+            )
             assert FORMAT.self_verdicts[mark] == is_right
         text = f"{problem.prompt} {demonstration.text}"
         assert renderer.words(renderer.encode(text)) == text.split()

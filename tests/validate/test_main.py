@@ -6,16 +6,12 @@ import copy
 import gc
 import html
 import json
-import math
-import random
 import re
 import shutil
 import sys
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,299 +20,38 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from stages.contracts.format import write_format
-from stages.contracts.params.recipes.probe import AnswerEntropy, Probe
+from stages.contracts.params.compute import VllmEngine
 from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
-from stages.contracts.params.whole import Params, load
+from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.contract import part_name
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.all import TABLES
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
-from stages.pure.segments import marker_boundaries
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from stages.tasks.rows import problem_row
-from stages.tasks.sources import load_source
-from stages.tasks.task import Format, Problem, marks_of
+from stages.tasks.task_format import marks_of
 from stages.validate import __main__ as validate
 from stages.validate import suites
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame
+from tests.validate.sound_round import (
+    EVERY_BOUNDARY,
+    GROUP_SIZE,
+    NAMES,
+    NUM_PROBLEMS,
+    PROBE_SETTINGS,
+    ROUND,
+    Rows,
+    settings_file,
+    sound_rows,
+)
 
-ROOT = Path(__file__).parent.parent
-ROUND = "i1"
 PART = part_name(0, 1)
-NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
-NUM_PROBLEMS, GROUP_SIZE, NUM_PROBES = 3, 5, 4
-MAX_THINKING_TOKENS = 36
-SAMPLING = {"num_probes": NUM_PROBES, "answer_tokens": 13, "temperature": 1.0}
-ESTIMATORS: dict[str, dict[str, Any]] = {
-    "set_likelihood": {"micro_batch_tokens": 64},
-    "answer_likelihood": {"micro_batch_tokens": 64},
-    "forced_answer": SAMPLING,
-    "answer_entropy": {**SAMPLING, "gate_by_success": True},
-    "critic": {
-        "num_folds": 2,
-        "num_epochs": 1,
-        "hidden_size": 4,
-        "td_lambda": 1.0,
-        "learning_rate": 0.1,
-        "micro_batch_tokens": 64,
-    },
-}
-THINNED = {
-    **SAMPLING,
-    "boundary_frac": 0.5,
-    "adaptive": {"max_probes": 2 * NUM_PROBES, "max_stderr": 0.1},
-}
 
-Rows = dict[str, list[dict[str, Any]]]
 Corruption = Callable[[Rows], str]
-
-
-def settings_file(folder: Path, estimator: str, **changes: Any) -> Path:
-    """The repository's params.yaml with a tiny round and few problems."""
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    raw["task"]["tiers"] = [{"num_numbers": n, "num_train": 8, "num_heldout": 2} for n in (3, 4)]
-    raw["rounds"] = {
-        ROUND: {
-            "parent": "r0",
-            "reference": "r0",
-            "recipe": "information",
-            "judge": "exact",
-            "seed": 1,
-        }
-    }
-    raw["exams"] = {"r0": {"judge": "exact"}}
-    recipe = raw["recipes"]["information"]
-    recipe["rollout"] |= {
-        "num_problems": NUM_PROBLEMS,
-        "group_size": GROUP_SIZE,
-        "difficulties": [3],
-    }
-    recipe["probe"] = {"estimator": estimator, **ESTIMATORS[estimator], **changes}
-    path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    return path
-
-
-def sound_rows(
-    settings: Params, renderer: Renderer, endings: Sequence[int] = range(GROUP_SIZE)
-) -> Rows:
-    """Rows of a small round in which every table agrees with every other; sample i of a group has
-    ending i.
-    """
-    source, form, rng = load_source(settings.task), load_format(settings.task), random.Random(0)
-    problems = list(source.problems())
-    asked = [p for p in problems if p.split == "train" and p.difficulty == 3][:NUM_PROBLEMS]
-    rows: Rows = {name: [] for name in NAMES}
-    rows["problems"] = [problem_row(settings.task.name, problem) for problem in problems]
-    shown = settings.inits["r0"].demonstrations.model_copy(
-        update={
-            "num_demos": GROUP_SIZE,
-            "difficulty_weights": {3: 1.0},
-            "immediate_answer_frac": 0.0,
-        }
-    )
-    for number, problem in enumerate(asked):
-        for index, demo in enumerate(source.demonstrations([problem], shown, seed=number)):
-            rollout = rollout_row(problem, index, endings[index], demo.text, form, renderer, rng)
-            rows["rollouts"].append(rollout)
-            add_judged_rows(rows, rollout, form, renderer, rng)
-            add_probed_rows(
-                rows, rollout, source.solutions(problem), settings.recipes["information"].probe, rng
-            )
-    return {
-        name: sorted(rows[name], key=lambda row: [row[k] for k in TABLES[name].key])
-        for name in NAMES
-    }
-
-
-def rollout_row(
-    problem: Problem,
-    index: int,
-    ending: int,
-    text: str,
-    form: Format,
-    renderer: Renderer,
-    rng: random.Random,
-) -> dict[str, Any]:
-    """A completion with one of the endings there are.
-
-    0 by itself, 1 forced, 2 forced without an end, 3 by an answer without thinking, 4 without an
-    answer.
-    """
-    thinking, _, answer = text.rpartition(form.cue)
-    thought = [] if ending == 3 else renderer.encode(thinking)[:MAX_THINKING_TOKENS]
-    cue, answered = renderer.encode(form.cue), [*renderer.encode(answer), renderer.eos_token]
-    if ending == 4:
-        thought, cue, answered = [*thought, renderer.eos_token], [], []
-    if ending == 2:
-        answered = answered[:-1]
-    tokens, is_forced = [*thought, *cue, *answered], ending in (1, 2)
-    start = len(thought) if is_forced else len(tokens)
-    end = start + len(cue) * is_forced
-    return {
-        "rollout_id": f"{ROUND}/{problem.problem_id}/{index}",
-        "problem_id": problem.problem_id,
-        "sample_index": index,
-        "policy_id": "r0",
-        "prompt_tokens": renderer.encode(problem.prompt),
-        "completion_tokens": tokens,
-        "sampler_logprobs": [
-            0.0 if start <= i < end else -rng.random() for i in range(len(tokens))
-        ],
-        "num_thinking_tokens": len(thought),
-        "forced_start": start,
-        "forced_end": end,
-        "finish_reason": ("stop", "forced", "length", "stop", "stop")[ending],
-        "seed": rng.randrange(2**31),
-        "temperature": 1.0,
-    }
-
-
-def add_judged_rows(
-    rows: Rows, rollout: Mapping[str, Any], form: Format, renderer: Renderer, rng: random.Random
-) -> None:
-    """What score says of a rollout; verdicts are drawn, for the gate does not judge."""
-    rollout_id, tokens, num_thinking = (
-        rollout[k] for k in ("rollout_id", "completion_tokens", "num_thinking_tokens")
-    )
-    verdict = rng.choice([Verdict.CORRECT, Verdict.INCORRECT])
-    answer = renderer.decode(tokens[num_thinking + 1 :])
-    rows["scores"].append(
-        {
-            "rollout_id": rollout_id,
-            "verdict": verdict,
-            "reward": verdict.reward,
-            "judge_score": None,
-            "answer": answer,
-        }
-    )
-    cuts = marker_boundaries(renderer.parts(tokens[:num_thinking]), form.segment_ends)
-    spans = [(a, b, "attempt") for a, b in pairwise(cuts)]
-    spans += [(num_thinking, len(tokens), "answer")] if num_thinking < len(tokens) else []
-    for index, (start, end, kind) in enumerate(spans):
-        rows["segments"].append(
-            {
-                "rollout_id": rollout_id,
-                "segment_index": index,
-                "kind": kind,
-                "start_token": start,
-                "end_token": end,
-                "attempt_verdict": None if kind == "answer" else Verdict.INCORRECT,
-                "self_verdict": None if kind == "answer" else False,
-            }
-        )
-
-
-def add_probed_rows(
-    rows: Rows, rollout: Mapping[str, Any], solutions: list[str], probe: Probe, rng: random.Random
-) -> None:
-    """What probe and infogain say of a rollout, once it is cut.
-
-    A thinned recipe probes every other boundary.
-    """
-    cut = [
-        row
-        for row in rows["segments"]
-        if row["rollout_id"] == rollout["rollout_id"] and row["kind"] != "answer"
-    ]
-    positions = [0, *(row["end_token"] for row in cut)]
-    last = len(positions) - 1
-    is_thinned = getattr(probe, "boundary_frac", None) is not None
-    probed = [j for j in range(len(positions)) if not is_thinned or j in (0, last) or j % 2 == 0]
-    made = {
-        j: probe_row(rollout["rollout_id"], j, positions[j], probe, solutions, rng) for j in probed
-    }
-    rows["probes"] += made.values()
-    success = [success_of(made[j], rng) for j in probed]
-    curve = np.interp(range(len(positions)), probed, success)
-    for a, b in pairwise(probed):
-        rows["gains"] += [gain_row(probe, made, (a, b), j, curve) for j in range(a, b)]
-
-
-def probe_row(
-    rollout_id: str,
-    index: int,
-    position: int,
-    probe: Probe,
-    solutions: list[str],
-    rng: random.Random,
-) -> dict[str, Any]:
-    """A boundary as its estimator leaves it.
-
-    Sampled answers are of three kinds; one differs in white space alone.
-    """
-    known = {"set_likelihood": solutions, "answer_likelihood": solutions[:1], "critic": []}
-    sampled = [
-        rng.choice(["1 + 1 2", "2 + 1 3", "2  + 1 3 ", "3 + 1 4"]) for _ in range(NUM_PROBES)
-    ]
-    answers = known.get(probe.estimator, sampled)
-    logprobs = [float(np.float32(-rng.uniform(1, 9) - len(solutions))) for _ in answers]
-    is_known = bool(known.get(probe.estimator))
-    return {
-        "rollout_id": rollout_id,
-        "boundary_index": index,
-        "position": position,
-        "estimator": probe.estimator,
-        "num_probes": len(answers),
-        "answers": answers,
-        "answer_logprobs": logprobs,
-        "gold_logprob_nats": float(np.log(np.exp(logprobs).sum())) if is_known else None,
-        "value": float(np.float32(rng.random())) if probe.estimator == "critic" else None,
-    }
-
-
-def success_of(probe: Mapping[str, Any], rng: random.Random) -> float:
-    if probe["value"] is not None:
-        return float(probe["value"])
-    if probe["gold_logprob_nats"] is not None:
-        return float(np.exp(probe["answer_logprobs"]).sum())
-    return rng.randrange(NUM_PROBES + 1) / NUM_PROBES
-
-
-def entropy_of(probe: Mapping[str, Any]) -> float:
-    shares = [
-        n / NUM_PROBES
-        for n in Counter(" ".join(text.split()) for text in probe["answers"]).values()
-    ]
-    return sum(-p * math.log(p) for p in shares) + (len(shares) - 1) / (2 * NUM_PROBES)
-
-
-def gain_row(
-    probe: Probe,
-    made: Mapping[int, Mapping[str, Any]],
-    stretch: tuple[int, int],
-    j: int,
-    curve: np.ndarray,
-) -> dict[str, Any]:
-    """The segment from boundary j on, between two boundaries probed."""
-    a, b = stretch
-    before, after = float(curve[j]), float(curve[j + 1])
-    is_sampled = probe.estimator in ("forced_answer", "answer_entropy")
-    nats = None
-    if probe.estimator in ("set_likelihood", "answer_likelihood"):
-        nats = math.log(after / before)
-    if isinstance(probe, AnswerEntropy):
-        nats = (entropy_of(made[a]) - entropy_of(made[b])) * (after if probe.gate_by_success else 1)
-    noise = sum(curve[end] * (1 - curve[end]) / NUM_PROBES for end in stretch)
-    return {
-        "rollout_id": made[a]["rollout_id"],
-        "segment_index": j,
-        "num_judged_before": made[j]["num_probes"] if j in made else 0,
-        "num_judged_after": made[j + 1]["num_probes"] if j + 1 in made else 0,
-        "success_before": before,
-        "success_after": after,
-        "progress": after - before,
-        "info_gain_nats": nats,
-        "stderr": math.sqrt(noise) / (b - a) if is_sampled else 0.0,
-        "is_interpolated": not (j in made and j + 1 in made),
-        "estimator": probe.estimator,
-    }
 
 
 def write_unchecked(folder: Path, rows: Rows) -> None:
@@ -327,7 +62,6 @@ def write_unchecked(folder: Path, rows: Rows) -> None:
         data = pa.Table.from_pylist(rows[name], schema=TABLES[name].schema)
         data = data.sort_by([(column, "ascending") for column in TABLES[name].key])
         (folder / f"{name}.parquet").mkdir(exist_ok=True)
-        write_format(folder / "format.json", marks_of(load_format(load(ROOT / "params.yaml").task)))
         pq.write_table(data, folder / f"{name}.parquet" / PART)
 
 
@@ -335,9 +69,10 @@ def run(folder: Path, policy: Path, params_file: Path, docs: Path | None = None)
     """Run the stage on the tables in a folder; what it published."""
     paths = {name: folder / f"{name}.parquet" for name in NAMES}
     validation = folder / "validation.json"
+    write_format(folder / "format.json", marks_of(load_format(load(params_file).task)))
     validate.main(
         round_id=ROUND,
-        text_format=folder / "format.json",
+        text_format=policy.with_name("format.json"),
         policy=policy,
         validation=validation,
         docs=docs,
@@ -353,7 +88,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a policy's tokenizer."""
     folder = tmp_path_factory.mktemp("round")
     settings = load(settings_file(folder, "set_likelihood"))
-    Renderer(load_format(settings.task).tokenizer([])).save(folder / "r0")
+    form = load_format(settings.task)
+    Renderer(form.tokenizer([])).save(folder / "r0")
+    write_format(folder / "format.json", marks_of(form))
     return folder
 
 
@@ -432,7 +169,7 @@ def test_validation_is_the_same_bytes_each_time(
 def test_sampled_probes_pass_and_failed_verifiers_are_legitimate(
     tmp_path: Path, workplace: Path
 ) -> None:
-    params_file = settings_file(tmp_path, "forced_answer")
+    params_file = settings_file(tmp_path, "forced_answer", **EVERY_BOUNDARY)
     rows = sound_rows(load(params_file), Renderer.of_policy(workplace / "r0"))
     rows["scores"][0] |= {"verdict": Verdict.TIMEOUT, "reward": None}
     rows["scores"][1] |= {"verdict": Verdict.ERROR, "reward": None}
@@ -450,7 +187,7 @@ def test_sampled_probes_pass_and_failed_verifiers_are_legitimate(
     assert run(tmp_path, workplace / "r0", params_file)["success"] is True
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", PROBE_SETTINGS)
 def test_every_estimator_passes(estimator: str, tmp_path: Path, workplace: Path) -> None:
     params_file = settings_file(tmp_path, estimator)
     rows = sound_rows(load(params_file), Renderer.of_policy(workplace / "r0"))
@@ -463,7 +200,7 @@ def thinned(folder: Path, workplace: Path) -> tuple[Path, Rows]:
     """A round whose recipe probes a share of the boundaries; its first rollout has one between two
     others.
     """
-    params_file = settings_file(folder, "forced_answer", **THINNED)
+    params_file = settings_file(folder, "forced_answer")
     rows = sound_rows(load(params_file), Renderer.of_policy(workplace / "r0"))
     assert any(row["is_interpolated"] for row in rows["gains"])
     return params_file, rows
@@ -475,7 +212,7 @@ def test_a_share_of_the_boundaries_is_enough_where_the_recipe_says_so(
     params_file, rows = thinned(tmp_path, workplace)
     write_unchecked(tmp_path, rows)
     assert run(tmp_path, workplace / "r0", params_file)["success"] is True
-    settings_file(tmp_path, "forced_answer")
+    settings_file(tmp_path, "forced_answer", **EVERY_BOUNDARY)
     with pytest.raises(BadInput, match="column num_missing_boundaries"):
         run(tmp_path, workplace / "r0", params_file)
 
@@ -743,8 +480,17 @@ def think_past_the_budget(rows: Rows) -> str:
     extra = 80 - row["num_thinking_tokens"]
     row["completion_tokens"] = [row["completion_tokens"][0]] * extra + row["completion_tokens"]
     row["sampler_logprobs"] = [-1.0] * extra + row["sampler_logprobs"]
+    row["token_origin"] = [0] * extra + row["token_origin"]
     row["num_thinking_tokens"] += extra
     return str(row["rollout_id"])
+
+
+def begin_with_a_reply(rows: Rows) -> str:
+    segment = next(row for row in rows["segments"] if row["segment_index"] == 1)
+    assert segment["kind"] != "answer"
+    [rollout] = [row for row in rows["rollouts"] if row["rollout_id"] == segment["rollout_id"]]
+    rollout["token_origin"][segment["start_token"]] = 2
+    return str(segment["rollout_id"])
 
 
 def judge_another_answer(rows: Rows) -> str:
@@ -876,8 +622,20 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("foreign rollout id", put("rollouts", "rollout_id", "i2/x/0"), "rollouts", "is_id_derived", 1),
     ("wrong group size", shrink_group, "rollouts", "num_group_rollouts", GROUP_SIZE - 1),
     ("shared seed", share_a_seed, "rollouts", "seed", 2),
-    ("thinking past its budget", think_past_the_budget, "rollouts", "num_thinking_tokens", 1),
-    ("completion past its budget", think_past_the_budget, "rollouts", "num_tokens", 1),
+    (
+        "thinking past its budget",
+        think_past_the_budget,
+        "rollouts",
+        "num_sampled_thinking_tokens",
+        1,
+    ),
+    (
+        "answer past its room",
+        put("rollouts", "num_thinking_tokens", 0, FORCED),
+        "rollouts",
+        "num_answer_tokens",
+        1,
+    ),
     (
         "unknown finish reason",
         put("rollouts", "finish_reason", "abort"),
@@ -893,21 +651,21 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         1,
     ),
     (
-        "forced span outside the completion",
-        put("rollouts", "forced_end", lambda row: len(row["completion_tokens"]) + 1, FORCED),
+        "fewer origins than tokens",
+        put("rollouts", "token_origin", lambda row: row["token_origin"][:-1]),
         "rollouts",
-        "forced_overhang_tokens",
+        "num_missing_origins",
         1,
     ),
     (
-        "forced span beside the cue",
-        put("rollouts", "forced_start", lambda row: row["forced_start"] - 1, FORCED),
+        "unknown origin",
+        put_entry("rollouts", "token_origin", 3),
         "rollouts",
-        "num_foreign_forced_tokens",
+        "num_unknown_origins",
         1,
     ),
     (
-        "log-prob of a forced token",
+        "log-prob of a cue that was put there",
         put(
             "rollouts",
             "sampler_logprobs",
@@ -915,7 +673,35 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
             FORCED,
         ),
         "rollouts",
-        "num_sampled_forced_tokens",
+        "num_logprobs_not_sampled",
+        1,
+    ),
+    (
+        "reply behind thinking",
+        put("rollouts", "token_origin", lambda row: [*row["token_origin"][:-1], 2]),
+        "rollouts",
+        "num_late_environment_tokens",
+        1,
+    ),
+    (
+        "cue where there is none",
+        put_entry("rollouts", "token_origin", 1),
+        "rollouts",
+        "num_foreign_cue_tokens",
+        1,
+    ),
+    (
+        "thinking that ends before its cue",
+        put("rollouts", "num_thinking_tokens", 1, FORCED),
+        "rollouts",
+        "num_missing_cue_tokens",
+        1,
+    ),
+    (
+        "cue that was put there without a reason",
+        put("rollouts", "finish_reason", "stop", FORCED),
+        "rollouts",
+        "is_cue_as_told",
         1,
     ),
     ("no score", drop("scores"), "rollouts", "is_scored", 1),
@@ -1054,27 +840,6 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         1,
     ),
     (
-        "forced span without a reason",
-        put("rollouts", "finish_reason", "stop", FORCED),
-        "rollouts",
-        "forced_excess_tokens",
-        1,
-    ),
-    (
-        "forced span before the start",
-        put("rollouts", "forced_start", -1, FORCED),
-        "rollouts",
-        "forced_start",
-        1,
-    ),
-    (
-        "cue forced past thinking",
-        put("rollouts", "num_thinking_tokens", 1, FORCED),
-        "rollouts",
-        "forced_gap_tokens",
-        1,
-    ),
-    (
         "no answer segment",
         drop("segments", lambda row: row["kind"] == "answer"),
         "rollouts",
@@ -1107,9 +872,10 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         "empty thinking segment",
         put("segments", "end_token", lambda row: row["start_token"]),
         "segments",
-        "num_thinking_tokens",
+        "num_sampled_tokens",
         1,
     ),
+    ("segment that a reply begins", begin_with_a_reply, "segments", "is_start_sampled", 1),
     (
         "answer segment before the cue",
         put("segments", "kind", "answer"),
@@ -1285,7 +1051,7 @@ CONTRACT_CORRUPTIONS: dict[str, Callable[[Path], list[str]]] = {
     "truncated file": truncate,
     "missing file": lose_the_file,
     "missing column": rewrite(
-        "scores", lambda data: data.drop_columns(["reward"]), "missing ['reward']"
+        "scores", lambda data: data.drop_columns(["verdict"]), "missing ['verdict']"
     ),
     "unknown column": rewrite(
         "scores", lambda data: data.append_column("x", data["reward"]), "unknown ['x']"
@@ -1470,16 +1236,18 @@ def frames(sound: Rows, workplace: Path) -> dict[str, pd.DataFrame]:
     return framed(arrow(sound), workplace)
 
 
+def parameters(workplace: Path) -> dict[str, Any]:
+    settings = validate.read_settings(workplace / "params.yaml", ROUND)
+    return validate.suite_parameters(settings, Renderer.of_policy(workplace / "r0"), 1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_suite_names_what_exists(
     name: str, frames: dict[str, pd.DataFrame], workplace: Path
 ) -> None:
     from great_expectations.expectations.registry import get_expectation_impl
 
-    settings = load(workplace / "params.yaml")
-    known = validate.suite_parameters(
-        settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1
-    )
+    known = parameters(workplace)
     assert len(frames[name]) > 0
     suite = suites.read_suite(name)
     assert len({(e["type"], e["kwargs"]["column"]) for e in suite}) == len(suite)
@@ -1501,14 +1269,19 @@ def test_every_derived_column_is_judged(name: str, frames: dict[str, pd.DataFram
 
 
 def test_every_parameter_is_used(workplace: Path) -> None:
-    settings = load(workplace / "params.yaml")
-    known = validate.suite_parameters(
-        settings, ROUND, Renderer.of_policy(workplace / "r0"), num_cue_tokens=1
-    )
+    known = parameters(workplace)
     bounds = [
         bound for name in NAMES for e in suites.read_suite(name) for bound in e["kwargs"].values()
     ]
     assert {bound["$PARAMETER"] for bound in bounds if isinstance(bound, dict)} == set(known)
+
+
+def test_an_engine_that_is_not_exact_may_round_up(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert parameters(workplace)["max_logprob_nats"] == 0
+    monkeypatch.setattr(VllmEngine, "is_exact", False)
+    assert 0 < parameters(workplace)["max_logprob_nats"] <= 0.01
 
 
 def test_the_gate_keeps_no_frame_that_it_has_judged() -> None:

@@ -1,5 +1,6 @@
-"""Gains that partial credit makes, and those that it does not excuse; the rest is in
-tests/test_validate.py.
+"""Gains that partial credit makes, and those that it does not excuse.
+
+The rest is in tests/validate/test_main.py.
 """
 
 from typing import Any
@@ -25,10 +26,8 @@ REWARDS = {0: np.array([0.5, 0.0, 0.0, 0.0]), 1: np.array([0.25, 0.25, 1.0, 0.75
 
 
 def checked(partial_credit: bool, **changed: Any) -> pd.Series:
-    """The check frame's row of the gains that `infogain` makes of `REWARDS`, with some values
-    changed.
-    """
-    [row] = gains_of(PROBES, REWARDS, gates_by_success=False).to_pylist()
+    """The check frame's row of the gains that `infogain` makes of `REWARDS`, some changed."""
+    [row] = gains_of(PROBES, REWARDS, PROBE).to_pylist()
     gains = pa.Table.from_pylist([row | changed], GAINS.schema)
     with np.errstate(all="ignore"):
         return gains_frame(gains, SEGMENTS, PROBES, PROBE, partial_credit).iloc[0]

@@ -1,8 +1,23 @@
-"""What all sections of params.yaml are made of."""
+"""What all sections of params.yaml are made of, and how one is read by its dotted key.
 
-from typing import Annotated, Any
+A step reads the sections that dvc.yaml names for it and no other. What holds of the whole file is
+checked before any step runs: `stages.contracts.params.whole`.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from stages.running.errors import BadInput
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -10,7 +25,6 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
@@ -31,3 +45,67 @@ class Section(BaseModel):
                 f"no key named {', '.join(unknown)}; choose from {sorted(cls.model_fields)}"
             )
         return raw
+
+
+def variants(union: Any) -> dict[str, Any]:
+    """The classes of a union of sections, such as `Probe`, by the word that chooses each."""
+    members, field = get_args(union)
+    return {
+        get_args(member.model_fields[field.discriminator].annotation)[0]: member
+        for member in get_args(members)
+    }
+
+
+def read_file(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """All of params.yaml, unchecked.
+
+    Raises:
+        BadInput: it is missing, or no YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=loader)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError:
+        raise BadInput(f"{path} is missing; run from the repository's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid YAML: {error}") from None
+
+
+def read_section(path: Path, key: str, model: Any) -> Any:
+    """The section at a dotted key, such as `recipes.information.rollout`, as its model or type.
+
+    Raises:
+        BadInput: the section is missing, or names every offending key in it, its value and the
+            reason.
+    """
+    value = read_file(path)
+    for position, name in enumerate(key.split(".")):
+        if not isinstance(value, dict) or name not in value:
+            above = ".".join(key.split(".")[:position]) or "the file"
+            names = sorted(map(str, value)) if isinstance(value, dict) else []
+            raise BadInput(f"{path}: {above} has no key named {name}; choose from {names}")
+        value = value[name]
+    return checked(path, value, model, key)
+
+
+def checked(path: Path, value: Any, model: Any, key: str = "") -> Any:
+    """A part of params.yaml as its model.
+
+    Raises:
+        BadInput: names every offending key, its value and the reason.
+    """
+    try:
+        return TypeAdapter(model).validate_python(value)
+    except ValidationError as error:
+        raise BadInput(_explain(path, key, error)) from None
+
+
+def _explain(path: Path, key: str, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join([*([key] if key else []), *map(str, problem["loc"])]) or "the file"
+        value = (
+            "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
+        )
+        lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}{value}")
+    return f"{path}: {len(lines)} problem(s); mend and run again:\n" + "\n".join(lines)

@@ -2,7 +2,7 @@
 runs.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,19 +24,19 @@ class Training(Section):
         return self.model_dump(exclude={"num_processes"})
 
 
-class LocalInference(Section):
+class Here(Section):
     """One engine in the stage's own process."""
 
-    engine: Literal["vllm"]
+    kind: Literal["here"]
 
 
-class RayInference(Section):
+class RayCluster(Section):
     """An engine in each of several workers of a Ray cluster.
 
     Rows do not depend on where they are made.
     """
 
-    engine: Literal["ray"]
+    kind: Literal["ray"]
     address: Annotated[str, Field(pattern=r"^(local|auto|[^/\s:]+:\d+)$")]
     """Of the cluster's head, `host:port`; `auto` is the one this machine belongs to, `local` starts
     one here.
@@ -45,7 +45,26 @@ class RayInference(Section):
     """Each takes a GPU for itself, or a CPU where the cluster has no GPU."""
 
 
-Inference = Annotated[LocalInference | RayInference, Field(discriminator="engine")]
+Where = Annotated[Here | RayCluster, Field(discriminator="kind")]
+
+
+class InferenceEngine(Section):
+    """What samples: the module of `stages.engines.samplers` that its `engine` names."""
+
+    is_exact: ClassVar[bool]
+    """Whether equal requests draw equal bits, with the log-probabilities they were drawn from."""
+    where: Where
+
+
+class VllmEngine(InferenceEngine):
+    """vLLM, in the process of each engine."""
+
+    is_exact = True
+    engine: Literal["vllm"]
+
+
+Inference = VllmEngine
+"""Or a union of these, keyed by `engine`."""
 
 
 class Compute(Section):
@@ -59,4 +78,5 @@ class Compute(Section):
         """Of those that read likelihoods on this machine: one where it is the workers of a cluster
         that read them.
         """
-        return 1 if isinstance(self.inference, RayInference) else self.training.num_processes
+        is_elsewhere = isinstance(self.inference.where, RayCluster)
+        return 1 if is_elsewhere else self.training.num_processes

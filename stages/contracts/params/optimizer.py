@@ -1,12 +1,8 @@
-"""What params.yaml says of an optimizer, and of what it changes."""
-
-from typing import Annotated
+"""What params.yaml says of an optimizer."""
 
 from pydantic import Field
 
-from stages.contracts.params.base import Count, Fraction, NotNegative, Positive, Section
-
-MAX_LORA_RANK = 512  # that vLLM serves
+from stages.contracts.params.base import Fraction, NotNegative, Positive, Section
 
 
 class AdamW(Section):
@@ -16,15 +12,3 @@ class AdamW(Section):
     betas: tuple[Fraction, Fraction] = Field(strict=False)
     weight_decay: NotNegative
     max_grad_norm: Positive
-
-
-class Lora(Section):
-    """An adapter: every module named gets a change of low rank, and the weights themselves are held
-    still.
-    """
-
-    rank: Annotated[int, Field(ge=1, le=MAX_LORA_RANK)]
-    alpha: Count
-    """The change is scaled by alpha / rank."""
-    target_modules: Annotated[list[str], Field(min_length=1)]
-    """Last parts of their names, as in q_proj."""

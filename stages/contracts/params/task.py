@@ -1,14 +1,48 @@
 """What params.yaml says of the task: `task`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Section, Seed, Sha256
+from stages.contracts.params.base import Count, Section, Seed
+from stages.contracts.params.checksum import Sha256
 
+Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+"""A class of the user's: module, colon, name."""
 Bucket = Literal[0, 1]
 """Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""
+
+
+class VerifierClass(Section):
+    """A class of the user's that verifies answers: module, colon, name; see `docs/tasks.md`.
+
+    `sha256` is of the file that holds it.
+    """
+
+    source: Source
+    sha256: Sha256
+
+
+class TaskTraits(Section):
+    """What a task can give and demand; each says where it differs."""
+
+    strategies: ClassVar[tuple[str, ...]]
+    """Those it has demonstrations of."""
+    lists_solutions: ClassVar[bool] = False
+    """Whether it can list every correct answer of a problem."""
+    verifier: VerifierClass | None = None
+    """Who verifies answers in the place of the task's own verifier."""
+
+    @property
+    def pays_parts(self) -> bool:
+        """Whether a wrong answer may earn a part of the reward."""
+        return False
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether its text is in the words of a policy that exists."""
+        return False
 
 
 class CountdownTier(Section):
@@ -19,10 +53,15 @@ class CountdownTier(Section):
     num_heldout: Count
 
 
-class CountdownTask(Section):
-    """Problems of `stages.tasks.countdown`. A problem's difficulty is its `num_numbers`."""
+class CountdownTask(TaskTraits):
+    """Reach a target with given numbers; judged by exact arithmetic on the steps.
+
+    See `stages.tasks.countdown`. A problem's difficulty is its `num_numbers`.
+    """
 
     name: Literal["countdown"]
+    strategies: ClassVar[tuple[str, ...]] = ("direct", "revise", "parallel", "search")
+    lists_solutions: ClassVar[bool] = True
     seed: Seed
     max_number: Annotated[int, Field(ge=2, le=99)]
     max_result: Annotated[int, Field(ge=10, le=999)]
@@ -40,10 +79,9 @@ class CountdownTask(Section):
 
 
 class TrainedText(Section):
-    """Text by a byte-level tokenizer of `vocabulary_size` tokens, trained on the spot on the task's
-    own texts.
-    """
+    """Text by a byte-level tokenizer of `vocabulary_size` tokens, trained on the task's texts."""
 
+    needs_checkpoint: ClassVar[bool] = False
     kind: Literal["trained"]
     vocabulary_size: Annotated[int, Field(ge=261)]
 
@@ -56,6 +94,7 @@ class ChatText(Section):
     `answer_start` follows it always, then the answer.
     """
 
+    needs_checkpoint: ClassVar[bool] = True
     kind: Literal["chat"]
     system: str | None = None
     thinking_start: str
@@ -76,7 +115,7 @@ class Tier(Section):
     num_heldout: Count
 
 
-class TextTask(Section):
+class TextTask(TaskTraits):
     """What tasks whose problems are texts have in common."""
 
     seed: Seed
@@ -89,16 +128,21 @@ class TextTask(Section):
         return [tier.difficulty for tier in self.tiers]
 
     def shortest_answer_tokens(self, difficulty: int) -> int:
-        """Tokens any answer needs, end of text included; what its texts need is known to their
-        tokenizer only.
+        """Tokens any answer needs, end of text included.
+
+        What its texts need is known to their tokenizer only.
         """
         del difficulty
         return 2
 
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether its text is in the words of a policy that exists."""
+        return self.text.needs_checkpoint
+
 
 class ReasoningGymTier(Tier):
-    """One difficulty of a reasoning-gym family: by configuration keys as that family names them, or
-    by `level`.
+    """One difficulty of a reasoning-gym family: by its own configuration keys, or by `level`.
 
     `level` sets every attribute of the family's own curriculum; one with fewer levels stays at its
     highest.
@@ -115,15 +159,29 @@ class ReasoningGymTier(Tier):
 
 
 class ReasoningGymTask(TextTask):
-    """Problems of any reasoning-gym family, as text."""
+    """Any family of reasoning-gym, as text; judged by the family's own scorer, at full score."""
 
     name: Literal["reasoning_gym"]
+    strategies: ClassVar[tuple[str, ...]] = ("direct",)
     family: str
     partial_credit: bool = False
     """Whether a wrong answer earns, in training, the score that the family gives it; an exam pays
     right ones alone.
     """
     tiers: Annotated[list[ReasoningGymTier], Field(min_length=1)]
+
+    @property
+    def pays_parts(self) -> bool:
+        """Whether a wrong answer may earn a part of the reward."""
+        return self.partial_credit
+
+    @model_validator(mode="after")
+    def _scorer_pays_parts(self) -> "ReasoningGymTask":
+        if self.partial_credit and self.verifier is not None:
+            raise ValueError(
+                "partial_credit is what the family's own scorer gives: leave out it, or verifier"
+            )
+        return self
 
 
 class ModularTier(Section):
@@ -134,13 +192,15 @@ class ModularTier(Section):
     num_heldout: Count
 
 
-class ModularTask(Section):
-    """Problems of `stages.tasks.modular`, the negative control.
+class ModularTask(TaskTraits):
+    """A product modulo m, the negative control; judged by the residue.
 
-    A problem's difficulty is its `num_factors`.
+    See `stages.tasks.modular`. A problem's difficulty is its `num_factors`.
     """
 
     name: Literal["modular"]
+    strategies: ClassVar[tuple[str, ...]] = ("direct", "revise")
+    lists_solutions: ClassVar[bool] = True
     seed: Seed
     modulus: Annotated[int, Field(ge=5, le=97)]
     heldout_bucket: Bucket
@@ -179,17 +239,19 @@ class Columns(Section):
 
 
 class DatasetTier(Tier):
-    """One difficulty: the rows whose level is one of `levels`; without a column of levels, every
-    row.
-    """
+    """One difficulty: rows of these `levels`; without a column of levels, every row."""
 
     levels: Annotated[list[int | str], Field(min_length=1)] | None = None
 
 
 class DatasetTask(ImportedTask):
-    """Mathematics from a JSONL or Parquet file; see `stages.tasks.dataset`."""
+    """Mathematics from your JSONL or Parquet file; judged by math-verify.
+
+    See `stages.tasks.imported.dataset`.
+    """
 
     name: Literal["dataset"]
+    strategies: ClassVar[tuple[str, ...]] = ("direct", "worked")
     path: Annotated[str, Field(pattern=r"\.(jsonl|parquet)$")]
     columns: Columns
     tiers: Annotated[list[DatasetTier], Field(min_length=1)]
@@ -198,7 +260,8 @@ class DatasetTask(ImportedTask):
     def _levels_have_a_column(self) -> "DatasetTask":
         if self.columns.level is None and (len(self.tiers) > 1 or self.tiers[0].levels):
             raise ValueError(
-                "columns.level is absent, so tiers must be one, without levels; name the column of levels"
+                "columns.level is absent, so tiers must be one, without levels; name the column of "
+                "levels"
             )
         named = [str(level) for tier in self.tiers for level in tier.levels or []]
         if self.columns.level is not None and not all(tier.levels for tier in self.tiers):
@@ -210,12 +273,15 @@ class DatasetTask(ImportedTask):
 
 
 class UserTask(ImportedTask):
-    """A task by a class of the user's; see `stages.tasks.user`. `sha256` is of the file that holds
-    the class.
+    """A class of yours; judged by its method `verify`.
+
+    See `stages.tasks.imported.user`. `sha256` is of the file that holds the class.
     """
 
     name: Literal["user"]
-    source: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
+    strategies: ClassVar[tuple[str, ...]] = ("direct", "worked")
+    lists_solutions: ClassVar[bool] = True
+    source: Source
     tiers: Annotated[list[Tier], Field(min_length=1)]
 
 
@@ -223,11 +289,3 @@ TaskParams = Annotated[
     CountdownTask | ModularTask | ReasoningGymTask | DatasetTask | UserTask,
     Field(discriminator="name"),
 ]
-STRATEGIES = {
-    "countdown": ["direct", "revise", "parallel", "search"],
-    "modular": ["direct", "revise"],
-    "reasoning_gym": ["direct"],
-    "dataset": ["direct", "worked"],
-    "user": ["direct", "worked"],
-}
-ENUMERABLE_TASKS = ("countdown", "modular", "user")

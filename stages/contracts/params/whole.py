@@ -1,8 +1,7 @@
-"""All of params.yaml, checked before anything runs: each section by its model, and what holds
-between them.
+"""All of params.yaml, checked before anything runs: each section, and what holds between them.
 
 Class defaults do not exist on purpose: what a run used is what the file says. A step reads its own
-sections alone (`stages.contracts.params.reading`); stage `code`, before every step, checks the
+sections alone (`stages.contracts.params.base`); stage `code`, before every step, checks the
 whole.
 
 Example: python -m stages.contracts.params.whole
@@ -10,23 +9,23 @@ Example: python -m stages.contracts.params.whole
 
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import yaml
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Name, Section
+from stages.contracts.params.base import Name, Section, checked, read_file, variants
 from stages.contracts.params.compute import Compute
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import Exam, ExamEntry
 from stages.contracts.params.inits.init import Init
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.judge import Judge
-from stages.contracts.params.reading import checked, read_file
-from stages.contracts.params.recipes.probe import ESTIMATORS, AnswerEntropy, ForcedAnswer
+from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.report import Report
 from stages.contracts.params.round import Round
-from stages.contracts.params.task import ENUMERABLE_TASKS, STRATEGIES, ChatText, TaskParams
+from stages.contracts.params.task import TaskParams
 from stages.contracts.policy_tree import ancestors
 from stages.contracts.verdict import EXACT
 from stages.running.errors import command
@@ -113,17 +112,18 @@ class Params(Section):
                 recipe.rollout.answer_tokens,
                 recipe.rollout.difficulties,
             )
-            if isinstance(recipe.probe, ForcedAnswer | AnswerEntropy):
+            if recipe.probe.sampled_tokens is not None:
                 rooms[f"recipes.{name}.probe"] = (
-                    recipe.probe.answer_tokens,
+                    recipe.probe.sampled_tokens,
                     recipe.rollout.difficulties,
                 )
         for where, (room, difficulties) in rooms.items():
             needed = max(map(self.task.shortest_answer_tokens, difficulties))
             if room < needed:
                 raise ValueError(
-                    f"{where}.answer_tokens: {room} cannot hold an answer to difficulty {max(difficulties)}, which "
-                    f"takes {needed}; raise it, or leave that difficulty out"
+                    f"{where}.answer_tokens: {room} cannot hold an answer to difficulty "
+                    f"{max(difficulties)}, which takes {needed}; raise it, or leave that "
+                    "difficulty out"
                 )
         return self
 
@@ -132,38 +132,39 @@ class Params(Section):
         budget, asked = self.report.training_budget_tokens, self.exam.budgets_tokens
         if budget not in asked:
             raise ValueError(
-                f"report.training_budget_tokens: the exam has no budget {budget}; choose from {asked}"
+                f"report.training_budget_tokens: the exam has no budget {budget}; choose from "
+                f"{asked}"
             )
         longest = self.exam.budgets_tokens[-1] + self.exam.answer_tokens
         for name, init in self.inits.items():
             if isinstance(init.model, ModelShape) and longest >= init.model.max_positions:
                 raise ValueError(
-                    f"inits.{name}.model.max_positions: {init.model.max_positions} positions hold no prompt beside the "
-                    f"exam's longest budget and answer ({longest} tokens)"
+                    f"inits.{name}.model.max_positions: {init.model.max_positions} positions hold "
+                    f"no prompt beside the exam's longest budget and answer ({longest} tokens)"
                 )
         return self
 
     @model_validator(mode="after")
     def _task_serves(self) -> "Params":
-        text = getattr(self.task, "text", None)
         for name, init in self.inits.items():
-            if isinstance(text, ChatText) and isinstance(init.model, ModelShape):
+            if self.task.needs_checkpoint and isinstance(init.model, ModelShape):
                 raise ValueError(
-                    f"inits.{name}.model: task.text of kind chat needs a checkpoint; name one, or use trained"
+                    f"inits.{name}.model: task.text of kind chat needs a checkpoint; name one, or "
+                    "use trained"
                 )
-            strategy, known = init.demonstrations.strategy, STRATEGIES[self.task.name]
+            strategy, known = init.demonstrations.strategy, self.task.strategies
             if strategy not in known:
                 raise ValueError(
-                    f"inits.{name}.demonstrations.strategy: task {self.task.name} has no demonstrations of {strategy}; "
-                    f"choose from {known}"
+                    f"inits.{name}.demonstrations.strategy: task {self.task.name} has no "
+                    f"demonstrations of {strategy}; choose from {list(known)}"
                 )
         for name, recipe in self.recipes.items():
-            estimator = recipe.probe.estimator
-            if estimator == "set_likelihood" and self.task.name not in ENUMERABLE_TASKS:
-                others = [other for other in ESTIMATORS if other != "set_likelihood"]
+            if recipe.probe.needs_all_answers and not self.task.lists_solutions:
+                probes = variants(Probe).items()
+                others = [other for other, probe in probes if not probe.needs_all_answers]
                 raise ValueError(
-                    f"recipes.{name}.probe.estimator: task {self.task.name} cannot enumerate its correct answers, "
-                    f"which set_likelihood needs; choose from {others}"
+                    f"recipes.{name}.probe.estimator: task {self.task.name} cannot enumerate its "
+                    f"correct answers, which {recipe.probe.estimator} needs; choose from {others}"
                 )
         return self
 
@@ -173,13 +174,26 @@ def _known(where: str, name: str, choices: list[str], kind: str) -> None:
         raise ValueError(f"{where}: no {kind} named {name}; choose from {choices}")
 
 
+class OnceLoader(yaml.SafeLoader):
+    """YAML in which a key may stand once in its mapping: of two the first would silently be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping, refusing a key that comes again."""
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                problem = f"key {key.value} stands twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
     Raises:
         BadInput: names every offending key, its value and the reason.
     """
-    params: Params = checked(path, read_file(path), Params)
+    params: Params = checked(path, read_file(path, OnceLoader), Params)
     return params
 
 

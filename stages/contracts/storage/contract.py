@@ -6,7 +6,7 @@ so a stream of rows needs to know only the row before to tell that keys are uniq
 name says how many there are, so that none goes missing unseen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,24 +18,54 @@ from stages.running.errors import BadInput
 
 INT, LONG, FLOAT, TEXT, FLAG = pa.int32(), pa.int64(), pa.float32(), pa.string(), pa.bool_()
 INTS, FLOATS, TEXTS = pa.list_(INT), pa.list_(FLOAT), pa.list_(TEXT)
+CODES = pa.list_(pa.int8())
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a column is made of the columns that older files have in its place.
+
+    `make` gives one value for each row of a table that has all of `inputs`. A file is older where
+    it has them and lacks the column.
+    """
+
+    column: str
+    inputs: tuple[str, ...]
+    make: Callable[[pa.Table], pa.Array]
 
 
 @dataclass(frozen=True)
 class Table:
     """A table's contract.
 
-    `grain` says what one row is; rows are sorted by `key`, which is unique.
+    `grain` says what one row is; rows are sorted by `key`, which is unique. `conversions` say how
+    files from before a column changed are read.
     """
 
     name: str
     grain: str
     key: tuple[str, ...]
     schema: pa.Schema
+    conversions: tuple[Conversion, ...] = ()
+
+    def conversions_of(self, stored: Sequence[str]) -> Mapping[str, Conversion]:
+        """Those that a file with the columns `stored` needs, by the column each makes."""
+        return {
+            conversion.column: conversion
+            for conversion in self.conversions
+            if conversion.column not in stored and {*conversion.inputs} <= {*stored}
+        }
 
 
-def define(name: str, grain: str, key: Sequence[str], *columns: pa.Field) -> Table:
+def define(
+    name: str,
+    grain: str,
+    key: Sequence[str],
+    *columns: pa.Field,
+    conversions: Sequence[Conversion] = (),
+) -> Table:
     """A table by its columns."""
-    return Table(name, grain, tuple(key), pa.schema(columns))
+    return Table(name, grain, tuple(key), pa.schema(columns), tuple(conversions))
 
 
 def column(name: str, kind: pa.DataType, description: str, nullable: bool = False) -> pa.Field:
@@ -51,16 +81,24 @@ def part_name(index: int, num_parts: int) -> str:
 def check_schema(stored: pa.Schema, table: Table, path: str) -> None:
     """Hold the columns of a part against the table's.
 
+    A part written before a nullable column was added, or one that a conversion reads, is sound.
+
     Raises:
         BadInput: a column is missing, unknown, out of place or of another type.
     """
-    missing = [name for name in table.schema.names if name not in stored.names]
-    unknown = [name for name in stored.names if name not in table.schema.names]
+    converted = table.conversions_of(stored.names)
+    replaced = {name for conversion in converted.values() for name in conversion.inputs}
+    due = [field.name for field in table.schema if not field.nullable]
+    missing = [name for name in due if name not in stored.names and name not in converted]
+    known = {*table.schema.names, *replaced}
+    unknown = [name for name in stored.names if name not in known]
     if missing or unknown:
         raise BadInput(
             f"table {table.name}: {path} has columns missing {missing} and columns unknown {unknown}"
         )
-    for expected, found in zip(table.schema, stored, strict=True):
+    expecting = [field for field in table.schema if field.name in stored.names]
+    holding = [field for field in stored if field.name in table.schema.names]
+    for expected, found in zip(expecting, holding, strict=True):
         if expected.name != found.name:
             raise BadInput(
                 f"table {table.name}: {path} has column {found.name} where {expected.name} belongs"

@@ -1,4 +1,8 @@
-"""Reading tables: whole, or some rows at a time, checked against their contract either way."""
+"""Reading tables: whole, or some rows at a time, checked against their contract either way.
+
+A file from before a column was added or changed is read as if written today: a nullable column that
+it lacks is filled with nulls, a changed one is converted as its table says.
+"""
 
 import heapq
 import re
@@ -25,10 +29,12 @@ def read_table(path: Path, table: Table, columns: Sequence[str] | None = None) -
         BadInput: a part is missing, foreign or corrupt, or the rows break the contract; names
             table, column, count and first row.
     """
+    asked = list(columns or table.schema.names)
     found = []
     for part in find_parts(path, table):
         with _opened(part, table) as file:
-            found.append(file.read(columns=list(columns) if columns else None))
+            stored = _stored_columns(file, table, asked)
+            found.append(_as_of_today(file.read(columns=stored), table, asked))
     data = pa.concat_tables(found)
     check_rows(data, table, str(path), data.slice(0, 0), 0)
     return data
@@ -52,9 +58,10 @@ def read_batches(
     num_rows, before = 0, None
     for part in find_parts(path, table):
         with _opened(part, table) as file:
-            fitting = file.metadata.num_rows * max_bytes // max(1, _memory_bytes(file, asked))
-            for batch in file.iter_batches(min(max_rows, max(1, fitting)), columns=asked):
-                data = pa.Table.from_batches([batch])
+            stored = _stored_columns(file, table, asked)
+            fitting = file.metadata.num_rows * max_bytes // max(1, _memory_bytes(file, stored))
+            for batch in file.iter_batches(min(max_rows, max(1, fitting)), columns=stored):
+                data = _as_of_today(pa.Table.from_batches([batch]), table, asked)
                 check_rows(
                     data, table, str(part), data.slice(0, 0) if before is None else before, num_rows
                 )
@@ -129,6 +136,34 @@ def _opened(part: Path, table: Table) -> Iterator[pq.ParquetFile]:
         raise BadInput(
             f"table {table.name}: {part} is corrupt ({error}); delete it and run `dvc repro`"
         ) from None
+
+
+def _stored_columns(file: pq.ParquetFile, table: Table, asked: Sequence[str]) -> list[str]:
+    """The columns of a file that hold, or make, those asked for; its key where none does."""
+    names = file.schema_arrow.names
+    converted = table.conversions_of(names)
+    stored = [name for name in asked if name in names]
+    for name in asked:
+        if name in converted:
+            stored += [made_of for made_of in converted[name].inputs if made_of not in stored]
+    return stored or list(table.key)
+
+
+def _as_of_today(data: pa.Table, table: Table, asked: Sequence[str]) -> pa.Table:
+    """Rows as a file of today would give them."""
+    if data.column_names == asked:
+        return data
+    converted = table.conversions_of(data.column_names)
+    fields = [table.schema.field(name) for name in asked]
+    columns = []
+    for field in fields:
+        if field.name in data.column_names:
+            columns.append(data[field.name])
+        elif field.name in converted:
+            columns.append(converted[field.name].make(data))
+        else:
+            columns.append(pa.nulls(data.num_rows, field.type))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
 def _memory_bytes(file: pq.ParquetFile, columns: Sequence[str]) -> int:

@@ -12,7 +12,8 @@ LEDGER = define(
         "status", TEXT, "trained, filtered_group, filtered_zero_advantage, truncated or errored"
     ),
     column("num_trained_tokens", INT, "sampled tokens whose log-probability was trained"),
-    column("num_forced_tokens", INT, "cue tokens put there by the sampler, never trained"),
+    column("num_cue_tokens", INT, "cue tokens put there by the sampler, never trained"),
+    column("num_environment_tokens", INT, "tokens put there by an environment, never trained"),
     column("num_untrained_tokens", INT, "sampled tokens left out, for the reason in `status`"),
     column("mean_advantage", FLOAT, "mean advantage over its trained tokens; 0 when not trained"),
 )

@@ -119,8 +119,8 @@ def test_a_chat_task_loads_and_its_checkpoint_may_be_the_first_policy(tmp_path: 
 MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
     (
         "unknown_key",
-        [put("recipes.information.update.alfa", 1.0)],
-        ["recipes.information.update", "alfa", "'alpha'"],
+        [put("recipes.information.update.loss_", "dapo")],
+        ["recipes.information.update", "loss_", "'loss'"],
     ),
     ("unknown_key_at_the_top", [put("recipe", {})], ["recipe", "'recipes'"]),
     (
@@ -185,7 +185,7 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
     ("nothing_to_examine", [put("exams", {})], ["exams", "at least 1"]),
     (
         "objective",
-        [put("recipes.information.update.objective", "info")],
+        [put("recipes.information.update.objective.name", "info")],
         ["update.objective", "'information'", "info"],
     ),
     (
@@ -278,25 +278,55 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
         ["segments", "'cutpoint'", "line"],
     ),
     (
-        "credit",
-        [put("recipes.information.update.credit", "td")],
-        ["update.credit", "'to_go'", "td"],
+        "objective_without_its_keys",
+        [put("recipes.information.update.objective", "information")],
+        ["update.objective", "valid dictionary"],
+    ),
+    (
+        "credit_baseline",
+        [put("recipes.information.update.objective.credit_baseline", "td")],
+        ["update.objective.information.credit_baseline", "'group_mean'", "td"],
     ),
     ("loss", [put("recipes.information.update.loss", "ppo")], ["update.loss", "'gspo'", "ppo"]),
     (
-        "credit_without_its_discount",
-        [put("recipes.information.update.credit", "discounted")],
-        ["recipes.information.update", "discounted needs credit_discount"],
+        "objective_without_a_key_of_its_own",
+        [put("recipes.information.update.objective", {"name": "offline", "gain": "progress"})],
+        ["update.objective.offline.keep_frac", "Field required"],
     ),
     (
-        "key_without_a_use",
-        [put("recipes.information.update.keep_frac", 0.5)],
-        ["recipes.information.update", "objective information", "has no use for keep_frac"],
+        "key_of_another_objective",
+        [put("recipes.information.update.objective.keep_frac", 0.5)],
+        ["update.objective.information", "no key named keep_frac", "'alpha'", "'gain'"],
+    ),
+    (
+        "first_attempt_held_by_nothing",
+        [put("recipes.information.update.objective", {"name": "correction_start"})],
+        ["recipes.information.update", "correction_start", "needs kl_coefficient"],
+    ),
+    (
+        "correction_without_a_ratio",
+        [
+            put(
+                "recipes.information.update.objective",
+                {"name": "offline", "gain": "progress", "keep_frac": 0.5},
+            ),
+            put("recipes.information.update.importance_correction", {"kind": "mask", "cap": 2.0}),
+        ],
+        ["recipes.information.update", "offline", "no use for importance_correction"],
+    ),
+    (
+        "two_ways_to_pay_parts",
+        [
+            text_task,
+            put("task.partial_credit", True),
+            put("task.verifier", {"source": "mine:Verifier", "sha256": "0" * 64}),
+        ],
+        ["task.reasoning_gym", "partial_credit", "verifier"],
     ),
     (
         "gain_that_is_not_measured",
         [
-            put("recipes.information.update.gain", "info_gain_nats"),
+            put("recipes.information.update.objective.gain", "info_gain_nats"),
             put("recipes.information.probe", {"estimator": "forced_answer", **SAMPLED}),
         ],
         ["recipes.information", "info_gain_nats", "forced_answer", "'answer_likelihood'"],

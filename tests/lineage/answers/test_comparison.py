@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from fixtures.checkouts import succeed
 from lineage.answers.comparison import Comparison, compare
 from lineage.record.audit import open_audit
 from lineage.record.digests import digests_of
 from lineage.record.store import folder_list, folder_members
 from lineage.record.tree import open_tree
 from lineage.telling.plain import plain
-from tests.conftest import succeed
 from tests.lineage.forging import PART, md5_of
 
 LOCK = "dvc.lock"

@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.answers.diff import Cell, Diff, diff
 from lineage.data.contents import Counts, Rewards, TableDifference, UnknownRewards
 from lineage.data.exam import Difference, Estimate
 from lineage.record.audit import open_audit
 from lineage.record.values import Value
 from lineage.telling.plain import plain
-from tests.conftest import succeed
 from tests.lineage import chain
 
 NOWHERE = "any place: no cache and no remote is known here"

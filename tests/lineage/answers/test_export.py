@@ -21,10 +21,10 @@ from huggingface_hub import ModelCard, ModelCardData, metadata_load
 from openlineage.client import generated
 from openlineage.client.event_v2 import RunEvent
 
+from fixtures.checkouts import ROOT, run, succeed
 from lineage.answers.export import FILES, export
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
-from tests.conftest import ROOT, run, succeed
 from tests.lineage.forging import PART
 
 POLICY = "s1"

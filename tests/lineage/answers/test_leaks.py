@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
+from fixtures.checkouts import succeed
 from lineage.answers.leaks import leaks
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
 from lineage.telling.plain import plain
-from tests.conftest import succeed
 from tests.lineage.forging import cover_up, edit_step, edited
 
 PROBLEMS, DEMOS = "data/problems.parquet", "data/demos/r0.parquet"

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fixtures.checkouts import ROOT, succeed
 from lineage.answers.rebuild import rebuild, run
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
-from tests.conftest import ROOT, succeed
 from tests.lineage.forging import commit, drop_step
 
 EXAM_STEPS = ("examine@r0", "grade@r0", "evaluate@r0")

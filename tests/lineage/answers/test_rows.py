@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.answers.rows import rows
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
 from lineage.telling.plain import plain
-from tests.conftest import succeed
 from tests.lineage.forging import PART, cover_up, edited, put
 
 LEDGER, ROLLOUTS, DEMOS = (

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.answers.show import Ancestor, Ancestors, Init, Round, show
 from lineage.data.exam import Estimate
 from lineage.record.audit import open_audit
 from lineage.telling.plain import plain
-from tests.conftest import succeed
 from tests.lineage import chain
 
 

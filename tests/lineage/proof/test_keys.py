@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.proof.keys import make_keys, read_private, read_public
 from lineage.record.errors import AuditError
-from tests.conftest import succeed
 
 
 def test_keys_are_made_once_and_kept_private(tmp_path: Path) -> None:

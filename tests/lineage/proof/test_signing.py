@@ -16,12 +16,12 @@ from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
 from in_toto_attestation.v1.statement_pb2 import Statement
 
+from fixtures.checkouts import succeed
 from lineage.proof.keys import make_keys
 from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
-from tests.conftest import succeed
 from tests.lineage.forging import PART, commit, drop_exam, slim
 
 

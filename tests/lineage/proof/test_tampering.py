@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import run, succeed
 from lineage.proof.keys import make_keys
 from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
-from tests.conftest import run, succeed
 from tests.lineage import forging
 from tests.lineage.proof.tampering import everywhere, in_bytes, in_rows, in_statements, in_the_lock
 from tests.lineage.proof.tampering.kinds import KINDS

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from fixtures.checkouts import succeed
 from lineage.cli import app
 from lineage.proof.verify import Verification, verify
 from lineage.record.audit import open_audit
 from lineage.record.tree import open_tree
 from lineage.telling.plain import plain
 from lineage.telling.verifytext import text
-from tests.conftest import succeed
 from tests.lineage.chain import printed
 from tests.lineage.forging import PART, cached, locked, part_md5, put
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.record.ancestry import ancestry, first_commits, requirements
 from lineage.record.errors import AuditError
 from lineage.record.tree import open_tree
-from tests.conftest import succeed
 from tests.lineage import chain
 
 

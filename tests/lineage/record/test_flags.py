@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from fixtures.checkouts import ROOT
 from lineage.record.flags import EXAM_STEPS, READ_OF, Flag
 from lineage.record.graph import POLICY_FLAGS
-from tests.conftest import ROOT
 
 
 def flags_in_the_graph() -> dict[str, set[str]]:

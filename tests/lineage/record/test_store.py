@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
 from lineage.record.graph import policy_file
 from lineage.record.lock import File
 from lineage.record.store import Store, folder_list, folder_members, open_store, read_config
 from lineage.record.tree import open_tree
-from tests.conftest import succeed
 from tests.lineage import chain
 
 CONTENT, OTHER = b"the right bytes", b"the other bytes"

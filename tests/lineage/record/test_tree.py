@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import succeed
 from lineage.record.errors import AuditError
 from lineage.record.tree import Commit, Objects, Tree, WorkTree, checkout, open_tree
-from tests.conftest import succeed
 
 
 @pytest.fixture

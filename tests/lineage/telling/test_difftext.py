@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import ROOT, run, succeed
 from lineage.answers.diff import Diff, diff
 from lineage.data.contents import Rewards, RoundPair, UnknownRewards
 from lineage.record.audit import open_audit
 from lineage.telling.difftext import abridged, both, cut, page, reward_change, text
-from tests.conftest import ROOT, run, succeed
 from tests.lineage import chain
 from tests.lineage.chain import Page, printed
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from fixtures.checkouts import ROOT, run
 from lineage.answers.leaks import leaks
 from lineage.record.audit import open_audit
 from lineage.telling.leaktext import text
-from tests.conftest import ROOT, run
 from tests.lineage.answers.test_leaks import DEMOS, exam_problem, first_as
 from tests.lineage.chain import printed
 from tests.lineage.forging import cover_up, edited

@@ -4,10 +4,10 @@ import json
 import re
 from pathlib import Path
 
+from fixtures.checkouts import ROOT, run, succeed
 from lineage.answers.show import Ancestors, show
 from lineage.record.audit import open_audit
 from lineage.telling.showtext import page, text
-from tests.conftest import ROOT, run, succeed
 from tests.lineage import chain
 from tests.lineage.chain import Page, printed
 

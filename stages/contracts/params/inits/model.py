@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Section, Sha256
+from stages.contracts.params.base import Count, Section
+from stages.contracts.params.checksum import Sha256
 
 HEAD_SIZE_STEP = 32
 

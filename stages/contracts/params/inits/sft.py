@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from stages.contracts.params.base import Count, Fraction, NotNegative, Section
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
 
 
 class LossWeights(Section):

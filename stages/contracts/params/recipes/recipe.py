@@ -2,8 +2,8 @@
 
 from pydantic import model_validator
 
-from stages.contracts.params.base import Section
-from stages.contracts.params.recipes.probe import NATS_ESTIMATORS, Probe
+from stages.contracts.params.base import Section, variants
+from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.recipes.segments import Segments
 from stages.contracts.params.recipes.update import Update
@@ -19,9 +19,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _gain_is_estimated(self) -> "Recipe":
-        if self.update.gain == "info_gain_nats" and self.probe.estimator not in NATS_ESTIMATORS:
+        gain, probe = self.update.objective.gain_column, self.probe
+        if gain == "info_gain_nats" and probe.nats_from is None:
+            others = [name for name, other in variants(Probe).items() if other.nats_from]
             raise ValueError(
-                f"update.gain info_gain_nats: estimator {self.probe.estimator} measures no nats; choose gain progress, "
-                f"or an estimator from {list(NATS_ESTIMATORS)}"
+                f"update.objective.gain info_gain_nats: estimator {probe.estimator} measures no "
+                f"nats; choose gain progress, or an estimator from {others}"
             )
         return self

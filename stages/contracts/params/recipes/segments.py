@@ -1,29 +1,45 @@
 """What params.yaml says of cutting thinking: `recipes.<recipe>.segments`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from stages.contracts.params.base import Count, Section
 
 
-class MarkerSegments(Section):
-    """Thinking is cut behind the task's own boundary words."""
+class CutTraits(Section):
+    """What comes of a cut; each says where it differs."""
 
+    finds_attempts: ClassVar[bool] = False
+    """Whether a segment may be an attempt, which the verifier can judge."""
+
+    @property
+    def max_tokens(self) -> Count | None:
+        """Longest segment of thinking; None where there is no bound."""
+        return None
+
+
+class MarkerSegments(CutTraits):
+    """Behind every occurrence of the task's own markers."""
+
+    finds_attempts: ClassVar[bool] = True
     cut: Literal["marker"]
 
 
-class FixedSegments(Section):
-    """Thinking is cut every `num_tokens` tokens."""
+class FixedSegments(CutTraits):
+    """Every `num_tokens` tokens."""
 
     cut: Literal["fixed"]
     num_tokens: Count
 
+    @property
+    def max_tokens(self) -> Count:
+        """Longest segment of thinking."""
+        return self.num_tokens
 
-class CutpointSegments(Section):
-    """Thinking is cut before tokens the sampler gave less than `max_prob`, at most once in
-    `min_tokens` tokens.
-    """
+
+class CutpointSegments(CutTraits):
+    """Before tokens sampled with less than `max_prob`, `min_tokens` or more apart."""
 
     cut: Literal["cutpoint"]
     max_prob: Annotated[float, Field(gt=0, lt=1)]

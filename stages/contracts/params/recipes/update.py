@@ -1,16 +1,41 @@
 """What params.yaml says of one update: `recipes.<recipe>.update`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from stages.contracts.params.base import Count, Fraction, NotNegative, Positive, Section
-from stages.contracts.params.optimizer import AdamW, Lora
+from stages.contracts.params.base import Count, Fraction, Positive, Section
+from stages.contracts.params.lora import Lora
+from stages.contracts.params.optimizer import AdamW
+from stages.contracts.params.recipes.objective import Objective
+
+Loss = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+Surrogate = Literal["clipped", "sequence_clipped", "clipped_weight", "likelihood"]
+Average = Literal["sequences", "tokens", "budget"]
+
+
+class LossTraits(NamedTuple):
+    """What a loss is made of, both by their names in `stages.pure.losses`."""
+
+    surrogate: Surrogate
+    """What of a token is maximised."""
+    average: Average
+    """Over what it is averaged."""
+    arxiv: str
+
+
+LOSSES: Mapping[Loss, LossTraits] = {
+    "grpo": LossTraits("clipped", "sequences", "2402.03300"),
+    "dr_grpo": LossTraits("clipped", "budget", "2503.20783"),
+    "dapo": LossTraits("clipped", "tokens", "2503.14476"),
+    "gspo": LossTraits("sequence_clipped", "sequences", "2507.18071"),
+    "cispo": LossTraits("clipped_weight", "tokens", "2506.13585"),
+}
 
 
 class ImportanceCorrection(Section):
-    """Of sampler to trainer mismatch: each token's weight is the ratio of the two before the first
-    step.
+    """Of sampler to trainer mismatch: a token's weight is their ratio before the first step.
 
     `truncate` holds it at `cap`, `mask` leaves out tokens where it is above `cap` or below 1 /
     `cap`.
@@ -26,32 +51,17 @@ class Update(Section):
     A key that may be absent switches something off by its absence; there are no other defaults.
     """
 
-    objective: Literal["outcome", "process", "information", "regret", "self_correction", "offline"]
-    alpha: NotNegative
-    """Weight of the outcome's advantage beside the segments' credit; in `self_correction` of the
-    bonus.
-    """
-    gain: Literal["progress", "info_gain_nats"]
-    """What of a segment is credited: a column of the gains table."""
-    credit: Literal["myopic", "to_go", "discounted"]
-    credit_baseline: Literal["none", "group_mean"]
-    normalize_credit_by_std: bool
+    objective: Objective
     normalize_by_std: bool
     std_epsilon: Positive
     mask_truncated: bool
-    loss: Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+    loss: Loss
     clip_low: Fraction
     clip_high: Positive
     epochs: Count
     minibatches_per_epoch: Count
     micro_batch_tokens: Count
     optimizer: AdamW
-    credit_discount: Fraction | None = None
-    """Of the next segment, in `discounted`; of a thinking token, in the objective `regret`."""
-    correction_stage: Literal[1, 2] | None = None
-    """Of `self_correction`: 1 holds the first attempt near `reference`, 2 trains both attempts."""
-    keep_frac: Fraction | None = None
-    """Of `offline`: share of the correct rollouts that are imitated, those of highest progress."""
     length_penalty: Positive | None = None
     """Taken from the reward of a thinking stream as long as the budget; in proportion from a
     shorter one.
@@ -68,29 +78,27 @@ class Update(Section):
     lora: Lora | None = None
     """Train an adapter; absent, all of the policy."""
 
+    @property
+    def surrogate(self) -> Surrogate:
+        """What of a token is maximised: as `loss` has it, or its weighed likelihood."""
+        return "likelihood" if self.objective.imitates else LOSSES[self.loss].surrogate
+
+    @property
+    def average(self) -> Average:
+        """Over what that is averaged."""
+        return LOSSES[self.loss].average
+
     @model_validator(mode="after")
-    def _keys_have_a_use(self) -> "Update":
-        discounts = self.objective == "regret" or self.credit == "discounted"
-        for key, is_used in (
-            ("credit_discount", discounts),
-            ("correction_stage", self.objective == "self_correction"),
-            ("keep_frac", self.objective == "offline"),
-        ):
-            if is_used != (getattr(self, key) is not None):
-                state = "needs" if is_used else "has no use for"
-                raise ValueError(
-                    f"objective {self.objective} with credit {self.credit} {state} {key}"
-                )
-        if self.objective == "regret" and self.credit == "discounted":
+    def _objective_is_served(self) -> "Update":
+        objective = self.objective
+        if objective.holds_first_attempt and self.kl_coefficient is None:
             raise ValueError(
-                "objective regret discounts tokens, so credit cannot discount segments: to_go or myopic"
+                f"objective {objective.name} holds the first attempt near the reference: it needs "
+                "kl_coefficient"
             )
-        if self.correction_stage == 1 and self.kl_coefficient is None:
+        if objective.imitates and self.importance_correction is not None:
             raise ValueError(
-                "correction_stage 1 holds the first attempt near the reference: it needs kl_coefficient"
-            )
-        if self.objective == "offline" and self.importance_correction is not None:
-            raise ValueError(
-                "objective offline is a likelihood without a ratio: it has no use for importance_correction"
+                f"objective {objective.name} is a likelihood without a ratio: it has no use for "
+                "importance_correction"
             )
         return self

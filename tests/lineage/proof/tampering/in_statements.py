@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from fixtures.checkouts import succeed
 from lineage.proof.signing import sign
 from lineage.record.audit import open_audit
-from tests.conftest import succeed
 from tests.lineage.forging import (
     commit,
     drop_exam,

@@ -1,0 +1,73 @@
+"""`knowhow plan`: which stages will run, and why."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands import console
+
+if TYPE_CHECKING:
+    from flows.running.graph import PlannedStage
+
+NUM_REASONS_SHOWN = 3
+EXAMPLES = """\b
+Examples:
+  knowhow plan                all stages
+  knowhow plan update@i1      one stage and its ancestors
+  knowhow plan --json | jq -r '.[] | select(.reasons != []) | .name'"""
+
+Stages = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="STAGE",
+        help="Stages (update@i1) or groups (update), with their ancestors; else all.",
+    ),
+]
+
+
+def plan(
+    stages: Stages = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: name, parents, reasons.")
+    ] = False,
+) -> None:
+    """Show which stages will run, and why. Nothing is run."""
+    planned = planned_stages(stages)
+    if as_json:
+        print(json.dumps([asdict(stage) for stage in planned], indent=2))
+    else:
+        print(_table(planned))
+
+
+def planned_stages(stages: Sequence[str] | None) -> "list[PlannedStage]":
+    """The plan, once all of params.yaml is known to be right; else the command ends."""
+    from flows.project import params_file
+    from flows.running import graph
+
+    try:
+        params_file.check()
+        return graph.plan(stages or ())
+    except (params_file.BadParams, graph.GraphError) as error:
+        console.stop(error)
+
+
+def _table(planned: "Sequence[PlannedStage]") -> str:
+    rows = [("STAGE", "STATE", "WHY")]
+    rows += [(stage.name, _state(stage), _why(stage)) for stage in planned]
+    num_stale = sum(stage.is_stale for stage in planned)
+    total = f"{num_stale} of {len(planned)} stages will run."
+    return "\n".join([*console.aligned(rows), "", total])
+
+
+def _state(stage: "PlannedStage") -> str:
+    if stage.is_stale:
+        return console.styled("will run", typer.colors.YELLOW)
+    return console.styled("up to date", typer.colors.GREEN)
+
+
+def _why(stage: "PlannedStage") -> str:
+    shown, left = stage.reasons[:NUM_REASONS_SHOWN], len(stage.reasons) - NUM_REASONS_SHOWN
+    return "; ".join([*shown, *([f"and {left} more"] if left > 0 else [])])

@@ -1,0 +1,150 @@
+"""params.yaml as a file: check it, edit it with comments and layout kept, replace it."""
+
+import subprocess
+import sys
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from ruamel.yaml.comments import CommentedMap
+
+from flows.project import exit_codes, yaml_text
+from flows.project.paths import PARAMS, SCRATCH
+
+CHECKER = "stages.contracts.params.whole"
+"""The program that checks a whole params file: exit code 2 and the reasons where it is wrong."""
+STANDARD_INPUT = "/dev/stdin"
+
+
+class BadParams(Exception):
+    """params.yaml is wrong, or an edit of it is impossible; says why."""
+
+
+class NewRound(NamedTuple):
+    """A round to be added: as in params.yaml, but what is None follows from the other rounds."""
+
+    name: str
+    parent: str
+    recipe: str
+    judge: str = "exact"
+    reference: str | None = None
+    seed: int | None = None
+
+
+def check() -> None:
+    """Check the whole of params.yaml.
+
+    Raises:
+        BadParams: names every offending key.
+    """
+    _check(str(PARAMS), None)
+
+
+def check_text(text: str) -> None:
+    """Check what may become params.yaml.
+
+    Raises:
+        BadParams: names every offending key.
+    """
+    _check(STANDARD_INPUT, text)
+
+
+def publish(text: str) -> None:
+    """Write params.yaml if it is valid.
+
+    Raises:
+        BadParams: it is not; the file is left as it was.
+    """
+    check_text(text)
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    beside = SCRATCH / PARAMS.name
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(PARAMS)
+
+
+def with_round(text: str, new: NewRound, rollout: dict[str, Any] | None = None) -> str:
+    """params.yaml with one round more.
+
+    `rollout` has the keys of its recipe's rollout that differ from the recipe named: the round
+    then gets a recipe of its own, written out, so that params.yaml says what the round used.
+
+    Raises:
+        BadParams: the name is taken, or the recipe unknown.
+    """
+    content = yaml_text.load(text)
+    rounds, recipes = content["rounds"], content["recipes"]
+    name, recipe = new.name, new.recipe
+    if name in rounds or name in content["inits"]:
+        raise BadParams(f"{PARAMS} has a policy {name}; choose another name")
+    if recipe not in recipes:
+        raise BadParams(f"{PARAMS} has no recipe {recipe}; choose from {sorted(recipes)}")
+    if rollout:
+        recipe = f"{recipe}_{name}"
+        recipes[recipe] = deepcopy(recipes[new.recipe])
+        recipes[recipe]["rollout"].update(rollout)
+    seed, reference = new.seed, new.reference
+    if seed is None:
+        seed = 1 + max((entry["seed"] for entry in rounds.values()), default=0)
+    if reference is None:
+        reference = rounds[new.parent]["reference"] if new.parent in rounds else new.parent
+    entry = {"parent": new.parent, "reference": reference, "recipe": recipe}
+    _append(rounds, name, {**entry, "judge": new.judge, "seed": seed})
+    return yaml_text.dump(content)
+
+
+def with_exam(text: str, policy: str, judge: str) -> str:
+    """params.yaml in which a policy is examined, if it was not already."""
+    content = yaml_text.load(text)
+    if policy in content["exams"]:
+        return text
+    _append(content["exams"], policy, {"judge": judge})
+    return yaml_text.dump(content)
+
+
+def without_round(text: str, name: str) -> str:
+    """params.yaml without a round and its exam."""
+    content = yaml_text.load(text)
+    for section in ("rounds", "exams"):
+        _remove(content[section], name)
+    return yaml_text.dump(content)
+
+
+def _check(file: str, text: str | None) -> None:
+    command = [sys.executable, "-m", CHECKER, "--params-file", file]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    said = done.stderr.strip()
+    if done.returncode == exit_codes.BAD_INPUT:
+        raise BadParams(said.removeprefix("error: ").replace(file, str(PARAMS)))
+    if done.returncode:
+        last = (said.splitlines() or ["no output"])[-1]
+        raise BadParams(
+            f"{PARAMS} could not be checked, `python -m {CHECKER}` ended with exit code "
+            f"{done.returncode}: {last}"
+        )
+
+
+def _append(section: CommentedMap, name: str, values: dict[str, Any]) -> None:
+    """One line more, where the section ends."""
+    entry = CommentedMap(values)
+    entry.fa.set_flow_style()
+    last = next(reversed(section), None)
+    section[name] = entry
+    _move_gap(section, last, name)
+
+
+def _remove(section: CommentedMap, name: str) -> None:
+    if name in section:
+        last = next((key for key in reversed(section) if key != name), None)
+        if name == next(reversed(section)):
+            _move_gap(section, name, last)
+        del section[name]
+
+
+def _move_gap(section: CommentedMap, source: str | None, target: str | None) -> None:
+    """Move the empty line after what was the section's last entry to after the one that is now."""
+    if source is None or target is None:
+        return
+    if source in section.ca.items:
+        section.ca.items[target] = section.ca.items.pop(source)
+    inner = section[source].ca.items
+    for key in list(inner):
+        section[target].ca.items[key] = inner.pop(key)

@@ -1,0 +1,44 @@
+"""From segments to tokens."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from stages.pure.credit import spread
+from stages.pure.objectives.arrays import Advantage, IsSegment, Segments
+
+PerToken = Float[np.ndarray, " token"]
+IsToken = Bool[np.ndarray, " token"]
+
+
+class TokenAdvantages(NamedTuple):
+    """For each rollout, of each completion token: both parts of its advantage, and what it may be.
+
+    `is_target` is where it is trained, `is_anchored` where a KL term may hold it.
+    """
+
+    outcome: list[PerToken]
+    credit: list[PerToken]
+    is_target: list[IsToken]
+    is_anchored: list[IsToken]
+
+
+def on_tokens(
+    advantage: Advantage,
+    is_anchored: IsSegment,
+    segments: Segments,
+    is_sampled: Sequence[IsToken],
+) -> TokenAdvantages:
+    """Lay the values of segments on the tokens of their rollouts.
+
+    A token that was not sampled is no target, and so held by no KL term.
+    """
+    lengths = [len(tokens) for tokens in is_sampled]
+    outcome, credit, anchored = (
+        spread(values, segments.rollout, segments.start_tokens, segments.end_tokens, lengths)
+        for values in (advantage.outcome, advantage.credit, is_anchored)
+    )
+    is_held = [a & s for a, s in zip(anchored, is_sampled, strict=True)]
+    return TokenAdvantages(outcome, credit, [*is_sampled], is_held)

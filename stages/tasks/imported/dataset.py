@@ -1,0 +1,150 @@
+"""Mathematics from a file of the user's: question, answer, level, judged by math-verify.
+
+A file is taken whole or not at all: every row that cannot be used is listed by kind and line. Which
+split a question is in depends on its text alone, so that no re-ordered or re-spaced twin crosses,
+whatever else the file holds.
+"""
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
+from stages.contracts.params.task import DatasetTask, DatasetTier
+from stages.running.errors import BadInput
+from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals, canonical
+from stages.tasks.imported.row_files import Row, check_sha256, read_rows
+from stages.tasks.question import Question
+from stages.tasks.strategies import shown_demonstrations
+from stages.tasks.task import Demonstration, Problem
+from stages.tasks.text_format import load_text_format
+
+NO_TIER = -1
+"""The difficulty of a row whose level no tier names."""
+
+
+class Dataset:
+    """The source of a file's problems; see `stages.tasks.task.Source`."""
+
+    def __init__(self, params: DatasetTask, accepts: Accepts) -> None:
+        self.params = params
+        self._accepts = accepts
+        self._path = Path(params.path)
+        self._difficulties = {
+            str(level): tier.difficulty for tier in params.tiers for level in tier.levels or []
+        }
+
+    def problems(self) -> Iterator[Problem]:
+        """As many rows per tier and split as params.yaml asks for, drawn from all there are.
+
+        Raises:
+            BadInput: the file is another one, rows of it cannot be used, or a tier has too few.
+        """
+        check_sha256(self._path, self.params.sha256, "task.path")
+        problems = self._import()
+        num_used = 0
+        for tier in self.params.tiers:
+            pool = [problem for problem in problems if problem.difficulty == tier.difficulty]
+            random.Random(f"{self.params.seed}/{tier.difficulty}").shuffle(pool)
+            for split, wanted in (("train", tier.num_train), ("heldout", tier.num_heldout)):
+                found = [problem for problem in pool if problem.split == split]
+                if len(found) < wanted:
+                    self._too_few(tier, split, len(found))
+                num_used += wanted
+                yield from found[:wanted]
+        num_apart = sum(
+            problem.split == RESERVED or problem.difficulty == NO_TIER for problem in problems
+        )
+        print(
+            f"{self._path}: {num_used} of {len(problems)} rows are problems; {len(problems) - num_used - num_apart} "
+            f"are more than task.tiers ask for, {num_apart} of a level in no tier or of the tenth kept apart",
+            file=sys.stderr,
+        )
+
+    def demonstrations(
+        self,
+        problems: Sequence[Problem],
+        settings: DirectDemonstrations | WorkedDemonstrations,
+        seed: int,
+    ) -> Iterator[Demonstration]:
+        """Reference answers at once, or each behind the solution that its row gives."""
+        return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
+
+    def solutions(self, problem: Problem) -> list[str]:
+        """None: one answer can be written in endlessly many ways."""
+        del problem
+        return []
+
+    def _import(self) -> list[Problem]:
+        """Every row as a problem.
+
+        Raises:
+            BadInput: one cannot be; lists them all.
+        """
+        refusals = Refusals()
+        intake = Intake(self.params, refusals)
+        problems: list[Problem] = []
+        lines: dict[str, int] = {}
+        num_rows = 0
+        for row in read_rows(self._path, self._columns):
+            num_rows += 1
+            question = self._question(row, refusals)
+            if question is None:
+                continue
+            first = lines.setdefault(canonical(question.question), row.line)
+            if first != row.line:
+                refusals.add(
+                    "with a question that an earlier row asks", f"line {row.line} (as line {first})"
+                )
+            problem = intake.problem(question, self._difficulty(row), row.line, f"line {row.line}")
+            if problem:
+                problems.append(problem)
+        intake.judge(problems, [f"line {problem.seed}" for problem in problems], self._accepts)
+        refusals.stop(
+            f"{self._path}, {num_rows} rows",
+            "mend them or leave them out, then set task.sha256 anew:",
+        )
+        return problems
+
+    @property
+    def _columns(self) -> list[str]:
+        return [name for name in self.params.columns.model_dump().values() if name is not None]
+
+    def _question(self, row: Row, refusals: Refusals) -> Question | None:
+        """The question of a row; None where it cannot be read."""
+        names = self.params.columns
+        if row.fault:
+            refusals.add(row.fault, f"line {row.line}")
+            return None
+        texts = {name: _text(row.values[name]) for name in self._columns}
+        unreadable = [name for name, text in texts.items() if text is None]
+        for name in unreadable:
+            refusals.add(f"with neither text nor a number in column {name}", f"line {row.line}")
+        if unreadable:
+            return None
+        solution = texts[names.solution] if names.solution else None
+        return Question(str(texts[names.question]), str(texts[names.answer]), {}, solution)
+
+    def _difficulty(self, row: Row) -> int:
+        """The tier of a row."""
+        if self.params.columns.level is None:
+            return self.params.tiers[0].difficulty
+        return self._difficulties.get(str(row.values[self.params.columns.level]), NO_TIER)
+
+    def _too_few(self, tier: DatasetTier, split: str, num_found: int) -> NoReturn:
+        share = (
+            "a tenth of all questions" if split == "heldout" else "eight tenths of all questions"
+        )
+        raise BadInput(
+            f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} {split} problems "
+            f"({share}, by their text alone); ask for at most so many, or name more levels"
+        )
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text: an answer may be a number. None for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

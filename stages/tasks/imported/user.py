@@ -1,0 +1,95 @@
+"""Problems of a task by a class of the user's: two methods, problems and verify.
+
+docs/tasks.md has a whole example.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
+from stages.contracts.params.task import Tier, UserTask
+from stages.running.errors import BadInput
+from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals
+from stages.tasks.imported.user_class import Solving, explain, load_user_class
+from stages.tasks.question import Question, question_of
+from stages.tasks.splits import fill_splits
+from stages.tasks.strategies import shown_demonstrations
+from stages.tasks.task import Demonstration, Problem
+from stages.tasks.text_format import load_text_format
+
+ADVICE = "mend the class, then set task.sha256 anew:"
+
+
+class User:
+    """The source of a user's problems; see `stages.tasks.task.Source`."""
+
+    def __init__(self, params: UserTask, accepts: Accepts) -> None:
+        self.params = params
+        self._accepts = accepts
+        self._task = load_user_class(params)
+
+    def problems(self) -> Iterator[Problem]:
+        """Questions per tier, each at most once, all with an answer that the class itself accepts.
+
+        Raises:
+            BadInput: a question cannot be used, or a tier has too few.
+        """
+        refusals = Refusals()
+        intake = Intake(self.params, refusals)
+        found: dict[str, Problem] = {}
+        where = f"params.yaml task.source: {self.params.source}"
+        for tier in self.params.tiers:
+            draws = self._draws(tier, intake)
+            fresh = (
+                problem for problem in draws if problem is None or problem.problem_id not in found
+            )
+            kind = f"of difficulty {tier.difficulty} in {self.params.source}"
+            try:
+                drawn = list(fill_splits(fresh, tier.num_train, tier.num_heldout, kind))
+            except BadInput:
+                refusals.stop(where, ADVICE)
+                raise
+            found |= {problem.problem_id: problem for problem in drawn}
+        problems = list(found.values())
+        intake.judge(problems, [_place(p.difficulty, p.seed) for p in problems], self._accepts)
+        refusals.stop(where, ADVICE)
+        yield from problems
+
+    def demonstrations(
+        self,
+        problems: Sequence[Problem],
+        settings: DirectDemonstrations | WorkedDemonstrations,
+        seed: int,
+    ) -> Iterator[Demonstration]:
+        """Reference answers at once, or each behind the solution that the class gives."""
+        return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
+
+    def solutions(self, problem: Problem) -> list[str]:
+        """Every correct answer; none where the class does not list them."""
+        if not isinstance(self._task, Solving):
+            return []
+        return self._task.solutions(question_of(problem.metadata))
+
+    def _draws(self, tier: Tier, intake: Intake) -> Iterator[Problem | None]:
+        for number, question in enumerate(self._questions(tier), start=1):
+            problem = intake.problem(
+                question, tier.difficulty, number, _place(tier.difficulty, number)
+            )
+            yield None if problem is None or problem.split == RESERVED else problem
+
+    def _questions(self, tier: Tier) -> Iterator[Question]:
+        try:
+            for question in self._task.problems(
+                tier.difficulty, random.Random(f"{self.params.seed}/{tier.difficulty}")
+            ):
+                if not isinstance(question, Question):
+                    raise TypeError(f"method problems must give Questions, not {question!r}")
+                yield question
+        except Exception as error:  # the user's code, which may raise anything
+            raise BadInput(
+                f"params.yaml task.source: {self.params.source}: {explain(error)}"
+            ) from error
+
+
+def _place(difficulty: int, number: int) -> str:
+    return f"problem {number} of difficulty {difficulty}"

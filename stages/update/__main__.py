@@ -1,0 +1,162 @@
+"""Update the policy on a validated round.
+
+Reads   policy, rollouts, scores, segments, gains, the round's validation; the reference policy,
+        where the recipe holds the new one near it; params.yaml `compute.training`, `rounds.<round>`
+        and its recipe's `update`, `rollout.temperature` and `rollout.budget_tokens`.
+Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the
+        update, and of each step, to plot.
+Method  An advantage per token by the recipe's objective (`stages.update.advantage` names the
+        formula of each, in `stages.pure.objectives`), then the recipe's loss over minibatches
+        (`stages.engines.training.policy_loss`). Trained ids are the sampled ids; what a cue or
+        an environment put there is context, never a target. Checkpoints make a killed run go on, to
+        the same bytes.
+
+Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
+         --reference data/policies/r0 --rollouts data/rounds/i1/rollouts.parquet \
+         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
+         --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json \
+         --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet \
+         --metrics data/metrics/updates/i1.json --steps data/metrics/curves/updates/i1.json \
+         --code data/code/update.json
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stages.contracts.params.base import Count, Positive, read_section
+from stages.contracts.params.compute import Training
+from stages.contracts.params.recipes.update import Update
+from stages.contracts.params.round import Round
+from stages.contracts.render import Renderer
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.ledger import LEDGER
+from stages.engines.adapters import adapt
+from stages.engines.computing import use_threads
+from stages.engines.policy import load_policy, save_policy
+from stages.engines.training import ranks
+from stages.engines.training.trainer import Trainer, set_up
+from stages.running.errors import BadInput, command
+from stages.running.facts import RunFacts
+from stages.running.publish import atomic, read_json, write_json
+from stages.running.scratch import scratch
+from stages.update.advantage import token_advantages
+from stages.update.examples import assemble, count_statuses
+from stages.update.metrics import composition, summary
+from stages.update.round_tables import need_attempts, read_round
+from stages.update.training import Sampling, load_loss, train
+
+
+class Settings(NamedTuple):
+    """What params.yaml says of a round's update."""
+
+    round: Round
+    update: Update
+    sampling: Sampling
+    training: Training
+
+    def of_a_run(self) -> list[Any]:
+        """What must stay as it is for an unfinished update to go on."""
+        own = [self.round.model_dump(), self.update.model_dump()]
+        return [*own, self.sampling, self.training.of_a_run()]
+
+
+def main(
+    round_id: str,
+    policy: Path,
+    reference: Path,
+    rollouts: Path,
+    scores: Path,
+    segments: Path,
+    gains: Path,
+    validation: Path,
+    next_policy: Path,
+    ledger: Path,
+    metrics: Path,
+    steps: Path,
+    code: Path,
+    params_file: Path = Path("params.yaml"),
+    scratch_root: Path = Path("data/.scratch"),
+) -> None:
+    """Make the next policy from one round."""
+    settings, facts = read_settings(params_file, round_id), RunFacts("update")
+    entry, update = settings.round, settings.update
+    need_success(validation, round_id)
+    tables = read_round(rollouts, scores, segments, gains, update.objective.gain_column)
+    need_attempts(tables.segments, entry.recipe, update.objective)
+    advantages = token_advantages(tables, update, settings.sampling.budget_tokens)
+    examples, rows = assemble(tables, advantages, update)
+    need_examples(len(examples), rows, rollouts)
+    use_threads()
+
+    anchors = [reference] if update.kl_coefficient else []
+    inputs = [code, policy, *anchors, rollouts, scores, segments, gains]
+    with (
+        ranks.processes("update", settings.training.num_processes),
+        scratch(scratch_root, f"update-{round_id}", settings.of_a_run(), inputs) as unfinished,
+    ):
+        model = load_policy(policy)
+        adapt(model, update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
+        set_up(model, settings.training)
+        trainer = Trainer(model, update.optimizer)
+        loss = load_loss(update, settings.sampling, settings.training.precision, *anchors)
+        with facts.phase("training"):
+            train(trainer, loss, examples, update, entry.seed, unfinished)
+        ranks.gather_on_first(model)
+        learnt = composition(tables, advantages, rows)
+        write_json(metrics, {**summary(rows, trainer.history), **learnt})
+        write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
+        write_table(ledger, LEDGER, rows)
+        with atomic(next_policy) as beside:
+            save_policy(model, Renderer.of_policy(policy), beside, policy)
+    facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
+    facts.write(next_policy)
+
+
+def read_settings(params_file: Path, round_id: str) -> Settings:
+    """The sections that an update reads.
+
+    Raises:
+        BadInput: names every offending key in them.
+    """
+    entry: Round = read_section(params_file, f"rounds.{round_id}", Round)
+    recipe = f"recipes.{entry.recipe}"
+    return Settings(
+        entry,
+        read_section(params_file, f"{recipe}.update", Update),
+        Sampling(
+            read_section(params_file, f"{recipe}.rollout.temperature", Positive),
+            read_section(params_file, f"{recipe}.rollout.budget_tokens", Count),
+        ),
+        read_section(params_file, "compute.training", Training),
+    )
+
+
+def need_success(validation: Path, round_id: str) -> None:
+    """Refuse a round that did not pass its gate.
+
+    Raises:
+        BadInput: it did not.
+    """
+    if read_json(validation).get("success") is not True:
+        raise BadInput(
+            f"{validation} does not say success; run `dvc repro validate@{round_id}` and mend what "
+            "it names"
+        )
+
+
+def need_examples(num_examples: int, rows: Sequence[dict[str, Any]], rollouts: Path) -> None:
+    """Refuse a round that teaches nothing.
+
+    Raises:
+        BadInput: no rollout is left to train on.
+    """
+    if not num_examples:
+        raise BadInput(
+            f"{rollouts}: no rollout of {len(rows)} has anything to learn from (statuses "
+            f"{count_statuses(rows)}); raise num_problems or group_size, or choose easier problems"
+        )
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,70 @@
+"""The optimizer steps of one update."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from stages.contracts.params.recipes.update import Update
+from stages.engines.computing import Precision
+from stages.engines.policy import load_policy
+from stages.engines.training import ranks
+from stages.engines.training.example import Example
+from stages.engines.training.policy_loss import PolicyLoss
+from stages.engines.training.trainer import Trainer
+from stages.pure.seeds import derive_seed
+from stages.running.progress import Progress
+
+
+class Sampling(NamedTuple):
+    """How the round was sampled, as far as its loss must know."""
+
+    temperature: float
+    budget_tokens: int
+
+
+def load_loss(
+    settings: Update, sampling: Sampling, precision: Precision, reference: Path | None = None
+) -> PolicyLoss:
+    """The recipe's loss, and the policy that it holds the new one near."""
+    held = None
+    if reference is not None:
+        held = load_policy(reference)
+        ranks.shard_model(held)
+    return PolicyLoss(settings, sampling.temperature, sampling.budget_tokens, precision, held)
+
+
+def train(
+    trainer: Trainer,
+    loss: PolicyLoss,
+    examples: Sequence[Example],
+    settings: Update,
+    seed: int,
+    unfinished: Path,
+) -> None:
+    """Take all optimizer steps that are left, keeping a checkpoint in `unfinished`."""
+    # of the parent policy: a checkpoint is further on
+    prepared = loss.prepare(trainer.model, examples)
+    steps = minibatches(len(examples), settings, seed)
+    trainer.resume(unfinished)
+    done = sum(map(len, steps[: trainer.num_steps]))
+    with Progress("update", sum(map(len, steps)), unit="rollout", done=done) as progress:
+        for rows in steps[trainer.num_steps :]:
+            watched: dict[str, float] = {}
+            batch = [prepared[row] for row in rows]
+            record = trainer.step(loss.minibatch(trainer.model, batch, watched, progress.tokens))
+            record.update(watched)
+            trainer.save_at_times(unfinished)
+            progress.add(len(rows))
+
+
+def minibatches(num_examples: int, settings: Update, seed: int) -> list[list[int]]:
+    """Example indices of each step: every example once an epoch, in an order drawn from `seed`."""
+    steps = []
+    for epoch in range(settings.epochs):
+        rng = np.random.default_rng(derive_seed("minibatches", seed, epoch))
+        order = rng.permutation(num_examples)
+        rows_of_steps = np.array_split(order, settings.minibatches_per_epoch)
+        steps += [rows.tolist() for rows in rows_of_steps if len(rows)]
+    return steps

@@ -1,0 +1,104 @@
+"""A night's names, and its round in params.yaml."""
+
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from fixtures.checkouts import succeed
+from flows.nights import night, settings
+from flows.nights.night import Night, NoDate
+from flows.project import git
+from flows.project.params_file import BadParams
+from flows.project.paths import PARAMS
+from tests.flows import toy_night
+
+TONIGHT = Night(date(2026, 11, 4))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose stages have run, in git."""
+    folder = toy_night.make_project(tmp_path_factory.mktemp("project"))
+    succeed(["dvc", "repro", "--quiet"], folder, **toy_night.environment(folder))
+    toy_night.save(folder)
+    return folder
+
+
+def test_all_names_follow_from_the_date() -> None:
+    assert str(TONIGHT) == "2026-11-04"
+    assert (TONIGHT.branch, TONIGHT.round) == ("nightly/2026-11-04", "n20261104")
+    assert (TONIGHT.version, TONIGHT.file) == ("v2026.11.4", Path("data/nights/2026-11-04.json"))
+    assert night.named("2026-11-04", "UTC") == TONIGHT
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "20261104T02"])
+def test_what_is_not_a_date_is_refused(text: str) -> None:
+    with pytest.raises(NoDate, match="is not a date; write it as 2026-11-25"):
+        night.named(text, "UTC")
+
+
+def test_without_a_date_it_is_the_day_in_the_schedules_time_zone() -> None:
+    """Of the two at least one differs from UTC's day, whatever the hour."""
+    for timezone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        before = datetime.now(ZoneInfo(timezone)).date()
+        assert before <= night.named(None, timezone).date <= datetime.now(ZoneInfo(timezone)).date()
+
+
+def test_nights_begin_on_branches_and_end_with_a_record(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(toy_night.copy(project, tmp_path / "copy"))
+    later = Night(date(2026, 11, 5))
+    assert (night.begun(), night.unfinished()) == ([], None)
+    for each in (later, TONIGHT):
+        git.switch(each.branch)
+        assert night.unfinished() == each == night.wanted(None, "UTC")
+        assert night.wanted("2026-12-01", "UTC") == Night(date(2026, 12, 1))
+    git.switch("nightly/of-no-date")
+    assert night.unfinished() is None
+    git.switch(TONIGHT.branch)
+    TONIGHT.file.parent.mkdir()
+    TONIGHT.file.write_text('{"verdict": "kept"}')
+    git.commit("over", str(TONIGHT.file))
+    assert night.begun() == [TONIGHT, later]
+    assert (night.record(TONIGHT), night.record(later)) == ({"verdict": "kept"}, None)
+    assert night.unfinished() is None
+
+
+def test_the_round_trains_on_from_the_champion_and_both_are_examined(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    plan = night.planned(settings.load(), TONIGHT)
+    assert not plan.is_resumed
+    text = PARAMS.read_text()
+    new = yaml.safe_load(night.with_night(text, plan))
+    old = yaml.safe_load(text)
+    last_seed = max(entry["seed"] for entry in old["rounds"].values())
+    assert new["rounds"] == {
+        **old["rounds"],
+        "n20261104": {
+            "parent": "s1",
+            "reference": old["rounds"]["s1"]["reference"],
+            "recipe": "sampled",
+            "judge": "exact",
+            "seed": last_seed + 1,
+        },
+    }
+    assert new["exams"] == {**old["exams"], "n20261104": {"judge": "exact"}}
+    assert night.with_night(night.with_night(text, plan), plan) == night.with_night(text, plan)
+    unknown = plan.settings.model_copy(update={"recipe": "none"})
+    with pytest.raises(
+        BadParams, match=r"no recipe none; choose from \['information', 'sampled'\]"
+    ):
+        night.with_night(text, plan._replace(settings=unknown))
+
+
+def test_a_record_says_nothing_of_where_the_checkout_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert night.portable(f"error: {tmp_path}/data is bad") == "error: data is bad"

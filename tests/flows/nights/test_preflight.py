@@ -1,0 +1,235 @@
+"""Each thing that can prevent a night, one at a time, in a toy project."""
+
+import fcntl
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.serialize import modify_yaml
+
+from fixtures.checkouts import succeed
+from flows.nights import night, preflight, settings
+from flows.nights.night import Night
+from flows.project import git
+from flows.project.paths import PARAMS
+from flows.running import stage
+from stages.engines import device
+from tests.flows import toy_night
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:_NoneStep:DeprecationWarning"
+)  # DVC's, of its own trie
+TONIGHT = Night(date(2026, 11, 24))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = toy_night.make_project(tmp_path_factory.mktemp("finished"))
+    succeed(["dvc", "repro", "--quiet"], project)
+    toy_night.save(project)
+    return project
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a project that a night can begin in."""
+    project = toy_night.copy(finished, tmp_path / "project")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("KNOWHOW_DEVICE", "cpu")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    return project
+
+
+def obstacles(**changed: Any) -> list[str]:
+    """Of tonight, by settings some of which are other ones than the project's."""
+    wanted = settings.load().model_copy(update=changed)
+    return preflight.obstacles(night.planned(wanted, TONIGHT))
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def test_nothing_is_in_the_way_and_looking_changes_nothing(project: Path) -> None:
+    before = sorted(
+        path for path in project.rglob("*") if ".git" not in path.parts and "tmp" not in path.parts
+    )
+    assert obstacles() == []
+    after = sorted(
+        path for path in project.rglob("*") if ".git" not in path.parts and "tmp" not in path.parts
+    )
+    made = {str(path.relative_to(project)) for path in {*after} - {*before}}
+    assert made <= {"data/.scratch", "data/.scratch/run.lock", ".dvc/remote"}
+    assert git.branch() == "main"
+
+
+def test_a_dirty_tree(project: Path) -> None:
+    (project / "knobs.json").write_text("{}")
+    (project / "notes.txt").touch()
+    assert obstacles() == [
+        "the tree has 2 uncommitted change(s), first knobs.json; commit or remove them"
+    ]
+
+
+def test_a_night_that_goes_on_finds_only_its_own_changes_clean(project: Path) -> None:
+    git.switch(TONIGHT.branch)
+    text = PARAMS.read_text()
+    PARAMS.write_text(night.with_night(text, night.planned(settings.load(), TONIGHT)))
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    Path("data/metrics/new.json").touch()
+    assert obstacles() == []
+    edit(PARAMS, "max_number: 9", "max_number: 8")
+    (project / "toy.py").write_text("")
+    assert obstacles() == [
+        "the tree has 2 uncommitted change(s), first params.yaml; commit or remove them"
+    ]
+    git.git("restore", "params.yaml", "toy.py")
+    edit(project / "dvc.yaml", "policies/s1", f"policies/{TONIGHT.round}")
+    assert obstacles() == []
+    edit(project / "dvc.yaml", "the best so far", "any")
+    assert obstacles() == [
+        "the tree has 1 uncommitted change(s), first dvc.yaml; commit or remove them"
+    ]
+
+
+def test_nobody_to_commit_as(project: Path) -> None:
+    git.git("config", "--unset", "user.email")
+    assert obstacles() == [
+        "git has no name to commit under; set user.name and user.email with `git config`"
+    ]
+
+
+def test_another_run(project: Path) -> None:
+    with stage.exclusive():
+        (obstacle,) = obstacles()
+    assert obstacle.startswith("another run is at work in this checkout")
+
+
+def test_a_busy_accelerator(project: Path) -> None:
+    assert (preflight.DEVICE, preflight.CPU_LOCK, preflight.GPU_NODE) == (
+        device.DEVICE,
+        device.CPU_LOCK,
+        device.GPU_NODE,
+    )
+    with device.exclusive_device("a test"):
+        (obstacle,) = obstacles()
+    assert obstacle == (
+        "another job holds the accelerator; see which with "
+        "`fuser -v data/.scratch/device.lock`, and let it end"
+    )
+    with device.CPU_LOCK.open("rb") as lock:  # a look does not keep the lock
+        assert obstacles() == []
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_too_little_disk(project: Path) -> None:
+    with modify_yaml("dvc.lock") as lock:
+        (policy,) = (
+            out for out in lock["stages"]["update@s1"]["outs"] if out["path"] == "data/policies/s1"
+        )
+        policy["size"] = 2**60
+    git.commit("a policy of an exbibyte", "dvc.lock")
+    (obstacle,) = obstacles()
+    assert obstacle.endswith("GiB of disk are free, a night may need 6442450944.00; free some")
+
+
+def test_another_night_that_is_unfinished(project: Path) -> None:
+    git.switch("nightly/2026-11-23")
+    (obstacle,) = obstacles()
+    assert obstacle.startswith(
+        "night 2026-11-23 is unfinished on the branch that is checked out; go on with it by"
+    )
+    Path("data/nights").mkdir()
+    Path("data/nights/2026-11-23.json").write_text("{}")
+    git.commit("over", "data")
+    assert obstacles() == []
+
+
+def test_no_champion(project: Path) -> None:
+    edit(project / "dvc.yaml", "policies/s1", "policies/s9")
+    git.commit("unknown", "dvc.yaml")
+    (obstacle,) = obstacles()
+    assert obstacle.startswith(
+        "artifacts.champion.path of dvc.yaml is data/policies/s9, which no stage"
+    )
+    (project / "dvc.yaml").write_text(toy_night.GRAPH.split("artifacts:")[0])
+    git.commit("none", "dvc.yaml")
+    assert obstacles() == [
+        "dvc.yaml names no champion; give artifacts.champion.path the folder of a policy"
+    ]
+
+
+def test_a_champion_that_is_nowhere(project: Path) -> None:
+    shutil.rmtree(project / "data/policies/s1")
+    assert obstacles() == []  # the cache has it
+    succeed(["dvc", "push", "--quiet"], project)
+    shutil.rmtree(project / ".dvc/cache")
+    assert obstacles() == []  # the remote has it
+    shutil.rmtree(project / ".dvc/remote")
+    (obstacle,) = obstacles()
+    assert obstacle.startswith(
+        "the champion data/policies/s1 is neither here, nor in the cache, nor in the remote"
+    )
+
+
+def test_a_round_that_cannot_be(project: Path) -> None:
+    assert obstacles(recipe="none") == [
+        "params.yaml has no recipe none; choose from ['information', 'sampled']"
+    ]
+    assert obstacles(judge="j1") == [
+        "params.yaml has no judge j1; choose from ['exact'] in nightly.yaml"
+    ]
+
+
+def test_a_remote_that_is_none_takes_any_bytes_or_none_at_all(project: Path) -> None:
+    (obstacle,) = obstacles(remote="elsewhere")
+    assert "elsewhere" in obstacle
+    assert "`dvc remote list` shows what there is" in obstacle
+    config = project / ".dvc/config"
+    for old, new, said in (
+        (
+            "verify = true",
+            "verify = false",
+            "DVC takes any bytes from remote local; set `dvc remote modify local verify",
+        ),
+        ("url = remote", "url = file/remote", "remote local takes no file: "),
+        (
+            "remote = local",
+            "",
+            "DVC has no default remote; add one with `dvc remote add --default NAME URL`",
+        ),
+    ):
+        text = config.read_text()
+        (project / ".dvc/file").touch()  # where a folder would have to be
+        config.write_text(text.replace(old, new))
+        git.commit("another remote", ".dvc")
+        (obstacle,) = obstacles()
+        assert obstacle.startswith(said)
+        config.write_text(text)
+        git.commit("back", ".dvc")
+
+
+def test_a_key_that_is_missing_or_in_the_checkout(project: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    assert obstacles(signing_key=key) == [
+        f"signing_key {key} of nightly.yaml is missing; make one, or set null"
+    ]
+    key.touch()
+    assert obstacles(signing_key=key) == []
+    inside = project / ".venv/key.pem"
+    inside.parent.mkdir(exist_ok=True)
+    inside.touch()
+    assert obstacles(signing_key=inside) == [
+        f"signing_key {inside} of nightly.yaml lies in the checkout; move it out"
+    ]
+
+
+def test_all_is_said_at_once(project: Path) -> None:
+    (project / "notes.txt").touch()
+    with device.exclusive_device("a test"):
+        assert len(obstacles(recipe="none", signing_key=Path("/nowhere"))) == 4

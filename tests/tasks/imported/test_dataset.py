@@ -1,0 +1,298 @@
+"""Mathematics from a file: every kind of bad row is listed, nothing is dropped in silence, twins
+never part.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
+from stages.contracts.params.task import DatasetTask
+from stages.prepare import reference_verdicts
+from stages.running.errors import BadInput
+from stages.tasks.imported.dataset import Dataset
+from stages.tasks.imported.intake import canonical
+from stages.tasks.task import Problem
+
+QUICK = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+COLUMNS = {"question": "problem", "answer": "answer", "level": "level", "solution": "solution"}
+TIERS = [
+    {"difficulty": 0, "levels": ["easy"], "num_train": 20, "num_heldout": 2},
+    {"difficulty": 3, "levels": ["hard", 5], "num_train": 20, "num_heldout": 2},
+]
+
+
+def row(question: str, **other: Any) -> dict[str, Any]:
+    return {"problem": question, "answer": "1", "level": "easy", "solution": "It is one.", **other}
+
+
+def sums(num_rows: int = 200) -> list[dict[str, Any]]:
+    levels = ("easy", "hard", 5, "absurd")
+    return [
+        row(
+            f"What is {n} + {n}?",
+            answer=str(2 * n),
+            level=levels[n % 4],
+            solution=f"Twice {n}.\n\nSo {2 * n}.",
+        )
+        for n in range(num_rows)
+    ]
+
+
+def jsonl(path: Path, rows: Sequence[Any]) -> Path:
+    path.write_bytes(
+        b"".join(
+            line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in rows
+        )
+    )
+    return path
+
+
+def task(file: Path, **other: Any) -> DatasetTask:
+    values = {
+        "name": "dataset",
+        "path": str(file),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "columns": COLUMNS,
+        "seed": 1,
+        "text": {"kind": "trained", "vocabulary_size": 300},
+        "max_question_characters": 200,
+        "heldout_bucket": 0,
+        "tiers": TIERS,
+    }
+    return DatasetTask.model_validate(values | other)
+
+
+def agree(problems: Sequence[Problem]) -> list[str]:
+    """For tests in which no answer is in question."""
+    return ["correct"] * len(problems)
+
+
+def read(params: DatasetTask) -> list[Problem]:
+    return list(Dataset(params, agree).problems())
+
+
+def test_rows_become_problems_of_their_tier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = task(jsonl(tmp_path / "sums.jsonl", sums()))
+    problems = list(Dataset(params, partial(reference_verdicts, params)).problems())
+    assert Counter((p.difficulty, p.split) for p in problems) == {
+        (0, "train"): 20,
+        (0, "heldout"): 2,
+        (3, "train"): 20,
+        (3, "heldout"): 2,
+    }
+    rows = sums()
+    for problem in problems:
+        given_row = rows[problem.seed - 1]
+        assert (problem.prompt, problem.answer) == (given_row["problem"], given_row["answer"])
+        assert given_row["level"] in (["easy"] if problem.difficulty == 0 else ["hard", 5])
+    said = re.search(
+        r"(\d+) of 200 rows are problems; (\d+) are more than .*, (\d+) of a level",
+        capsys.readouterr().err,
+    )
+    assert said is not None
+    assert int(said[1]) == 44
+    assert sum(map(int, said.groups())) == 200
+    assert int(said[3]) >= 50
+
+
+def test_parquet_and_jsonl_give_the_same_problems(tmp_path: Path) -> None:
+    rows = [{**line, "level": str(line["level"])} for line in sums()]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sums.parquet", row_group_size=7)
+    one, two = (
+        read(task(path))
+        for path in (tmp_path / "sums.parquet", jsonl(tmp_path / "sums.jsonl", rows))
+    )
+    assert one == two
+
+
+def test_the_order_of_rows_changes_no_split_and_other_rows_neither(tmp_path: Path) -> None:
+    everything = [
+        {
+            "difficulty": 0,
+            "levels": ["easy", "hard", 5, "absurd"],
+            "num_train": 60,
+            "num_heldout": 5,
+        }
+    ]
+    kept = read(task(jsonl(tmp_path / "a.jsonl", sums(100)), tiers=everything))
+    mixed = [row(f"  what IS {n} +\t{n}? ", answer=str(2 * n)) for n in reversed(range(150))]
+    other = read(task(jsonl(tmp_path / "b.jsonl", mixed), tiers=everything, seed=9))
+    split_of = {p.problem_id: p.split for p in other}
+    shared = [p for p in kept if p.problem_id in split_of]
+    assert len(shared) > 20
+    assert all(split_of[p.problem_id] == p.split for p in shared)
+
+
+def test_the_reserved_tenths_share_no_question(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "sums.jsonl", [row(f"What is {n}?") for n in range(400)])
+    tiers = [{"difficulty": 0, "levels": ["easy"], "num_train": 250, "num_heldout": 20}]
+    one, two = (read(task(path, tiers=tiers, heldout_bucket=bucket)) for bucket in (0, 1))
+    assert not {p.prompt for p in one if p.split == "heldout"} & {p.prompt for p in two}
+
+
+def test_every_bad_row_is_listed_by_kind_and_line(tmp_path: Path) -> None:
+    bad = [
+        b'{"problem": "caf\xe9", "answer": "1", "level": 1, "solution": ""}\n',
+        b"not JSON\n",
+        b"\n",
+        b"[" * 100_000 + b"\n",
+        [1, 2],
+        {"problem": "What?", "level": "easy"},
+        row("  what is 0\n+ 0?"),
+        row(" "),
+        row("An empty answer", answer=""),
+        row("An answer that is a list", answer=[1]),
+        row("An answer that is true", answer=True),
+        row("No level", level=None),
+        row("Unreadable", answer="\\frac{"),
+        row("NUL \0"),
+        row("Decoded wrongly \ufffd"),
+        row("Half a pair \ud800"),
+        row("A marker <answer>"),
+        row("Long " * 50),
+        row("In a level without tier", level="absurd", answer="1 +"),
+    ]
+    params = task(
+        jsonl(
+            tmp_path / "bad.jsonl",
+            [*sums(8), *bad, *(row("The same", answer="2") for _ in range(9))],
+        )
+    )
+    with pytest.raises(BadInput) as caught:
+        list(Dataset(params, partial(reference_verdicts, params)).problems())
+    said = [line.strip() for line in str(caught.value).splitlines()]
+    assert said[0].startswith(
+        f"{params.path}, 36 rows: 27 refused, so nothing is imported; mend them"
+    )
+    assert set(said[1:]) == {
+        "1 not in UTF-8: line 9",
+        "4 not one JSON object on one line: line 10, line 11, line 12, line 13",
+        "1 without column answer, solution: line 14",
+        "9 with a question that an earlier row asks: line 15 (as line 1), line 29 (as line 28), line 30 (as line 28), "
+        "line 31 (as line 28), line 32 (as line 28) and 4 more",
+        "1 with an empty question: line 16",
+        "1 with an empty answer: line 17",
+        "2 with neither text nor a number in column answer: line 18, line 19",
+        "1 with neither text nor a number in column level: line 20",
+        "2 with an answer that its own verifier does not accept: line 21 (unparsable), line 27 (unparsable)",
+        "3 with text in a broken encoding (NUL, U+FFFD or half a surrogate pair): line 22, line 23, line 24",
+        "1 with '<answer>' in its text, which stands for a token: line 25",
+        "1 with a question of more than 200 characters: line 26",
+    }
+
+
+def test_parquet_that_is_not_utf8_is_listed(tmp_path: Path) -> None:
+    texts = pa.array([b"What is 1?", b"caf\xe9"]).view(pa.string())
+    ones = pa.array(["1", "1"])
+    pq.write_table(
+        pa.table({"problem": texts, "answer": ones, "level": ["easy"] * 2, "solution": ones}),
+        tmp_path / "a.parquet",
+    )
+    with pytest.raises(BadInput, match=r"1 refused(.|\n)*1 not in UTF-8: line 2"):
+        read(task(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "0" * 64}, r"sha256 is [0-9a-f]{64}, not 000.* task\.sha256"),
+        ({"path": "nowhere/a.jsonl"}, r"nowhere/a\.jsonl is missing"),
+        (
+            {"tiers": [{**TIERS[0], "num_train": 90}]},
+            r"difficulty 0: .* has \d+ train problems .* at most so many",
+        ),
+        (
+            {"tiers": [{**TIERS[0], "num_heldout": 90}]},
+            r"difficulty 0: .* has \d+ heldout problems \(a tenth",
+        ),
+    ],
+)
+def test_what_is_wrong_and_what_would_be_right(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        read(task(jsonl(tmp_path / "sums.jsonl", sums()), **change))
+
+
+def test_a_parquet_file_without_the_column_or_the_format_says_so(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"problem": ["a"], "answer": ["1"]}), tmp_path / "a.parquet")
+    with pytest.raises(
+        BadInput, match=r"has no column level; choose task\.columns from \['problem', 'answer'\]"
+    ):
+        read(task(tmp_path / "a.parquet"))
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(BadInput, match="no Parquet file that can be read"):
+        read(task(tmp_path / "b.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": {**COLUMNS, "level": None}}, "columns.level is absent"),
+        ({"tiers": [{**TIERS[0], "levels": None}]}, "every tier must name its levels"),
+        ({"tiers": [TIERS[0], {**TIERS[1], "levels": [5, "easy"]}]}, "level easy stands twice"),
+        ({"path": "problems.csv"}, "path"),
+    ],
+)
+def test_params_that_contradict_themselves_are_refused(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = jsonl(tmp_path / "sums.jsonl", sums(4))
+    with pytest.raises(ValueError, match=message):
+        task(path, **change)
+
+
+def test_one_tier_without_levels_takes_every_row(tmp_path: Path) -> None:
+    rows = [{"q": f"What is {n}?", "a": n, "note": None} for n in range(100)]
+    tiers = [{"difficulty": 0, "num_train": 60, "num_heldout": 3}]
+    params = task(
+        jsonl(tmp_path / "a.jsonl", rows), columns={"question": "q", "answer": "a"}, tiers=tiers
+    )
+    assert {p.answer for p in read(params)} <= {str(n) for n in range(100)}
+
+
+def test_a_solution_becomes_the_thinking_of_a_demonstration(tmp_path: Path) -> None:
+    source = Dataset(task(jsonl(tmp_path / "sums.jsonl", sums())), agree)
+    problems = list(source.problems())
+    by_id = {p.problem_id: p for p in problems}
+    for demo in source.demonstrations(
+        problems, WorkedDemonstrations(strategy="worked", num_demos=5), 1
+    ):
+        half = int(by_id[demo.problem_id].answer) // 2
+        assert demo.text == f"Twice {half}.\n\nSo {2 * half}.\n\n<answer>{2 * half}"
+        assert demo.num_segments == 2
+    for demo in source.demonstrations(
+        problems, DirectDemonstrations(strategy="direct", num_demos=5), 1
+    ):
+        assert demo.text == f"<answer>{by_id[demo.problem_id].answer}"
+    bare = Dataset(
+        task(jsonl(tmp_path / "bare.jsonl", [{**line, "solution": ""} for line in sums()])), agree
+    )
+    with pytest.raises(BadInput, match="came without a solution"):
+        list(
+            bare.demonstrations(
+                list(bare.problems()), WorkedDemonstrations(strategy="worked", num_demos=1), 1
+            )
+        )
+    assert source.solutions(problems[0]) == []
+
+
+@QUICK
+@given(st.text(), st.text(alphabet=" \t\n"))
+def test_a_canonical_question_is_its_own_and_its_twins(text: str, space: str) -> None:
+    assert canonical(canonical(text)) == canonical(text)
+    assert canonical(space + text.replace(" ", f" {space}") + space) == canonical(text)

@@ -33,7 +33,6 @@ COVERED_BY = {
     "flows/running/children.py": "tests/flows/running/test_stage.py",
     "flows/running/guard.py": "tests/flows/test_run.py",
     "flows/running/pages.py": "tests/flows/commands/test_report.py",
-    "lineage/__main__.py": "tests/lineage/telling/test_showtext.py",
     "lineage/answers/exports/croissant.py": "tests/lineage/answers/test_export.py",
     "lineage/answers/exports/ml_bom.py": "tests/lineage/answers/test_export.py",
     "lineage/answers/exports/model_card.py": "tests/lineage/answers/test_export.py",

@@ -136,7 +136,9 @@ def _lanes(nodes: Sequence[Node], rows: Mapping[str, int], policy: str) -> dict[
             sources[f"reference {node.reference}"] = (node.reference,)
         for needed in node.needs:
             ends[needed] = rows[node.name]
-    starts = {n: min(rows[s] for s in (n, *sources[n]) if s in rows) for n in ends}
+    starts = {}
+    for name in ends:
+        starts[name] = min(rows[above] for above in (name, *sources[name]) if above in rows)
     order = sorted(
         ends.keys() - lanes.keys(), key=lambda name: (rows.get(name, starts[name]), name)
     )

@@ -175,9 +175,8 @@ def graded_by(group: str, policy: str) -> dict[str, Any]:
 def exam_metrics(mean: float) -> dict[str, Any]:
     """Metrics of an exam with this success at 9 tokens, and a little more at 18."""
     success = {"budget_9": interval(mean), "budget_18": interval(round(mean + 0.1, 3))}
-    return {
-        level: {"num_problems": count, "success": success} for level, count in EXAM_LEVELS.items()
-    }
+    levels = EXAM_LEVELS.items()
+    return {level: {"num_problems": count, "success": success} for level, count in levels}
 
 
 def interval(mean: float) -> dict[str, float]:

@@ -48,11 +48,11 @@ def part_md5(tree: Path, table: str) -> str:
 
 def locked(tree: Path, path: str) -> str:
     """The md5 dvc.lock has for an output."""
-    found = re.search(
+    match = re.search(
         rf"path: {re.escape(path)}\n +hash: md5\n +md5: (\S+)", (tree / "dvc.lock").read_text()
     )
-    assert found, path
-    return found[1]
+    assert match, path
+    return match[1]
 
 
 def put(path: Path, content: bytes) -> None:
@@ -89,11 +89,7 @@ def replace(path: Path, old: str, new: str) -> None:
 def edit_step(tree: Path, step: str, old: str, new: str) -> None:
     """Edit what dvc.lock has of one step, once."""
     text = (tree / "dvc.lock").read_text()
-    start = text.index(f"\n  {step}:\n")
-    end = next(
-        (found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start),
-        len(text),
-    )
+    start, end = _span(text, step)
     assert old in text[start:end], old
     (tree / "dvc.lock").write_text(text[:start] + text[start:end].replace(old, new, 1) + text[end:])
 
@@ -101,12 +97,15 @@ def edit_step(tree: Path, step: str, old: str, new: str) -> None:
 def drop_step(tree: Path, step: str) -> None:
     """Take a step out of dvc.lock."""
     text = (tree / "dvc.lock").read_text()
-    start = text.index(f"\n  {step}:\n")
-    end = next(
-        (found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start),
-        len(text),
-    )
+    start, end = _span(text, step)
     (tree / "dvc.lock").write_text(text[:start] + text[end:])
+
+
+def _span(lock: str, step: str) -> tuple[int, int]:
+    """Where the lines of a step begin and end."""
+    start = lock.index(f"\n  {step}:\n")
+    starts = (match.start() for match in re.finditer(r"\n  [a-z]\S*:\n", lock))
+    return start, next((later for later in starts if later > start), len(lock))
 
 
 def edited(path: Path, column: str, change: Callable[[list], list]) -> None:
@@ -129,14 +128,13 @@ def cover_up(tree: Path, *paths: str) -> None:
         old, size = locked(tree, path), 0
         if (tree / path).is_dir():
             members = [file for file in sorted((tree / path).rglob("*")) if file.is_file()]
-            listed = [
-                {"md5": md5_of(f.read_bytes()), "relpath": f.relative_to(tree / path).as_posix()}
-                for f in members
-            ]
+            listed = []
+            for file in members:
+                md5, name = md5_of(file.read_bytes()), file.relative_to(tree / path).as_posix()
+                listed.append({"md5": md5, "relpath": name})
+                put(cached(tree, md5), file.read_bytes())
             content = json.dumps(listed).encode()
             new, size = f"{md5_of(content)}.dir", sum(file.stat().st_size for file in members)
-            for file in members:
-                put(cached(tree, md5_of(file.read_bytes())), file.read_bytes())
         else:
             content = (tree / path).read_bytes()
             new, size = md5_of(content), len(content)

@@ -131,12 +131,10 @@ def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
         given.append(" ".join(changed))
     index, num_near = Neighbours(exam), 0
     for prompt in given:
-        given_shingles = shingles(words(prompt))
-        near = [
-            name
-            for name, other in exam.items()
-            if jaccard(given_shingles, shingles(words(other))) >= MIN_JACCARD
-        ]
+        given_shingles, near = shingles(words(prompt)), []
+        for name, other in exam.items():
+            if jaccard(given_shingles, shingles(words(other))) >= MIN_JACCARD:
+                near.append(name)
         num_near += len(near)
         assert index.find(prompt) == (near[0] if len(near) == 1 else None)
     assert num_near > 10

@@ -15,11 +15,12 @@ from lineage.record.lock import File, Step
 def step(name: str, reads: Mapping[str, str], writes: Mapping[str, str]) -> Step:
     """A step that reads and writes some paths, by flag."""
     flags = " ".join(f"--{flag} {path}" for flag, path in {**reads, **writes}.items())
-    deps, outs = (
-        tuple(File(path, f"md5 of {path}", 1) for path in paths.values())
-        for paths in (reads, writes)
-    )
+    deps, outs = files(reads), files(writes)
     return Step(name, f"python -m stages.{name.partition('@')[0]} {flags}", deps, outs, {})
+
+
+def files(paths: Mapping[str, str]) -> tuple[File, ...]:
+    return tuple(File(path, f"md5 of {path}", 1) for path in paths.values())
 
 
 def graph_of(*steps: Step) -> Graph:

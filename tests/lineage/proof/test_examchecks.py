@@ -48,9 +48,9 @@ def findings(
     metrics = {name: {"success": {"budget_9": {"mean": of}}} for name, of in levels.items()}
     files = {METRICS: json.dumps(metrics | {"curriculum": {}}).encode()}
     tables = {ANSWERS: answers, GRADES: pa.table({**ROWS, **GRADED, **grades})}
-    found, num_rows = check_rows(graph, list(graph.steps.values()), evidence_of(tables, files))
+    wrong, num_rows = check_rows(graph, list(graph.steps.values()), evidence_of(tables, files))
     assert num_rows == 8
-    return [(finding.subject, finding.message) for finding in found]
+    return [(finding.subject, finding.message) for finding in wrong]
 
 
 @both_ways

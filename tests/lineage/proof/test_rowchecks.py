@@ -73,8 +73,8 @@ def findings(
     )
     metrics = {METRICS: json.dumps({"tokens": tokens}).encode()}
     evidence = evidence_of({path: pa.table(rows) for path, rows in tables.items()}, metrics)
-    found, _ = check_rows(graph_of(*steps), list(steps), evidence)
-    return [f"{finding.subject}: {finding.message}" for finding in found]
+    wrong, _ = check_rows(graph_of(*steps), list(steps), evidence)
+    return [f"{finding.subject}: {finding.message}" for finding in wrong]
 
 
 COUNTS = {"trained": 2, "filtered_group": 2, "forced": 2}

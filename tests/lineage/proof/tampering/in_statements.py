@@ -74,7 +74,7 @@ def statement_edited(tree: Path) -> None:
 def statement_edited_in_its_envelope_too(tree: Path) -> None:
     statement_edited(tree)
     content = (tree / ATTESTED / "statement.json").read_bytes()
-    envelope(tree, lambda found: found.update(payload=base64.b64encode(content).decode()))
+    envelope(tree, lambda signed: signed.update(payload=base64.b64encode(content).decode()))
 
 
 @kind("statement")

@@ -6,10 +6,10 @@ Paths are those of the tiny project, whose last policy is `s1`; each module has 
 from collections.abc import Callable
 from pathlib import Path
 
-ROLLOUTS, SCORES, SEGMENTS, PROBES, GAINS, LEDGER = (
-    f"data/rounds/s1/{name}.parquet"
-    for name in ("rollouts", "scores", "segments", "probes", "gains", "ledger")
-)
+ROUND = "data/rounds/s1"
+ROLLOUTS, SCORES = f"{ROUND}/rollouts.parquet", f"{ROUND}/scores.parquet"
+SEGMENTS, PROBES = f"{ROUND}/segments.parquet", f"{ROUND}/probes.parquet"
+GAINS, LEDGER = f"{ROUND}/gains.parquet", f"{ROUND}/ledger.parquet"
 DEMOS, PROBLEMS = "data/demos/r0.parquet", "data/problems.parquet"
 POLICY, WEIGHTS = "data/policies/s1", "data/policies/s1/model.safetensors"
 ANSWERS, GRADES = "data/exams/s1/answers.parquet", "data/exams/s1/grades.parquet"

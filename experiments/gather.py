@@ -68,12 +68,13 @@ class Experiment(NamedTuple):
     arms: dict[str, Arm]
 
 
-def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
-    """Read every chain under whose seeds all arms are finished.
+def finished_chains(
+    profile: Path, folder: Path, params_file: Path
+) -> tuple[list[Chain], list[Chain]]:
+    """The chains under whose seeds all arms are finished, and those that are missing.
 
     Raises:
-        BadInput: there are no such seeds, a chain did not run with what the profile says, or exams
-            do not match.
+        BadInput: there are no such seeds.
     """
     wanted = list(
         chains(load_profile(profile), yaml.safe_load(params_file.read_text(encoding="utf-8")))
@@ -85,9 +86,21 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     finished = [chain for chain in wanted if (chain.init_seed, chain.round_seed) not in unpaired]
     if not finished:
         raise BadInput(
-            f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} chains are missing; "
-            f"first {missing[0].name}); run `python -m experiments.run --profile {profile} --folder {folder}`"
+            f"{folder}: under no seeds are all arms finished ({len(missing)} of {len(wanted)} "
+            f"chains are missing; first {missing[0].name}); run `python -m experiments.run "
+            f"--profile {profile} --folder {folder}`"
         )
+    return finished, missing
+
+
+def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
+    """Read every chain under whose seeds all arms are finished.
+
+    Raises:
+        BadInput: there are no such seeds, a chain did not run with what the profile says, or exams
+            do not match.
+    """
+    finished, missing = finished_chains(profile, folder, params_file)
     settings = {
         chain.name: read_settings(chain, folder, profile, params_file) for chain in finished
     }

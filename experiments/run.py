@@ -101,30 +101,12 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
         return
     check_out(clone, commit, chain)
     log = folder / f"{chain.name}.log"
-    environment = {
-        **os.environ,
-        "KNOWHOW_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": str(core),
-    }
-    command = [
-        "taskset",
-        "--cpu-list",
-        str(core),
-        sys.executable,
-        "-m",
-        "flows.warm",
-        "dvc",
-        "repro",
-        target,
-    ]
-    guarded = [
-        sys.executable,
-        "-m",
-        "flows.run",
-        GRACE_SECONDS,
-        *command,
-    ]  # ends all below it when its stdin closes
+    threads = {"KNOWHOW_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **threads, "VLLM_CPU_OMP_THREADS_BIND": str(core)}
+    python = [sys.executable, "-m"]
+    command = ["taskset", "--cpu-list", str(core), *python, "flows.warm", "dvc", "repro", target]
+    # ends all below it when its stdin closes
+    guarded = [*python, "flows.run", GRACE_SECONDS, *command]
     with (
         log.open("a", encoding="utf-8") as stream,
         subprocess.Popen(

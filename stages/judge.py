@@ -89,29 +89,18 @@ def main(
     use_threads()
 
     inputs = [code, base, problems, rollouts, scores]
+    unfinished_key = [settings.model_dump(), training.of_a_run()]
     with (
         ranks.processes("judge", training.num_processes),
-        scratch(
-            scratch_root,
-            f"judge-{judge_id}",
-            [settings.model_dump(), training.of_a_run()],
-            inputs,
-        ) as unfinished,
+        scratch(scratch_root, f"judge-{judge_id}", unfinished_key, inputs) as unfinished,
     ):
         model = load_policy(base)
         adapt(model, settings.sft.lora, settings.seed, f"judges.{judge_id}.sft.lora")
         set_up(model, training)
         trainer = Trainer(model, settings.sft.optimizer)
         with facts.phase("training"):
-            imitation.train(
-                "judge",
-                trainer,
-                examples,
-                settings.sft,
-                training.precision,
-                settings.seed,
-                unfinished,
-            )
+            how = settings.sft, training.precision, settings.seed
+            imitation.train("judge", trainer, examples, *how, unfinished)
         ranks.gather_on_first(model)
         with atomic(judge) as beside:
             save_policy(model, renderer, beside, base)

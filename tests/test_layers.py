@@ -5,6 +5,7 @@ Lazy imports count like any other: the arrows are the same whenever they are fol
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from stages.code import MAIN, ROOT, closure, imported_modules, project_file, step_name, steps
 
-PACKAGES = ("stages", "flows", "lineage", "experiments")
+PACKAGES = ("stages", "flows", "lineage", "experiments", "benchmarks", "fixtures")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 NAMES = [str(file.relative_to(ROOT)) for file in FILES]
 WITH_ROOMS = ("stages", "flows", "lineage")
@@ -60,11 +61,18 @@ MAY_IMPORT = {
     "experiments": {
         *("experiments", "stages/contracts", "stages/figures", "stages/pure", "stages/running"),
     },
+    "fixtures": {"fixtures", "stages/contracts", "stages/engines"},
+    "benchmarks": {"benchmarks", "fixtures", "stages", *SHARED, *STEP_ROOMS},
 }
 PURE_MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "scipy", "torch", "jaxtyping", "stages"}
 STORAGE = {"stages/contracts/storage/reading.py", "stages/contracts/storage/writing.py"}
-MAX_MODULE_LINES, MAX_FUNCTION_LINES = 335, 60
-LONG_FUNCTION_LINES, MAX_LONG_FRAC = 50, 0.05
+BARE = {
+    "vllm": {"benchmarks/rollout_speed.py"},
+    "pyarrow.parquet": {"benchmarks/audit_tree.py"},
+    "backward": {"benchmarks/trl/parity_sides.py"},
+}
+"""Benchmarks that measure ours beside the bare engine, or write what a foreign program would."""
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_MODULES = 300, 50, 16
 
 each_file = pytest.mark.parametrize("file", FILES, ids=NAMES)
 
@@ -203,13 +211,13 @@ def test_engines_know_no_task() -> None:
 @pytest.mark.parametrize(
     ("package", "only"),
     [
-        ("vllm", {"stages/engines/samplers/vllm.py"}),
+        ("vllm", {"stages/engines/samplers/vllm.py", *BARE["vllm"]}),
         ("ray", {"stages/engines/pools/ray.py"}),
         ("torch.optim", set()),
         ("prefect", {name for name in NAMES if name.startswith("flows/")}),
         ("dvc", {name for name in NAMES if name.startswith("flows/")}),
         ("great_expectations", {"stages/validate/suites.py", "stages/validate/docs.py"}),
-        ("pyarrow.parquet", {*STORAGE, "lineage/data/tables.py"}),
+        ("pyarrow.parquet", {*STORAGE, "lineage/data/tables.py", *BARE["pyarrow.parquet"]}),
     ],
 )
 def test_one_door_to_each_engine(package: str, only: set[str]) -> None:
@@ -219,17 +227,21 @@ def test_one_door_to_each_engine(package: str, only: set[str]) -> None:
 def test_the_doors_are_in_use() -> None:
     assert importers("vllm")
     assert importers("prefect")
-    assert importers("pyarrow.parquet") == {*STORAGE, "lineage/data/tables.py"}
+    doors = {*STORAGE, "lineage/data/tables.py", *BARE["pyarrow.parquet"]}
+    assert importers("pyarrow.parquet") == doors
 
 
 def test_one_owner_of_an_optimizer() -> None:
-    """Only the trainer names `torch.optim`, calls `.backward()` or steps an optimizer."""
+    """Only the trainer names `torch.optim`, calls `.backward()` or steps an optimizer.
+
+    Where a gradient is compared with TRL's there is no optimizer.
+    """
     owners = set()
     for name, file in zip(NAMES, FILES, strict=True):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in ("optim", "backward", "zero_grad"):
                 owners.add(name)
-    assert owners == {"stages/engines/training/trainer.py"}
+    assert owners == {"stages/engines/training/trainer.py", *BARE["backward"]}
 
 
 def test_no_circles() -> None:
@@ -250,10 +262,14 @@ def test_a_module_fits_in_the_head(file: Path) -> None:
 
 
 def test_functions_are_short() -> None:
-    sizes = dict(found for file in FILES for found in functions(file))
+    sizes = {name: lines for file in FILES for name, lines in functions(file)}
     assert not {name: lines for name, lines in sizes.items() if lines > MAX_FUNCTION_LINES}
-    long = {name: lines for name, lines in sizes.items() if lines >= LONG_FUNCTION_LINES}
-    assert len(long) <= MAX_LONG_FRAC * len(sizes), long
+
+
+def test_folders_are_small() -> None:
+    modules = Counter(file.parent for file in FILES if file.name != "__init__.py")
+    crowded = {str(folder): size for folder, size in modules.items() if size > MAX_MODULES}
+    assert not crowded
 
 
 def test_a_packages_content_counts_as_imported(

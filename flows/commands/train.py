@@ -17,18 +17,20 @@ Examples:
   knowhow train --server-url http://127.0.0.1:4200"""
 
 
+KeepServer = Annotated[
+    bool,
+    typer.Option(
+        "--keep-server", help="Leave the server up after the run, until ctrl-C, to look at it."
+    ),
+]
+
+
 def train(
     stages: Stages = None,
     server_url: Annotated[
         str | None, typer.Option(help="Use this Prefect server; else start one for the run.")
     ] = None,
-    keep_server: Annotated[
-        bool,
-        typer.Option(
-            "--keep-server",
-            help="Leave the server up after the run, until ctrl-C, to look at it.",
-        ),
-    ] = False,
+    keep_server: KeepServer = False,
     retries: Annotated[
         int, typer.Option(min=0, help="Further tries of a stage when the machine failed.")
     ] = 2,

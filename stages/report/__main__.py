@@ -35,8 +35,8 @@ from stages.pure.estimates import bootstrap
 from stages.pure.judgement import DECISION
 from stages.report import panels
 from stages.report.excerpts import Excerpt, choose, excerpts
+from stages.report.measures import MEASURES, Course, Point
 from stages.report.page import fill
-from stages.report.panels import Course, Point
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import atomic, read_json
@@ -76,19 +76,11 @@ def main(
     facts = RunFacts("report")
 
     with facts.phase("measuring"):
-        exam_metrics = {
-            p: read_exam(metrics_dir / "exams" / f"{p}.json", everything.exam)
-            for p in everything.exams
-        }
+        exam_metrics = read_exams(metrics_dir / "exams", everything)
         sft_metrics = {
             init: read_json(metrics_dir / "sft" / f"{init}.json") for init in everything.inits
         }
-        courses = {
-            name: read_course(
-                rounds_dir / name, metrics_dir / "updates" / f"{name}.json", everything.evaluate
-            )
-            for name in everything.rounds
-        }
+        courses = read_courses(rounds_dir, metrics_dir / "updates", everything)
     with facts.phase("drawing"):
         content = {
             "settings": everything,
@@ -98,7 +90,7 @@ def main(
             "smallest_share": panels.SMALLEST_SHARE,
             "compared": read_comparisons(comparisons, everything),
             "courses": courses,
-            "measures": panels.MEASURES,
+            "measures": MEASURES,
             "budget_panels": panels.budget_panels(everything, exam_metrics),
             "skill_panels": panels.skill_panels(everything, exam_metrics),
             "pair_levels": panels.PAIR_LEVELS,
@@ -114,6 +106,19 @@ def main(
         beside.write_text(text, encoding="utf-8")
     facts.count(num_policies=len(exam_metrics), num_rounds=len(courses), num_characters=len(text))
     facts.write(page)
+
+
+def read_exams(folder: Path, settings: Params) -> dict[str, dict[str, Any]]:
+    """Metrics of each exam, by policy."""
+    return {p: read_exam(folder / f"{p}.json", settings.exam) for p in settings.exams}
+
+
+def read_courses(rounds_dir: Path, updates: Path, settings: Params) -> dict[str, Course]:
+    """What each round measured, by its name."""
+    courses = {}
+    for name in settings.rounds:
+        courses[name] = read_course(rounds_dir / name, updates / f"{name}.json", settings.evaluate)
+    return courses
 
 
 def read_exam(path: Path, settings: Exam) -> dict[str, Any]:

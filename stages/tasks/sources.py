@@ -9,7 +9,7 @@ from stages.contracts.params.task import (
     ReasoningGymTask,
     TaskParams,
 )
-from stages.tasks.intake import Accepts
+from stages.tasks.imported.intake import Accepts
 from stages.tasks.task import Problem, Source
 
 
@@ -38,9 +38,9 @@ def load_source(params: TaskParams, accepts: Accepts = unasked) -> Source:
 
         return ReasoningGym(params)
     if isinstance(params, DatasetTask):
-        from stages.tasks.dataset import Dataset
+        from stages.tasks.imported.dataset import Dataset
 
         return Dataset(params, accepts)
-    from stages.tasks.user import User
+    from stages.tasks.imported.user import User
 
     return User(params, accepts)

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from stages.contracts.params.task import VerifierClass
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
-from stages.tasks.user_class import load_class
+from stages.tasks.imported.user_class import load_class
 
 Said = bool | Verdict | None
 """Whether an answer is correct, None where it cannot be read; or a verdict."""

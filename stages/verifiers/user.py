@@ -5,8 +5,8 @@ from typing import Any
 
 from stages.contracts.params.task import UserTask
 from stages.contracts.verdict import Verdict
+from stages.tasks.imported.user_class import load_user_class
 from stages.tasks.question import question_of
-from stages.tasks.user_class import load_user_class
 
 
 class UserVerifier:

@@ -2,7 +2,8 @@
 
 from benchmarks.measuring import Spent, Turn
 from benchmarks.rollout_speed import answer_end, as_json, rates, table, unanswered
-from stages.engines.sampler import Answering, Request
+from stages.engines.sampler import Request
+from stages.engines.turns import Answering
 
 TURNS = {
     "ours": [Turn(90, Spent(1.0, 2.0)), Turn(90, Spent(2.0, 2.0))],

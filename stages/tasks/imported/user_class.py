@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from stages.contracts.params.task import UserTask
 from stages.running.errors import BadInput
+from stages.tasks.imported.row_files import check_sha256
 from stages.tasks.question import Question
-from stages.tasks.row_files import check_sha256
 
 
 @runtime_checkable

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.code_changes import CONTENT, Source
-from benchmarks.code_moves import FILES, NAMES
-from benchmarks.code_reach import (
+from benchmarks.code.changes import CONTENT, Source
+from benchmarks.code.moves import FILES, NAMES
+from benchmarks.code.reach import (
     BEFORE,
     MANY_STEPS,
     MAX_FILES,
@@ -73,8 +73,8 @@ def test_code_that_moved_stands_where_the_table_says() -> None:
 
 def test_a_definition_counts_where_its_files_heirs_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = {"stages/step.py": ("stages/step/",), "stages/old": ("stages/step",)}
-    monkeypatch.setattr("benchmarks.code_reach.FILES", moved)
-    monkeypatch.setattr("benchmarks.code_reach.NAMES", {("stages/a.py", "gone"): "stages/b.py"})
+    monkeypatch.setattr("benchmarks.code.reach.FILES", moved)
+    monkeypatch.setattr("benchmarks.code.reach.NAMES", {("stages/a.py", "gone"): "stages/b.py"})
     assert heirs_of("stages/a.py", TODAY) == {"stages/a.py"}
     assert heirs_of("stages/step.py", TODAY) == {"stages/step/__main__.py", "stages/step/page.j2"}
     assert heirs_of("stages/old/page.j2", TODAY) == {"stages/step/page.j2"}
@@ -87,7 +87,7 @@ def test_a_definition_counts_where_its_files_heirs_have_it(monkeypatch: pytest.M
 def test_a_name_that_its_files_heirs_lack_counts_in_all_that_may_have_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmarks.code_reach.FILES", {"stages/step.py": ("stages/step/",)})
+    monkeypatch.setattr("benchmarks.code.reach.FILES", {"stages/step.py": ("stages/step/",)})
     heirs = {"stages/step/__main__.py", "stages/step/page.j2"}
     assert homes("stages/step.py", "nowhere", TODAY) == heirs
     assert homes("stages/step.py", "area", TODAY) == heirs | {"stages/a.py", "stages/b.py"}

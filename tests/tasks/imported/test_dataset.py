@@ -21,8 +21,8 @@ from stages.contracts.params.inits.demonstrations import DirectDemonstrations, W
 from stages.contracts.params.task import DatasetTask
 from stages.prepare import reference_verdicts
 from stages.running.errors import BadInput
-from stages.tasks.dataset import Dataset
-from stages.tasks.intake import canonical
+from stages.tasks.imported.dataset import Dataset
+from stages.tasks.imported.intake import canonical
 from stages.tasks.task import Problem
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=60, database=None)

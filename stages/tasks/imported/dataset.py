@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import DatasetTask, DatasetTier
 from stages.running.errors import BadInput
-from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals, canonical
+from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals, canonical
+from stages.tasks.imported.row_files import Row, check_sha256, read_rows
 from stages.tasks.question import Question
-from stages.tasks.row_files import Row, check_sha256, read_rows
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Demonstration, Problem
 from stages.tasks.text_format import load_text_format

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.code_changes import CONTENT, PROGRAM, REST, Change, changed_names, read_source
+from benchmarks.code.changes import CONTENT, PROGRAM, REST, Change, changed_names, read_source
 
 SOURCE = '''\
 """A module."""

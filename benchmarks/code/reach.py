@@ -8,12 +8,12 @@ Method  Steps list files by `stages.code`. Each commit that touched `stages` is 
         is found definition by definition, a definition being a function, class or assignment at
         the top of a file whose tokens differ before and after, or which uses an import that
         differs. It counts in today's file of that name among those that took over its file
-        (`benchmarks.code_moves`); in all of them if none has the name, and in others that have it.
+        (`benchmarks.code.moves`); in all of them if none has the name, and in others that have it.
         What a commit only moved is no change, nor are comments and docstrings.
 Claim   at most ten files stand in more than ten listings; a commit makes at most a third of the
         steps stale in the mean, and `rollout` in at most ten of the 46 commits.
 
-Example: python -m benchmarks.code_reach
+Example: python -m benchmarks.code.reach
 """
 
 import json
@@ -27,7 +27,7 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from benchmarks.code_changes import (
+from benchmarks.code.changes import (
     CONTENT,
     PROGRAM,
     REST,
@@ -36,7 +36,7 @@ from benchmarks.code_changes import (
     changed_names,
     read_source,
 )
-from benchmarks.code_moves import FILES, NAMES
+from benchmarks.code.moves import FILES, NAMES
 from stages.code import ROOT, files_of, step_name, steps
 from stages.running.errors import BadInput, command
 from stages.running.publish import write_json
@@ -185,7 +185,7 @@ def homes(path: str, name: str, today: Mapping[str, Source]) -> set[str]:
     heirs = heirs_of(path, today)
     having = {file for file, source in today.items() if name in source.definitions}
     if not heirs:
-        raise BadInput(f"{path} is gone; say in benchmarks/code_moves.py which files took it over")
+        raise BadInput(f"{path} is gone; say in benchmarks/code/moves.py which files took it over")
     if having & heirs or name in (CONTENT, PROGRAM, REST):
         return having & heirs or heirs
     return heirs | having

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import Tier, UserTask
 from stages.running.errors import BadInput
-from stages.tasks.intake import RESERVED, Accepts, Intake, Refusals
+from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals
+from stages.tasks.imported.user_class import Solving, explain, load_user_class
 from stages.tasks.question import Question, question_of
 from stages.tasks.splits import fill_splits
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Demonstration, Problem
 from stages.tasks.text_format import load_text_format
-from stages.tasks.user_class import Solving, explain, load_user_class
 
 ADVICE = "mend the class, then set task.sha256 anew:"
 

@@ -126,7 +126,7 @@ def test_the_verifier_of_the_page_judges_a_task(home: Path) -> None:
     prepare.main(*PREPARED)
     problem = read_problems(Path("problems.parquet"))[0]
     texts = (" ".join(problem.answer), f"{problem.answer}1", "no number")
-    found = judge(load(path).task, [Request(problem, text, is_attempt=False) for text in texts])
+    found = verify(load(path).task, [Submission(problem, text, is_attempt=False) for text in texts])
     assert found == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE]
     file.write_text(VERIFIER + "\n")
     with pytest.raises(BadInput, match=r"set task\.verifier\.sha256 to the one found"):

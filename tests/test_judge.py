@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fixtures.rows import row
 from stages import judge
 from stages.contracts.format import write_format
 from stages.contracts.params.inits.sft import LossWeights
@@ -113,31 +114,16 @@ def test_with_one_kind_of_answer_there_is_nothing_to_learn(
 
 
 def rollout(problem: Problem, sample: int) -> dict[str, Any]:
-    return {
-        "rollout_id": f"i1/{problem.problem_id}/{sample}",
-        "problem_id": problem.problem_id,
-        "sample_index": sample,
-        "policy_id": "r0",
-        "prompt_tokens": RENDERER.encode(problem.prompt),
-        "completion_tokens": [],
-        "sampler_logprobs": [],
-        "token_origin": [],
-        "num_thinking_tokens": 0,
-        "finish_reason": "length",
-        "seed": 0,
-        "temperature": 1.0,
-    }
+    made = {"completion_tokens": [], "num_thinking_tokens": 0, "finish_reason": "length"}
+    prompt_tokens = RENDERER.encode(problem.prompt)
+    place = {"problem_id": problem.problem_id, "sample_index": sample}
+    return row(ROLLOUTS, **place, **made, prompt_tokens=prompt_tokens)
 
 
 def score(rollout_id: str, verdict: str, answer: str) -> dict[str, Any]:
     """A score whose reward, the one thing not to learn from, is another judge's and always 0."""
-    return {
-        "rollout_id": rollout_id,
-        "verdict": verdict,
-        "reward": 0.0,
-        "judge_score": 0.1,
-        "answer": answer,
-    }
+    made = {"rollout_id": rollout_id, "verdict": verdict, "answer": answer}
+    return row(SCORES, **made, reward=0.0, judge_score=0.1)
 
 
 @pytest.fixture

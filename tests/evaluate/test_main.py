@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from fixtures.checkouts import ROOT
+from fixtures.rows import row
 from stages.contracts.format import write_format
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.inits.model import ModelShape
@@ -88,30 +89,22 @@ class Exam:
         (root / "judge/judge.json").write_text('{"kind": "exact"}')
 
     def _thoughts(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "policy_id": "r0",
-                "problem_id": p,
-                "sample_index": i,
-                "thinking_tokens": RENDERER.encode(text),
-            }
-            for (p, i), text in SAID.items()
-        ]
+        rows = []
+        for (name, index), text in SAID.items():
+            tokens = RENDERER.encode(text)
+            place = {"problem_id": name, "sample_index": index}
+            rows.append(row(THOUGHTS, **place, thinking_tokens=tokens))
+        return rows
 
     def _answers(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "policy_id": "r0",
-                "problem_id": p,
-                "sample_index": i,
-                "budget_tokens": budget,
-                "used_tokens": min(budget, len(RENDERER.encode(SAID[p, i]))),
-                "is_forced": False,
-                "answer": answer,
-            }
-            for (p, i), answers in ANSWERED.items()
-            for budget, answer in zip(BUDGETS, answers, strict=True)
-        ]
+        rows = []
+        for (name, index), answers in ANSWERED.items():
+            place = {"problem_id": name, "sample_index": index, "is_forced": False}
+            for budget, answer in zip(BUDGETS, answers, strict=True):
+                used = min(budget, len(RENDERER.encode(SAID[name, index])))
+                spent = {"budget_tokens": budget, "used_tokens": used}
+                rows.append(row(ANSWERS, **place, **spent, answer=answer))
+        return rows
 
     def evaluate(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Run the stage; its grades by (problem, sample, budget), and its metrics."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fixtures.rows import row
 from stages.contracts.storage import writing
 from stages.contracts.storage.contract import Table, part_name
 from stages.contracts.storage.reading import count_rows, merge_rows, read_batches, read_table
@@ -64,15 +65,9 @@ def content(path: Path) -> dict[str, bytes]:
 
 
 def segment(rollout_id: str, index: int) -> Row:
-    return {
-        "rollout_id": rollout_id,
-        "segment_index": index,
-        "kind": "attempt",
-        "start_token": 5 * index,
-        "end_token": 5 * index + 5,
-        "attempt_verdict": None,
-        "self_verdict": True,
-    }
+    place = {"rollout_id": rollout_id, "segment_index": index, "start_token": 5 * index}
+    verdicts = {"attempt_verdict": None, "self_verdict": True}
+    return row(SEGMENTS, **place, end_token=5 * index + 5, **verdicts)
 
 
 @pytest.fixture
@@ -171,22 +166,13 @@ BAD_ROWS: list[tuple[str, Table, list[Row], list[str]]] = [
     (
         "missing_column",
         SCORES,
-        [{"rollout_id": "a", "verdict": "correct", "judge_score": None, "answer": ""}],
+        [{name: value for name, value in row(SCORES).items() if name != "reward"}],
         ["table scores", "row 0", "missing ['reward']"],
     ),
     (
         "unknown_column",
         SCORES,
-        [
-            {
-                "rollout_id": "a",
-                "verdict": "correct",
-                "answer": "",
-                "judge_score": None,
-                "reward": 1.0,
-                "rewrd": 1.0,
-            }
-        ],
+        [{**row(SCORES), "rewrd": 1.0}],
         ["table scores", "row 0", "unknown ['rewrd']"],
     ),
 ]
@@ -456,8 +442,9 @@ def test_batches_are_bounded_in_rows_and_in_bytes(path: Path) -> None:
 
 
 def test_a_batch_is_bounded_by_its_bytes_in_memory_not_in_the_file(path: Path) -> None:
-    thought = {"policy_id": "r0", "problem_id": "h", "thinking_tokens": [7] * 1000}
-    write_table(path, THOUGHTS, [{**thought, "sample_index": index} for index in range(10)])
+    tokens = [7] * 1000
+    thoughts = [row(THOUGHTS, sample_index=index, thinking_tokens=tokens) for index in range(10)]
+    write_table(path, THOUGHTS, thoughts)
     assert sum(part.stat().st_size for part in path.iterdir()) < 4000, (
         "tokens that recur stand in the file once"
     )

@@ -29,9 +29,7 @@ Counts = Mapping[str, Float[np.ndarray, "run problem"]]
 
 
 def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) -> Counts:
-    """What each of the problems adds to the sums, in the last exam of each run, at its longest
-    budget.
-    """
+    """What each problem adds to the sums, in each run's last exam, at its longest budget."""
     policy, longest = [*settings.exams][-1], max(settings.exam.budgets_tokens)
     runs = []
     for clone in clones:
@@ -44,8 +42,9 @@ def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) ->
 
 
 def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run problem"]]:
-    """The rates over some problems, each as values whose mean it is; without one that has nothing
-    to divide by.
+    """The rates over some problems, each as values whose mean it is.
+
+    A rate that has nothing to divide by is left out.
     """
     by_name = {}
     for name, (above, below) in RATES.items():

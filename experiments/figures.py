@@ -1,6 +1,4 @@
-"""Figures of a comparison of arms, as SVG files that stand by themselves; equal numbers give equal
-bytes.
-"""
+"""Figures of a comparison of arms: SVG files that stand alone; equal numbers give equal bytes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
@@ -91,7 +89,7 @@ def render(name: str, rows: Sequence[Sequence[Panel]]) -> str:
 
 
 def looks(arms: Sequence[str]) -> dict[str, Look]:
-    """A hue and a marker for each arm; the first, the baseline, is the first hue in every figure."""
+    """A hue and a marker for each arm; the baseline, the first, has the first hue everywhere."""
     return {arm: Look(HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms)}
 
 

@@ -1,5 +1,4 @@
-"""The finished chains of an experiment, read into arrays: what each round cost, and what each exam
-found.
+"""The finished chains of an experiment as arrays: costs of rounds, results of exams.
 
 Only seeds under which every arm is finished count, so that all arms are compared on the same runs.
 """
@@ -179,8 +178,7 @@ def read_success(clone: Path, settings: Params) -> list[pd.DataFrame]:
 def align(
     curves: Mapping[str, Sequence[pd.DataFrame]],
 ) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], pd.Index, int]:
-    """Each chain's exams as one array, all on the same problems; which these are; how many problems
-    are left out.
+    """Each chain's exams as one array, on the same problems; which, and how many are left out.
 
     Raises:
         BadInput: two exams asked different problems or budgets, or no problem was verified in all
@@ -211,8 +209,9 @@ def align(
 
 
 def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
-    """What each round took. `compute_tokens` are forward passes of one token: those sampled,
-    probed, and trained on.
+    """What each round took.
+
+    `compute_tokens` are forward passes of one token: those sampled, probed, and trained on.
 
     Probes are sampled in every round, to watch it; an objective that does not learn from them is
     not charged for them. A probe's tokens are those its estimator counts; prompts, and what a
@@ -239,9 +238,7 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
 
 
 def read_rounds(data: Path, settings: Params) -> dict[str, list[float]]:
-    """What tells of drift in a round: length, entropy behind it, and how false the policy's
-    verdicts on itself are.
-    """
+    """What tells of drift in a round: length, last entropy, how false verdicts of its own are."""
     measures: dict[str, list[float]] = {}
     for name in settings.rounds:
         metrics = read_json(data / "metrics/updates" / f"{name}.json")

@@ -1,6 +1,4 @@
-"""The numbers of a comparison as a Markdown page of tables: mean and interval, in percent where
-they are fractions.
-"""
+"""The numbers of a comparison as Markdown tables: mean and interval, fractions in percent."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -35,8 +35,9 @@ class Reach(NamedTuple):
 
     @property
     def inverse(self) -> Estimate:
-        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572); 0 where
-        it never arrives.
+        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572).
+
+        0 where the arm never arrives.
         """
         with np.errstate(divide="ignore"):
             mean, low, high = (1 / np.float64(value) for value in self.ratio)
@@ -63,8 +64,7 @@ def cost_to_reach(
     spent: Float[np.ndarray, "draw exam"],
     level: Float[np.ndarray, " draw"],
 ) -> Float[np.ndarray, " draw"]:
-    """Least cost at which success reaches `level`, linear between exams; infinite where it never
-    does.
+    """Least cost at which success reaches `level`, linear between exams; infinite if it never does.
 
     As `stages.pure.exam.tokens_to_reach`, where each draw has costs and a level of its own.
     """
@@ -83,8 +83,7 @@ def cost_to_reach(
 def reach(
     baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confidence: float, seed: int
 ) -> Reach:
-    """Cost at which the arm's mean curve first reaches the baseline's final success, per cost of
-    the baseline.
+    """Cost to reach the baseline's final success on the mean curve, per cost of the baseline.
 
     Run i of the arm and run i of the baseline are a pair: the same init and seeds. Both levels are
     resampled: pairs of runs, and problems, once for all runs and exams, which all asked the same
@@ -109,9 +108,7 @@ def reach(
 def _influences(
     baseline: LearningCurve, arm: LearningCurve, sizes: Sequence[int], place: int
 ) -> Float[np.ndarray, " row"]:
-    """What each pair of runs, or each problem, does to ln ratio, by leaving it out; 0 where no
-    ratio is left.
-    """
+    """What leaving out each pair of runs, or each problem, does to ln ratio; 0 without a ratio."""
     size = sizes[place]
     if size < 2:
         return np.zeros(size)
@@ -130,7 +127,7 @@ def _ratios(
     run_counts: Float[np.ndarray, "draw run"],
     problem_counts: Float[np.ndarray, "draw problem"],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Level, cost ratio, and whether the arm never gets there, when each row counts so many times."""
+    """Level, cost ratio, and whether the arm never arrives, with each row counted so many times."""
     problems = problem_counts / problem_counts.sum(axis=1, keepdims=True)
     runs = run_counts / run_counts.sum(axis=1, keepdims=True)
     curves = []
@@ -152,8 +149,9 @@ def widened(
     influences: Sequence[Float[np.ndarray, " row"]],
     confidence: float,
 ) -> Estimate:
-    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s v_s (n_s − 1) /
-    n_s)).
+    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s w_s)).
+
+    w_s is v_s (n_s − 1) / n_s.
 
     v_s is the variance that sample s of n_s rows adds, by its rows' influences; t is Student's
     quantile at Welch and Satterthwaite's degrees of freedom: the expanded percentile interval

@@ -181,9 +181,7 @@ def contrast(
 
 
 def quantities(success: Float[np.ndarray, "run problem budget"], settings: Params) -> Quantities:
-    """What is measured of each problem: success at each budget, regret, and what budgets beyond the
-    trained one add.
-    """
+    """What is measured of each problem: success by budget, regret, what longer budgets add."""
     budgets = settings.exam.budgets_tokens
     trained = budget_index(settings)
     beyond = [times * budgets[trained] for times in BEYOND if times * budgets[trained] in budgets]
@@ -203,9 +201,7 @@ def budget_index(settings: Params) -> int:
 
 
 def drifted(arm: Arm, mask: np.ndarray) -> Quantities:
-    """Rates of the last exam, and the entropy behind the last round, which is a number of a run and
-    of no problem.
-    """
+    """Rates of the last exam, and the entropy of the last round, which is of no problem."""
     return {**rates(arm.counts, mask), "last_entropy_nats": arm.rounds["last_entropy_nats"][:, -1:]}
 
 
@@ -215,8 +211,9 @@ def estimates(
     settings: Evaluate,
     earlier: Quantities | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over
-    runs and problems.
+    """Mean of each quantity, less that of `earlier` run by run where given.
+
+    Intervals are over runs and problems.
     """
     resampling = settings.num_resamples, settings.confidence, settings.seed
     gained = {name: values - (earlier[name] if earlier else 0) for name, values in later.items()}

@@ -1,4 +1,4 @@
-"""Training a judge: what it learns from, what it is examined on, and that a kill changes no byte."""
+"""Training a judge: what it learns from, what it is examined on; a kill changes no byte."""
 
 import json
 from pathlib import Path
@@ -62,9 +62,7 @@ def answers(num_problems: int, rights: tuple[bool, ...] = (True, False, False)) 
 
 
 def test_each_token_weighs_what_it_is() -> None:
-    """Of four answers one is right: its word weighs 4 / 2, that of each wrong one 4 / 6, times
-    `verdict`.
-    """
+    """Of four answers one is right: its word weighs 4/2, a wrong one's 4/6, times `verdict`."""
     shown = [
         Answer("p", "<bos> 3 5 T8 :", text, text == "3 + 5 8")
         for text in ("3 + 5 8", "5 - 3 2", "", "5 -")
@@ -128,9 +126,7 @@ def score(rollout_id: str, verdict: str, answer: str) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A round in which right answers repeat the target and wrong ones do not, and a base policy
-    with random weights.
-    """
+    """A round whose right answers repeat the target and wrong ones do not; a random base policy."""
     raw = yaml.safe_load((ROOT / "tests" / "profiles" / "tiny.yaml").read_text(encoding="utf-8"))
     raw["judges"] = {"g1": {"base": "r0", "round": "i1", "seed": 1, "sft": SFT}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")

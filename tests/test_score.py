@@ -1,6 +1,4 @@
-"""Cutting and judging: the answer is what stands behind the cue, and every token belongs to one
-segment.
-"""
+"""Cutting and judging: the answer stands behind the cue; every token belongs to one segment."""
 
 import json
 from pathlib import Path
@@ -328,9 +326,7 @@ def test_a_generative_judge_decides_the_reward_and_the_verdict_stays_exact(
 
 
 def test_decisions_teach_nothing_where_a_judge_finds_all_answers_alike_and_scores_would() -> None:
-    """Why the score is no reward: normalised by the group's deviation, a hair of difference is as
-    good as a victory.
-    """
+    """Why the score is no reward: divided by the group's deviation, a hair is worth a victory."""
     scores = np.array([0.010, 0.011, 0.012, 0.013])
     group = np.zeros(4, dtype=int)
 

@@ -46,9 +46,7 @@ def test_an_attempt_without_a_verdict_weighs_as_one() -> None:
 
 
 def workplace(folder: Path) -> dict[str, Any]:
-    """Problems and few demonstrations of the tiny profile in `folder`; the content of its
-    params.yaml.
-    """
+    """Problems and few demonstrations of the tiny profile in `folder`; what params.yaml holds."""
     content = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
     content["inits"]["r0"]["demonstrations"]["num_demos"] = 120
     content["inits"]["r0"]["sft"]["epochs"] = 1

@@ -245,8 +245,9 @@ def test_memorisation_and_what_to_train_next(graded: tuple[pd.DataFrame, dict[st
 
 
 def test_difficulties_weigh_the_same_in_memorisation() -> None:
-    """Seen and unseen are equally right at each difficulty; only their numbers differ. Nothing was
-    memorised.
+    """Seen and unseen problems are equally right at each difficulty: nothing was memorised.
+
+    Only their numbers differ.
     """
     rows = [
         (difficulty, split, f"{difficulty}{split}{number}", reward)
@@ -346,9 +347,7 @@ def chosen(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def test_unreadable_answers_are_one_wrong_answer() -> None:
-    """Of four samples one is right and three cannot be read, each in another way: the majority is
-    wrong.
-    """
+    """Of four samples one is right and three are unreadable in three ways: the majority errs."""
     texts = [RIGHT, "7 +", "+ +", ""]
     rows = pd.DataFrame(
         {

@@ -360,7 +360,10 @@ class Browser:
     def open(self, page: Path, *flags: str) -> tuple[str, list[str], list[str]]:
         """The page's DOM, its console messages, and the URLs it asked the network for."""
         log = self.folder / "net.json"
-        quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        quiet = (
+            "headless no-sandbox disable-gpu disable-quic no-first-run "
+            "disable-background-networking"
+        )
         quiet += " disable-component-update disable-sync hide-scrollbars enable-logging=stderr v=0"
         quiet += (
             f" proxy-server=127.0.0.1:9 user-data-dir={self.folder / 'profile'} log-net-log={log}"

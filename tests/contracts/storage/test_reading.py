@@ -1,6 +1,4 @@
-"""The only reader and writer of tables: what goes in comes out, and what breaks the contract does
-neither.
-"""
+"""The only reader and writer of tables: what goes in comes out, unless it breaks the contract."""
 
 import re
 from collections.abc import Callable

@@ -2,19 +2,57 @@
 
 import importlib.util
 import re
+from types import ModuleType
+from typing import get_args
 
 import pytest
 
 from fixtures.checkouts import ROOT
+from stages.contracts.params.base import variants
+from stages.contracts.params.inits.demonstrations import Demonstrations
+from stages.contracts.params.recipes.objective import Objective
+from stages.contracts.params.recipes.probe import Probe
+from stages.contracts.params.recipes.segments import Segments
+from stages.contracts.params.recipes.update import Loss
+from stages.contracts.params.task import TaskParams
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_tables_page_is_what_the_schemas_say() -> None:
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """The program that writes tables of the docs."""
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_page_is_what_the_schemas_say(generate: ModuleType) -> None:
     assert generate.PAGE.read_text() == generate.page(), "run `make docs`"
+
+
+def test_tables_of_variants_are_what_the_classes_say(generate: ModuleType) -> None:
+    marked = []
+    for page in generate.PAGES:
+        text = page.read_text()
+        assert text == generate.with_variants(text), "run `make docs`"
+        marked += [found[2] for found in generate.MARKED.finditer(text)]
+    assert sorted(marked) == sorted(generate.VARIANTS)
+
+
+def test_a_table_of_variants_names_every_one(generate: ModuleType) -> None:
+    for union, name in (
+        (Objective, "objectives"),
+        (Probe, "estimators"),
+        (Segments, "cuts"),
+        (Demonstrations, "strategies"),
+        (TaskParams, "tasks"),
+    ):
+        rows = generate.VARIANTS[name]().splitlines()[2:]
+        assert [row.split("`")[1] for row in rows] == [*variants(union)]
+    losses = generate.VARIANTS["losses"]().splitlines()[2:]
+    assert [row.split("`")[1] for row in losses] == [*get_args(Loss)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])

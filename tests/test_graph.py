@@ -39,6 +39,7 @@ MODELS = {
     "recipes/segments": r"recipes|recipes\.<name>\.segments",
     "recipes/probe": r"recipes|recipes\.<name>\.probe",
     "recipes/update": r"recipes|recipes\.<name>\.update",
+    "recipes/objective": r"recipes|recipes\.<name>\.update",
     "round": r"rounds|rounds\.<name>.*",
     "exam": r"exams?",
     "evaluate": r"evaluate",

@@ -55,9 +55,7 @@ def token_logprobs(
     targets: Int[Tensor, "*batch token"],
     temperature: float = 1.0,
 ) -> Float[Tensor, "*batch token"]:
-    """Log softmax(logits / temperature) at `targets`, in nats: the distribution the sampler drew
-    from.
-    """
+    """Log softmax(logits / temperature) at `targets`, in nats: of what the sampler drew from."""
     scaled = logits if temperature == 1.0 else logits / temperature
     chosen = scaled.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     return chosen - scaled.logsumexp(-1)
@@ -81,18 +79,15 @@ def masked_difference(
     right: Float[Tensor, "*batch token"],
     mask: Bool[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """`left` − `right` where `mask`, else 0 in value and gradient, whatever stands there (−inf and
-    NaN too).
-    """
+    """`left` − `right` where `mask`, else 0 in value and gradient, where −inf or NaN stands too."""
     zero = torch.zeros_like(left)
     return torch.where(mask, left, zero) - torch.where(mask, right, zero)
 
 
 def k3(log_ratio: Float[Tensor, "*batch token"]) -> Float[Tensor, "*batch token"]:
-    """exp(d) − 1 − d of d = log p − log q at draws from q: an unbiased, never negative estimate of
-    KL(q ‖ p), in nats.
+    """exp(d) − 1 − d of d = log p − log q at draws from q: KL(q ‖ p) in nats, never negative.
 
-    The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer)
+    Unbiased. The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer)
     is watched with d = trainer − sampler. d = 0 gives 0; d = −inf (p gives the token nothing) gives
     inf.
     """
@@ -105,10 +100,9 @@ def reference_kl(
     reference_logprobs: Float[Tensor, "*batch token"],
     mask: Bool[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """ρ · k3(reference − trainer), ρ = trainer over behaviour: KL(trainer ‖ reference) at draws
-    from behaviour, nats.
+    """ρ · k3(reference − trainer), ρ trainer over behaviour: KL(trainer ‖ reference), nats.
 
-    GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer,
+    At draws from behaviour. GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer,
     but its gradient there is that of KL(reference ‖ trainer), since the draws' own dependence is
     left out. With the ratio, which the gradient goes through, value and gradient are unbiased,
     after the first step too (DeepSeek-V3.2, arXiv 2512.02556; TRL's `use_bias_correction_kl`, its
@@ -143,9 +137,7 @@ def sequence_mean(
     mask: Bool[Tensor, "*batch token"],
     sequence: Int[Tensor, "*batch token"],
 ) -> Float[Tensor, "*batch token"]:
-    """At every token the mean of `values` over the masked tokens of its sequence; 0 for a sequence
-    without any.
-    """
+    """At every token the mean of `values` over the masked tokens of its sequence, 0 without any."""
     size = int(sequence.max()) + 1 if sequence.numel() else 0
     owner = sequence[mask]
     sums = values.new_zeros(size).index_add(0, owner, values[mask])
@@ -161,8 +153,7 @@ def sequence_clipped(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """PPO's surrogate with one ratio for a sequence: s = exp(mean of its log ratios), clipped as a
-    whole.
+    """min(s A, clip(s) A), one ratio for a sequence: s = exp(mean of its log ratios).
 
     GSPO (arXiv 2507.18071), in its per-token form (section "GSPO-token"): s_t = sg[s] · π_t /
     sg[π_t], sg stopping the gradient. Where a sequence's advantages are all equal, value and
@@ -182,8 +173,7 @@ def clipped_weight(
     clip_low: float,
     clip_high: float,
 ) -> Surrogate:
-    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no token's gradient is dropped, its weight
-    is bounded.
+    """sg[clip(ρ, 1 − clip_low, 1 + clip_high)] A log π: no gradient dropped, its weight bounded.
 
     CISPO (MiniMax-M1, arXiv 2506.13585, eq. 4 and 5). The paper sets no lower bound: clip_low 1.
     TRL's `epsilon_high` is the bound itself, 1 + clip_high here. Its value is no objective to
@@ -200,9 +190,7 @@ def likelihood(
     log_ratio: Float[Tensor, "*batch token"],
     advantages: Float[Tensor, "*batch token"],
 ) -> Surrogate:
-    """A log π: weighted maximum likelihood, the advantages its weights; no ratio enters, nothing is
-    clipped.
-    """
+    """A log π: maximum likelihood weighted by the advantages; no ratio, nothing clipped."""
     nowhere = torch.zeros_like(log_ratio, dtype=torch.bool)
     return Surrogate(advantages * trainer_logprobs, log_ratio.detach().exp(), nowhere)
 
@@ -274,10 +262,9 @@ def aggregation(
 def importance(
     log_ratio: Float[np.ndarray, " token"], kind: Literal["truncate", "mask"], cap: float
 ) -> Importance:
-    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded, and how
-    they were before.
+    """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded.
 
-    `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient
+    And how they were before. `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient
     RL framework secretly brings you off-policy RL training"). `mask`: w where 1/cap ≤ w ≤ cap, else
     0 (IcePop, Ling team 2025). TRL's `token_mask` has no lower bound unless given one. A dropped
     token still counts in the loss's denominator.

@@ -58,7 +58,7 @@ def test_a_fork_computes_what_a_process_does(clone: Path, warm: dict[str, str]) 
 
 
 def test_errors_and_exit_codes_come_through(clone: Path, warm: dict[str, str]) -> None:
-    arguments = "--init r0 --problems none.parquet --demos d --policy p --metrics m.json"
+    arguments = "--init r0 --problems none.parquet --demos d --policy p --metrics m.json --code c"
     script = f"python -m stages.sft {arguments}; echo $?; "
     done = run(
         ["sh", "-c", f"{script} python -m stages.sft --nonsense 2>/dev/null; echo $?"],

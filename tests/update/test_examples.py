@@ -7,7 +7,7 @@ import pytest
 from stages.engines.training.example import Example
 from stages.pure.accounting import Status
 from stages.update.examples import assemble
-from stages.update.metrics import composition, summary
+from stages.update.metrics import summary
 from tests.update.by_hand import NAN, SAMPLED, known, on_tokens, update
 
 LENGTHS = [len(tokens) for tokens in SAMPLED["completion_tokens"]]
@@ -71,12 +71,3 @@ def test_the_ids_trained_are_the_ids_sampled() -> None:
     assert examples[1].sampler_logprobs.tolist() == [-1.0] * 5
     assert examples[1].is_target.tolist() == [True, True, True, False, True]
     assert examples[1].is_anchored.tolist() == [True, True, True, False, True]
-
-
-def test_what_was_learnt_from_by_hand() -> None:
-    """The cue token of the second rollout is not trained."""
-    _, rows = assembled("information")
-    found = composition(known(), on_tokens("information"), rows)
-    shares = [*[1 / 3] * 2, *[0.5] * 2, *[0.0] * 2, *[0.6] * 3, 0.0, *[1.0, 1.0, 0.0] * 2]
-    assert found["mean_credit_frac"] == pytest.approx(sum(shares) / len(shares), abs=1e-12)
-    assert found["verdicts"] == {"false_positive_frac": 0.5, "false_negative_frac": 0.5}

@@ -54,7 +54,10 @@ class CountdownTier(Section):
 
 
 class CountdownTask(TaskTraits):
-    """Problems of `stages.tasks.countdown`. A problem's difficulty is its `num_numbers`."""
+    """Reach a target with given numbers; judged by exact arithmetic on the steps.
+
+    See `stages.tasks.countdown`. A problem's difficulty is its `num_numbers`.
+    """
 
     name: Literal["countdown"]
     strategies: ClassVar[tuple[str, ...]] = ("direct", "revise", "parallel", "search")
@@ -156,7 +159,7 @@ class ReasoningGymTier(Tier):
 
 
 class ReasoningGymTask(TextTask):
-    """Problems of any reasoning-gym family, as text."""
+    """Any family of reasoning-gym, as text; judged by the family's own scorer, at full score."""
 
     name: Literal["reasoning_gym"]
     strategies: ClassVar[tuple[str, ...]] = ("direct",)
@@ -190,9 +193,9 @@ class ModularTier(Section):
 
 
 class ModularTask(TaskTraits):
-    """Problems of `stages.tasks.modular`, the negative control.
+    """A product modulo m, the negative control; judged by the residue.
 
-    A problem's difficulty is its `num_factors`.
+    See `stages.tasks.modular`. A problem's difficulty is its `num_factors`.
     """
 
     name: Literal["modular"]
@@ -242,7 +245,10 @@ class DatasetTier(Tier):
 
 
 class DatasetTask(ImportedTask):
-    """Mathematics from a JSONL or Parquet file; see `stages.tasks.imported.dataset`."""
+    """Mathematics from your JSONL or Parquet file; judged by math-verify.
+
+    See `stages.tasks.imported.dataset`.
+    """
 
     name: Literal["dataset"]
     strategies: ClassVar[tuple[str, ...]] = ("direct", "worked")
@@ -267,9 +273,9 @@ class DatasetTask(ImportedTask):
 
 
 class UserTask(ImportedTask):
-    """A task by a class of the user's; see `stages.tasks.imported.user`.
+    """A class of yours; judged by its method `verify`.
 
-    `sha256` is of the file that holds the class.
+    See `stages.tasks.imported.user`. `sha256` is of the file that holds the class.
     """
 
     name: Literal["user"]

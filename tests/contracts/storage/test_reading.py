@@ -31,6 +31,7 @@ from stages.running.errors import BadInput
 Row = dict[str, Any]
 ONLY = part_name(0, 1)
 VALUES = {
+    pa.int8(): st.integers(-(2**7), 2**7 - 1),
     pa.int32(): st.integers(-(2**31), 2**31 - 1),
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
     pa.float32(): st.floats(width=32, allow_nan=False),

@@ -18,13 +18,13 @@ class Strategy(Section):
 
 
 class DirectDemonstrations(Strategy):
-    """Strategy `direct`: the reference answer at once, the "what" baseline."""
+    """The reference answer at once: the baseline that learns *what*."""
 
     strategy: Literal["direct"]
 
 
 class WorkedDemonstrations(Strategy):
-    """Strategy `worked`: the worked solution that a problem came with as thinking, then its answer."""
+    """The worked solution that a problem came with as thinking, then its answer."""
 
     strategy: Literal["worked"]
 
@@ -51,15 +51,14 @@ class SearchShape(Strategy):
 
 
 class ReviseDemonstrations(SearchShape):
-    """Strategy `revise`: attempt, verify, attempt anew."""
+    """Attempts, a verdict on each, until one hits or it gives up."""
 
     strategy: Literal["revise"]
     candidates_per_attempt: Annotated[list[Count], Field(min_length=1)]
 
 
 class ParallelDemonstrations(SearchShape):
-    """Strategy `parallel`: several attempts in a row without a verdict, then the choice of the
-    best.
+    """Attempts in a row without a verdict, then the best of them.
 
     No attempt is known to hit, so the row ends by `give_up_fracs` alone, and a planned hit stands
     anywhere in it.
@@ -70,7 +69,7 @@ class ParallelDemonstrations(SearchShape):
 
 
 class SearchDemonstrations(SearchShape):
-    """Strategy `search`: heuristic-guided backtracking, no attempt twice.
+    """Backtracking, nearest-looking continuations first; no attempt twice.
 
     The continuations of one first step are tried, those first that look nearest to the target, at
     most `max_siblings`, before another first step is taken.

@@ -1,0 +1,52 @@
+"""What each estimator says it leaves behind."""
+
+from typing import Any
+
+import pytest
+
+from stages.contracts.params.base import variants
+from stages.contracts.params.recipes.probe import Probe
+
+SAMPLING = {"num_probes": 4, "answer_tokens": 9, "temperature": 1.0}
+CRITIC = {"num_folds": 2, "num_epochs": 1, "hidden_size": 4, "td_lambda": 1.0, "learning_rate": 0.1}
+
+
+def probe(estimator: str, **keys: Any) -> Probe:
+    return variants(Probe)[estimator].model_validate({"estimator": estimator, **keys})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "num_answers", "success_from", "nats_from"),
+    [
+        (probe("set_likelihood", micro_batch_tokens=8), (1, None), "known_answers", "log_success"),
+        (probe("answer_likelihood", micro_batch_tokens=8), (1, 1), "known_answers", "log_success"),
+        (probe("forced_answer", **SAMPLING), (4, 4), "sampled_answers", None),
+        (
+            probe("forced_answer", **SAMPLING, adaptive={"max_probes": 9, "max_stderr": 0.1}),
+            (4, 9),
+            "sampled_answers",
+            None,
+        ),
+        (
+            probe("answer_entropy", **SAMPLING, gate_by_success=True),
+            (4, 4),
+            "sampled_answers",
+            "entropy",
+        ),
+        (probe("critic", **CRITIC, micro_batch_tokens=8), (0, 0), "value", None),
+    ],
+)
+def test_traits_by_hand(
+    chosen: Probe, num_answers: tuple[int, int | None], success_from: str, nats_from: str | None
+) -> None:
+    assert chosen.num_answers == num_answers
+    assert (chosen.success_from, chosen.nats_from) == (success_from, nats_from)
+    assert chosen.sampled_tokens == (9 if success_from == "sampled_answers" else None)
+    assert chosen.needs_all_answers == (chosen.estimator == "set_likelihood")
+    assert chosen.is_gated == (nats_from == "entropy")
+
+
+def test_a_share_of_the_boundaries_makes_a_round_thin() -> None:
+    assert not probe("forced_answer", **SAMPLING).is_thinned
+    assert probe("forced_answer", **SAMPLING, boundary_frac=1.0).is_thinned
+    assert not probe("answer_entropy", **SAMPLING, gate_by_success=False).is_gated

@@ -6,6 +6,7 @@ rate: the ratio to first order, as surveys estimate one (Cochran, Sampling Techn
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,11 @@ def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) ->
     runs = []
     for clone in clones:
         graded = read_table(clone / "data/exams" / policy / "grades.parquet", GRADES).to_pandas()
-        exam_rows = graded[
-            (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
-        ].assign(num_answers=1)
-        runs.append(exam_rows.groupby(["problem_id", "difficulty"])[_columns()].sum().loc[problems])
-    return {name: np.stack([run[name].to_numpy(float) for run in runs]) for name in _columns()}
+        is_counted = (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
+        exam_rows = graded[is_counted].assign(num_answers=1)
+        sums = exam_rows.groupby(["problem_id", "difficulty"])[_columns()].sum()
+        runs.append(sums.loc[problems].to_numpy(float))
+    return dict(zip(_columns(), np.moveaxis(np.stack(runs), -1, 0), strict=True))
 
 
 def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run problem"]]:
@@ -56,4 +57,4 @@ def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run 
 
 
 def _columns() -> list[str]:
-    return list(dict.fromkeys(column for pair in RATES.values() for column in pair))
+    return list(dict.fromkeys(chain.from_iterable(RATES.values())))

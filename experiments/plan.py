@@ -120,16 +120,11 @@ def _params(
     content["recipes"] = {arm: overlay(content["recipes"][profile.recipe], profile.arms[arm])}
     content["judges"] = {}
     names = [f"c{number}" for number in range(1, profile.num_rounds + 1)]
-    content["rounds"] = {
-        name: {
-            "parent": parent,
-            "reference": INIT,
-            "recipe": arm,
-            "judge": EXACT,
-            "seed": 1000 * init_seed + 100 * round_seed + number,
-        }
-        for number, (parent, name) in enumerate(zip([INIT, *names], names, strict=False), start=1)
-    }
+    content["rounds"] = {}
+    for number, (name, parent) in enumerate(zip(names, [INIT, *names], strict=False), start=1):
+        entry = {"parent": parent, "reference": INIT, "recipe": arm, "judge": EXACT}
+        seed = 1000 * init_seed + 100 * round_seed + number
+        content["rounds"][name] = {**entry, "seed": seed}
     examined = [INIT, *names[profile.rounds_between_exams - 1 :: profile.rounds_between_exams]]
     content["exams"] = {name: {"judge": EXACT} for name in examined}
     return dict(content)

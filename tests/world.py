@@ -19,7 +19,7 @@ from stages.contracts.tables.all import TABLES
 from stages.contracts.tables.gains import GAINS
 from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.problems import PROBLEMS
-from stages.contracts.tables.rollouts import ROLLOUTS as ROLLOUTS_TABLE
+from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.evaluate import __main__ as evaluate
@@ -174,7 +174,7 @@ def thought(
 
 
 # Two rollouts of each of two problems: thoughts, reward, how it finished.
-ROLLOUTS = {
+CONTENTS = {
     ("q0", 0): (
         [
             thought(f"{HOSTILE} =", 0.5, "correct", True),
@@ -194,7 +194,7 @@ ROLLOUTS = {
 # The same as a text task tells it: nothing claimed of an attempt, nothing known of progress.
 SILENT = {
     key: ([thought(t["text"], None, None, None) for t in thoughts], reward, finish)
-    for key, (thoughts, reward, finish) in ROLLOUTS.items()
+    for key, (thoughts, reward, finish) in CONTENTS.items()
 }
 
 
@@ -210,7 +210,7 @@ def write_round(
         cue = len(tokens) - len(renderer.encode(ANSWER))
         rows["rollouts"].append(
             row(
-                ROLLOUTS_TABLE,
+                ROLLOUTS,
                 **of_rollout,
                 problem_id=problem,
                 sample_index=sample,
@@ -283,7 +283,7 @@ def make_world(root: Path) -> World:
         write_exam(world, policy, rewards)
     world.compare()
     for name, parent in (("i1", "r0"), ("i2", "i1"), ("o1", "r0")):
-        write_round(world, name, parent, ROLLOUTS)
+        write_round(world, name, parent, CONTENTS)
         tokenizer().save(world.data / "policies" / parent)
     write_json(
         world.data / "metrics/sft/r0.json",

@@ -188,7 +188,7 @@ def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
 def test_a_chain_that_ran_with_something_else_is_refused(copied: Run) -> None:
     path = copied.folder / "information-init2-seed5/params.yaml"
     raw = yaml.safe_load(path.read_text())
-    raw["recipes"]["information"]["update"]["alpha"] = 0.25
+    raw["recipes"]["information"]["update"]["objective"]["alpha"] = 0.25
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     with pytest.raises(BadInput, match=r"information-init2-seed5/params\.yaml is not what"):
         copied.results()
@@ -240,5 +240,5 @@ def test_an_interval_that_does_not_exist_leaves_a_gap() -> None:
     series = figures.Series(
         "arm", figures.looks(["arm"])["arm"], [0, 1], [sure(0.5), dict.fromkeys(sure(0), None)]
     )
-    svg = figures.render("gap", [[figures.Panel("title", "x", "y", [series])]])
+    svg = figures.render("gap", [[figures.Plot("title", "x", "y", [series])]])
     assert "nan" not in svg.lower()

@@ -1,4 +1,4 @@
-"""Files from before a column was added or changed: read as if written today, and no more forgiven."""
+"""Files from before a column was added or changed: read as if written today, nothing else forgiven."""
 
 from collections.abc import Callable
 from pathlib import Path

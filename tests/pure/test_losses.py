@@ -417,7 +417,7 @@ def test_importance_weights_stay_within_the_cap(logs: list[float], cap: float) -
 
 
 def test_a_sampler_that_draws_from_the_top_p_shows_in_the_mean_weight() -> None:
-    """Renormalised over what it keeps, trainer by sampler is the mass kept, .895 (trl#6789 .896)."""
+    """Renormalised over what it keeps, trainer by sampler is the mass kept: .895 (trl#6789)."""
     probabilities = np.array([0.5, 0.25, 0.145, 0.065, 0.04])
     kept = probabilities[:3]
     log_ratio = np.log(kept) - np.log(kept / kept.sum())

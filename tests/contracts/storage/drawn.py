@@ -11,8 +11,6 @@ from stages.contracts.storage.contract import Table
 from stages.contracts.tables.segments import SEGMENTS
 
 Row = dict[str, Any]
-
-
 VALUES = {
     pa.int8(): st.integers(-(2**7), 2**7 - 1),
     pa.int32(): st.integers(-(2**31), 2**31 - 1),

@@ -1,6 +1,4 @@
-"""Tasks of the user's own, as docs/tasks.md shows them, through the stages that make problems and
-demonstrations.
-"""
+"""The user's own tasks, as docs/tasks.md shows them, through the stages that make their data."""
 
 import hashlib
 import json
@@ -70,9 +68,7 @@ def settle(name: str, file: Path, content: str) -> Path:
 
 
 def check(task: TaskParams) -> None:
-    """Problems of both splits, judged right with their own answer and wrong with another's; worked
-    demonstrations.
-    """
+    """Problems of both splits, verified with their own answer and another's; demonstrations."""
     prepare.main(*PREPARED)
     demonstrate.main("r0", Path("problems.parquet"), Path("demos.parquet"))
     problems = read_problems(Path("problems.parquet"))

@@ -136,7 +136,7 @@ def rollout_row(
         sample_index=index,
         prompt_tokens=renderer.encode(problem.prompt),
         completion_tokens=tokens,
-        forced=forced,
+        cue=forced,
         sampler_logprobs=[0.0 if i in forced else -rng.random() for i in range(len(tokens))],
         num_thinking_tokens=len(thought),
         finish_reason=("stop", "forced", "length", "stop", "stop")[ending],

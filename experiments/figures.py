@@ -36,7 +36,7 @@ class Series(NamedTuple):
     points: Sequence[Mapping[str, float | None]]
 
 
-class Panel(NamedTuple):
+class Plot(NamedTuple):
     """What stands on one pair of axes.
 
     `ticks` are the names of x = 0, 1, 2 …; without them x is a quantity.
@@ -66,7 +66,7 @@ def draw(results: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def render(name: str, rows: Sequence[Sequence[Panel]]) -> str:
+def render(name: str, rows: Sequence[Sequence[Plot]]) -> str:
     """Rows of panels with one legend.
 
     Ids come from `name`, so that no two files of a page share them.
@@ -95,7 +95,7 @@ def looks(arms: Sequence[str]) -> dict[str, Look]:
     return {arm: Look(HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms)}
 
 
-def _learning(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
+def _learning(results: Mapping[str, Any], level: str) -> Iterator[Plot]:
     for cost, label in COST_LABELS.items():
         series = []
         for arm, look in looks([*results["arms"]]).items():
@@ -103,19 +103,19 @@ def _learning(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
             series.append(
                 Series(arm, look, [at[cost] for at in curve], [at["success"] for at in curve])
             )
-        yield Panel(
+        yield Plot(
             _title(level), label, f"success at {results['training_budget_tokens']} tokens", series
         )
 
 
-def _success(results: Mapping[str, Any], level: str) -> Panel:
+def _success(results: Mapping[str, Any], level: str) -> Plot:
     finals = {arm: results["arms"][arm]["final"][level] for arm in results["arms"]}
-    return Panel(
+    return Plot(
         _title(level), "thinking budget, tokens", "success at the end", *_by_budget(results, finals)
     )
 
 
-def _differences(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
+def _differences(results: Mapping[str, Any], level: str) -> Iterator[Plot]:
     baseline = results["baseline"]
     pairs = {
         arm: results["differences"][f"{arm}_minus_{baseline}"]
@@ -124,7 +124,7 @@ def _differences(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
     }
     finals = {arm: pair["final"][level] for arm, pair in pairs.items()}
     y_label = f"success less {baseline}'s"
-    yield Panel(
+    yield Plot(
         f"{_title(level)}: at the end",
         "thinking budget, tokens",
         y_label,
@@ -134,7 +134,7 @@ def _differences(results: Mapping[str, Any], level: str) -> Iterator[Panel]:
     for cost, name in COST_NAMES.items():
         matched = {arm: pair["matched"][cost][level] for arm, pair in pairs.items()}
         title = f"{_title(level)}: at equal {name}"
-        yield Panel(
+        yield Plot(
             title, "thinking budget, tokens", y_label, *_by_budget(results, matched), zero=True
         )
 
@@ -157,7 +157,7 @@ def _by_budget(
     return series, [str(budget) for budget in budgets]
 
 
-def _fill(axes: Axes, panel: Panel) -> None:
+def _fill(axes: Axes, panel: Plot) -> None:
     for series in panel.series:
         means, lows, highs = (
             np.array([point[end] for point in series.points], dtype=float)

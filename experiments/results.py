@@ -176,7 +176,7 @@ def contrast(
                 LearningCurve(side.success[:, :, mask, trained], arm_spent)
                 for side, arm_spent in zip((arm, baseline), spent[::-1], strict=True)
             )
-            contrasts["reach"][cost][level] = told(reach(theirs, ours, *resampling))
+            contrasts["reach"][cost][level] = reach_json(reach(theirs, ours, *resampling))
     return contrasts
 
 
@@ -263,7 +263,7 @@ def means(values: Float[np.ndarray, "run place"]) -> list[float | None]:
     ]
 
 
-def told(reached: Reach) -> Json:
+def reach_json(reached: Reach) -> Json:
     """As JSON."""
     return {
         "level": round(reached.level, 4),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import succeed
+from fixtures.checkouts import succeed
 
 ROUND = "i1"
 

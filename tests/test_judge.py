@@ -21,7 +21,7 @@ from stages.engines.judging import Wording, is_exact, load_judge
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import save_policy
 from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
-from stages.judge import Answer
+from stages.judge import LabelledAnswer
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
@@ -52,9 +52,11 @@ NUM_PROBLEMS, GROUP_SIZE = 60, 4
 OUTPUTS = ("g1", "metrics.json")
 
 
-def answers(num_problems: int, rights: tuple[bool, ...] = (True, False, False)) -> list[Answer]:
+def answers(
+    num_problems: int, rights: tuple[bool, ...] = (True, False, False)
+) -> list[LabelledAnswer]:
     return [
-        Answer(f"p{n}", "<bos> 3 5 T8 :", "3 + 5 8", right)
+        LabelledAnswer(f"p{n}", "<bos> 3 5 T8 :", "3 + 5 8", right)
         for n in range(num_problems)
         for right in rights
     ]
@@ -65,7 +67,7 @@ def test_each_token_weighs_what_it_is() -> None:
     `verdict`.
     """
     shown = [
-        Answer("p", "<bos> 3 5 T8 :", text, text == "3 + 5 8")
+        LabelledAnswer("p", "<bos> 3 5 T8 :", text, text == "3 + 5 8")
         for text in ("3 + 5 8", "5 - 3 2", "", "5 -")
     ]
     examples = judge.render(shown, WORDING, RENDERER, WEIGHTS)

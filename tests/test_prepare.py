@@ -22,7 +22,7 @@ from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.rows import read_problems
 from stages.tasks.sources import load_source
-from stages.verifiers.isolated import Request, judge
+from stages.verifiers.isolated import Submission, verify
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 [CLASS] = re.findall(r"```python\n(.+?)```", PAGE, flags=re.DOTALL)
@@ -82,11 +82,11 @@ def check(task: TaskParams) -> None:
         for split in ("train", "heldout")
     }
     requests = [
-        Request(p, text, is_attempt=False)
+        Submission(p, text, is_attempt=False)
         for p in problems[:12]
         for text in (p.answer, f"{p.answer}1", "no number")
     ]
-    verdicts = judge(task, requests)
+    verdicts = verify(task, requests)
     assert verdicts[::3] == [Verdict.CORRECT] * 12
     assert Verdict.CORRECT not in verdicts[1::3] + verdicts[2::3]
     answers = {p.problem_id: p.answer for p in problems if p.split == "train"}

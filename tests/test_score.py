@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from stages import score
 from stages.contracts.format import write_format
 from stages.contracts.params.recipes.segments import (
-    CutpointSegments,
-    FixedSegments,
-    MarkerSegments,
+    CutpointCut,
+    FixedCut,
+    MarkerCut,
     Segments,
 )
 from stages.contracts.params.whole import load
@@ -38,7 +38,7 @@ from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
 from stages.tasks.task_format import marks_of
-from stages.verifiers.isolated import judge
+from stages.verifiers.isolated import verify
 
 ROOT = Path(__file__).parent.parent
 EVERYTHING = load(ROOT / "params.yaml")
@@ -56,7 +56,7 @@ PROBLEM = Problem(
     0,
 )
 GOOD, BAD = "7 + 5 12 12 * 3 36", "7 - 5 2 3 * 2 6"
-MARKER = MarkerSegments(cut="marker")
+MARKER = MarkerCut(cut="marker")
 WORDS = ["7", "+", "=", "<<", "<", "#"]
 
 
@@ -80,14 +80,14 @@ def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
     }
 
 
-def cut_of(text: str) -> score.Cut:
+def cut_of(text: str) -> score.CutRollout:
     return score.cut(rollout(text), MARKER, FORM, RENDERER)
 
 
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
     """Verdicts of the answer and of each thinking segment."""
     parts = cut_of(text)
-    answer, *attempts = judge(TASK, score.requests([PROBLEM], [parts], FORM))
+    answer, *attempts = verify(TASK, score.submissions([PROBLEM], [parts], FORM))
     return answer, attempts
 
 
@@ -126,8 +126,8 @@ def test_segments_by_hand() -> None:
     st.sampled_from(
         [
             MARKER,
-            FixedSegments(cut="fixed", num_tokens=3),
-            CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=2),
+            FixedCut(cut="fixed", num_tokens=3),
+            CutpointCut(cut="cutpoint", max_prob=0.9, min_tokens=2),
         ]
     ),
     st.sampled_from([-0.5, -0.01]),
@@ -180,8 +180,8 @@ def test_what_an_environment_replies_is_neither_attempt_nor_answer(is_cue_forced
 @pytest.mark.parametrize(
     "how",
     [
-        FixedSegments(cut="fixed", num_tokens=4),
-        CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=4),
+        FixedCut(cut="fixed", num_tokens=4),
+        CutpointCut(cut="cutpoint", max_prob=0.9, min_tokens=4),
     ],
 )
 def test_no_cut_lies_in_a_reply(how: Segments) -> None:
@@ -195,7 +195,7 @@ def test_no_cut_lies_in_a_reply(how: Segments) -> None:
 
 def test_fixed_segments_by_hand() -> None:
     """Nothing is asked about what lies between two such cuts, even where an attempt does."""
-    rows = rows_of(f"{BAD} << {GOOD} = # {GOOD}", FixedSegments(cut="fixed", num_tokens=9))
+    rows = rows_of(f"{BAD} << {GOOD} = # {GOOD}", FixedCut(cut="fixed", num_tokens=9))
     columns = ("kind", "start_token", "end_token", "attempt_verdict", "self_verdict")
     assert [tuple(row[name] for name in columns) for row in rows] == [
         ("other", 0, 9, None, None),
@@ -207,15 +207,15 @@ def test_fixed_segments_by_hand() -> None:
 def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
     row = rollout(f"{BAD} <<")
     row["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
-    how = CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=2)
+    how = CutpointCut(cut="cutpoint", max_prob=0.9, min_tokens=2)
     assert score.cut(row, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
 
 
 @pytest.mark.parametrize(
     "how",
     [
-        FixedSegments(cut="fixed", num_tokens=4),
-        CutpointSegments(cut="cutpoint", max_prob=0.9, min_tokens=4),
+        FixedCut(cut="fixed", num_tokens=4),
+        CutpointCut(cut="cutpoint", max_prob=0.9, min_tokens=4),
     ],
 )
 def test_a_stream_without_markers_is_one_segment_by_markers_and_several_by_other_cuts(

@@ -64,12 +64,12 @@ class Intervals(NamedTuple):
         """A statistic of the mean columns of independent samples of problems."""
         s = self.settings
         try:
-            found = bootstrap_of_means(
+            interval = bootstrap_of_means(
                 samples, statistic, s.num_resamples, s.confidence, s.seed
             ).rounded()
         except ValueError:
             return None
-        return found if any(value is not None for value in found.values()) else None
+        return interval if any(value is not None for value in interval.values()) else None
 
 
 def main(grades: Path, metrics: Path, curve: Path, params_file: Path = Path("params.yaml")) -> None:
@@ -173,9 +173,9 @@ def choice_metrics(choices: pd.DataFrame, intervals: Intervals) -> dict[str, Any
     return {
         name: {
             f"budget_{budget}": {
-                f"k_{k}": intervals.mean(values) for k, values in part.groupby("k")[name]
+                f"k_{k}": intervals.mean(values) for k, values in of_budget.groupby("k")[name]
             }
-            for budget, part in choices.groupby("budget_tokens")
+            for budget, of_budget in choices.groupby("budget_tokens")
         }
         for name in CHOICES
     }
@@ -211,10 +211,10 @@ def success_by_num_segments(thoughtful: pd.DataFrame, intervals: Intervals) -> d
     """
     return {
         f"segments_{number}": {
-            **(intervals.mean(part.sort_values("problem_id")["reward"].to_numpy()) or {}),
-            "num_problems": len(part),
+            **(intervals.mean(of_number.sort_values("problem_id")["reward"].to_numpy()) or {}),
+            "num_problems": len(of_number),
         }
-        for number, part in thoughtful.groupby("num_segments")
+        for number, of_number in thoughtful.groupby("num_segments")
     }
 
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.probe import Critic
-from stages.engines.computing import Precision, passing
+from stages.engines.computing import Precision, autocast
 from stages.engines.training.trainer import Trainer
 from stages.pure.packing import micro_batches, pad
 from stages.pure.returns import lambda_returns
@@ -35,7 +35,7 @@ STD_FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
-class ValuedTrace:
+class ValuedPrefix:
     """A trace to value at its `boundaries`.
 
     They are positions in `tokens` (prompt and thinking), each behind one token or more. `reward` is
@@ -50,7 +50,7 @@ class ValuedTrace:
 
 def boundary_values(
     model: PreTrainedModel,
-    traces: Sequence[ValuedTrace],
+    traces: Sequence[ValuedPrefix],
     settings: Critic,
     seed: int,
     pad_token: int,
@@ -98,7 +98,7 @@ def boundary_values(
 
 def boundary_states(
     model: PreTrainedModel,
-    traces: Sequence[ValuedTrace],
+    traces: Sequence[ValuedPrefix],
     micro_batch_tokens: int,
     pad_token: int,
     precision: Precision,
@@ -106,7 +106,7 @@ def boundary_states(
 ) -> list[Float[Tensor, "_ hidden"]]:
     """The policy's last hidden state at the token before each boundary, one pass a trace."""
     states: dict[int, Tensor] = {}
-    with torch.no_grad(), passing(model, precision):
+    with torch.no_grad(), autocast(model, precision):
         for rows in micro_batches([len(trace.tokens) for trace in traces], micro_batch_tokens):
             tokens = pad([traces[row].tokens for row in rows], pad_token)
             hidden = model.base_model(
@@ -133,7 +133,7 @@ def train_critic(
     have no use here, for no maximum is taken.
     """
     features = torch.cat(list(states))
-    lengths = np.array([len(part) for part in states])
+    lengths = np.array([len(of_trace) for of_trace in states])
     is_state = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
     critic = _network(features, settings.hidden_size, seed)
     optimizer = AdamW(

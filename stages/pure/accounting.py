@@ -62,7 +62,9 @@ def credit_share(outcome: Sequence[np.ndarray], credit: Sequence[np.ndarray]) ->
 
     0 is the final reward alone. A token with neither counts 0; without tokens it is 0.
     """
-    sparse, dense = (np.abs(np.concatenate([np.zeros(0), *parts])) for parts in (outcome, credit))
+    sparse, dense = (
+        np.abs(np.concatenate([np.zeros(0), *advantages])) for advantages in (outcome, credit)
+    )
     shares = np.divide(dense, sparse + dense, out=np.zeros(len(dense)), where=dense > 0)
     return float(shares.mean()) if len(shares) else 0.0
 
@@ -75,8 +77,8 @@ def verdict_rates(
 
     1 for correct, 0 for wrong; attempts without a claim or a truth (NaN) are left out.
     """
-    judged = ~np.isnan(claims) & ~np.isnan(truths)
-    is_claimed, is_hit = claims[judged] == 1, truths[judged] == 1
+    is_known = ~np.isnan(claims) & ~np.isnan(truths)
+    is_claimed, is_hit = claims[is_known] == 1, truths[is_known] == 1
 
     def frac(of: np.ndarray, among: np.ndarray) -> float | None:
         return float(of[among].mean()) if among.any() else None

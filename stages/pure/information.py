@@ -25,8 +25,8 @@ def sampled_success(rewards: Float[np.ndarray, " probe"]) -> float:
     """J = mean reward of the sampled answers; NaN rewards (failed verifiers) are left out, NaN if
     none is left.
     """
-    judged = rewards[~np.isnan(rewards)]
-    return float(judged.mean()) if len(judged) else float("nan")
+    known = rewards[~np.isnan(rewards)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def progress(success: Success) -> PerSegment:
@@ -56,8 +56,8 @@ def success_variance(rewards: Float[np.ndarray, " probe"]) -> float:
     Zero where all agree, which at small K is the estimate's own blindness, not certainty. NaN where
     K is zero.
     """
-    judged = rewards[~np.isnan(rewards)]
-    return float(judged.var() / len(judged)) if len(judged) else float("nan")
+    known = rewards[~np.isnan(rewards)]
+    return float(known.var() / len(known)) if len(known) else float("nan")
 
 
 def progress_stderr(variance: Success) -> PerSegment:

@@ -14,13 +14,13 @@ SEGMENT = ["rollout_id", "segment_index"]
 BOUNDARY = ["rollout_id", "boundary_index"]
 
 
-def residual(found: pd.Series, stored: pa.ChunkedArray, due: pd.Series) -> pd.Series:
+def residual(values: pd.Series, stored: pa.ChunkedArray, due: pd.Series) -> pd.Series:
     """Distance of a nullable column from what it must be.
 
     `due` is NaN where null belongs; infinite on a mismatch.
     """
     is_null = stored.is_null().to_numpy()
-    distance = (found.astype(float) - due).abs().fillna(np.inf)
+    distance = (values.astype(float) - due).abs().fillna(np.inf)
     return distance.mask(is_null & due.isna(), 0.0)
 
 

@@ -29,11 +29,15 @@ class MathVerifier:
         """Correct is what math-verify finds equal to the reference; an equation of numbers, if both
         its sides are.
         """
-        found = read(answer)
-        if found is None:
+        expression = read(answer)
+        if expression is None:
             return Verdict.UNPARSABLE
         gold = _reference(metadata["answer"])
-        sides = found.args if isinstance(found, Eq) and not found.free_symbols else (found,)
+        sides = (
+            expression.args
+            if isinstance(expression, Eq) and not expression.free_symbols
+            else (expression,)
+        )
         is_correct = gold is not None and all(
             verify(gold, side, timeout_seconds=None) for side in sides
         )
@@ -48,14 +52,14 @@ def read(text: str) -> Any:
     """The expression of an answer; None where math-verify sees none."""
     if len(text) > MAX_ANSWER_CHARACTERS:
         return None
-    found = parse(
+    parsed = parse(
         delimited(text),
         [MATHEMATICS],
         fallback_mode="no_fallback",
         extraction_mode="first_match",  # else a fraction inside of what cannot be read would count
         parsing_timeout=None,
     )
-    return found[0] if found and isinstance(found[0], Basic | MatrixBase) else None
+    return parsed[0] if parsed and isinstance(parsed[0], Basic | MatrixBase) else None
 
 
 @lru_cache(maxsize=64)

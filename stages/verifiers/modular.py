@@ -24,5 +24,5 @@ class ModularVerifier:
         )
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
-        """Judge the residue before the segment's verdict marker."""
+        """Verify the residue before the segment's verdict marker."""
         return self.verify(metadata, segment)

@@ -14,7 +14,7 @@ from stages.contracts.render import Prompting, Renderer
 from stages.engines import architecture
 from stages.engines.architecture import need_known
 from stages.engines.checkpoints import checkpoint_renderer, load_checkpoint
-from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from stages.engines.likelihood import ProbedPrefix, answer_logprobs
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.varlen import packed_inputs
 from stages.running.errors import BadInput
@@ -83,7 +83,7 @@ def test_answers_probed_in_one_pass_are_those_of_a_pass_each(
     prompt = renderer.prompt_tokens(QUESTIONS[0])
     cue, ends = renderer.encode("</think>\n\n"), [renderer.eos_token]
     traces = [
-        ProbedTrace(
+        ProbedPrefix(
             prefix_tokens=[*prompt, *text.tolist()],
             boundaries=[len(prompt), len(prompt) + 9, len(prompt) + len(text)],
             answers=[

@@ -244,5 +244,5 @@ def test_an_interval_that_does_not_exist_leaves_a_gap() -> None:
     series = figures.Series(
         "arm", figures.looks(["arm"])["arm"], [0, 1], [sure(0.5), dict.fromkeys(sure(0), None)]
     )
-    svg = figures.render("gap", [[figures.Panel("title", "x", "y", [series])]])
+    svg = figures.render("gap", [[figures.Plot("title", "x", "y", [series])]])
     assert "nan" not in svg.lower()

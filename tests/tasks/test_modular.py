@@ -20,7 +20,7 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import HIT, MISS, load_format
 from stages.tasks.modular import Modular
 from stages.tasks.sources import load_source
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.verifiers.registry import load_verifier
 
 MODULUS = 23
@@ -113,7 +113,7 @@ def test_demonstrations_say_the_truth_and_cover_every_word(
     problems: list[Problem], shape: Any
 ) -> None:
     by_id = {p.problem_id: p for p in train(problems)}
-    shown: list[Demonstration] = list(SOURCE.demonstrations(train(problems), shape, 1))
+    shown: list[StrategySettings] = list(SOURCE.demonstrations(train(problems), shape, 1))
     assert shown == list(SOURCE.demonstrations(train(problems), shape, 1))
     renderer = Renderer(FORMAT.tokenizer([]))
     marks = Counter()

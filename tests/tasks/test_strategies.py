@@ -18,11 +18,11 @@ from stages.contracts.params.inits.demonstrations import (
 )
 from stages.tasks.strategies import (
     Attempting,
+    AttemptPlan,
     Candidates,
-    Trace,
     direct_demonstration,
+    draw_attempts,
     draw_problems,
-    draw_trace,
 )
 from stages.tasks.task import Problem
 
@@ -53,16 +53,18 @@ def changed(shape: Attempting, **values: object) -> Any:
     return shape.model_copy(update=values)
 
 
-def traces(shape: Attempting, num_traces: int = 3000, candidates: Candidates = SOME) -> list[Trace]:
+def traces(
+    shape: Attempting, num_traces: int = 3000, candidates: Candidates = SOME
+) -> list[AttemptPlan]:
     rng = random.Random(5)
-    return [draw_trace(candidates, shape, rng) for _ in range(num_traces)]
+    return [draw_attempts(candidates, shape, rng) for _ in range(num_traces)]
 
 
 def is_hit(index: int) -> bool:
     return SOME.distances[index] == 0
 
 
-def found(trace: Trace) -> list[int]:
+def found(trace: AttemptPlan) -> list[int]:
     return [index for index in trace.attempts if is_hit(index)]
 
 
@@ -84,13 +86,13 @@ def test_hits_misses_and_the_nearest_by_hand() -> None:
 def test_any_candidates_give_a_trace_within_bounds(
     shape: Attempting, candidates: Candidates, seed: int
 ) -> None:
-    attempts, answer = draw_trace(candidates, shape, random.Random(seed))
+    attempts, answer = draw_attempts(candidates, shape, random.Random(seed))
     assert len(attempts) <= max(shape.max_attempts, shape.max_planned_attempts)
     assert {*attempts, answer} <= set(range(len(candidates.distances)))
     if any(candidates.distances[index] == 0 for index in attempts):
         assert candidates.distances[answer] == 0
         assert answer in attempts
-    assert draw_trace(candidates, shape, random.Random(seed)) == (attempts, answer)
+    assert draw_attempts(candidates, shape, random.Random(seed)) == (attempts, answer)
 
 
 @each_strategy
@@ -230,7 +232,7 @@ def test_search_visits_equally_near_siblings_in_any_order() -> None:
 def test_search_attempts_nothing_twice_and_backtracks_in_time(
     candidates: Candidates, seed: int
 ) -> None:
-    attempts, _ = draw_trace(candidates, SEARCH, random.Random(seed))
+    attempts, _ = draw_attempts(candidates, SEARCH, random.Random(seed))
     assert len(set(attempts)) == len(attempts)
     steps = [candidates.first_steps[index] for index in attempts]
     assert all(count <= SEARCH.max_siblings for count in Counter(steps).values())

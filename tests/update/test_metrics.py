@@ -8,7 +8,7 @@ from tests.update.by_hand import known, on_tokens, update
 
 
 def test_what_was_learnt_from_by_hand() -> None:
-    """The forced token of the second rollout is not trained."""
+    """The cue token of the second rollout is not trained."""
     advantages = on_tokens("information")
     _, rows = assemble(known(), advantages, update("information"))
     found = composition(known(), advantages, rows)

@@ -23,7 +23,7 @@ import pytest
 
 from stages.contracts.format import write_format
 from stages.contracts.params.compute import VllmEngine
-from stages.contracts.params.recipes.segments import FixedSegments, MarkerSegments
+from stages.contracts.params.recipes.segments import FixedCut, MarkerCut
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.contract import part_name
@@ -976,8 +976,8 @@ def test_a_corruption_is_refused(
 
 
 def test_a_cut_bounds_its_segments() -> None:
-    marker = MarkerSegments(cut="marker")
-    fixed = FixedSegments(cut="fixed", num_tokens=6)
+    marker = MarkerCut(cut="marker")
+    fixed = FixedCut(cut="fixed", num_tokens=6)
     assert validate.segment_bounds(marker) == {
         "segment_kinds": ["attempt", "other", "answer"],
         "max_segment_tokens": None,
@@ -1285,7 +1285,7 @@ def test_an_engine_that_is_not_exact_may_round_up(
 
 
 def test_the_gate_keeps_no_frame_that_it_has_judged() -> None:
-    gate = suites.Gate({"verdicts": ["correct"]})
+    gate = suites.SuiteRunner({"verdicts": ["correct"]})
     frame = pd.DataFrame(
         {
             "rollout_id": ["r0", "r1"],

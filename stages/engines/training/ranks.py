@@ -87,7 +87,7 @@ def _run_ranks(stage: str, num_processes: int) -> int:
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             killed = [
-                found for found in error.failures.items() if found[1].exitcode == -signal.SIGKILL
+                failed for failed in error.failures.items() if failed[1].exitcode == -signal.SIGKILL
             ]
             rank, failure = (
                 killed[0] if killed else (rank, failure)

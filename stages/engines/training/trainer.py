@@ -121,10 +121,10 @@ class Trainer:
         """Write parameters, optimizer moments and history, atomically."""
         tensors = {}
         for name, parameter in self._named.items():
-            for part, value in {"parameter": parameter, **self._optimizer.state[parameter]}.items():
-                found = full_tensor(value.detach())
+            for kind, value in {"parameter": parameter, **self._optimizer.state[parameter]}.items():
+                value_of_all = full_tensor(value.detach())
                 if is_first():
-                    tensors[f"{part}.{name}"] = found.cpu()
+                    tensors[f"{kind}.{name}"] = value_of_all.cpu()
         if is_first():
             with atomic(folder / CHECKPOINT) as beside:
                 save_file(tensors, beside, metadata={"history": json.dumps(self.history)})

@@ -134,7 +134,10 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
         [
             put(
                 "compute.inference",
-                {"engine": "ray", "address": "ray://head:10001", "num_workers": 2},
+                {
+                    "engine": "vllm",
+                    "where": {"kind": "ray", "address": "ray://head:10001", "num_workers": 2},
+                },
             )
         ],
         ["compute.inference", "address", "ray://head:10001"],

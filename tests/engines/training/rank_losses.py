@@ -22,7 +22,7 @@ from stages.contracts.params.whole import load
 from stages.engines.adapters import adapt
 from stages.engines.training import imitation, ranks
 from stages.engines.training.example import Example as Rollout
-from stages.engines.training.imitation import Example
+from stages.engines.training.imitation import WeightedText
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer, set_up
 
@@ -86,7 +86,7 @@ def trained_alike(name: str, out: Path) -> None:
 def imitated(trainer: Trainer) -> Iterator[tuple[dict[str, float], Iterator[torch.Tensor]]]:
     rng = np.random.default_rng(0)
     batch = [
-        Example(
+        WeightedText(
             rng.integers(1, 23, n).tolist(),
             [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()],
         )

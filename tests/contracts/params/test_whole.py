@@ -133,11 +133,21 @@ MISTAKES: list[tuple[str, list[Callable[[Raw], None]], list[str]]] = [
         "a_ray_client",
         [
             put(
-                "compute.inference",
-                {"engine": "ray", "address": "ray://head:10001", "num_workers": 2},
+                "compute.inference.where",
+                {"kind": "ray", "address": "ray://head:10001", "num_workers": 2},
             )
         ],
-        ["compute.inference", "address", "ray://head:10001"],
+        ["compute.inference.where", "address", "ray://head:10001"],
+    ),
+    (
+        "an_engine_that_nobody_made",
+        [put("compute.inference.engine", "sglang")],
+        ["compute.inference.engine", "'vllm'", "'sglang'"],
+    ),
+    (
+        "a_place_without_its_keys",
+        [put("compute.inference.where", {"kind": "ray"})],
+        ["compute.inference.where", "address", "num_workers"],
     ),
     ("missing_section", [put("evaluate", ABSENT)], ["evaluate", "Field required"]),
     (

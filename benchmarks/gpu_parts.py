@@ -20,7 +20,7 @@ from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.computing import Precision, use_threads
 from stages.engines.device import device, exclusive_device
-from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from stages.engines.likelihood import ProbedPrefix, answer_logprobs
 from stages.engines.policy import load_policy
 from stages.engines.sampler import Request, Sampler
 from stages.engines.training.policy_loss import PolicyLoss
@@ -177,7 +177,7 @@ def probe_rate(
         prompt, num_thinking = row["prompt_tokens"], row["num_thinking_tokens"]
         prefix = [*prompt, *row["completion_tokens"][:num_thinking]]
         at = boundaries(len(prompt), num_thinking)
-        traces.append(ProbedTrace(prefix, at, [answer] * NUM_ANSWERS, num_cue_tokens=1))
+        traces.append(ProbedPrefix(prefix, at, [answer] * NUM_ANSWERS, num_cue_tokens=1))
     batch_tokens = recipe.update.micro_batch_tokens
     for _ in range(2):
         begin = clock()

@@ -67,7 +67,7 @@ class Growth(NamedTuple):
         return fields
 
 
-class Parts(NamedTuple):
+class Advantage(NamedTuple):
     """Seconds of one real round's six stages, by what they went to; they add up to the total."""
 
     total: float
@@ -78,7 +78,7 @@ class Parts(NamedTuple):
     dvc: float
 
 
-Rounds = Mapping[str, Sequence[Parts]]
+Rounds = Mapping[str, Sequence[Advantage]]
 """Of each way to run them, `cold` and `warm`, turn by turn."""
 
 
@@ -201,7 +201,7 @@ def time_import(name: str, tree: Path) -> float:
     return [run_in(tree, words).processor_seconds for _ in range(2)][-1]
 
 
-def run_round(tree: Path, is_warm: bool) -> Parts:
+def run_round(tree: Path, is_warm: bool) -> Advantage:
     """One round's stages anew, the outputs in place of equal ones."""
     stages = [f"{stage}@{ROUND}" for stage in ROUND_STAGES]
     repro = shlex.join(["dvc", "repro", "--force", "--single-item", *stages])
@@ -221,7 +221,7 @@ def facts_files(tree: Path) -> list[Path]:
     ]
 
 
-def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
+def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Advantage:
     """One round's parts, from the run facts of its stages and the seconds from end to end."""
     seconds: Counter[str] = Counter()
     for stage in facts:
@@ -230,10 +230,10 @@ def parts(total: float, facts: Sequence[Mapping[str, Any]]) -> Parts:
     validation = sum(seconds[name] for name in VALIDATION)
     other = seconds["total"] - work - seconds["startup"] - validation
     between = total - seconds["total"]
-    return Parts(total, work, seconds["startup"], validation, other, between)
+    return Advantage(total, work, seconds["startup"], validation, other, between)
 
 
-def overhead(growth: Growth, rounds: Sequence[Parts]) -> float:
+def overhead(growth: Growth, rounds: Sequence[Advantage]) -> float:
     """A round's seconds beside its work, at the length of that chain."""
     [startup, validation, other] = measuring.medians(
         [(one.startup, one.validation, one.other) for one in rounds]
@@ -270,7 +270,7 @@ def table(growth: Sequence[Growth], imports: Mapping[str, float], rounds: Rounds
             "`cold` and `warm`: a round's overhead by `dvc repro`, from `add one` and the medians",
             "",
             measuring.table(
-                ("real", *Parts._fields), [parts_line(way, rounds[way]) for way in rounds]
+                ("real", *Advantage._fields), [parts_line(way, rounds[way]) for way in rounds]
             ),
             "",
             f"processor seconds of a process that imports: {json.dumps(dict(imports))}",
@@ -286,7 +286,7 @@ def growth_line(row: Growth, rounds: Rounds) -> list[str]:
     return [str(row.num_rounds), str(row.num_stages), *commands, *overheads]
 
 
-def parts_line(way: str, rounds: Sequence[Parts]) -> list[str]:
+def parts_line(way: str, rounds: Sequence[Advantage]) -> list[str]:
     """A line of the second table: medians."""
     return [way, *(f"{seconds:.1f}" for seconds in measuring.medians(rounds))]
 

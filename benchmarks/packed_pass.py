@@ -34,7 +34,7 @@ from benchmarks.measuring import MEBIBYTE
 from stages.engines.computing import use_threads
 from stages.engines.likelihood import (
     KEYS_PER_TOKEN,
-    ProbedTrace,
+    ProbedPrefix,
     answer_logprobs,
     block_mask,
     chunk_tokens,
@@ -125,7 +125,7 @@ def decoder() -> PreTrainedModel:
     return LlamaForCausalLM(config).eval()
 
 
-def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[ProbedTrace]:
+def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[ProbedPrefix]:
     """As many traces as make up `trace_tokens` with their probes.
 
     Boundaries stand evenly apart, from the prompt's end on.
@@ -137,12 +137,12 @@ def traces(trace_tokens: int, num_boundaries: int, segment_tokens: int) -> list[
     for _ in range(max(1, trace_tokens // tokens_each)):
         prefix = rng.integers(1, VOCABULARY, boundaries[-1]).tolist()
         answers = rng.integers(1, VOCABULARY, (NUM_ANSWERS, ANSWER_TOKENS)).tolist()
-        made.append(ProbedTrace(prefix, boundaries, answers, num_cue_tokens=1))
+        made.append(ProbedPrefix(prefix, boundaries, answers, num_cue_tokens=1))
     return made
 
 
 def separate(
-    model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int
+    model: PreTrainedModel, rows: Sequence[ProbedPrefix], micro_batch_tokens: int
 ) -> list[Float[np.ndarray, "boundary answer"]]:
     """The same log-probabilities, each from its own row."""
     places: list[tuple[int, int, int]] = []
@@ -169,7 +169,7 @@ def separate(
 
 
 def compare(
-    model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int, repeats: int
+    model: PreTrainedModel, rows: Sequence[ProbedPrefix], micro_batch_tokens: int, repeats: int
 ) -> Timing:
     """Time both in turn on the same traces."""
     ways = {
@@ -185,13 +185,13 @@ def compare(
     return Timing(len(rows[0].boundaries), packed, apart, difference)
 
 
-def long_trace(prefix_tokens: int, num_boundaries: int) -> ProbedTrace:
+def long_trace(prefix_tokens: int, num_boundaries: int) -> ProbedPrefix:
     """One trace of about `prefix_tokens`, its boundaries evenly apart."""
     [trace] = traces(1, num_boundaries, (prefix_tokens - PROMPT_TOKENS) // (num_boundaries - 1))
     return trace
 
 
-def count_blocks(trace: ProbedTrace, max_tokens: int) -> Blocks:
+def count_blocks(trace: ProbedPrefix, max_tokens: int) -> Blocks:
     """Blocks of the masks of a trace's chunks of at most `max_tokens`."""
     kept = []
     for [probes] in chunks([trace], max_tokens):

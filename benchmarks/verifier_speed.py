@@ -34,10 +34,10 @@ from stages.running.errors import command
 from stages.running.publish import write_json
 from stages.tasks.countdown import Countdown
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import Request, judge
+from stages.verifiers.isolated import Submission, verify
 from stages.verifiers.registry import load_verifier
 
-Loop = Callable[[Sequence[Request]], list[bool]]
+Loop = Callable[[Sequence[Submission]], list[bool]]
 
 GROUP_SIZE, MOST_WORKERS = 8, 2
 COUNTDOWN = countdown_task(num_train=500)
@@ -76,10 +76,10 @@ def main(
         write_json(out, [rate.as_json() for rate in rates])
 
 
-def math_requests(num_answers: int) -> list[Request]:
+def math_requests(num_answers: int) -> list[Submission]:
     """Groups of answers to a sum of two fractions, written as fractions and as decimals."""
     rng = random.Random(1)
-    submissions: list[Request] = []
+    submissions: list[Submission] = []
     while len(submissions) < num_answers:
         one, other = (Fraction(rng.randint(1, 99), rng.randint(2, 9)) for _ in range(2))
         total = one + other
@@ -87,20 +87,20 @@ def math_requests(num_answers: int) -> list[Request]:
         problem = Problem("math", "train", 0, "", gold, {"answer": gold}, 0)
         wrong = rf"\frac{{{total.numerator + 1}}}{{{total.denominator}}}"
         texts = [gold, wrong, rf"\boxed{{{gold}}}", f"${total}$"] * (GROUP_SIZE // 4)
-        submissions += [Request(problem, text, is_attempt=False) for text in texts]
+        submissions += [Submission(problem, text, is_attempt=False) for text in texts]
     return submissions[:num_answers]
 
 
-def countdown_requests(num_answers: int) -> list[Request]:
+def countdown_requests(num_answers: int) -> list[Submission]:
     """The reference answer of a problem and that of the next, which is wrong here."""
     once = []
     for problem, other in pairwise(Countdown(COUNTDOWN).problems()):
         for text in (problem.answer, other.answer):
-            once.append(Request(problem, text, is_attempt=False))
+            once.append(Submission(problem, text, is_attempt=False))
     return (once * (num_answers // len(once) + 1))[:num_answers]
 
 
-def loop_math(submissions: Sequence[Request]) -> list[bool]:
+def loop_math(submissions: Sequence[Submission]) -> list[bool]:
     """The library in a loop."""
     answers = []
     for submission in submissions:
@@ -113,7 +113,7 @@ def _shown(text: str) -> str:
     return text if "$" in text or "boxed" in text else f"${text}$"
 
 
-def loop_countdown(submissions: Sequence[Request]) -> list[bool]:
+def loop_countdown(submissions: Sequence[Submission]) -> list[bool]:
     """The verifier in a loop, for there is no library."""
     verifier = load_verifier(COUNTDOWN)
     return [verifier.verify(r.problem.metadata, r.text) is Verdict.CORRECT for r in submissions]
@@ -122,16 +122,16 @@ def loop_countdown(submissions: Sequence[Request]) -> list[bool]:
 def measure(
     name: str,
     task: TaskParams,
-    submissions: Sequence[Request],
-    loop: Callable[[Sequence[Request]], list[bool]],
+    submissions: Sequence[Submission],
+    loop: Callable[[Sequence[Submission]], list[bool]],
     repeats: int,
 ) -> list[Rate]:
     """Every way on the same answers, in turns; all must agree."""
     cores = sorted(os.sched_getaffinity(0))
     expected = loop(submissions)
 
-    def isolated(asked: Sequence[Request]) -> list[bool]:
-        return [verdict is Verdict.CORRECT for verdict in judge(task, asked)]
+    def isolated(asked: Sequence[Submission]) -> list[bool]:
+        return [verdict is Verdict.CORRECT for verdict in verify(task, asked)]
 
     def timed(way: Loop, num_cores: int) -> tuple[float, float]:
         """Seconds of the start and of the rest."""

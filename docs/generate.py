@@ -21,7 +21,7 @@ from stages.contracts.params.recipes.update import LOSSES
 from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.contract import Table
 from stages.contracts.tables.all import TABLES
-from stages.probe.__main__ import ESTIMATORS
+from stages.probe.__main__ import FUNCTIONS
 from stages.pure import losses, segments
 from stages.update.advantage import FORMULAS
 
@@ -93,7 +93,7 @@ def estimators() -> str:
     rows = []
     for name, chosen in variants(Probe).items():
         measured = [sentence(chosen), NATS[chosen.nats_from], STDERR[chosen.success_from]]
-        rows.append([f"`{name}`", *measured, place(ESTIMATORS[chosen])])
+        rows.append([f"`{name}`", *measured, place(FUNCTIONS[chosen])])
     return table(
         ["`estimator`", "J_i", "information, nats", "standard error of Δ", "function"], rows
     )

@@ -110,8 +110,8 @@ def modules_to_choose_from(node: ast.AST) -> Iterator[str]:
 
 def packages(file: Path) -> list[str]:
     """Dotted names of the packages a project file lies in: importing it runs their __init__.py."""
-    parts = file.relative_to(ROOT).parent.parts
-    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+    names = file.relative_to(ROOT).parent.parts
+    return [".".join(names[: depth + 1]) for depth in range(len(names))]
 
 
 def project_file(module: str) -> Path | None:
@@ -134,10 +134,10 @@ def data_of(module: Path) -> frozenset[Path]:
     named = [
         path for path in module.parent.iterdir() if path.name in texts and path.suffix != ".py"
     ]
-    found = {path for path in named if path.is_file()}
+    data_files = {path for path in named if path.is_file()}
     for folder in (path for path in named if path.is_dir() and not any(path.rglob("*.py"))):
-        found |= {path for path in folder.rglob("*") if path.is_file()}
-    return frozenset(found)
+        data_files |= {path for path in folder.rglob("*") if path.is_file()}
+    return frozenset(data_files)
 
 
 @cache

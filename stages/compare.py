@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.evaluate import Evaluate
@@ -53,9 +54,9 @@ def main(exams_dir: Path, comparisons: Path, params_file: Path = Path("params.ya
         grades = {
             p: read_table(exams_dir / p / "grades.parquet", GRADES).to_pandas() for p in examined
         }
-        found = compare(grades, [*inits], replicates(inits, rounds, examined), settings)
-    write_json(comparisons, found)
-    facts.count(num_policies=len(grades), num_comparisons=len(found))
+        compared = compare(grades, [*inits], replicates(inits, rounds, examined), settings)
+    write_json(comparisons, compared)
+    facts.count(num_policies=len(grades), num_comparisons=len(compared))
     facts.write(comparisons)
 
 
@@ -79,7 +80,7 @@ def compare(
                 f"exams {first} and {other} asked different problems or budgets, so they cannot be paired; "
                 f"run `dvc repro examine@{first} examine@{other}`"
             )
-    found: dict[str, dict[str, Quantities]] = {}
+    pairs: dict[str, dict[str, Quantities]] = {}
     for level, mask in levels(grades[first], rewards, inits).items():
         curves = {
             policy: reward[mask].groupby("problem_id").mean() for policy, reward in rewards.items()
@@ -87,19 +88,19 @@ def compare(
         best = np.max([curve.mean().to_numpy() for curve in curves.values()], axis=0)
         measured = {policy: quantities(curve, best) for policy, curve in curves.items()}
         for earlier, later in combinations(curves, 2):
-            pair = found.setdefault(f"{later}_minus_{earlier}", {})
+            pair = pairs.setdefault(f"{later}_minus_{earlier}", {})
             pair[level] = {
                 **differences([measured[earlier]], [measured[later]], level, settings),
                 "tokens_ratio": thrift(curves[earlier], curves[later], settings),
             }
         for before, after in combinations(replicates, 2):
             if len(before) + len(after) > 2:
-                several = found.setdefault(f"{'+'.join(after)}_minus_{'+'.join(before)}", {})
+                several = pairs.setdefault(f"{'+'.join(after)}_minus_{'+'.join(before)}", {})
                 earlier_seeds, later_seeds = (
                     [measured[policy] for policy in group] for group in (before, after)
                 )
                 several[level] = differences(earlier_seeds, later_seeds, level, settings)
-    return found
+    return pairs
 
 
 def heldout_rewards(graded: pd.DataFrame) -> pd.DataFrame:
@@ -123,44 +124,46 @@ def levels(
     difficulty = (
         graded.groupby("problem_id")["difficulty"].first().loc[index.get_level_values("problem_id")]
     )
-    found = {"all": pd.Series(True, index)}
-    found |= {
+    masks_by_level = {"all": pd.Series(True, index)}
+    masks_by_level |= {
         f"difficulty_{n}": pd.Series((difficulty == n).to_numpy(), index)
         for n in sorted({*difficulty})
     }
     init = next((policy for policy in rewards if policy in inits), None)
     if init is None or index.get_level_values("sample_index").nunique() == 1:
-        return found
+        return masks_by_level
     bands = pd.concat(
         [_bands_of_others(rewards[init], sample) for sample in index.unique("sample_index")]
     )
     masks = {name: (bands == number).loc[index] for number, name in enumerate(BANDS)}
-    return found | {name: mask for name, mask in masks.items() if mask.any()}
+    return masks_by_level | {name: mask for name, mask in masks.items() if mask.any()}
 
 
 def _bands_of_others(rewards: pd.DataFrame, sample: int) -> pd.Series:
     """Bands of one sample of each problem, by the failure of all others."""
     is_other = rewards.index.get_level_values("sample_index") != sample
     failure = 1 - rewards[is_other].stack(future_stack=True).groupby("problem_id").mean()
-    own = rewards[~is_other].index
+    sample_rows = rewards[~is_other].index
     bands = failure_bands(
-        failure.reindex(own.get_level_values("problem_id")).to_numpy(), len(BANDS)
+        failure.reindex(sample_rows.get_level_values("problem_id")).to_numpy(), len(BANDS)
     )
-    return pd.Series(bands, own)
+    return pd.Series(bands, sample_rows)
 
 
-def quantities(curve: pd.DataFrame, best: np.ndarray) -> pd.DataFrame:
+def quantities(curve: pd.DataFrame, best: Float[np.ndarray, " budget"]) -> pd.DataFrame:
     """What is compared of each problem: success at each budget, and regret against the oracle and
     the best observed.
     """
-    budgets, found = (
+    budgets, columns = (
         curve.columns.to_numpy(),
         curve.rename(columns=lambda budget: f"budget_{budget}"),
     )
-    found["normalized_regret"] = normalized_regret(curve.to_numpy(), budgets, np.ones(len(budgets)))
+    columns["normalized_regret"] = normalized_regret(
+        curve.to_numpy(), budgets, np.ones(len(budgets))
+    )
     if best.any():
-        found["regret_against_best"] = normalized_regret(curve.to_numpy(), budgets, best)
-    return found
+        columns["regret_against_best"] = normalized_regret(curve.to_numpy(), budgets, best)
+    return columns
 
 
 def differences(
@@ -172,11 +175,12 @@ def differences(
     Raises:
         BadInput: the verifier failed on every answer of a level.
     """
-    asked = settings.num_resamples, settings.confidence, settings.seed
-    found: Quantities = {}
+    resampling = settings.num_resamples, settings.confidence, settings.seed
+    estimates: Quantities = {}
     for name in before[0].columns:
         earlier, later = (
-            np.stack([part[name].to_numpy(float) for part in parts]) for parts in (before, after)
+            np.stack([curve[name].to_numpy(float) for curve in curves])
+            for curves in (before, after)
         )
         if np.isnan(later.mean(axis=0) - earlier.mean(axis=0)).all():
             raise BadInput(
@@ -184,12 +188,12 @@ def differences(
             )
         is_single = len(before) == len(after) == 1
         estimate = (
-            bootstrap((later - earlier)[0], *asked)
+            bootstrap((later - earlier)[0], *resampling)
             if is_single
-            else bootstrap_seeds(earlier, later, *asked)
+            else bootstrap_seeds(earlier, later, *resampling)
         )
-        found[name] = estimate.rounded()
-    return found
+        estimates[name] = estimate.rounded()
+    return estimates
 
 
 def thrift(
@@ -201,7 +205,7 @@ def thrift(
     budgets = before.columns.to_numpy()
     reached = REACHED_FRAC * min(before.mean().max(), after.mean().max())
 
-    def ratio(means: np.ndarray) -> np.ndarray:
+    def ratio(means: Float[np.ndarray, "*draw column"]) -> Float[np.ndarray, "*draw"]:
         return tokens_ratio(
             means[..., : len(budgets)], means[..., len(budgets) :], budgets, reached
         )

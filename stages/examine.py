@@ -46,7 +46,7 @@ from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 
-Work = tuple[Problem, int]
+ExamSample = tuple[Problem, int]
 ANSWERS_FOLDER, THOUGHTS_FOLDER = "answers.parquet", "thoughts.parquet"
 
 
@@ -67,16 +67,16 @@ def main(
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
     answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
-    asked = [
+    exam_problems = [
         *read_problems(problems, split="heldout"),
         *draw_seen(read_problems(problems, split="train"), settings),
     ]
-    longest = max(len(renderer.prompt_tokens(problem.prompt)) for problem in asked)
+    longest = max(len(renderer.prompt_tokens(problem.prompt)) for problem in exam_problems)
     needed = (
         longest + settings.budgets_tokens[-1] + len(answering.cue_tokens) + settings.answer_tokens
     )
     need_positions(f"exams.{policy_id}", max_positions(policy), needed)
-    work = [(problem, index) for problem in asked for index in range(settings.num_samples)]
+    work = [(problem, index) for problem in exam_problems for index in range(settings.num_samples)]
 
     with (
         exclusive_device("examine"),
@@ -103,21 +103,23 @@ def draw_seen(problems: Sequence[Problem], settings: Exam) -> list[Problem]:
     """
     drawn: list[Problem] = []
     for difficulty in sorted({problem.difficulty for problem in problems}):
-        pool = [problem for problem in problems if problem.difficulty == difficulty]
-        if len(pool) < settings.num_seen:
+        eligible = [problem for problem in problems if problem.difficulty == difficulty]
+        if len(eligible) < settings.num_seen:
             raise BadInput(
                 f"exam.num_seen asks for {settings.num_seen} problems of each difficulty, but difficulty {difficulty} "
-                f"has {len(pool)} in its train split; ask for fewer, or raise task.tiers num_train"
+                f"has {len(eligible)} in its train split; ask for fewer, or raise task.tiers num_train"
             )
         rng = np.random.default_rng(derive_seed("seen", settings.seed, difficulty))
-        drawn += [pool[index] for index in rng.choice(len(pool), settings.num_seen, replace=False)]
+        drawn += [
+            eligible[index] for index in rng.choice(len(eligible), settings.num_seen, replace=False)
+        ]
     return drawn
 
 
 def sit(
     policy_id: str,
     samplers: Pool[Sampler],
-    work: Sequence[Work],
+    work: Sequence[ExamSample],
     settings: Exam,
     answering: Answering,
     renderer: Renderer,
@@ -141,7 +143,7 @@ def sit(
     return [*kept]
 
 
-def _request(item: Work, settings: Exam, renderer: Renderer) -> Request:
+def _request(item: ExamSample, settings: Exam, renderer: Renderer) -> Request:
     problem, index = item
     longest = max(1, *settings.budgets_tokens)
     return Request(
@@ -153,7 +155,7 @@ def _request(item: Work, settings: Exam, renderer: Renderer) -> Request:
 
 def keep(
     policy_id: str,
-    work: Sequence[Work],
+    work: Sequence[ExamSample],
     sat: Sequence[tuple[Trace, Sequence[BudgetAnswer]]],
     settings: Exam,
     renderer: Renderer,

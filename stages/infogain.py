@@ -42,10 +42,10 @@ from stages.pure import information
 from stages.pure.agreement import answer_counts
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import Pool, Request, open_pool
+from stages.verifiers.isolated import Submission, VerifierWorkers, open_verifiers
 
 PerBoundary = Float[np.ndarray, "*rollout boundary"]
 
@@ -78,26 +78,29 @@ def main(
 
     with (
         facts.phase("estimating"),
-        Progress(f"infogain {round_id}", num_probes, unit="boundary") as progress,
+        ProgressBar(f"infogain {round_id}", num_probes, unit="boundary") as progress,
         table_writer(gains, GAINS) as to_gains,
-        open_pool(task) as pool,
+        open_verifiers(task) as verifiers,
     ):
-        for probed, asked in aligned(
+        for probed, rollout_problems in aligned(
             "rollout_id",
             read_batches(probes, PROBES),
             read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]),
         ):
             rewards = {}
             if probe.success_from == "sampled_answers":
-                rewards = judge_answers(pool, probed, asked, known)
+                rewards = verify_answers(verifiers, probed, rollout_problems, known)
             to_gains.add_table(gains_of(probed, rewards, probe))
             progress.add(probed.num_rows)
     facts.count(num_segments=to_gains.num_rows)
     facts.write(gains)
 
 
-def judge_answers(
-    pool: Pool, probed: pa.Table, asked: pa.Table, known: Mapping[str, Problem]
+def verify_answers(
+    verifiers: VerifierWorkers,
+    probed: pa.Table,
+    rollout_problems: pa.Table,
+    known: Mapping[str, Problem],
 ) -> dict[int, Float[np.ndarray, " _"]]:
     """Reward of each sampled answer by the row of its boundary; NaN where the verifier failed.
 
@@ -106,7 +109,11 @@ def judge_answers(
     """
     sampled = probed.select(["rollout_id", "answers"]).to_pylist()
     problem_of = dict(
-        zip(asked["rollout_id"].to_pylist(), asked["problem_id"].to_pylist(), strict=True)
+        zip(
+            rollout_problems["rollout_id"].to_pylist(),
+            rollout_problems["problem_id"].to_pylist(),
+            strict=True,
+        )
     )
     foreign = [
         row["rollout_id"] for row in sampled if problem_of.get(row["rollout_id"]) not in known
@@ -116,17 +123,17 @@ def judge_answers(
             f"table probes, column rollout_id: {len(foreign)} row(s) are of a rollout whose "
             f"problem is not known; first {foreign[0]}; run `dvc repro` to probe again"
         )
-    requests = [
-        Request(known[problem_of[row["rollout_id"]]], text, False)
+    submissions = [
+        Submission(known[problem_of[row["rollout_id"]]], text, False)
         for row in sampled
         for text in row["answers"]
     ]
-    judged = iter(pool.judge(requests))
+    verifications = iter(verifiers.verify(submissions))
     rewards = {}
     for place, row in enumerate(sampled):
-        found = [next(judged) for _ in row["answers"]]
+        of_boundary = [next(verifications) for _ in row["answers"]]
         rewards[place] = np.array(
-            [np.nan if one is None or one.reward is None else one.reward for one in found]
+            [np.nan if one is None or one.reward is None else one.reward for one in of_boundary]
         )
     return rewards
 
@@ -145,7 +152,7 @@ def gains_of(
     index, flat = probed["boundary_index"].to_numpy(), at_boundaries(probed, rewards, probe)
     num_segments = index[starts + lengths - 1]
     first_segments = num_segments.cumsum() - num_segments
-    told = {
+    identity = {
         "rollout_id": counted.field("values").take(
             pa.array(np.repeat(np.arange(len(lengths)), num_segments))
         ),
@@ -159,8 +166,8 @@ def gains_of(
         for name, values in stacked_gains(stack, probed_at, probe).items():
             columns.setdefault(name, np.zeros(num_segments.sum(), values.dtype))[places] = values
     arrays = [
-        told[field.name].cast(field.type)
-        if field.name in told
+        identity[field.name].cast(field.type)
+        if field.name in identity
         else pa.array(columns.get(field.name, np.zeros(0)), field.type, from_pandas=field.nullable)
         for field in GAINS.schema
     ]
@@ -173,25 +180,25 @@ def by_layout(
     lengths: Int[np.ndarray, " rollout"],
 ) -> Iterator[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
     """The sets of boundaries at which rollouts were probed, each with the rollouts that were."""
-    found: defaultdict[bytes, list[int]] = defaultdict(list)
+    rollouts_by_layout: defaultdict[bytes, list[int]] = defaultdict(list)
     for rollout, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        found[index[start : start + length].tobytes()].append(rollout)
+        rollouts_by_layout[index[start : start + length].tobytes()].append(rollout)
     return (
         (np.frombuffer(layout, index.dtype), np.array(rollouts))
-        for layout, rollouts in found.items()
+        for layout, rollouts in rollouts_by_layout.items()
     )
 
 
 def stacked_gains(
-    found: Boundaries, index: Int[np.ndarray, " boundary"], probe: Probe
+    boundaries: Boundaries, index: Int[np.ndarray, " boundary"], probe: Probe
 ) -> dict[str, Shaped[np.ndarray, "rollout segment"]]:
     """Columns of gains of rollouts that were all probed at the boundaries `index`."""
     success, log_success, entropy = (
         information.interpolated(values, index)
-        for values in (found.success, found.log_success, found.entropy)
+        for values in (boundaries.success, boundaries.log_success, boundaries.entropy)
     )
     num_judged, is_probed = np.zeros(success.shape, dtype=int), np.zeros(success.shape[1], bool)
-    num_judged[:, index], is_probed[index] = found.num_judged, True
+    num_judged[:, index], is_probed[index] = boundaries.num_judged, True
     nats = information.information_gain(log_success)
     if probe.nats_from == "entropy":
         nats = information.entropy_fall(entropy)
@@ -203,7 +210,9 @@ def stacked_gains(
         "success_after": success[:, 1:],
         "progress": information.progress(success),
         "info_gain_nats": nats * success[:, 1:] if probe.is_gated else nats,
-        "stderr": information.spread_evenly(information.progress_stderr(found.variance), index),
+        "stderr": information.spread_evenly(
+            information.progress_stderr(boundaries.variance), index
+        ),
         "is_interpolated": np.broadcast_to(~(is_probed[:-1] & is_probed[1:]), nats.shape),
     }
 

@@ -42,7 +42,7 @@ from stages.engines.computing import use_threads
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.training import imitation, ranks
-from stages.engines.training.imitation import Example
+from stages.engines.training.imitation import WeightedText
 from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed
@@ -55,7 +55,7 @@ from stages.tasks.rows import read_problems
 PROBLEMS_PER_HELDOUT = 10
 
 
-class Answer(NamedTuple):
+class LabelledAnswer(NamedTuple):
     """An answer of the round, and whether it is right."""
 
     problem_id: str
@@ -106,40 +106,42 @@ def main(
             save_policy(model, renderer, beside, base)
             save_wording(wording, beside)
         with facts.phase("judging"):
-            found = examine(judge, held_out)
+            heldout_quality = examine(judge, held_out)
     counts = {"num_answers": len(shown), "num_heldout_answers": len(held_out)}
-    write_json(metrics, {**imitation.summary(trainer.history), **counts, "heldout": found})
+    write_json(
+        metrics, {**imitation.summary(trainer.history), **counts, "heldout": heldout_quality}
+    )
     facts.count(num_tokens=sum(len(e.tokens) for e in examples) * settings.sft.epochs)
     facts.write(judge)
 
 
-def read_answers(problems: Path, rollouts: Path, scores: Path) -> list[Answer]:
+def read_answers(problems: Path, rollouts: Path, scores: Path) -> list[LabelledAnswer]:
     """The round's answers that the exact verifier has judged.
 
     Raises:
         BadInput: scores and rollouts are not of the same round.
     """
-    asked = read_table(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]).to_pydict()
-    judged = read_table(scores, SCORES, ["rollout_id", "verdict", "answer"]).to_pydict()
-    foreign = sorted(set(asked["rollout_id"]) ^ set(judged["rollout_id"]))
+    sampled = read_table(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]).to_pydict()
+    scored = read_table(scores, SCORES, ["rollout_id", "verdict", "answer"]).to_pydict()
+    foreign = sorted(set(sampled["rollout_id"]) ^ set(scored["rollout_id"]))
     if foreign:
         raise BadInput(
             f"table scores, column rollout_id: {len(foreign)} rollout(s) stand in one of {rollouts} and {scores} only; "
             f"first {foreign[0]}; run `dvc repro` to score again"
         )
     prompts = {problem.problem_id: problem.prompt for problem in read_problems(problems)}
-    problem_of = dict(zip(asked["rollout_id"], asked["problem_id"], strict=True))
-    rewards = [Verdict(verdict).reward for verdict in judged["verdict"]]
+    problem_of = dict(zip(sampled["rollout_id"], sampled["problem_id"], strict=True))
+    rewards = [Verdict(verdict).reward for verdict in scored["verdict"]]
     return [
-        Answer(problem_of[rollout_id], prompts[problem_of[rollout_id]], text, reward == 1)
+        LabelledAnswer(problem_of[rollout_id], prompts[problem_of[rollout_id]], text, reward == 1)
         for rollout_id, reward, text in zip(
-            judged["rollout_id"], rewards, judged["answer"], strict=True
+            scored["rollout_id"], rewards, scored["answer"], strict=True
         )
         if reward is not None
     ]
 
 
-def split(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
+def split(answers: Sequence[LabelledAnswer]) -> tuple[list[LabelledAnswer], list[LabelledAnswer]]:
     """Answers to learn from, and those to a tenth of the problems (at least one), drawn by hash, to
     be examined on.
     """
@@ -152,7 +154,7 @@ def split(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
     ]
 
 
-def need_both(judge_id: str, answers: Sequence[Answer]) -> None:
+def need_both(judge_id: str, answers: Sequence[LabelledAnswer]) -> None:
     """Refuse to train where there is nothing to tell apart.
 
     Raises:
@@ -167,8 +169,8 @@ def need_both(judge_id: str, answers: Sequence[Answer]) -> None:
 
 
 def render(
-    answers: Sequence[Answer], wording: Wording, renderer: Renderer, weights: LossWeights
-) -> list[Example]:
+    answers: Sequence[LabelledAnswer], wording: Wording, renderer: Renderer, weights: LossWeights
+) -> list[WeightedText]:
     """Tokens and loss weights of each judged answer: its word by class and `verdict`, a right
     answer by `answer`.
     """
@@ -183,17 +185,19 @@ def render(
         answer_weights = [answer_weight] * (len(question) - num_given)
         word_weights = [share * weights.verdict] * len(word)
         examples.append(
-            Example([*question, *word], [*[0.0] * num_given, *answer_weights, *word_weights])
+            WeightedText([*question, *word], [*[0.0] * num_given, *answer_weights, *word_weights])
         )
     return examples
 
 
-def examine(judge: Path, answers: Sequence[Answer]) -> dict[str, float | None]:
+def examine(judge: Path, answers: Sequence[LabelledAnswer]) -> dict[str, float | None]:
     """How well a judge's scores tell these answers apart."""
-    found = load_judge(judge)(
+    judge_scores = load_judge(judge)(
         [answer.prompt for answer in answers], [answer.text for answer in answers]
     )
-    rated = quality(np.array(found), np.array([answer.is_right for answer in answers], dtype=bool))
+    rated = quality(
+        np.array(judge_scores), np.array([answer.is_right for answer in answers], dtype=bool)
+    )
     return {
         name: None if math.isnan(value) else round(value, 6)
         for name, value in rated._asdict().items()

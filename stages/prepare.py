@@ -25,7 +25,7 @@ from stages.contracts.tables.solutions import SOLUTIONS
 from stages.contracts.verdict import EXACT, JUDGE_FILE
 from stages.running.errors import command
 from stages.running.facts import RunFacts
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
@@ -33,7 +33,7 @@ from stages.tasks.sources import load_source
 from stages.tasks.task import Problem, Source
 from stages.tasks.task_format import marks_of
 from stages.verifiers import isolated
-from stages.verifiers.isolated import Request
+from stages.verifiers.isolated import Submission
 from stages.verifiers.registry import need_verifier
 
 
@@ -75,9 +75,11 @@ def solution_rows(source: Source, problems: Sequence[Problem]) -> list[dict[str,
 
 def reference_verdicts(task: TaskParams, problems: Sequence[Problem]) -> list[str]:
     """What the task's own verifier says of each reference answer."""
-    requests = [Request(problem, problem.answer, is_attempt=False) for problem in problems]
-    with Progress("prepare", len(requests), "answers") as progress:
-        return [str(verdict) for verdict in isolated.judge(task, requests, on_judged=progress.add)]
+    submissions = [Submission(problem, problem.answer, is_attempt=False) for problem in problems]
+    with ProgressBar("prepare", len(submissions), "answers") as progress:
+        return [
+            str(verdict) for verdict in isolated.verify(task, submissions, on_verified=progress.add)
+        ]
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def main(
     facts = RunFacts("rollout")
     renderer = Renderer.of_policy(policy)
     answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
-    asked = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
-    work = list(plan(round_id, entry, settings, asked, renderer))
+    drawn = draw_problems(read_problems(problems, split="train"), settings, entry.seed)
+    work = list(plan(round_id, entry, settings, drawn, renderer))
     longest = max(len(planned["prompt_tokens"]) for planned in work) + settings.budget_tokens
     needed = longest + len(answering.cue_tokens) + settings.answer_tokens
     need_positions(f"rounds.{round_id}.parent", max_positions(policy), needed)
@@ -93,14 +93,16 @@ def draw_problems(problems: Sequence[Problem], settings: Rollout, seed: int) -> 
     Raises:
         BadInput: there are fewer such problems than the recipe asks for.
     """
-    pool = [p for p in problems if p.difficulty in settings.difficulties]
-    if len(pool) < settings.num_problems:
+    eligible = [p for p in problems if p.difficulty in settings.difficulties]
+    if len(eligible) < settings.num_problems:
         raise BadInput(
             f"rollout.num_problems asks for {settings.num_problems} problems of difficulties {settings.difficulties}, "
-            f"but problems has {len(pool)} in its train split; ask for fewer, or raise task.tiers num_train"
+            f"but problems has {len(eligible)} in its train split; ask for fewer, or raise task.tiers num_train"
         )
     rng = np.random.default_rng(derive_seed("problems", seed))
-    return [pool[index] for index in rng.choice(len(pool), settings.num_problems, replace=False)]
+    return [
+        eligible[index] for index in rng.choice(len(eligible), settings.num_problems, replace=False)
+    ]
 
 
 def plan(
@@ -150,9 +152,9 @@ def _request(planned: Mapping[str, Any], budget_tokens: int) -> Request:
 
 def count_tokens(rollouts: Path) -> int:
     """Completion tokens of a table of rollouts."""
-    parts = read_batches(rollouts, ROLLOUTS, ["completion_tokens"])
+    batches = read_batches(rollouts, ROLLOUTS, ["completion_tokens"])
     return sum(
-        pc.sum(pc.list_value_length(part["completion_tokens"])).as_py() or 0 for part in parts
+        pc.sum(pc.list_value_length(batch["completion_tokens"])).as_py() or 0 for batch in batches
     )
 
 

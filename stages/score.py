@@ -25,14 +25,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Bool
 
 from stages.contracts.format import Format, closing_marker, read_format, without_marker
 from stages.contracts.origin import Origin, answer_start
 from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.segments import (
-    CutpointSegments,
-    FixedSegments,
-    MarkerSegments,
+    CutpointCut,
+    FixedCut,
+    MarkerCut,
     Segments,
 )
 from stages.contracts.params.task import TaskParams
@@ -42,17 +43,17 @@ from stages.contracts.storage.writing import table_writer
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
-from stages.contracts.verdict import Judgement, Verdict
-from stages.engines.judging import opened
+from stages.contracts.verdict import Verdict, Verification
+from stages.engines.judging import open_judge
 from stages.pure.judgement import DECISION
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers import isolated
-from stages.verifiers.isolated import Request
+from stages.verifiers.isolated import Submission
 
 COLUMNS = (
     "rollout_id",
@@ -63,7 +64,7 @@ COLUMNS = (
 )
 
 
-class Cut(NamedTuple):
+class CutRollout(NamedTuple):
     """The token span of each thinking segment, its text where it may hold an attempt, and the text
     of the answer.
     """
@@ -93,25 +94,30 @@ def main(
     renderer = Renderer.of_policy(tokenizer)
     known = {problem.problem_id: problem for problem in read_problems(problems)}
     need_problems(rollouts, known)
-    columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, CutpointSegments) else [])]
+    columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, CutpointCut) else [])]
     num_rollouts = count_rows(rollouts, ROLLOUTS)
 
     with (
         facts.phase("judging"),
-        Progress(f"score {round_id}", num_rollouts, unit="rollout") as progress,
+        ProgressBar(f"score {round_id}", num_rollouts, unit="rollout") as progress,
         table_writer(segments, SEGMENTS) as to_segments,
         table_writer(scores, SCORES) as to_scores,
-        isolated.open_pool(task) as pool,
-        opened("score", judge) as rate,
+        isolated.open_verifiers(task) as verifiers,
+        open_judge("score", judge) as score_answers,
     ):
         for batch in read_batches(rollouts, ROLLOUTS, columns):
             rows = batch.to_pylist()
-            asked = [known[row["problem_id"]] for row in rows]
+            batch_problems = [known[row["problem_id"]] for row in rows]
             cuts = [cut(row, how, form, renderer) for row in rows]
-            judged = pool.judge(requests(asked, cuts, form))
-            found = rate([problem.prompt for problem in asked], [parts.answer for parts in cuts])
-            to_scores.add(map(_score_row, rows, cuts, judged, found))
-            attempts = (found and found.verdict for found in judged[len(rows) :])
+            verifications = verifiers.verify(submissions(batch_problems, cuts, form))
+            judge_scores = score_answers(
+                [problem.prompt for problem in batch_problems],
+                [rollout_cut.answer for rollout_cut in cuts],
+            )
+            to_scores.add(map(_score_row, rows, cuts, verifications, judge_scores))
+            attempts = (
+                verification and verification.verdict for verification in verifications[len(rows) :]
+            )
             to_segments.add(
                 row
                 for r, c in zip(rows, cuts, strict=True)
@@ -144,22 +150,24 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
         )
 
 
-def requests(asked: Sequence[Problem], cuts: Sequence[Cut], form: Format) -> list[Request]:
+def submissions(
+    problems: Sequence[Problem], cuts: Sequence[CutRollout], form: Format
+) -> list[Submission]:
     """What is to be judged: the answers, then all thoughts that may hold an attempt."""
     answers = [
-        Request(problem, parts.answer, is_attempt=False)
-        for problem, parts in zip(asked, cuts, strict=True)
+        Submission(problem, rollout_cut.answer, is_attempt=False)
+        for problem, rollout_cut in zip(problems, cuts, strict=True)
     ]
     thoughts = []
-    for problem, parts in zip(asked, cuts, strict=True):
-        for text in parts.thoughts:
+    for problem, rollout_cut in zip(problems, cuts, strict=True):
+        for text in rollout_cut.thoughts:
             if text is not None:
                 attempt = without_marker(text, form.segment_ends)
-                thoughts.append(Request(problem, attempt, is_attempt=True))
+                thoughts.append(Submission(problem, attempt, is_attempt=True))
     return answers + thoughts
 
 
-def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer) -> Cut:
+def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer) -> CutRollout:
     """Cut a rollout's thinking.
 
     The answer is what follows the cue, and empty where there is no cue.
@@ -167,43 +175,50 @@ def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer)
     tokens, num_thinking = row["completion_tokens"], row["num_thinking_tokens"]
     is_sampled = np.array(row["token_origin"], dtype=np.int8) == Origin.SAMPLED
     is_thought = is_sampled[:num_thinking]
-    if isinstance(how, FixedSegments):
+    if isinstance(how, FixedCut):
         boundaries = fixed_boundaries(is_thought, how.num_tokens)
-    elif isinstance(how, CutpointSegments):
+    elif isinstance(how, CutpointCut):
         logprobs = np.array(row["sampler_logprobs"][:num_thinking], dtype=np.float64)
         boundaries = cutpoint_boundaries(logprobs, is_thought, how.max_prob, how.min_tokens)
     else:
-        words = renderer.parts(tokens[:num_thinking])
+        words = renderer.token_texts(tokens[:num_thinking])
         boundaries = marker_boundaries(words, form.segment_ends, is_thought)
     spans = list(pairwise(boundaries))
-    is_marked = isinstance(how, MarkerSegments)
+    is_marked = isinstance(how, MarkerCut)
     thoughts = [_text(tokens, is_sampled, a, b, renderer) if is_marked else None for a, b in spans]
     start = answer_start(row["token_origin"], num_thinking)
-    return Cut(spans, thoughts, _text(tokens, is_sampled, start, len(tokens), renderer))
+    return CutRollout(spans, thoughts, _text(tokens, is_sampled, start, len(tokens), renderer))
 
 
 def _text(
-    tokens: Sequence[int], is_sampled: np.ndarray, start: int, end: int, renderer: Renderer
+    tokens: Sequence[int],
+    is_sampled: Bool[np.ndarray, " token"],
+    start: int,
+    end: int,
+    renderer: Renderer,
 ) -> str:
     """What the policy wrote between two positions."""
     return renderer.decode([tokens[place] for place in range(start, end) if is_sampled[place]])
 
 
 def _score_row(
-    row: Mapping[str, Any], cut: Cut, judged: Judgement | None, judge_score: float | None
+    row: Mapping[str, Any],
+    cut: CutRollout,
+    verification: Verification | None,
+    judge_score: float | None,
 ) -> dict[str, Any]:
-    assert judged is not None, "an answer always has a verdict"
+    assert verification is not None, "an answer always has a verdict"
     return {
         "rollout_id": row["rollout_id"],
-        "verdict": judged.verdict,
-        "reward": judged.reward if judge_score is None else float(judge_score >= DECISION),
+        "verdict": verification.verdict,
+        "reward": verification.reward if judge_score is None else float(judge_score >= DECISION),
         "judge_score": judge_score,
         "answer": cut.answer,
     }
 
 
 def _segment_rows(
-    row: Mapping[str, Any], cut: Cut, attempts: Iterator[Verdict | None], form: Format
+    row: Mapping[str, Any], cut: CutRollout, attempts: Iterator[Verdict | None], form: Format
 ) -> Iterator[dict[str, Any]]:
     """Rows of one rollout's segments: its thinking, then its answer where it has one."""
     num_tokens = len(row["completion_tokens"])

@@ -32,7 +32,7 @@ from stages.engines.new_policy import new_policy
 from stages.engines.policy import save_policy
 from stages.engines.positions import need_positions
 from stages.engines.training import imitation, ranks
-from stages.engines.training.imitation import Example
+from stages.engines.training.imitation import WeightedText
 from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
@@ -65,8 +65,8 @@ def main(
     texts = shown["text"].to_pylist()
     checkpoint = None if isinstance(start, ModelShape) else find_checkpoint(start)
     renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts])
-    asked = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
-    examples = render(form, renderer, asked, texts, settings.loss_weights)
+    demo_prompts = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
+    examples = render(form, renderer, demo_prompts, texts, settings.loss_weights)
     use_threads()
 
     starts = [checkpoint] if checkpoint else []
@@ -145,7 +145,7 @@ def render(
     prompts: Sequence[str],
     texts: Sequence[str],
     weights: LossWeights,
-) -> list[Example]:
+) -> list[WeightedText]:
     """Tokens and loss weights of each demonstration; prompt tokens weigh nothing.
 
     The cue's first token weighs as an attempt does: where it stands another attempt could begin,
@@ -158,13 +158,13 @@ def render(
     examples = []
     for prompt, text in zip(prompts, texts, strict=True):
         thinking, _, answer = text.rpartition(form.cue)
-        asked, thought = renderer.prompt_tokens(prompt), renderer.encode(thinking)
+        prompt_tokens, thought = renderer.prompt_tokens(prompt), renderer.encode(thinking)
         answered = [*renderer.encode(answer), renderer.eos_token]
         thought_weights = [weights.verdict if t in verdicts else weights.attempt for t in thought]
         examples.append(
-            Example(
-                [*asked, *thought, *cue_tokens, *answered],
-                [0.0] * len(asked)
+            WeightedText(
+                [*prompt_tokens, *thought, *cue_tokens, *answered],
+                [0.0] * len(prompt_tokens)
                 + thought_weights
                 + cue_weights
                 + [weights.answer] * len(answered),

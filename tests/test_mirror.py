@@ -13,7 +13,7 @@ import pytest
 
 from stages.code import ROOT, imported_modules, nodes, project_file
 
-PACKAGES = ("flows",)
+PACKAGES = ("flows", "lineage")
 """The packages whose modules all have a test, or stand in `COVERED_BY`."""
 COVERED_BY = {
     "flows/commands/alert.py": "tests/flows/commands/test_serve.py",
@@ -33,6 +33,25 @@ COVERED_BY = {
     "flows/running/children.py": "tests/flows/running/test_stage.py",
     "flows/running/guard.py": "tests/flows/test_run.py",
     "flows/running/pages.py": "tests/flows/commands/test_report.py",
+    "lineage/answers/exports/croissant.py": "tests/lineage/answers/test_export.py",
+    "lineage/answers/exports/ml_bom.py": "tests/lineage/answers/test_export.py",
+    "lineage/answers/exports/model_card.py": "tests/lineage/answers/test_export.py",
+    "lineage/answers/exports/openlineage.py": "tests/lineage/answers/test_export.py",
+    "lineage/answers/exports/origin.py": "tests/lineage/answers/test_export.py",
+    "lineage/cli.py": "tests/lineage/proof/test_verify.py",
+    "lineage/data/prompts.py": "tests/lineage/answers/test_leaks.py",
+    "lineage/data/weights.py": "tests/lineage/data/test_closeness.py",
+    "lineage/data/writing.py": "tests/lineage/answers/test_rows.py",
+    "lineage/proof/copies.py": "tests/lineage/proof/test_gathering.py",
+    "lineage/proof/evidence.py": "tests/lineage/proof/test_gathering.py",
+    "lineage/proof/history.py": "tests/lineage/proof/test_tampering.py",
+    "lineage/proof/inspection.py": "tests/lineage/proof/test_verify.py",
+    "lineage/proof/rowtables.py": "tests/lineage/proof/test_rowchecks.py",
+    "lineage/proof/statement.py": "tests/lineage/proof/test_signing.py",
+    "lineage/proof/wiring.py": "tests/lineage/proof/test_tampering.py",
+    "lineage/record/listings.py": "tests/lineage/record/test_lock.py",
+    "lineage/telling/page.py": "tests/lineage/telling/test_showtext.py",
+    "lineage/telling/verifytext.py": "tests/lineage/proof/test_verify.py",
 }
 """By module without a test of its name, the test that imports or runs it."""
 MODULE_NAME = re.compile(r"\b[a-z]\w*(?:\.\w+)+")

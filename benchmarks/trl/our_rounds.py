@@ -35,7 +35,7 @@ from stages.contracts.storage.reading import merge_rows, read_table
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.engines.inference import open_samplers
-from stages.engines.pools.pool import Pool, Work
+from stages.engines.pools.pool import Pool, WorkFunction
 from stages.engines.sampler import Request, Sampler
 from stages.engines.turns import Answering, think_then_answer
 from stages.pure.credit import group_normalized
@@ -121,7 +121,11 @@ class KeptPool:
     """A pool whose workers stay: the same parts in every round."""
 
     def __init__(
-        self, pool: Pool[Sampler], work: Work[Any, Any, Any], items: Sequence[Any], num_rounds: int
+        self,
+        pool: Pool[Sampler],
+        work: WorkFunction[Any, Any, Any],
+        items: Sequence[Any],
+        num_rounds: int,
     ) -> None:
         self._folder = TemporaryDirectory()
         self._gate, self._num_parts, self._number = Gate(Path(self._folder.name)), len(items), 0

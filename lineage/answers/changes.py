@@ -111,7 +111,7 @@ def params(
     first: Audit, second: Audit, before: Sequence[Generation], after: Sequence[Generation]
 ) -> list[ParamDifference]:
     """Params of two chains that differ, by dotted key."""
-    places = [{side.policy: place for place, side in enumerate(sides)} for sides in (before, after)]
+    places = _places(before), _places(after)
     differing: dict[tuple[str, str, str], ParamDifference] = {}
     for earlier, later in pairs(before, after):
         if ("update" in earlier.steps) != ("update" in later.steps):
@@ -125,6 +125,10 @@ def params(
                 entry = differing.setdefault((key, repr(old), repr(new)), entry)
                 entry.at.append((earlier.policy, later.policy))
     return sorted(differing.values(), key=attrgetter("key"))
+
+
+def _places(generations: Sequence[Generation]) -> dict[str, int]:
+    return {generation.policy: place for place, generation in enumerate(generations)}
 
 
 def _is_same_place(key: str, before: int | None, after: int | None) -> bool:

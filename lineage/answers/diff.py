@@ -49,7 +49,7 @@ class ExamDifference:
     """Success of both, and the paired difference where `compare` took it."""
 
     missing: list[str]
-    """Policies that sat no exam."""
+    """Policies without an exam."""
     is_same_exam: bool | None
     is_paired: bool
     budget_tokens: str | None
@@ -173,8 +173,9 @@ def _differences(
     """Later minus earlier by level and budget, of a tree that compared these two; else None."""
     earlier, later = last
     for audit in (second, first):
-        made = {name: policy_file(step).md5 for name, step in audit.graph.policies.items()}
-        if earlier.policy == later.policy or any(made.get(p.policy) != p.md5 for p in last):
+        md5s = {name: policy_file(step).md5 for name, step in audit.graph.policies.items()}
+        is_here = all(md5s.get(side.policy) == side.md5 for side in last)
+        if earlier.policy == later.policy or not is_here:
             continue
         comparisons = _comparisons(audit)
         for after, before, sign in ((later, earlier, 1), (earlier, later, -1)):

@@ -174,9 +174,10 @@ def _tables(
 ) -> list[TrainingTable]:
     tables = {source.table.path: source.generation for source in trained_on}
     tables |= {source.problems.path: POOL for source in trained_on}
-    return [
-        TrainingTable(path, of, num_rows[path], num_prompts[path]) for path, of in tables.items()
-    ]
+    counted = []
+    for path, of in tables.items():
+        counted.append(TrainingTable(path, of, num_rows[path], num_prompts[path]))
+    return counted
 
 
 def _leak(check: str, table: str, leaked: Sequence[Leak]) -> Finding:

@@ -113,8 +113,8 @@ def run(targets: Sequence[str], root: Path) -> None:
 def _place(folder: Path | None) -> Iterator[Path]:
     """The folder asked for, kept; else one that goes."""
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="knowhow-rebuild-") as made:
-            yield Path(made) / "clone"
+        with tempfile.TemporaryDirectory(prefix="knowhow-rebuild-") as scratch:
+            yield Path(scratch) / "clone"
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AuditError(f"{folder} is in use; name a folder that is empty or not there yet")
     else:

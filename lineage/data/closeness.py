@@ -1,7 +1,7 @@
 """How far two files that are not the same bytes lie apart: by the last digits, or by more."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
@@ -13,7 +13,7 @@ import pyarrow.types as kinds
 from numpy.typing import ArrayLike
 
 from lineage.data.tables import open_part
-from lineage.data.weights import header, numbers
+from lineage.data.weights import Tensor, header, numbers
 from lineage.record.values import Value
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
@@ -41,11 +41,14 @@ def distance(name: str, before: IO[bytes], after: IO[bytes]) -> Distance:
 
 def _weights(before: IO[bytes], after: IO[bytes]) -> Distance:
     left, right = header(before), header(after)
-    shapes = [{n: (t.dtype, t.shape) for n, t in side.items()} for side in (left, right)]
-    if shapes[0] != shapes[1]:
+    if _shapes(left) != _shapes(right):
         return APART
     pairs = ((numbers(before, left[name]), numbers(after, right[name])) for name in left)
     return _worst([_floats(*pair) for pair in pairs])
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, Sequence[int]]]:
+    return {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
 
 
 def _table(before: IO[bytes], after: IO[bytes]) -> Distance:

@@ -161,9 +161,8 @@ def reward_pairs(
     before: Reader, earlier: Sequence[Generation], after: Reader, later: Sequence[Generation]
 ) -> list[RoundPair]:
     """Mean reward and verdicts of each round, those of both chains side by side."""
-    return [
-        RoundPair(*pair) for pair in zip_longest(_rounds(before, earlier), _rounds(after, later))
-    ]
+    pairs = zip_longest(_rounds(before, earlier), _rounds(after, later))
+    return [RoundPair(*pair) for pair in pairs]
 
 
 def _difference(flag: Flag, before: Reader, after: Reader) -> TableDifference | UnknownTable:

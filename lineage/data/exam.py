@@ -51,7 +51,7 @@ class Exam:
 
 
 def exam_of(generation: Generation) -> Exam | None:
-    """The exam a policy sat; None where it sat none."""
+    """A policy's exam; None where it has none."""
     levels = {}
     for name, metrics in (generation.exam or {}).items():
         if isinstance(metrics, Mapping) and isinstance(metrics.get("success"), Mapping):

@@ -136,8 +136,9 @@ def exam_problems(
     """
     steps = audit.graph.steps.values()
     exams = [step for step in steps if step.group == "examine"]
-    tables = {file.md5: file for file in (step.input(Flag.PROBLEMS) for step in exams)}
-    tables |= {source.problems.md5: source.problems for source in trained_on}
+    files = [step.input(Flag.PROBLEMS) for step in exams]
+    files += [source.problems for source in trained_on]
+    tables = {file.md5: file for file in files}
     prompts: dict[str, str] = {}
     names: set[str] = set()
     for file in tables.values():

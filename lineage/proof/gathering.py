@@ -167,7 +167,7 @@ def _compare_sizes(steps: Sequence[Step], evidence: Evidence) -> None:
         for out in step.outs:
             files = evidence.files_of(out)
             digests = [evidence.digests.get(file.md5) for file in files]
-            sizes = [one.size for one in digests if isinstance(one, Digests)]
+            sizes = [each.size for each in digests if isinstance(each, Digests)]
             if sizes and len(sizes) == len(files) and sum(sizes) != out.size:
                 message = f"{step.name} wrote {sum(sizes)} bytes; dvc.lock says {out.size}"
                 evidence.find("lock", out.path, message)

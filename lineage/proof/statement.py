@@ -63,7 +63,7 @@ def build(audit: Audit, policy: str, evidence: Evidence, commit: str) -> Stateme
             },
         },
     }
-    return json.loads(json.dumps(statement))  # YAML has keys that are numbers, JSON has not
+    return json.loads(json.dumps(statement))  # YAML has keys that are numbers, JSON does not
 
 
 def source_commit(audit: Audit) -> str:
@@ -132,7 +132,7 @@ def materials_of(statement: Statement) -> list[Statement]:
 def discrepancies(stated: Statement, true: Statement) -> Iterator[tuple[str, str]]:
     """What a statement says that is not so, and what is so that it does not say.
 
-    Each with the thing it is about. An exam that was sat later is no discrepancy.
+    Each with the thing it is about. An exam that was run later is no discrepancy.
     """
     builds = [entry["predicate"]["buildDefinition"] for entry in (stated, true)]
     yield from _between("subject", _digests(stated["subject"]), _digests(true["subject"]))
@@ -193,11 +193,11 @@ def _materials(
     sources = Commit(audit.tree.repository, commit)
     for path in RECORDS:
         yield _resource(path, sha256_of([sources.read(path)]))
-    made = {out.path for step in audit.graph.steps.values() for out in step.outs}
+    outputs = {out.path for step in audit.graph.steps.values() for out in step.outs}
     read = {*audit.tree.paths(ENVIRONMENT)}
     for step in steps:
-        unmade = {dep.path for dep in step.deps if audit.graph.maker(dep.path) is None}
-        read |= (unmade - made).union(step.code)
+        sources_read = {dep.path for dep in step.deps if audit.graph.maker(dep.path) is None}
+        read |= (sources_read - outputs).union(step.code)
     for path in sorted(read):
         try:
             yield _resource(path, sha256_of([audit.tree.read(path)]))

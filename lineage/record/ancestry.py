@@ -56,7 +56,7 @@ class Generation:
     facts: Mapping[str, RunFacts]
     """Of each step, where they are known."""
     exam: Values | None
-    """Metrics of its exam, by level; None where it sat none."""
+    """Metrics of its exam, by level; None where it has none."""
 
     @property
     def made_by(self) -> dict[str, Step]:

@@ -92,7 +92,7 @@ class Graph:
         return {step.group: step for step in self.steps.values() if step.key == key}
 
     def exam(self, policy: str) -> list[Step]:
-        """The steps of a policy's exam; none where it sat none."""
+        """The steps of a policy's exam; none where it has no exam."""
         return [step for group, step in self.of_key(policy).items() if group in EXAM_STEPS]
 
 

@@ -62,7 +62,9 @@ def page(answer: Diff) -> str:
             if cell.difference:
                 ends += [abs(cell.difference.low or 0.0), abs(cell.difference.high or 0.0)]
     heads, widest = headlines(answer), max(ends) or 1.0
-    return fill("diff.html.j2", answer=answer, heads=heads, widest=widest, **TEMPLATE_FUNCTIONS)
+    functions = (level_name, verdict_names, round_names, reward, reward_change, verdict)
+    named = {function.__name__: function for function in (*functions, both, places, counts)}
+    return fill("diff.html.j2", answer=answer, heads=heads, widest=widest, **named)
 
 
 def headlines(answer: Diff) -> dict[str, str]:
@@ -128,7 +130,7 @@ def reason(unknown: str) -> str:
 
 def _exam(exam: ExamDifference) -> str:
     if exam.missing:
-        return f"{abridged(exam.missing)} sat none"
+        return f"no exam of {abridged(exam.missing)}"
     if not exam.is_same_exam:
         return "not the same one, so the two cannot be held against each other"
     cell = exam.levels["all"][str(exam.budget_tokens)]
@@ -275,12 +277,3 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*map(Text, row))
     return table
-
-
-TEMPLATE_FUNCTIONS = {
-    function.__name__: function
-    for function in (
-        *(level_name, verdict_names, round_names, reward, reward_change, verdict, both),
-        *(places, counts),
-    )
-}

@@ -13,8 +13,9 @@ def text(answer: Leaks) -> RenderableType:
     table = Table("training data", "of", box=None, pad_edge=False, padding=(0, 1))
     table.add_column("rows", justify="right")
     table.add_column("prompts", justify="right")
-    for one in answer.tables:
-        table.add_row(one.table, one.of, count(one.num_rows), count(one.num_prompts))
+    for trained in answer.tables:
+        numbers = count(trained.num_rows), count(trained.num_prompts)
+        table.add_row(trained.table, trained.of, *numbers)
     near = answer.comparisons.near
     lines = [
         f"{count(answer.num_exam_problems)} exam problems held against "
@@ -26,7 +27,7 @@ def text(answer: Leaks) -> RenderableType:
             f"{count(near.num_families)} exam problems are as like to one another as "
             "near-duplicates are: of those, canonical text alone tells"
         )
-    lines += [f"not known here: what trained the checkpoint that {one}" for one in answer.unknown]
+    lines += [f"not known here: what trained the checkpoint that {name}" for name in answer.unknown]
     if not answer.findings:
         lines.append(f"no exam problem is in what trained {answer.policy}")
     findings = [Text(str(finding), "red") for finding in answer.findings]

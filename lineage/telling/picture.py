@@ -88,9 +88,9 @@ def _nodes(answer: Ancestors) -> Iterator[Node]:
     """Every node, each after those it was made of."""
     known = {ancestor.policy for ancestor in answer.generations}
     judges = {judge.judge: judge for judge in answer.judges}
-    problems = tuple(f"problems {one.path}" for one in answer.problems)
-    for name, one in zip(problems, answer.problems, strict=True):
-        yield Node(name, "problems", (), one)
+    problems = tuple(f"problems {table.path}" for table in answer.problems)
+    for name, table in zip(problems, answer.problems, strict=True):
+        yield Node(name, "problems", (), table)
     drawn = set()
     for ancestor in answer.generations:
         if isinstance(ancestor.origin, Init):
@@ -136,7 +136,9 @@ def _lanes(nodes: Sequence[Node], rows: Mapping[str, int], policy: str) -> dict[
             sources[f"reference {node.reference}"] = (node.reference,)
         for needed in node.needs:
             ends[needed] = rows[node.name]
-    starts = {n: min(rows[s] for s in (n, *sources[n]) if s in rows) for n in ends}
+    starts = {}
+    for name in ends:
+        starts[name] = min(rows[above] for above in (name, *sources[name]) if above in rows)
     order = sorted(
         ends.keys() - lanes.keys(), key=lambda name: (rows.get(name, starts[name]), name)
     )

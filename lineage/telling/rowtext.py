@@ -25,7 +25,7 @@ def text(answer: Rows) -> RenderableType:
         f"{count(answer.num_problems_trained)} different problems trained {answer.policy} and its "
         "ancestors"
     )
-    lines += [f"not known here: what trained the checkpoint that {one}" for one in answer.unknown]
+    lines += [f"not known here: what trained the checkpoint that {name}" for name in answer.unknown]
     lines += [f"every row is in {answer.out}"] if answer.out else []
     findings = [Text(str(finding), "red") for finding in answer.findings]
     return Group(table, Text(), *map(Text, lines), *findings)

@@ -176,13 +176,13 @@ def notes(answer: Ancestors) -> Iterator[str]:
     if exams := [ancestor.exam for ancestor in ancestors if ancestor.exam]:
         at = exams[-1].budget_tokens
         yield (
-            f"success: of all exam problems at {at} thinking tokens; {words.NOTHING} where it sat "
+            f"success: of all exam problems at {at} thinking tokens; {words.NOTHING} where it has "
             "no exam."
         )
     yield _note_on_seconds(ancestors)
-    if uncounted := [one.policy for one in ancestors if "trained" not in (one.tokens or {})]:
+    if uncounted := [each.policy for each in ancestors if "trained" not in (each.tokens or {})]:
         yield f"trained: unknown for {first_few(uncounted, MANY)}, for the same reason."
-    if uncommitted := [one.policy for one in ancestors if one.commit is None]:
+    if uncommitted := [each.policy for each in ancestors if each.commit is None]:
         names = first_few(uncommitted, MANY)
         yield f"commit: none yet has {names}; commit dvc.lock to pin code and packages."
 

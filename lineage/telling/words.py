@@ -50,8 +50,8 @@ def signed_interval(estimate: Difference | None) -> str:
 def value(content: Value) -> str:
     """A params value on one line."""
     if isinstance(content, Mapping):
-        inner = (f"{key}: {value(one)}" for key, one in content.items())
-        return "{" + ", ".join(inner) + "}"
+        entries = (f"{key}: {value(inner)}" for key, inner in content.items())
+        return "{" + ", ".join(entries) + "}"
     if isinstance(content, list):
         return "[" + ", ".join(map(value, content)) + "]"
     return NOTHING if content is None else str(content)

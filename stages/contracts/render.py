@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
@@ -39,6 +39,7 @@ class Prompting(NamedTuple):
     thinking_start: str
 
 
+@runtime_checkable
 class Cued(Protocol):
     """What a task's format says of its cue; see `stages.contracts.format.Format`."""
 
@@ -82,7 +83,7 @@ class Renderer:
         self.files = dict(files)
         self.vocabulary_size: int = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
-        self._parts: dict[int, str] = {}
+        self._token_texts: dict[int, str] = {}
         if self.files:
             assert self.pad_token is not None
             assert self.stop_tokens
@@ -115,8 +116,8 @@ class Renderer:
         own words.
         """
         kept = {name: text for name, text in self.files.items() if name != PROMPT_FILE}
-        told = {} if prompting is None else {PROMPT_FILE: json_text(prompting._asdict())}
-        return Renderer(self._tokenizer, {**kept, **told})
+        prompting_file = {} if prompting is None else {PROMPT_FILE: json_text(prompting._asdict())}
+        return Renderer(self._tokenizer, {**kept, **prompting_file})
 
     @cached_property
     def pad_token(self) -> int:
@@ -138,13 +139,13 @@ class Renderer:
         """
         also = _json(self.files.get(GENERATION_FILE, "{}")).get("eos_token_id") or []
         named = self._named("eos_token")
-        own = [] if named is None else [self._special(named)]
-        found = list(dict.fromkeys([*own, *([also] if isinstance(also, int) else also)]))
-        if not found:
+        end_of_text = [] if named is None else [self._special(named)]
+        tokens = list(dict.fromkeys([*end_of_text, *([also] if isinstance(also, int) else also)]))
+        if not tokens:
             raise BadInput(
                 f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add eos_token to one"
             )
-        return found
+        return tokens
 
     def prompt_tokens(self, question: str) -> list[int]:
         """Tokens of a question as the policy is asked it.
@@ -191,11 +192,11 @@ class Renderer:
         """Each token as a word of its own, to show to people."""
         return [self._tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
 
-    def parts(self, tokens: Sequence[int]) -> list[str]:
+    def token_texts(self, tokens: Sequence[int]) -> list[str]:
         """What each token adds to the text, special ones nothing: to find where a segment ends."""
-        for token in set(tokens) - self._parts.keys():
-            self._parts[token] = self.decode([token])
-        return [self._parts[token] for token in tokens]
+        for token in set(tokens) - self._token_texts.keys():
+            self._token_texts[token] = self.decode([token])
+        return [self._token_texts[token] for token in tokens]
 
     def save(self, folder: Path) -> None:
         """Write the Hugging Face tokenizer files into a policy folder, and those that came with

@@ -10,7 +10,7 @@ JUDGE_FILE = "judge.json"
 
 
 class Verdict(StrEnum):
-    """The category of a judgement. Only the first three are about the answer."""
+    """The category of a verification. Only the first three are about the answer."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
         return 1.0 if self is Verdict.CORRECT else 0.0
 
 
-class Judgement(NamedTuple):
+class Verification(NamedTuple):
     """A verdict, and what the answer earns in training: its verdict's reward, or of a wrong one a
     part below 1.
     """

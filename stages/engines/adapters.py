@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +30,7 @@ BASE = "base"
 NAME = "default"  # peft's own, of a model's only adapter
 
 
+@runtime_checkable
 class Lora(Protocol):
     """An adapter as params.yaml asks for it."""
 
@@ -77,14 +78,14 @@ def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> Non
         BadInput: the policy is an adapter of another shape, or the recipe knows of none; or it
             lacks a module.
     """
-    found = _shape(model)
+    present = _shape(model)
     wanted = None if lora is None else _shape_of(lora.rank, lora.alpha, lora.target_modules)
-    if found is not None and wanted != found:
+    if present is not None and wanted != present:
         raise BadInput(
             f"{key}: {wanted and wanted._asdict()}, but the policy is an adapter, and is trained on "
-            f"in its own shape: {found._asdict()}"
+            f"in its own shape: {present._asdict()}"
         )
-    if found is not None or wanted is None:
+    if present is not None or wanted is None:
         return
     modules = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
     unknown = sorted(set(wanted.target_modules) - modules)

@@ -74,10 +74,10 @@ def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
                 f"checkpoint {folder}: {name} has auto_map, which asks for the checkpoint's own code to be run, and "
                 "that is never done; choose one whose architecture transformers knows"
             )
-    found = weights_digest(folder, weights)
-    if found != start.sha256:
+    digest = weights_digest(folder, weights)
+    if digest != start.sha256:
         raise BadInput(
-            f"checkpoint {folder}: the sha256 of its weights is {found}, not {start.sha256}; these are other "
+            f"checkpoint {folder}: the sha256 of its weights is {digest}, not {start.sha256}; these are other "
             "weights: fetch the right ones, or mend model.sha256 in params.yaml"
         )
     return folder

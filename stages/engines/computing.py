@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -25,11 +26,13 @@ def use_threads() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def passing(model: PreTrainedModel, precision: Precision) -> AbstractContextManager[object]:
+def autocast(model: PreTrainedModel, precision: Precision) -> AbstractContextManager[object]:
     """The context of a forward pass: matrix products in `precision`, sums and weights as they are."""
     return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def summable(logits: Tensor) -> Tensor:
+def at_least_float32(
+    logits: Float[Tensor, "*place vocabulary"],
+) -> Float[Tensor, "*place vocabulary"]:
     """Logits that may be exponentiated and summed: never less than float32, float64 as it is."""
     return logits.float() if logits.dtype == torch.bfloat16 else logits

@@ -23,7 +23,7 @@ PRECISION: Literal["float32"] = "float32"
 """Whatever a round trains in, so that a judge's scores of one answer do not change with the round.
 """
 
-Rate = Callable[[Sequence[str], Sequence[str]], Sequence[float | None]]
+ScoreAnswers = Callable[[Sequence[str], Sequence[str]], Sequence[float | None]]
 """From prompts and answers to what a judge scores each; None of the exact one."""
 
 
@@ -95,7 +95,7 @@ def load_wording(folder: Path) -> Wording:
 
 
 @contextmanager
-def opened(stage: str, folder: Path) -> Iterator[Rate]:
+def open_judge(stage: str, folder: Path) -> Iterator[ScoreAnswers]:
     """Yield what scores answers as a judge of either kind does, loaded once; it holds the device if
     it needs it.
 
@@ -123,7 +123,7 @@ def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[fl
     """
     # torch takes seconds, and rounds that `exact` judges need none of it
     from stages.engines.computing import use_threads
-    from stages.engines.likelihood import ProbedTrace, answer_logprobs
+    from stages.engines.likelihood import ProbedPrefix, answer_logprobs
     from stages.engines.policy import load_policy
     from stages.pure.judgement import right_probability
 
@@ -133,10 +133,10 @@ def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[fl
     model = load_policy(folder)
 
     def judge(prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
-        asked = sorted(set(zip(prompts, answers, strict=True)))
-        questions = [wording.question_tokens(renderer, prompt, answer) for prompt, answer in asked]
+        pairs = sorted(set(zip(prompts, answers, strict=True)))
+        questions = [wording.question_tokens(renderer, prompt, answer) for prompt, answer in pairs]
         traces = [
-            ProbedTrace(
+            ProbedPrefix(
                 question[:-1],
                 [len(question) - 1],
                 [[question[-1], *word] for word in words],
@@ -144,11 +144,12 @@ def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[fl
             )
             for question in questions
         ]
-        found = answer_logprobs(
+        logprobs = answer_logprobs(
             model, traces, MICRO_BATCH_TOKENS, renderer.pad_token, PRECISION, lambda _: None
         )
         scores = {
-            pair: right_probability(*values[0]) for pair, values in zip(asked, found, strict=True)
+            pair: right_probability(*values[0])
+            for pair, values in zip(pairs, logprobs, strict=True)
         }
         return [scores[pair] for pair in zip(prompts, answers, strict=True)]
 

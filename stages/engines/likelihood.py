@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import Cache, DynamicCache, PreTrainedModel
 
 from stages.engines.architecture import head_logits, is_windowed
-from stages.engines.computing import Precision, passing, summable, use_threads
+from stages.engines.computing import Precision, at_least_float32, autocast, use_threads
 from stages.engines.policy import load_policy
 from stages.pure.losses import token_logprobs
 from stages.pure.packing import micro_batches, pad, probe_mask, probe_positions
@@ -27,7 +28,7 @@ needs.
 
 
 @dataclass(frozen=True)
-class ProbedTrace:
+class ProbedPrefix:
     """A trace and the answers to try at its boundaries.
 
     `prefix_tokens` is prompt and thinking; `boundaries` are positions in it; `answers` are token
@@ -62,12 +63,12 @@ def open_model(policy: Path) -> PreTrainedModel:
 
 def answer_logprobs(
     model: PreTrainedModel,
-    traces: Sequence[ProbedTrace],
+    traces: Sequence[ProbedPrefix],
     micro_batch_tokens: int,
     pad_token: int,
     precision: Precision,
     on_tokens: Callable[[int], None],
-) -> list[np.ndarray]:
+) -> list[Float[np.ndarray, "boundary answer"]]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
     The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes
@@ -84,7 +85,7 @@ def answer_logprobs(
         One array [boundary, answer] for each trace, in order.
     """
     results = [np.zeros((len(trace.boundaries), len(trace.answers))) for trace in traces]
-    with torch.no_grad(), passing(model, precision):
+    with torch.no_grad(), autocast(model, precision):
         for rows in micro_batches([trace.num_tokens for trace in traces], micro_batch_tokens):
             batch = [traces[row] for row in rows]
             prefixes = pad([trace.prefix_tokens for trace in batch], pad_token)
@@ -116,7 +117,7 @@ def chunk_tokens(num_rows: int, prefix_tokens: int, max_entries: int) -> int:
     return (isqrt(prefix_tokens**2 + 4 * max_entries // num_rows) - prefix_tokens) // 2
 
 
-def chunks(batch: Sequence[ProbedTrace], max_tokens: int) -> Iterator[list[list[Probe]]]:
+def chunks(batch: Sequence[ProbedPrefix], max_tokens: int) -> Iterator[list[list[Probe]]]:
     """Each row's probes in pieces of at most `max_tokens`, or of one probe; a row that has none
     left gives none.
     """
@@ -125,7 +126,7 @@ def chunks(batch: Sequence[ProbedTrace], max_tokens: int) -> Iterator[list[list[
         yield [probes or [] for probes in chunk]
 
 
-def _pieces(trace: ProbedTrace, max_tokens: int) -> list[list[Probe]]:
+def _pieces(trace: ProbedPrefix, max_tokens: int) -> list[list[Probe]]:
     """Probes from the last boundary to the first, so that a chunk's mask need be no wider than its
     own boundaries.
     """
@@ -156,8 +157,8 @@ def _forward(
     width = tokens.shape[1]
     positions = torch.zeros(tokens.shape, dtype=torch.long)
     for row, probes in enumerate(chunk):
-        found = probe_positions(*_spans(probes))
-        positions[row, : len(found)] = torch.from_numpy(found)
+        row_positions = probe_positions(*_spans(probes))
+        positions[row, : len(row_positions)] = torch.from_numpy(row_positions)
     by_blocks = skips_blocks(model)
     mask_of = block_mask if by_blocks else dense_mask
     with _flex_attention(model) if by_blocks else nullcontext():
@@ -197,15 +198,15 @@ def _spans(probes: Sequence[Probe]) -> tuple[list[int], list[int]]:
 
 def dense_mask(
     chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device
-) -> Tensor:
+) -> Bool[Tensor, "row 1 token key"]:
     """`probe_mask` of every row, padded to `width` probe tokens: [row, 1, probe token, key]."""
     mask = torch.zeros(len(chunk), 1, width, prefix_length + width, dtype=torch.bool)
     mask[..., 0] = (
         True  # what every probe sees, and padding too: attention to nothing is not a number
     )
     for row, probes in enumerate(chunk):
-        own = torch.from_numpy(probe_mask(prefix_length, *_spans(probes)))
-        mask[row, 0, : own.shape[0], : own.shape[1]] = own
+        row_mask = torch.from_numpy(probe_mask(prefix_length, *_spans(probes)))
+        mask[row, 0, : row_mask.shape[0], : row_mask.shape[1]] = row_mask
     return mask.to(device)
 
 
@@ -229,13 +230,17 @@ def block_mask(
     )  # padding sees one key
     for row, probes in enumerate(chunk):
         boundaries, lengths = _spans(probes)
-        own = np.arange(sum(lengths))
-        limits[row, : len(own)] = np.repeat(boundaries, lengths)
-        firsts[row, : len(own)] = prefix_length + np.repeat(np.cumsum(lengths) - lengths, lengths)
-        lasts[row, : len(own)] = prefix_length + own
+        offsets = np.arange(sum(lengths))
+        limits[row, : len(offsets)] = np.repeat(boundaries, lengths)
+        firsts[row, : len(offsets)] = prefix_length + np.repeat(
+            np.cumsum(lengths) - lengths, lengths
+        )
+        lasts[row, : len(offsets)] = prefix_length + offsets
     limit, first, last = (torch.from_numpy(bound).to(device) for bound in (limits, firsts, lasts))
 
-    def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    def sees(
+        row: Int[Tensor, ""], head: Int[Tensor, ""], query: Int[Tensor, ""], key: Int[Tensor, ""]
+    ) -> Bool[Tensor, ""]:
         return (key < limit[row, query]) | ((key >= first[row, query]) & (key <= last[row, query]))
 
     return create_block_mask(sees, len(chunk), None, width, prefix_length + width, device=device)
@@ -243,10 +248,10 @@ def block_mask(
 
 def _sums(
     model: PreTrainedModel,
-    hidden: Tensor,
-    tokens: Tensor,
+    hidden: Float[Tensor, "token hidden"],
+    tokens: Int[Tensor, " token"],
     probes: Sequence[Probe],
-    trace: ProbedTrace,
+    trace: ProbedPrefix,
 ) -> list[float]:
     """Log-probability of each probe's predicted tokens, nats; one row of a chunk."""
     if not probes:
@@ -256,7 +261,7 @@ def _sums(
     offset = torch.from_numpy(np.concatenate([np.arange(n) for n in lengths]))
     is_predicted = offset >= trace.num_cue_tokens
     at = torch.arange(len(owner))[is_predicted]
-    logits = summable(head_logits(model, hidden[at - 1])).cpu()
+    logits = at_least_float32(head_logits(model, hidden[at - 1])).cpu()
     sums = torch.zeros(len(lengths), dtype=torch.float64)
     sums.index_add_(0, owner[is_predicted], token_logprobs(logits, tokens[at]).double())
     return sums.tolist()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Completion:
+class Continuation:
     """Sampled tokens, the log-probability (nats) of each under the distribution drawn from.
 
     `is_ended` says that the last one is the end of text, and not a stop token or the last there was
@@ -32,6 +32,7 @@ class Completion:
     is_ended: bool
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """A policy behind a sampling engine; prompt tokens it was given so far, and of these had in its
     prefix cache.
@@ -42,9 +43,9 @@ class Sampler(Protocol):
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
-    ) -> list[Completion]:
+    ) -> list[Continuation]:
         """Complete every request, in order.
 
-        `on_tokens` is told the number of tokens of each completion as it finishes.
+        `on_tokens` is called with the number of tokens of each completion as it finishes.
         """
         ...

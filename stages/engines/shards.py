@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from stages.engines.pools.pool import Model, Pool, Result, Work
-from stages.running.progress import Progress
+from stages.engines.pools.pool import Model, Pool, Result, WorkFunction
+from stages.running.progress import ProgressBar
 
 Item = TypeVar("Item")
 Request = TypeVar("Request")
@@ -29,7 +29,7 @@ def cut(work: Sequence[Item], num_items: int, folder: Path) -> dict[Path, Sequen
 def missing(
     shards: Mapping[Path, Sequence[Item]],
     pool: Pool[Model],
-    do: Work[Model, list[Request], Result],
+    do: WorkFunction[Model, list[Request], Result],
     request: Callable[[Item], Request],
     stage: str,
     unit: str,
@@ -43,7 +43,7 @@ def missing(
     left = [folder for folder in shards if not folder.is_dir()]
     requests = ([request(item) for item in shards[folder]] for folder in left)
     total, num_left = (sum(len(shards[folder]) for folder in folders) for folders in (shards, left))
-    with Progress(stage, total, unit, done=total - num_left) as progress:
+    with ProgressBar(stage, total, unit, done=total - num_left) as progress:
         for place, results in pool.each(do, requests, progress.tokens):
             items = shards[left[place]]
             yield left[place], items, results

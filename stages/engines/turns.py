@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from stages.contracts.origin import Origin, answer_start
-from stages.engines.sampler import Completion, Request, Sampler
+from stages.engines.sampler import Continuation, Request, Sampler
 from stages.pure.seeds import derive_seed
 
 
@@ -151,7 +151,7 @@ def _is_answered(trace: Trace, budget: int, longest: int) -> bool:
     return budget == longest or has_ended
 
 
-def _budget_answer(trace: Trace, forced: Completion | None) -> BudgetAnswer:
+def _budget_answer(trace: Trace, forced: Continuation | None) -> BudgetAnswer:
     if forced:
         return BudgetAnswer(forced.tokens, is_forced=True)
     return BudgetAnswer(trace.answer_tokens, trace.is_cut)
@@ -164,13 +164,15 @@ def answer_seed(seed: int) -> int:
     return derive_seed("answer", seed)
 
 
-def _unanswered(first: Completion) -> Trace:
+def _unanswered(first: Continuation) -> Trace:
     num_tokens = len(first.tokens)
     origin = [Origin.SAMPLED] * num_tokens
     return Trace(first.tokens, first.logprobs, origin, num_tokens, "stop")
 
 
-def _answered(first: Completion, forced: list[int], rest: Completion, num_cue_tokens: int) -> Trace:
+def _answered(
+    first: Continuation, forced: list[int], rest: Continuation, num_cue_tokens: int
+) -> Trace:
     is_cut = len(forced) == num_cue_tokens
     return Trace(
         tokens=[*first.tokens, *forced, *rest.tokens],

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -27,14 +28,14 @@ VARLEN = "knowhow_varlen"
 MASKED_ROW_TOKENS = 256
 
 
-class Segments(NamedTuple):
+class Slots(NamedTuple):
     """Where tokens of packed rows, counted row after row, stand while they attend: in slots of
     rectangles.
     """
 
-    token_of_slot: Tensor
-    slot_of_token: Tensor
-    empty_slots: Tensor
+    token_of_slot: Int[Tensor, " slot"]
+    slot_of_token: Int[Tensor, " token"]
+    empty_slots: Int[Tensor, " empty"]
     shapes: list[tuple[int, int]]
     """Of each rectangle: texts, and slots of each."""
 
@@ -60,21 +61,21 @@ def packed_inputs(
     return {
         "attention_mask": no_mask,
         "position_ids": positions,
-        "segments": _segments(rows, width, model.device),
+        "segments": _slots(rows, width, model.device),
     }
 
 
-def _segments(rows: Sequence[Sequence[int]], width: int, device: torch.device) -> Segments:
+def _slots(rows: Sequence[Sequence[int]], width: int, device: torch.device) -> Slots:
     """Padding counts as a text: what it attends to is nobody's concern, but it must have a slot."""
     texts = [length for row in rows for length in (*row, width - sum(row)) if length]
-    found = regroup(texts)
-    is_empty = np.ones(len(found.token_of_slot), dtype=bool)
-    is_empty[found.slot_of_token] = False
-    indices = (found.token_of_slot, found.slot_of_token, np.flatnonzero(is_empty))
+    regrouped = regroup(texts)
+    is_empty = np.ones(len(regrouped.token_of_slot), dtype=bool)
+    is_empty[regrouped.slot_of_token] = False
+    indices = (regrouped.token_of_slot, regrouped.slot_of_token, np.flatnonzero(is_empty))
     token_of_slot, slot_of_token, empty_slots = (
         torch.from_numpy(index).to(device) for index in indices
     )
-    return Segments(token_of_slot, slot_of_token, empty_slots, found.shapes)
+    return Slots(token_of_slot, slot_of_token, empty_slots, regrouped.shapes)
 
 
 class _Moved(torch.autograd.Function):
@@ -85,8 +86,12 @@ class _Moved(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, index: Tensor, back: Tensor, unread: Tensor | None
-    ) -> Tensor:
+        ctx: Any,
+        rows: Float[Tensor, "source feature"],
+        index: Int[Tensor, " taken"],
+        back: Int[Tensor, " source"],
+        unread: Int[Tensor, " unread"] | None,
+    ) -> Float[Tensor, "taken feature"]:
         ctx.save_for_backward(back, unread)
         return rows.index_select(0, index)
 
@@ -101,22 +106,22 @@ class _Moved(torch.autograd.Function):
 
 def attend(
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    segments: Segments | None = None,
+    query: Float[Tensor, "row head token feature"],
+    key: Float[Tensor, "row key_head key_token feature"],
+    value: Float[Tensor, "row key_head key_token feature"],
+    attention_mask: Shaped[Tensor, "..."] | None,
+    segments: Slots | None = None,
     sliding_window: int | None = None,
     **rest: Any,
-) -> tuple[Tensor, None]:
+) -> tuple[Float[Tensor, "row token head feature"], None]:
     """An attention function of transformers: [row, head, token, feature] to [row, token, head,
     feature].
     """
     if segments is None:
-        found: tuple[Tensor, None] = sdpa_attention_forward(
+        attended: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, **rest
         )
-        return found
+        return attended
     num_rows, num_heads, width, _ = query.shape
     sizes = [texts * slots for texts, slots in segments.shapes]
     moved = [_moved_in(states, segments).split(sizes) for states in (query, key, value)]
@@ -130,7 +135,9 @@ def attend(
     return back.view(num_rows, width, num_heads, -1), None
 
 
-def _moved_in(states: Tensor, segments: Segments) -> Tensor:
+def _moved_in(
+    states: Float[Tensor, "row head token feature"], segments: Slots
+) -> Float[Tensor, "slot state"]:
     """[row, head, token, feature] to [slot, head and feature]."""
     flat = states.transpose(1, 2).flatten(0, 1).flatten(1)
     moved: Tensor = _Moved.apply(flat, segments.token_of_slot, segments.slot_of_token, None)
@@ -140,19 +147,19 @@ def _moved_in(states: Tensor, segments: Segments) -> Tensor:
 def _attend_in(
     module: nn.Module,
     shape: tuple[int, int],
-    states: Sequence[Tensor],
+    states: Sequence[Float[Tensor, "slot _"]],
     width: int,
     window: int | None,
     rest: Mapping[str, Any],
-) -> Tensor:
+) -> Float[Tensor, "slot state"]:
     """Causal attention in one rectangle, [slot, head and feature]; `width` is that of a head."""
     query, key, value = (each.view(*shape, -1, width).transpose(1, 2) for each in states)
     mask = None if window is None or shape[1] <= window else _near(shape[1], window, query.device)
-    found, _ = sdpa_attention_forward(module, query, key, value, mask, **rest)
-    return found.flatten(0, 1).flatten(1)
+    attended, _ = sdpa_attention_forward(module, query, key, value, mask, **rest)
+    return attended.flatten(0, 1).flatten(1)
 
 
-def _near(size: int, window: int, device: torch.device) -> Tensor:
+def _near(size: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 query key"]:
     """Which keys each query sees: itself and those before it that are less than `window` away."""
     index = torch.arange(size, device=device)
     distance = index[:, None] - index[None, :]

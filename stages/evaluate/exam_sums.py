@@ -36,19 +36,19 @@ class Sums(NamedTuple):
 
     def at_level(self, difficulty: int) -> "Sums":
         """The problems of one difficulty."""
-        return Sums(*(part[part["difficulty"] == difficulty] for part in self))
+        return Sums(*(frame[frame["difficulty"] == difficulty] for frame in self))
 
 
 def read_sums(grades: Path) -> Sums:
     """The sums of a table of grades."""
     counted = read_batches(grades, GRADES, ["sample_index", "split"])
     most = (
-        pc.max(part.filter(pc.equal(part["split"], "heldout"))["sample_index"]).as_py()
-        for part in counted
+        pc.max(batch.filter(pc.equal(batch["split"], "heldout"))["sample_index"]).as_py()
+        for batch in counted
     )
     sizes = samples_up_to(max((index for index in most if index is not None), default=0) + 1)
-    graded = (part for (part,) in aligned("problem_id", read_batches(grades, GRADES)))
-    return joined([sums_of(part.to_pandas(), sizes) for part in graded])
+    graded = (batch for (batch,) in aligned("problem_id", read_batches(grades, GRADES)))
+    return joined([sums_of(batch.to_pandas(), sizes) for batch in graded])
 
 
 def samples_up_to(num_samples: int) -> list[int]:
@@ -56,12 +56,12 @@ def samples_up_to(num_samples: int) -> list[int]:
     return [2**power for power in range(num_samples.bit_length())]
 
 
-def joined(parts: Sequence[Sums]) -> Sums:
+def joined(several: Sequence[Sums]) -> Sums:
     """The sums of parts that share no problem."""
     return Sums(
         *(
             pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True)
-            for frames in zip(*parts, strict=True)
+            for frames in zip(*several, strict=True)
         )
     )
 
@@ -110,13 +110,13 @@ def choices(
     starts = np.flatnonzero(~ordered.duplicated(["budget_tokens", "problem_id"]))
     budgets, difficulties = ordered["budget_tokens"].to_numpy(), ordered["difficulty"].to_numpy()
     for start, end in pairwise([*starts, len(ordered)]):
-        own, num_known = rewards[start:end], np.array([end - start])
+        sample_rewards, num_known = rewards[start:end], np.array([end - start])
         for k in sizes:
             yield (
                 int(difficulties[start]),
                 int(budgets[start]),
                 k,
-                float(exam.pass_at_k(np.array([round(own.sum())]), num_known, k)[0]),
-                exam.majority_at_k(answers[start:end], own == 1, k),
-                exam.best_of_k(scores[start:end], own, k),
+                float(exam.pass_at_k(np.array([round(sample_rewards.sum())]), num_known, k)[0]),
+                exam.majority_at_k(answers[start:end], sample_rewards == 1, k),
+                exam.best_of_k(scores[start:end], sample_rewards, k),
             )

@@ -30,17 +30,17 @@ from stages.contracts.storage.writing import table_writer
 from stages.contracts.tables.answers import ANSWERS
 from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.thoughts import THOUGHTS
-from stages.contracts.verdict import Judgement
-from stages.engines.judging import opened
+from stages.contracts.verdict import Verification
+from stages.engines.judging import open_judge
 from stages.grade.thinking import Thought, count, look
 from stages.pure.segments import marker_boundaries
 from stages.running.errors import command
 from stages.running.facts import RunFacts
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers import isolated
-from stages.verifiers.isolated import Request
+from stages.verifiers.isolated import Submission
 
 
 def main(
@@ -62,16 +62,16 @@ def main(
 
     with (
         facts.phase("judging"),
-        Progress("grade", num_answers, unit="answer") as progress,
+        ProgressBar("grade", num_answers, unit="answer") as progress,
         table_writer(grades, GRADES) as to_grades,
-        isolated.open_pool(task) as pool,
-        opened("grade", judge) as rate,
+        isolated.open_verifiers(task) as pool,
+        open_judge("grade", judge) as rate,
     ):
         streams = read_batches(answers, ANSWERS), read_batches(thoughts, THOUGHTS)
         for given, thought in aligned("problem_id", *streams):
             rows = given.to_pylist()
-            requests = [Request(by_id[row["problem_id"]], row["answer"], False) for row in rows]
-            judged = pool.judge(requests)
+            requests = [Submission(by_id[row["problem_id"]], row["answer"], False) for row in rows]
+            judged = pool.verify(requests)
             looked = look_at_thinking(thought.to_pylist(), by_id, form, renderer, pool)
             scores = rate([r.problem.prompt for r in requests], [r.text for r in requests])
             to_grades.add(
@@ -94,7 +94,7 @@ def look_at_thinking(
     problems: Mapping[str, Problem],
     form: Format,
     renderer: Renderer,
-    pool: isolated.Pool,
+    verifiers: isolated.VerifierWorkers,
 ) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
     """The thinking segments of each sample, each with where it ends, by (problem_id, sample_index)."""
     markers = form.segment_ends
@@ -102,30 +102,30 @@ def look_at_thinking(
     for sample in samples:
         tokens = sample["thinking_tokens"]
         is_sampled = np.ones(len(tokens), dtype=bool)
-        boundaries = marker_boundaries(renderer.parts(tokens), markers, is_sampled)
+        boundaries = marker_boundaries(renderer.token_texts(tokens), markers, is_sampled)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
-    looked = look([problems[sample["problem_id"]] for sample in samples], texts, form, pool)
+    looked = look([problems[sample["problem_id"]] for sample in samples], texts, form, verifiers)
     keys = [(sample["problem_id"], sample["sample_index"]) for sample in samples]
     return {
-        key: [*zip(*parts, strict=True)] for key, *parts in zip(keys, ends, looked, strict=True)
+        key: [*zip(*columns, strict=True)] for key, *columns in zip(keys, ends, looked, strict=True)
     }
 
 
 def _grade_row(
     row: Mapping[str, Any],
     problem: Problem,
-    judged: Judgement | None,
+    verification: Verification | None,
     judge_score: float | None,
     thoughts: Sequence[tuple[int, Thought]],
 ) -> dict[str, Any]:
-    assert judged is not None, "an answer always has a verdict"
+    assert verification is not None, "an answer always has a verdict"
     return {
         **{name: row[name] for name in GRADES.schema.names if name in row},
         "split": problem.split,
         "difficulty": problem.difficulty,
-        "verdict": judged.verdict,
-        "reward": judged.verdict.reward,  # an exam gives no partial credit
+        "verdict": verification.verdict,
+        "reward": verification.verdict.reward,  # an exam gives no partial credit
         "judge_score": judge_score,
         **count([thought for end, thought in thoughts if end <= row["budget_tokens"]]),
     }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from stages.contracts.format import Format, closing_marker, without_marker
 from stages.contracts.verdict import Verdict
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import Pool, Request
+from stages.verifiers.isolated import Submission, VerifierWorkers
 
 
 class Thought(NamedTuple):
@@ -21,15 +21,20 @@ class Thought(NamedTuple):
 
 
 def look(
-    asked: Sequence[Problem], texts: Sequence[Sequence[str]], form: Format, pool: Pool
+    problems: Sequence[Problem],
+    texts: Sequence[Sequence[str]],
+    form: Format,
+    verifiers: VerifierWorkers,
 ) -> list[list[Thought]]:
     """The thoughts of each sample, from the problem it was asked and the texts of its segments."""
-    requests = []
-    for problem, said in zip(asked, texts, strict=True):
+    submissions = []
+    for problem, said in zip(problems, texts, strict=True):
         for text in said:
             attempt = without_marker(text, form.segment_ends)
-            requests.append(Request(problem, attempt, is_attempt=True))
-    verdicts = (judged and judged.verdict for judged in pool.judge(requests))
+            submissions.append(Submission(problem, attempt, is_attempt=True))
+    verdicts = (
+        verification and verification.verdict for verification in verifiers.verify(submissions)
+    )
     return [
         [_thought(said[:index], text, next(verdicts), form) for index, text in enumerate(said)]
         for said in texts

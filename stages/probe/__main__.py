@@ -4,7 +4,7 @@ Reads   policy, problems, the solutions known of them, the format of their text,
         scores, for a critic; params.yaml `compute`, the round's seed, its recipe's `probe`.
 Writes  probes, one row per boundary probed: the answers tried and their log-probabilities in nats,
         or a critic's value. Judging answers is the next stage's business.
-Method  `ESTIMATORS` names the function of each: likelihoods read a rollout once
+Method  `FUNCTIONS` names the function of each: likelihoods read a rollout once
         (`stages.engines.likelihood`), answers are sampled behind the same cue at every boundary,
         the last included (`stages.probe.forced_answers`), a critic learns a value from the round's
         rewards (`stages.probe.critic_network`).
@@ -51,7 +51,7 @@ COLUMNS = (
     *("rollout_id", "problem_id", "prompt_tokens", "completion_tokens"),
     *("num_thinking_tokens", "seed"),
 )
-ESTIMATORS: Mapping[type[ProbeTraits], Callable[[ProbeInputs, Any], list[Row]]] = {
+FUNCTIONS: Mapping[type[ProbeTraits], Callable[[ProbeInputs, Any], list[Row]]] = {
     SetLikelihood: probe_set,
     AnswerLikelihood: probe_answer,
     ForcedAnswer: probe_by_sampling,
@@ -77,7 +77,7 @@ def main(
     recipe = read_section(params_file, f"rounds.{round_id}.recipe", Name)
     settings: Probe = read_section(params_file, f"recipes.{recipe}.probe", Probe)
     facts, renderer = RunFacts("probe"), Renderer.of_policy(policy)
-    rows = ESTIMATORS[type(settings)](
+    rows = FUNCTIONS[type(settings)](
         ProbeInputs(
             policy,
             read_rollouts(rollouts, segments),

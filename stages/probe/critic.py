@@ -13,12 +13,12 @@ def probe_by_critic(inputs: ProbeInputs, settings: Critic) -> list[Row]:
     """The value of each boundary, learnt from the rewards of other problems."""
     from stages.engines.computing import use_threads
     from stages.engines.policy import load_policy
-    from stages.probe.critic_network import ValuedTrace, boundary_values
+    from stages.probe.critic_network import ValuedPrefix, boundary_values
 
     use_threads()
     rewards = read_rewards(inputs.scores)
     valued = [
-        ValuedTrace(
+        ValuedPrefix(
             rollout.problem_id, rollout.tokens, rollout.positions, rewards[rollout.rollout_id]
         )
         for rollout in inputs.rollouts

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.probe import Critic
-from stages.engines.computing import Precision, passing
+from stages.engines.computing import Precision, autocast
 from stages.engines.training.trainer import Trainer
 from stages.pure.packing import micro_batches, pad
 from stages.pure.returns import lambda_returns
@@ -35,7 +35,7 @@ STD_FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
-class ValuedTrace:
+class ValuedPrefix:
     """A trace to value at its `boundaries`.
 
     They are positions in `tokens` (prompt and thinking), each behind one token or more. `reward` is
@@ -50,7 +50,7 @@ class ValuedTrace:
 
 def boundary_values(
     model: PreTrainedModel,
-    traces: Sequence[ValuedTrace],
+    traces: Sequence[ValuedPrefix],
     settings: Critic,
     seed: int,
     pad_token: int,
@@ -75,7 +75,7 @@ def boundary_values(
         [derive_seed("fold", trace.problem_id) % settings.num_folds for trace in traces]
     )
     rewards = np.array([trace.reward for trace in traces])
-    values: list[np.ndarray] = [np.zeros(0) for _ in traces]
+    values: list[Float[np.ndarray, " boundary"]] = [np.zeros(0) for _ in traces]
     for fold in np.unique(folds).tolist():
         shown = np.flatnonzero((folds != fold) & ~np.isnan(rewards))
         if not len(shown):
@@ -98,7 +98,7 @@ def boundary_values(
 
 def boundary_states(
     model: PreTrainedModel,
-    traces: Sequence[ValuedTrace],
+    traces: Sequence[ValuedPrefix],
     micro_batch_tokens: int,
     pad_token: int,
     precision: Precision,
@@ -106,7 +106,7 @@ def boundary_states(
 ) -> list[Float[Tensor, "_ hidden"]]:
     """The policy's last hidden state at the token before each boundary, one pass a trace."""
     states: dict[int, Tensor] = {}
-    with torch.no_grad(), passing(model, precision):
+    with torch.no_grad(), autocast(model, precision):
         for rows in micro_batches([len(trace.tokens) for trace in traces], micro_batch_tokens):
             tokens = pad([traces[row].tokens for row in rows], pad_token)
             hidden = model.base_model(
@@ -133,7 +133,7 @@ def train_critic(
     have no use here, for no maximum is taken.
     """
     features = torch.cat(list(states))
-    lengths = np.array([len(part) for part in states])
+    lengths = np.array([len(of_trace) for of_trace in states])
     is_state = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
     critic = _network(features, settings.hidden_size, seed)
     optimizer = AdamW(
@@ -157,12 +157,12 @@ def train_critic(
 class _Standardize(nn.Module):
     """Each feature less its mean, by its standard deviation, both of the states to learn from."""
 
-    def __init__(self, features: Tensor) -> None:
+    def __init__(self, features: Float[Tensor, "state hidden"]) -> None:
         super().__init__()
         self.register_buffer("mean", features.mean(0))
         self.register_buffer("std", features.std(0, correction=0).clamp_min(STD_FLOOR))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "state hidden"]) -> Float[Tensor, "state hidden"]:
         return (features - self.get_buffer("mean")) / self.get_buffer("std")
 
 

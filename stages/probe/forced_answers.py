@@ -12,7 +12,7 @@ from stages.pure.agreement import answer_counts, widest_stderr
 from stages.pure.seeds import derive_seed
 
 
-class Place(NamedTuple):
+class ProbedBoundary(NamedTuple):
     """A boundary at which answers are asked for.
 
     Tokens up to and with the cue, and the seed of its rollout.
@@ -23,7 +23,7 @@ class Place(NamedTuple):
     boundary_index: int
 
 
-class Answer(NamedTuple):
+class SampledAnswer(NamedTuple):
     """Text sampled behind the cue alone; the log-probability of its tokens, nats."""
 
     text: str
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asking:
+class AnswerSampling:
     """How answers are sampled. Without `adaptive` every place gets `num_probes`."""
 
     num_probes: int
@@ -40,37 +40,37 @@ class Asking:
     adaptive: AdaptiveProbes | None
 
 
-class Asked(NamedTuple):
+class BoundaryAnswers(NamedTuple):
     """The answers of each place, and of all prompt tokens those that the prefix cache had."""
 
-    answers: list[list[Answer]]
+    answers: list[list[SampledAnswer]]
     num_prompt_tokens: int
     num_cached_prompt_tokens: int
 
 
-def ask(
+def answer_boundaries(
     sampler: Sampler,
-    places: Sequence[Place],
+    places: Sequence[ProbedBoundary],
     *,
-    asking: Asking,
+    asking: AnswerSampling,
     decode: Callable[[Sequence[int]], str],
     on_tokens: Callable[[int], None],
-) -> Asked:
+) -> BoundaryAnswers:
     """`sample_answers`, and what the prefix cache saved."""
     given, cached = sampler.num_prompt_tokens, sampler.num_cached_prompt_tokens
     answers = sample_answers(sampler, places, asking, decode, on_tokens)
-    return Asked(
+    return BoundaryAnswers(
         answers, sampler.num_prompt_tokens - given, sampler.num_cached_prompt_tokens - cached
     )
 
 
 def sample_answers(
     sampler: Sampler,
-    places: Sequence[Place],
-    asking: Asking,
+    places: Sequence[ProbedBoundary],
+    asking: AnswerSampling,
     decode: Callable[[Sequence[int]], str],
     on_tokens: Callable[[int], None],
-) -> list[list[Answer]]:
+) -> list[list[SampledAnswer]]:
     """Sample `num_probes` answers at every place, and as many again where `adaptive` has doubt.
 
     Doubt is a standard error of success above `max_stderr` for some choice of the correct answers
@@ -86,7 +86,7 @@ def sample_answers(
     Returns:
         The answers of each place, in the order they were drawn.
     """
-    answers: list[list[Answer]] = [[] for _ in places]
+    answers: list[list[SampledAnswer]] = [[] for _ in places]
     pending = list(range(len(places)))
     while pending:
         wanted = [
@@ -99,23 +99,23 @@ def sample_answers(
             wanted, sampler.sample(requests, asking.temperature, on_tokens), strict=True
         ):
             answers[place].append(
-                Answer(decode(completion.tokens), float(np.sum(completion.logprobs)))
+                SampledAnswer(decode(completion.tokens), float(np.sum(completion.logprobs)))
             )
         pending = [place for place in pending if _leave_doubt(answers[place], asking.adaptive)]
     return answers
 
 
-def _num_more(answers: Sequence[Answer], asking: Asking) -> int:
+def _num_more(answers: Sequence[SampledAnswer], asking: AnswerSampling) -> int:
     room = asking.adaptive.max_probes - len(answers) if asking.adaptive else asking.num_probes
     return min(asking.num_probes, room)
 
 
-def _leave_doubt(answers: Sequence[Answer], adaptive: AdaptiveProbes | None) -> bool:
+def _leave_doubt(answers: Sequence[SampledAnswer], adaptive: AdaptiveProbes | None) -> bool:
     if adaptive is None or len(answers) >= adaptive.max_probes:
         return False
     return widest_stderr(answer_counts([answer.text for answer in answers])) > adaptive.max_stderr
 
 
-def _request(place: Place, probe: int, asking: Asking) -> Request:
+def _request(place: ProbedBoundary, probe: int, asking: AnswerSampling) -> Request:
     seed = derive_seed("probe", place.rollout_seed, place.boundary_index, probe)
     return Request(place.prompt_tokens, asking.answer_tokens, seed)

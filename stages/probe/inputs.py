@@ -11,7 +11,7 @@ from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.render import Renderer
 from stages.running.facts import RunFacts
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 
 Row = dict[str, Any]
 
@@ -56,7 +56,7 @@ def advancing(facts: RunFacts, unit: str, total: int) -> Iterator[Callable[[int,
     What it yields is called with units done and tokens gone through.
     """
     num_tokens = 0
-    with facts.phase("probing"), Progress("probe", total, unit) as progress:
+    with facts.phase("probing"), ProgressBar("probe", total, unit) as progress:
 
         def advance(amount: int, tokens: int) -> None:
             nonlocal num_tokens

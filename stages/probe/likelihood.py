@@ -86,13 +86,13 @@ def read_logprobs(
 
     Of several processes each has the whole policy and takes its share of the micro-batches.
     """
-    from stages.engines.likelihood import ProbedTrace, answer_logprobs, open_model
+    from stages.engines.likelihood import ProbedPrefix, answer_logprobs, open_model
     from stages.engines.training import ranks
     from stages.pure.packing import micro_batches
 
     renderer, compute = inputs.renderer, inputs.compute
     probed = [
-        ProbedTrace(
+        ProbedPrefix(
             prefix_tokens=rollout.tokens,
             boundaries=rollout.positions,
             answers=[

@@ -15,9 +15,9 @@ Boundary = tuple[ProbedRollout, int]
 
 def probe_by_sampling(inputs: ProbeInputs, settings: ForcedAnswer | AnswerEntropy) -> list[Row]:
     """The answers sampled at each boundary that is probed."""
-    from stages.probe.forced_answers import Asking, Place, ask
+    from stages.probe.forced_answers import AnswerSampling, ProbedBoundary, answer_boundaries
 
-    asking = Asking(
+    asking = AnswerSampling(
         settings.num_probes, settings.answer_tokens, settings.temperature, settings.growth
     )
     shards = shards_of(inputs.rollouts, settings)
@@ -25,14 +25,14 @@ def probe_by_sampling(inputs: ProbeInputs, settings: ForcedAnswer | AnswerEntrop
     for shard in shards:
         prefixes = ([*r.tokens[: r.positions[index]], *inputs.cue] for r, index in shard)
         places = zip(prefixes, shard, strict=True)
-        asked.append([Place(prefix, r.seed, index) for prefix, (r, index) in places])
+        asked.append([ProbedBoundary(prefix, r.seed, index) for prefix, (r, index) in places])
     most = sum(map(len, shards)) * (settings.num_answers[1] or 0)
     with (
         exclusive_device("probe"),
         open_samplers(inputs.policy, inputs.compute.inference) as samplers,
         advancing(inputs.facts, "answer", most) as advance,
     ):
-        do = partial(ask, asking=asking, decode=inputs.renderer.decode)
+        do = partial(answer_boundaries, asking=asking, decode=inputs.renderer.decode)
         answered = dict(samplers.each(do, asked, lambda num_tokens: advance(1, num_tokens)))
     num_given = sum(answers.num_prompt_tokens for answers in answered.values())
     num_cached = sum(answers.num_cached_prompt_tokens for answers in answered.values())

@@ -56,13 +56,17 @@ def statuses(
     ]
 
 
-def credit_share(outcome: Sequence[np.ndarray], credit: Sequence[np.ndarray]) -> float:
+def credit_share(
+    outcome: Sequence[Float[np.ndarray, " _"]], credit: Sequence[Float[np.ndarray, " _"]]
+) -> float:
     """Mean over tokens of |credit| / (|outcome| + |credit|): how much of the advantage the
     segments' credit makes.
 
     0 is the final reward alone. A token with neither counts 0; without tokens it is 0.
     """
-    sparse, dense = (np.abs(np.concatenate([np.zeros(0), *parts])) for parts in (outcome, credit))
+    sparse, dense = (
+        np.abs(np.concatenate([np.zeros(0), *advantages])) for advantages in (outcome, credit)
+    )
     shares = np.divide(dense, sparse + dense, out=np.zeros(len(dense)), where=dense > 0)
     return float(shares.mean()) if len(shares) else 0.0
 
@@ -75,10 +79,10 @@ def verdict_rates(
 
     1 for correct, 0 for wrong; attempts without a claim or a truth (NaN) are left out.
     """
-    judged = ~np.isnan(claims) & ~np.isnan(truths)
-    is_claimed, is_hit = claims[judged] == 1, truths[judged] == 1
+    is_known = ~np.isnan(claims) & ~np.isnan(truths)
+    is_claimed, is_hit = claims[is_known] == 1, truths[is_known] == 1
 
-    def frac(of: np.ndarray, among: np.ndarray) -> float | None:
+    def frac(of: Bool[np.ndarray, " known"], among: Bool[np.ndarray, " known"]) -> float | None:
         return float(of[among].mean()) if among.any() else None
 
     return VerdictRates(frac(is_claimed, ~is_hit), frac(~is_claimed, is_hit))

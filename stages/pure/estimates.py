@@ -116,8 +116,8 @@ def bootstrap_seeds(
         raise ValueError("no problem has a value under every seed")
     before, after = earlier[:, known], later[:, known]
     by_seed = [
-        _drawn_counts(len(part), num_resamples, seed, place) @ part / len(part)
-        for place, part in enumerate((before, after))
+        _drawn_counts(len(sample), num_resamples, seed, place) @ sample / len(sample)
+        for place, sample in enumerate((before, after))
     ]
     problems = _drawn_counts(before.shape[1], num_resamples, seed, place=2)
     resampled = ((by_seed[1] - by_seed[0]) * problems).mean(axis=1)
@@ -189,8 +189,8 @@ def _influences(
     sums, nums = values.sum(axis=0) - values, known.sum(axis=0) - known
     means[place] = np.divide(sums, nums, out=np.full(sums.shape, np.nan), where=nums > 0)
     with np.errstate(invalid="ignore"):
-        found = (size - 1) * (estimate - statistic(np.concatenate(means, axis=1)))
-    return np.where(np.isfinite(found), found, 0.0)
+        influences = (size - 1) * (estimate - statistic(np.concatenate(means, axis=1)))
+    return np.where(np.isfinite(influences), influences, 0.0)
 
 
 def _interval(
@@ -210,15 +210,21 @@ def _interval(
     ordered = np.sort(resampled[~np.isnan(resampled)])
     if not len(ordered):
         return Estimate(estimate, math.nan, math.nan)
-    used = [part for part in influences if len(part) > 1 and np.abs(part).max() > TIE]
+    used = [
+        influence
+        for influence in influences
+        if len(influence) > 1 and np.abs(influence).max() > TIE
+    ]
     if not used:
         return _ends(estimate, ordered, ndtri((1 + confidence) / 2), 0.0, 0.0)
-    sizes = np.array([len(part) for part in used])
-    spread = np.array([(part**2).sum() for part in used]) / sizes**2
+    sizes = np.array([len(influence) for influence in used])
+    spread = np.array([(influence**2).sum() for influence in used]) / sizes**2
     unbiased = spread * sizes / (sizes - 1)
     degrees = unbiased.sum() ** 2 / (unbiased**2 / (sizes - 1)).sum()
     tail = stdtrit(degrees, (1 + confidence) / 2) * math.sqrt(unbiased.sum() / spread.sum())
-    skew = sum((part**3).sum() / len(part) ** 3 for part in used) / (6 * spread.sum() ** 1.5)
+    skew = sum((influence**3).sum() / len(influence) ** 3 for influence in used) / (
+        6 * spread.sum() ** 1.5
+    )
     is_tie = np.isclose(ordered, estimate, rtol=0, atol=TIE)
     below = float(np.mean((ordered < estimate) & ~is_tie) + np.mean(is_tie) / 2)
     bias = ndtri(min(max(below, 1 / len(ordered)), 1 - 1 / len(ordered)))

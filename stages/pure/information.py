@@ -12,7 +12,9 @@ PerSegment = Float[np.ndarray, "*rollout segment"]
 Counts = Int[np.ndarray, " distinct"]
 
 
-def set_success(logprobs: Float[np.ndarray, "*boundary answer"]) -> Float[np.ndarray, "*boundary"]:
+def set_success(
+    logprobs: Float[np.ndarray, "*boundary answer"],
+) -> Float[np.ndarray, "*boundary"] | float:
     """J = ∑_{y correct} π(y | x, z_1..j): the exact success of an answer forced at temperature 1.
 
     The sum of probabilities of disjoint events; rounding may carry it a hair past 1, where it is
@@ -25,8 +27,8 @@ def sampled_success(rewards: Float[np.ndarray, " probe"]) -> float:
     """J = mean reward of the sampled answers; NaN rewards (failed verifiers) are left out, NaN if
     none is left.
     """
-    judged = rewards[~np.isnan(rewards)]
-    return float(judged.mean()) if len(judged) else float("nan")
+    known = rewards[~np.isnan(rewards)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def progress(success: Success) -> PerSegment:
@@ -56,8 +58,8 @@ def success_variance(rewards: Float[np.ndarray, " probe"]) -> float:
     Zero where all agree, which at small K is the estimate's own blindness, not certainty. NaN where
     K is zero.
     """
-    judged = rewards[~np.isnan(rewards)]
-    return float(judged.var() / len(judged)) if len(judged) else float("nan")
+    known = rewards[~np.isnan(rewards)]
+    return float(known.var() / len(known)) if len(known) else float("nan")
 
 
 def progress_stderr(variance: Success) -> PerSegment:

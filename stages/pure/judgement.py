@@ -83,7 +83,8 @@ def quality(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " a
         return Quality(*[math.nan] * len(Quality._fields))
     is_hit = (scores >= DECISION) == is_right
     by_class = [
-        float(is_hit[part].mean()) if part.any() else math.nan for part in (is_right, ~is_right)
+        float(is_hit[of_class].mean()) if of_class.any() else math.nan
+        for of_class in (is_right, ~is_right)
     ]
     return Quality(
         base_rate=float(is_right.mean()),

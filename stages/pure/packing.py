@@ -41,13 +41,13 @@ def balanced(sizes: Sequence[int], num_parts: int) -> list[list[int]]:
     Returns:
         Indices of pieces, rising, one list a part; every piece exactly once.
     """
-    parts: list[list[int]] = [[] for _ in range(num_parts)]
+    bins: list[list[int]] = [[] for _ in range(num_parts)]
     sums = [0] * num_parts
     for piece in sorted(range(len(sizes)), key=lambda piece: (-sizes[piece], piece)):
-        part = sums.index(min(sums))
-        parts[part].append(piece)
-        sums[part] += sizes[piece]
-    return [sorted(part) for part in parts]
+        lightest = sums.index(min(sums))
+        bins[lightest].append(piece)
+        sums[lightest] += sizes[piece]
+    return [sorted(lightest) for lightest in bins]
 
 
 def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
@@ -118,10 +118,10 @@ def regroup(lengths: Sequence[int]) -> Regrouped:
     token_of_slot, slot_of_token, num_slots = [], np.zeros(sum(lengths), dtype=np.int64), 0
     for items in groups:
         index = np.arange(lengths[items[0]])
-        own = np.array([lengths[item] for item in items])[:, None]
+        own_lengths = np.array([lengths[item] for item in items])[:, None]
         first = starts[items][:, None]
-        token_of_slot.append((first + np.minimum(index, own - 1)).ravel())
-        is_taken = index < own
+        token_of_slot.append((first + np.minimum(index, own_lengths - 1)).ravel())
+        is_taken = index < own_lengths
         slot_of_token[(first + index)[is_taken]] = num_slots + np.flatnonzero(is_taken)
         num_slots += is_taken.size
     shapes = [(len(items), lengths[items[0]]) for items in groups]

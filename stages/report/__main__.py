@@ -144,11 +144,11 @@ def read_comparisons(path: Path, settings: Params) -> dict[str, Any]:
     Raises:
         BadInput: they are not of the policies that params.yaml names.
     """
-    found = read_json(path)
+    comparisons = read_json(path)
     names = [f"{later}_minus_{earlier}" for earlier, later in combinations(settings.exams, 2)]
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in comparisons]:
         raise BadInput(f"{path} has no {missing[0]}; delete it and run `dvc repro`")
-    return {name: found[name] for name in [*names, *sorted(set(found) - {*names})]}
+    return {name: comparisons[name] for name in [*names, *sorted(set(comparisons) - {*names})]}
 
 
 def read_course(folder: Path, update: Path, settings: Evaluate) -> Course:
@@ -259,11 +259,11 @@ def read_excerpts(
     if name is None:
         return []
     data = read_round(rounds_dir / name)
-    asked = {row["problem_id"]: row for row in read_table(problems, PROBLEMS).to_pylist()}
+    problem_rows = {row["problem_id"]: row for row in read_table(problems, PROBLEMS).to_pylist()}
     problem_of = dict(zip(data.rollouts["rollout_id"], data.rollouts["problem_id"], strict=True))
     chosen = choose(data.gains, problem_of, settings.report.num_rollouts)
     renderer = Renderer.of_policy(policies_dir / settings.rounds[name].parent)
-    return list(excerpts(chosen, *data, asked, renderer))
+    return list(excerpts(chosen, *data, problem_rows, renderer))
 
 
 def _field(metrics: Mapping[str, Any], path: Path, *keys: str) -> Any:

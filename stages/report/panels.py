@@ -34,7 +34,7 @@ class Panel(NamedTuple):
     svg: str
 
 
-class Chain(NamedTuple):
+class ChainPanels(NamedTuple):
     """A row of panels on one chain of rounds."""
 
     title: str
@@ -62,14 +62,14 @@ def budget_panels(settings: Params, metrics: Metrics) -> list[Panel]:
     axes = Axes(
         "thinking budget, tokens", "success", True, budgets, settings.report.training_budget_tokens
     )
-    found = []
+    panels = []
     for level, title in levels(metrics).items():
         lines = []
         for policy, metric in metrics.items():
             curve = [metric[level]["success"][f"budget_{budget}"] for budget in budgets]
             lines.append(_interval_line(styles[policy], budgets, curve))
-        found.append(Panel(title.capitalize(), figures.draw(f"budget-{level}", axes, lines)))
-    return found
+        panels.append(Panel(title.capitalize(), figures.draw(f"budget-{level}", axes, lines)))
+    return panels
 
 
 def skill_panels(settings: Params, metrics: Metrics) -> list[Panel]:
@@ -98,16 +98,16 @@ def skill_panels(settings: Params, metrics: Metrics) -> list[Panel]:
         for policy, metric in metrics.items()
     ]
     thought = [_segments_line(styles[policy], metric["all"]) for policy, metric in metrics.items()]
-    found = _panel(
+    panels = _panel(
         "segments", "Success by length of thought", Axes("whole segments", "success", True), thought
     )
     if max(ks) > 1:
-        found += _panel("samples", "One of k right solid, majority of k dashed", samples, several)
-        found += _panel("chosen", "Best of k by the exam's judge", samples, chosen)
-    return found
+        panels += _panel("samples", "One of k right solid, majority of k dashed", samples, several)
+        panels += _panel("chosen", "Best of k by the exam's judge", samples, chosen)
+    return panels
 
 
-def information_chains(settings: Params, courses: Mapping[str, Course]) -> Iterator[Chain]:
+def information_chains(settings: Params, courses: Mapping[str, Course]) -> Iterator[ChainPanels]:
     """J and progress by position in the rollout, a line a round in the look of the policy that
     sampled it.
     """
@@ -118,7 +118,7 @@ def information_chains(settings: Params, courses: Mapping[str, Course]) -> Itera
         success = [_points_line(look, course.success) for look, course in sampled]
         progress = [_points_line(look, course.progress) for look, course in sampled]
         counts = [_counts_line(look, course.success) for look, course in sampled]
-        found = [
+        panels = [
             *_panel(
                 "success",
                 "Success if made to answer now",
@@ -141,7 +141,7 @@ def information_chains(settings: Params, courses: Mapping[str, Course]) -> Itera
                 chain,
             ),
         ]
-        yield Chain(chain_title(settings, chain), styles[chain[-1]], chain, found)
+        yield ChainPanels(chain_title(settings, chain), styles[chain[-1]], chain, panels)
 
 
 def training_panels(
@@ -149,7 +149,7 @@ def training_panels(
 ) -> list[Panel]:
     """Each measure by round, a line a chain; measures that no round has are left out."""
     axes = Axes("rounds trained", "success at the training budget", True)
-    found = _panel(
+    panels = _panel(
         "exams", "Held-out success where examined", axes, [*_exam_lines(settings, metrics)]
     )
     styles = looks(settings.inits, settings.rounds)
@@ -165,8 +165,8 @@ def training_panels(
             for number, name in enumerate(measure.names)
         ]
         axes = Axes("round", measure.y_label, measure.is_fraction)
-        found += _panel(measure.names[0], measure.title, axes, lines)
-    return found
+        panels += _panel(measure.names[0], measure.title, axes, lines)
+    return panels
 
 
 def sft_panel(settings: Params, sft_metrics: Mapping[str, Mapping[str, Any]]) -> Panel:

@@ -16,7 +16,7 @@ PERIOD_SECONDS = 1.0
 RANK = "RANK"  # torchrun's: of several processes the first alone shows progress
 
 
-class Progress:
+class ProgressBar:
     """A bar with percent, time left and tokens/s; with `KNOWHOW_PROGRESS_FILE` set, the same goes
     there as JSON.
 

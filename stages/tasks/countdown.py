@@ -21,10 +21,10 @@ from stages.tasks.strategies import (
     Attempting,
     Candidates,
     direct_demonstration,
+    draw_attempts,
     draw_problems,
-    draw_trace,
 )
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 
 NEAR_DISTANCE = 8
 
@@ -47,7 +47,7 @@ class Countdown:
 
     def demonstrations(
         self, problems: Sequence[Problem], settings: DirectDemonstrations | Attempting, seed: int
-    ) -> Iterator[Demonstration]:
+    ) -> Iterator[StrategySettings]:
         """The reference answer at once, or a searcher's trace: attempts, then an answer."""
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
@@ -87,11 +87,11 @@ class Countdown:
 
     def _demonstrate(
         self, problem: Problem, settings: Attempting, rng: random.Random
-    ) -> Demonstration:
+    ) -> StrategySettings:
         numbers = tuple(sorted(problem.metadata["numbers"]))
         derivations = self._derivations(numbers)
         candidates = _candidates(numbers, problem.metadata["target"], self.params.max_result)
-        trace = draw_trace(candidates, settings, rng)
+        trace = draw_attempts(candidates, settings, rng)
         is_judged = not isinstance(settings, ParallelDemonstrations)
         marks = [
             _mark(candidates.distances[index]) if is_judged else UNJUDGED
@@ -101,7 +101,7 @@ class Countdown:
             f"{_text(derivations[index])} {mark}"
             for index, mark in zip(trace.attempts, marks, strict=True)
         ]
-        return Demonstration(
+        return StrategySettings(
             problem_id=problem.problem_id,
             strategy=settings.strategy,
             text=" ".join([*words, CountdownFormat.cue, _text(derivations[trace.answer])]),
@@ -120,7 +120,7 @@ def derivations(numbers: tuple[int, ...], max_result: int) -> tuple[Derivation, 
     """
     if len(numbers) == 1:
         return ((),)
-    found: dict[Derivation, None] = {}
+    distinct: dict[Derivation, None] = {}
     for i, j in itertools.combinations(range(len(numbers)), 2):
         right, left = sorted((numbers[i], numbers[j]))
         rest = [n for k, n in enumerate(numbers) if k not in (i, j)]
@@ -130,17 +130,21 @@ def derivations(numbers: tuple[int, ...], max_result: int) -> tuple[Derivation, 
                 continue
             step = Step(left, operator, right, result)
             for tail in derivations(tuple(sorted([*rest, result])), max_result):
-                found[(step, *tail)] = None
-    return tuple(found)
+                distinct[(step, *tail)] = None
+    return tuple(distinct)
 
 
 @lru_cache(maxsize=8192)
 def _candidates(numbers: tuple[int, ...], target: int, max_result: int) -> Candidates:
     """The derivations as a strategy sees them; first steps are numbered."""
-    found = derivations(numbers, max_result)
+    all_derivations = derivations(numbers, max_result)
     order: dict[Step, int] = {}
-    first_steps = tuple([order.setdefault(derivation[0], len(order)) for derivation in found])
-    return Candidates(tuple([derivation[-1].result - target for derivation in found]), first_steps)
+    first_steps = tuple(
+        [order.setdefault(derivation[0], len(order)) for derivation in all_derivations]
+    )
+    return Candidates(
+        tuple([derivation[-1].result - target for derivation in all_derivations]), first_steps
+    )
 
 
 def _mark(distance: int) -> str:

@@ -16,8 +16,8 @@ from stages.contracts.params.inits.demonstrations import DirectDemonstrations, R
 from stages.contracts.params.task import ModularTask
 from stages.tasks.formats import HIT, MISS, ModularFormat
 from stages.tasks.splits import fill_splits, split_of
-from stages.tasks.strategies import Candidates, direct_demonstration, draw_problems, draw_trace
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.strategies import Candidates, direct_demonstration, draw_attempts, draw_problems
+from stages.tasks.task import Problem, StrategySettings
 
 SMALLEST_FACTOR = 2
 
@@ -41,7 +41,7 @@ class Modular:
         problems: Sequence[Problem],
         settings: DirectDemonstrations | ReviseDemonstrations,
         seed: int,
-    ) -> Iterator[Demonstration]:
+    ) -> Iterator[StrategySettings]:
         """The reference answer at once, or residues tried, each with its true verdict, then an
         answer.
         """
@@ -75,12 +75,12 @@ class Modular:
 
     def _demonstrate(
         self, problem: Problem, settings: ReviseDemonstrations, rng: random.Random
-    ) -> Demonstration:
+    ) -> StrategySettings:
         residues = range(self.params.modulus)
         is_miss = [residue != int(problem.answer) for residue in residues]
-        trace = draw_trace(Candidates(is_miss, residues), settings, rng)
+        trace = draw_attempts(Candidates(is_miss, residues), settings, rng)
         words = [f"{residue} {MISS if is_miss[residue] else HIT}" for residue in trace.attempts]
-        return Demonstration(
+        return StrategySettings(
             problem_id=problem.problem_id,
             strategy=settings.strategy,
             text=" ".join([*words, ModularFormat.cue, str(trace.answer)]),

@@ -22,7 +22,7 @@ from stages.tasks.families import (
     unpack,
 )
 from stages.tasks.strategies import direct_demonstration, draw_problems
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import SPECIAL, load_text_format
 
 HELDOUT_BUCKETS = 10
@@ -79,7 +79,7 @@ class ReasoningGym:
 
     def demonstrations(
         self, problems: Sequence[Problem], settings: DirectDemonstrations, seed: int
-    ) -> Iterator[Demonstration]:
+    ) -> Iterator[StrategySettings]:
         """Reference answers at once, in a drawn order."""
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):

@@ -22,7 +22,7 @@ from stages.contracts.params.inits.demonstrations import (
     WorkedDemonstrations,
 )
 from stages.running.errors import BadInput
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.task_format import TaskFormat
 
 Attempting = ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations
@@ -53,7 +53,7 @@ class Candidates:
         return min(indices, key=lambda index: abs(self.distances[index]))
 
 
-class Trace(NamedTuple):
+class AttemptPlan(NamedTuple):
     """Candidates attempted in order, and the one answered."""
 
     attempts: list[int]
@@ -80,9 +80,9 @@ def draw_problems(
         yield next(passes[level])
 
 
-def direct_demonstration(problem: Problem, cue: str) -> Demonstration:
+def direct_demonstration(problem: Problem, cue: str) -> StrategySettings:
     """Strategy `direct`: the reference answer at once."""
-    return Demonstration(
+    return StrategySettings(
         problem_id=problem.problem_id,
         strategy="direct",
         text=cue + problem.answer,
@@ -96,7 +96,7 @@ def shown_demonstrations(
     settings: DirectDemonstrations | WorkedDemonstrations,
     form: TaskFormat,
     seed: int,
-) -> Iterator[Demonstration]:
+) -> Iterator[StrategySettings]:
     """Strategies of tasks whose answers are given: the answer at once, or behind the solution it
     came with.
 
@@ -110,14 +110,14 @@ def shown_demonstrations(
             yield _worked_demonstration(problem, form)
 
 
-def _worked_demonstration(problem: Problem, form: TaskFormat) -> Demonstration:
+def _worked_demonstration(problem: Problem, form: TaskFormat) -> StrategySettings:
     solution = problem.metadata["solution"]
     if not solution:
         raise BadInput(
             f"problem {problem.problem_id} came without a solution, which strategy worked shows; use direct"
         )
     thinking = solution.strip() + form.segment_ends[0]
-    return Demonstration(
+    return StrategySettings(
         problem_id=problem.problem_id,
         strategy="worked",
         text=thinking + form.cue + problem.answer,
@@ -126,7 +126,7 @@ def _worked_demonstration(problem: Problem, form: TaskFormat) -> Demonstration:
     )
 
 
-def draw_trace(candidates: Candidates, settings: Attempting, rng: random.Random) -> Trace:
+def draw_attempts(candidates: Candidates, settings: Attempting, rng: random.Random) -> AttemptPlan:
     """One demonstration.
 
     A share answers at once; a share hits at a position drawn uniformly, so that committing to a
@@ -138,7 +138,7 @@ def draw_trace(candidates: Candidates, settings: Attempting, rng: random.Random)
         attempts = _planned(candidates, settings, rng)
     else:
         attempts = list(_free(candidates, settings, rng))
-    return Trace(attempts, _answer(candidates, attempts, settings.wrong_answer_frac, rng))
+    return AttemptPlan(attempts, _answer(candidates, attempts, settings.wrong_answer_frac, rng))
 
 
 def _answer(
@@ -148,9 +148,9 @@ def _answer(
 
     Without one a hit never attempted, or as a policy would end: the nearest attempt.
     """
-    found = [index for index in attempts if candidates.distances[index] == 0]
-    if found:
-        return found[-1]
+    hits = [index for index in attempts if candidates.distances[index] == 0]
+    if hits:
+        return hits[-1]
     if attempts and rng.random() < wrong_answer_frac:
         return candidates.nearest(attempts)
     return rng.choice(candidates.hits)

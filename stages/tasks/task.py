@@ -26,7 +26,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Demonstration:
+class StrategySettings:
     """One completion to imitate. `num_segments` counts its attempts; the answer is not counted."""
 
     problem_id: str
@@ -45,7 +45,7 @@ class Source(Protocol):
 
     def demonstrations(
         self, problems: Sequence[Problem], settings: Any, seed: int
-    ) -> Iterator[Demonstration]:
+    ) -> Iterator[StrategySettings]:
         """As many demonstrations as `settings` asks for, on the given problems only."""
         ...
 

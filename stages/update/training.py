@@ -14,7 +14,7 @@ from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer
 from stages.pure.seeds import derive_seed
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 
 
 class Sampling(NamedTuple):
@@ -49,7 +49,7 @@ def train(
     steps = minibatches(len(examples), settings, seed)
     trainer.resume(unfinished)
     done = sum(map(len, steps[: trainer.num_steps]))
-    with Progress("update", sum(map(len, steps)), unit="rollout", done=done) as progress:
+    with ProgressBar("update", sum(map(len, steps)), unit="rollout", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
             watched: dict[str, float] = {}
             batch = [prepared[row] for row in rows]

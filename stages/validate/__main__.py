@@ -48,12 +48,12 @@ from stages.contracts.verdict import EXACT, Verdict
 from stages.pure.judgement import DECISION
 from stages.running.errors import command
 from stages.running.facts import RunFacts
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 from stages.running.publish import write_json
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame, shared_seeds
 from stages.validate.docs import write_docs
 from stages.validate.refusal import refuse
-from stages.validate.suites import Gate, outcomes
+from stages.validate.suites import SuiteRunner, expectation_results
 from stages.validate.tables import TABLES
 
 BATCH_ROWS, BATCH_BYTES = (
@@ -92,11 +92,11 @@ def main(
     }
 
     with facts.phase("validating"):
-        gate = judge_round(
+        gate = check_round(
             round_id, settings, Renderer.of_policy(policy), problems, text_format, streamed
         )
         results, num_rows = gate.results, gate.num_rows
-        found = {name: outcomes(result) for name, result in results.items()}
+        found = {name: expectation_results(result) for name, result in results.items()}
     if docs is not None:
         with facts.phase("documenting"):
             write_docs(docs, round_id, results, found, num_rows)
@@ -139,21 +139,21 @@ def read_settings(params_file: Path, round_id: str) -> Settings:
     )
 
 
-def judge_round(
+def check_round(
     round_id: str,
     settings: Settings,
     renderer: Renderer,
     problems: Path,
     text_format: Path,
     streamed: Mapping[str, Path],
-) -> Gate:
+) -> SuiteRunner:
     """Hold the problems, and all else of a round some rollouts at a time, against the suites."""
-    rollouts, asked = streamed["rollouts"], read_table(problems, PROBLEMS)
+    rollouts, problem_table = streamed["rollouts"], read_table(problems, PROBLEMS)
     sizes = group_sizes(read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]))
     cue_tokens = renderer.cue_tokens(read_format(text_format))
     premises = Premises(
         round_id,
-        asked,
+        problem_table,
         sizes,
         renderer,
         cue_tokens,
@@ -170,19 +170,21 @@ def judge_round(
     first = next(
         cuts
     )  # the tables' own contracts come before the seconds that Great Expectations takes
-    gate = Gate(suite_parameters(settings, renderer, len(cue_tokens)))
-    gate.judge("problems", problems_frame(asked))
-    with Progress(
+    runner = SuiteRunner(suite_parameters(settings, renderer, len(cue_tokens)))
+    runner.check_rows("problems", problems_frame(problem_table))
+    with ProgressBar(
         f"validate {round_id}", count_rows(rollouts, ROLLOUTS), unit="rollout"
     ) as progress:
-        for parts in chain([first], cuts):
-            for name, frame in check_frames(premises, *parts):
-                gate.judge(name, frame)
-            progress.add(parts[0].num_rows)
-    gate.judge_whole("rollouts", "problem_id", pd.DataFrame({"problem_id": [*sizes]}, dtype="str"))
+        for cut in chain([first], cuts):
+            for name, frame in check_frames(premises, *cut):
+                runner.check_rows(name, frame)
+            progress.add(cut[0].num_rows)
+    runner.check_column(
+        "rollouts", "problem_id", pd.DataFrame({"problem_id": [*sizes]}, dtype="str")
+    )
     seeded = partial(read_batches, rollouts, ROLLOUTS, ["rollout_id", "seed"])
-    gate.judge_whole("rollouts", "seed", shared_seeds(seeded))
-    return gate
+    runner.check_column("rollouts", "seed", shared_seeds(seeded))
+    return runner
 
 
 def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int) -> dict[str, Any]:

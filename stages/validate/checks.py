@@ -87,8 +87,8 @@ def check_frames(
 def group_sizes(rollouts: Iterable[pa.Table]) -> dict[str, int]:
     """How many rollouts ask each problem, from some rows at a time."""
     sizes: Counter[str] = Counter()
-    for part in rollouts:
-        for counted in pc.value_counts(part["problem_id"]).to_pylist():
+    for batch in rollouts:
+        for counted in pc.value_counts(batch["problem_id"]).to_pylist():
             sizes[counted["values"]] += counted["counts"]
     return sizes
 
@@ -99,13 +99,13 @@ def shared_seeds(read: Callable[[], Iterable[pa.Table]]) -> pd.DataFrame:
 
     `read` gives the rollouts some rows at a time, as often as it is called.
     """
-    seeds = np.sort(np.concatenate([part["seed"].to_numpy() for part in read()]))
+    seeds = np.sort(np.concatenate([batch["seed"].to_numpy() for batch in read()]))
     shared = pa.array(np.unique(seeds[1:][seeds[1:] == seeds[:-1]]))
-    found = [
-        part.filter(pc.is_in(part["seed"], shared))
-        for part in (read() if len(shared) else islice(read(), 1))
+    sharing = [
+        batch.filter(pc.is_in(batch["seed"], shared))
+        for batch in (read() if len(shared) else islice(read(), 1))
     ]
-    return pa.concat_tables(found).to_pandas()
+    return pa.concat_tables(sharing).to_pandas()
 
 
 def problems_frame(problems: pa.Table) -> pd.DataFrame:
@@ -162,9 +162,9 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     has its gain.
     """
     frame = scalars(segments)
-    own = frame.groupby("rollout_id")
-    position = own.cumcount()
-    is_last = position == own["rollout_id"].transform("size") - 1
+    by_rollout = frame.groupby("rollout_id")
+    position = by_rollout.cumcount()
+    is_last = position == by_rollout["rollout_id"].transform("size") - 1
     is_answer = frame["kind"] == "answer"
     lengths = pd.Series(lengths_of(rollouts["completion_tokens"]), index=ids(rollouts))
     thinking = (
@@ -177,7 +177,7 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     add_sampled(frame, rollouts)
     frame["num_sampled_tokens"] = frame["num_sampled_tokens"].mask(is_answer)
     frame["is_start_sampled"] |= is_answer
-    frame["start_gap_tokens"] = frame["start_token"] - own["end_token"].shift(fill_value=0)
+    frame["start_gap_tokens"] = frame["start_token"] - by_rollout["end_token"].shift(fill_value=0)
     frame["tail_gap_tokens"] = (looked_up(frame["rollout_id"], lengths) - frame["end_token"]).where(
         is_last
     )
@@ -194,10 +194,10 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
 def _add_problem(frame: pd.DataFrame, rollouts: pa.Table, premises: Premises) -> None:
     """Columns about a rollout's problem: its split, its difficulty, its prompt."""
     is_asked = pc.is_in(premises.problems["problem_id"], rollouts["problem_id"])
-    asked = premises.problems.select(["problem_id", "split", "difficulty", "prompt"]).filter(
-        is_asked
-    )
-    known = asked.to_pandas().set_index("problem_id")
+    sampled_problems = premises.problems.select(
+        ["problem_id", "split", "difficulty", "prompt"]
+    ).filter(is_asked)
+    known = sampled_problems.to_pandas().set_index("problem_id")
     frame["problem_split"] = frame["problem_id"].map(known["split"]).fillna(UNKNOWN)
     frame["difficulty"] = looked_up(frame["problem_id"], known["difficulty"])
     prompts = {

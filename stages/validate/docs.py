@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stages.running.publish import atomic
 from stages.validate.refusal import broken_expectations, explain
-from stages.validate.suites import Outcome
+from stages.validate.suites import ExpectationResult
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import (
@@ -29,7 +29,7 @@ def write_docs(
     docs: Path,
     round_id: str,
     results: "Mapping[str, ExpectationSuiteValidationResult]",
-    found: Mapping[str, Sequence[Outcome]],
+    results_by_table: Mapping[str, Sequence[ExpectationResult]],
     num_rows: Mapping[str, int],
 ) -> None:
     """Write one page a table, as Great Expectations renders it, then index.html.
@@ -39,18 +39,18 @@ def write_docs(
     docs.mkdir(parents=True, exist_ok=True)
     home = '<p><a href="index.html">all tables</a></p>'
     for name, result in results.items():
-        notes = {outcome.column: outcome.notes for outcome in found[name]}
+        notes = {outcome.column: outcome.notes for outcome in results_by_table[name]}
         _write_page(
             docs / f"{name}.html", f"Round {round_id}: {name}", [home, *_sections(result, notes)]
         )
     rows = [
-        f'<tr><td><a href="{name}.html">{name}</a></td><td>{num_rows[name]}</td><td>{len(found[name])}</td>'
-        f"<td>{sum(not outcome.success for outcome in found[name])}</td></tr>"
+        f'<tr><td><a href="{name}.html">{name}</a></td><td>{num_rows[name]}</td><td>{len(results_by_table[name])}</td>'
+        f"<td>{sum(not outcome.success for outcome in results_by_table[name])}</td></tr>"
         for name in results
     ]
     broken = [
         f'<li class="text-danger">{html.escape(explain(name, outcome, num_rows[name]))}</li>'
-        for name, outcome in broken_expectations(found)
+        for name, outcome in broken_expectations(results_by_table)
     ]
     head = "<tr><th>table</th><th>rows</th><th>expectations</th><th>broken</th></tr>"
     body = ["<table>", head, *rows, "</table>", "<ul>", *broken, "</ul>"]

@@ -69,10 +69,10 @@ def gains_frame(
         frame, gains, _boundary_grid(frame, probes, probe, partial_credit), probe, partial_credit
     )
 
-    own = frame.groupby("rollout_id")
-    is_first, is_last = own.cumcount() == 0, own.cumcount(ascending=False) == 0
+    by_rollout = frame.groupby("rollout_id")
+    is_first, is_last = by_rollout.cumcount() == 0, by_rollout.cumcount(ascending=False) == 0
     before, after = frame["success_before"], frame["success_after"]
-    previous = own[["success_after", "num_judged_after"]].shift()
+    previous = by_rollout[["success_after", "num_judged_after"]].shift()
     is_same_success = (before == previous["success_after"]) | (
         before.isna() & previous["success_after"].isna()
     )
@@ -80,7 +80,7 @@ def gains_frame(
     frame["is_unbroken"] = (is_same_success & is_same_count) | is_first
     frame["progress_residual"] = residual(frame["progress"], gains["progress"], after - before)
     start = before.where(is_first).groupby(frame["rollout_id"]).ffill()
-    total = own["progress"].cumsum(skipna=False)
+    total = by_rollout["progress"].cumsum(skipna=False)
     frame["telescoping_residual"] = (total - (after - start)).abs().where(is_last)
     return frame
 
@@ -94,13 +94,13 @@ def _add_probe_residuals(
         for side, shift in _SIDES
     }
     is_sampled = probe.success_from == "sampled_answers"
-    for side, found in at.items():
+    for side, boundary in at.items():
         num_judged = frame[f"num_judged_{side}"]
-        num_unjudged = found["num_probes"] - num_judged
+        num_unjudged = boundary["num_probes"] - num_judged
         frame[f"is_judged_{side}"] = (
             (num_judged >= 0) & (num_unjudged >= 0) & ((num_unjudged == 0) | is_sampled)
         )
-        due = found["success_due"]
+        due = boundary["success_due"]
         frame[f"success_{side}_residual"] = residual(
             frame[f"success_{side}"], gains[f"success_{side}"], due
         )
@@ -137,9 +137,12 @@ def _boundary_grid(
         for side, shift in _SIDES
     ]
     grid = pd.concat(sides).drop_duplicates(BOUNDARY).sort_values(BOUNDARY).reset_index(drop=True)
-    told = scalars(probes)[[*BOUNDARY, "num_probes", "value"]]
-    told["log_success"], told["entropy"] = _log_success(probes, probe), _entropy(probes["answers"])
-    grid = grid.merge(told.assign(is_probed=True), on=BOUNDARY, how="left")
+    probed = scalars(probes)[[*BOUNDARY, "num_probes", "value"]]
+    probed["log_success"], probed["entropy"] = (
+        _log_success(probes, probe),
+        _entropy(probes["answers"]),
+    )
+    grid = grid.merge(probed.assign(is_probed=True), on=BOUNDARY, how="left")
     is_probed = grid["is_probed"] = grid["is_probed"].notna()
     grid["num_probes"] = grid["num_probes"].fillna(0)
     place = grid["boundary_index"].where(is_probed).groupby(grid["rollout_id"])
@@ -160,8 +163,8 @@ def _boundary_grid(
     if probe.success_from != "sampled_answers":
         grid["variance"] = grid["success_due"] * 0.0
     ends = [_at(grid, grid["rollout_id"], grid[side])["success"] for side in ("left", "right")]
-    part = (grid["boundary_index"] - grid["left"]) / (grid["right"] - grid["left"])
-    grid["success_due"] = grid["success_due"].where(is_probed, ends[0] + part * (ends[1] - ends[0]))
+    frac = (grid["boundary_index"] - grid["left"]) / (grid["right"] - grid["left"])
+    grid["success_due"] = grid["success_due"].where(is_probed, ends[0] + frac * (ends[1] - ends[0]))
     return grid
 
 
@@ -206,8 +209,10 @@ def _entropy(answers: pa.ChunkedArray) -> pd.Series:
     )
     total = counts["owner"].map(pd.Series(lengths))
     terms = -counts["count"] / total * np.log(counts["count"] / total)
-    own = terms.groupby(counts["owner"])
-    return (own.sum() + (own.size() - 1) / (2 * pd.Series(lengths))).reindex(range(len(lengths)))
+    by_boundary = terms.groupby(counts["owner"])
+    return (by_boundary.sum() + (by_boundary.size() - 1) / (2 * pd.Series(lengths))).reindex(
+        range(len(lengths))
+    )
 
 
 def _num_repeats(answers: pa.ChunkedArray) -> pd.Series:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stages.running.errors import BadInput
-from stages.validate.suites import Outcome
+from stages.validate.suites import ExpectationResult
 from stages.validate.tables import TABLES
 
 
 def refuse(
     round_id: str,
-    found: Mapping[str, Sequence[Outcome]],
+    found: Mapping[str, Sequence[ExpectationResult]],
     num_rows: Mapping[str, int],
     docs: Path | None,
 ) -> None:
@@ -33,12 +33,14 @@ def refuse(
     )
 
 
-def broken_expectations(found: Mapping[str, Sequence[Outcome]]) -> Iterator[tuple[str, Outcome]]:
+def broken_expectations(
+    found: Mapping[str, Sequence[ExpectationResult]],
+) -> Iterator[tuple[str, ExpectationResult]]:
     """The expectations that do not hold, each with its table."""
     return ((name, outcome) for name in found for outcome in found[name] if not outcome.success)
 
 
-def explain(table: str, outcome: Outcome, num_rows: int) -> str:
+def explain(table: str, outcome: ExpectationResult, num_rows: int) -> str:
     """One broken expectation in a line: table, column, count, rule and first offender."""
     assert outcome.first is not None
     bounds = ", ".join(f"{key} {value}" for key, value in outcome.bounds.items())

@@ -34,7 +34,7 @@ MAX_SHOWN = 20  # offenders that an outcome keeps; Great Expectations shows as m
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExpectationResult:
     """What became of one expectation.
 
     `first` is the first offending row: its key and the value found.
@@ -55,7 +55,7 @@ def read_suite(table: str) -> list[dict[str, Any]]:
     return suite
 
 
-class Gate:
+class SuiteRunner:
     """Judges tables by their suites, in memory, without network.
 
     `results` has what was found so far.
@@ -74,17 +74,17 @@ class Gate:
         self._rows = source.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
         self._suites: dict[str, ExpectationSuite] = {}
 
-    def judge(self, name: str, rows: pd.DataFrame) -> None:
+    def check_rows(self, name: str, rows: pd.DataFrame) -> None:
         """Hold some rows of a check frame against the expectations of rows."""
         self.num_rows[name] = self.num_rows.get(name, 0) + len(rows)
         if name not in self.results:
             self.results[name] = self._run(name, None, rows)
         elif len(rows):
-            found = {_rule(entry): entry for entry in self._run(name, None, rows).results}
+            results_by_rule = {_rule(entry): entry for entry in self._run(name, None, rows).results}
             for entry in self.results[name].results:
-                _absorb(entry, found[_rule(entry)])
+                _absorb(entry, results_by_rule[_rule(entry)])
 
-    def judge_whole(self, name: str, column: str, rows: pd.DataFrame) -> None:
+    def check_column(self, name: str, column: str, rows: pd.DataFrame) -> None:
         """Hold a whole column against its expectations; after `judge`.
 
         `rows` may be those alone that matter: each value once, or the rows whose value is not
@@ -152,30 +152,30 @@ def _absorb(entry: "ExpectationValidationResult", later: "ExpectationValidationR
     Row numbers count from the rows they are of.
     """
     entry.success = entry.success and later.success
-    found, more = entry.result, later.result
+    totals, more = entry.result, later.result
     for name, value in more.items():
         if name in OFFENDERS:
-            found[name] = [*found.get(name, []), *value][:MAX_SHOWN]
+            totals[name] = [*totals.get(name, []), *value][:MAX_SHOWN]
         elif name.endswith("_count"):
-            found[name] = found.get(name, 0) + value
-    num_present = found["element_count"] - found.get("missing_count", 0)
+            totals[name] = totals.get(name, 0) + value
+    num_present = totals["element_count"] - totals.get("missing_count", 0)
     for name, total in (
-        ("_total", found["element_count"]),
+        ("_total", totals["element_count"]),
         ("_nonmissing", num_present),
         ("", num_present),
     ):
-        found[f"unexpected_percent{name}"] = (
-            100 * found["unexpected_count"] / total if total else None
+        totals[f"unexpected_percent{name}"] = (
+            100 * totals["unexpected_count"] / total if total else None
         )
 
 
-def outcomes(result: "ExpectationSuiteValidationResult") -> list[Outcome]:
+def expectation_results(result: "ExpectationSuiteValidationResult") -> list[ExpectationResult]:
     """The outcome of each expectation, by column and type."""
-    found = [_outcome(entry.to_json_dict()) for entry in result.results]
-    return sorted(found, key=lambda outcome: (outcome.column, outcome.type))
+    results = [_expectation_result(entry.to_json_dict()) for entry in result.results]
+    return sorted(results, key=lambda outcome: (outcome.column, outcome.type))
 
 
-def _outcome(entry: dict[str, Any]) -> Outcome:
+def _expectation_result(entry: dict[str, Any]) -> ExpectationResult:
     config, result = entry["expectation_config"], entry["result"]
     bounds = {
         key: value for key, value in config["kwargs"].items() if key not in ("batch_id", "column")
@@ -183,7 +183,7 @@ def _outcome(entry: dict[str, Any]) -> Outcome:
     offenders = result.get(
         "partial_unexpected_index_list", [{"observed_value": result.get("observed_value")}]
     )
-    return Outcome(
+    return ExpectationResult(
         type=config["type"],
         column=config["kwargs"]["column"],
         bounds=bounds,

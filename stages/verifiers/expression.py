@@ -19,11 +19,11 @@ class ExpressionVerifier:
     """The verifier of Countdown; see `stages.verifiers.registry.Verifier`."""
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
-        """Judge the steps after the cue."""
+        """Verify the steps after the cue."""
         return verify(metadata["numbers"], metadata["target"], answer)
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict:
-        """Judge the steps before the segment's verdict marker."""
+        """Verify the steps before the segment's verdict marker."""
         return self.verify(metadata, segment)
 
 
@@ -42,7 +42,7 @@ def parse_steps(text: str) -> list[Step] | None:
 
 
 def verify(numbers: Sequence[int], target: int, text: str) -> Verdict:
-    """Judge `text` as a derivation of `target` from `numbers`; operands may come in either order."""
+    """Verify `text` as a derivation of `target` from `numbers`, operands in either order."""
     steps = parse_steps(text)
     if steps is None:
         return Verdict.UNPARSABLE

@@ -1,9 +1,8 @@
-r"""Verifier for mathematics in LaTeX or plain text: does math-verify find an answer equal to the
-reference?
+r"""Verifier for mathematics in LaTeX or plain text: is an answer equal to the reference?
 
-An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a text with several of
-these the last counts. The library's own timeouts are off: they are signals, which a computation in
-C does not hear; a worker is killed.
+math-verify says so. An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a
+text with several of these the last counts. The library's own timeouts are off: they are signals,
+which a computation in C does not hear; a worker is killed.
 """
 
 import re
@@ -26,14 +25,19 @@ class MathVerifier:
     """The verifier of a dataset; see `stages.verifiers.registry.Verifier`."""
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
-        """Correct is what math-verify finds equal to the reference; an equation of numbers, if both
-        its sides are.
+        """Correct is what math-verify finds equal to the reference.
+
+        An equation of numbers is, if both its sides are.
         """
-        found = read(answer)
-        if found is None:
+        expression = read(answer)
+        if expression is None:
             return Verdict.UNPARSABLE
         gold = _reference(metadata["answer"])
-        sides = found.args if isinstance(found, Eq) and not found.free_symbols else (found,)
+        sides = (
+            expression.args
+            if isinstance(expression, Eq) and not expression.free_symbols
+            else (expression,)
+        )
         is_correct = gold is not None and all(
             verify(gold, side, timeout_seconds=None) for side in sides
         )
@@ -48,14 +52,14 @@ def read(text: str) -> Any:
     """The expression of an answer; None where math-verify sees none."""
     if len(text) > MAX_ANSWER_CHARACTERS:
         return None
-    found = parse(
+    parsed = parse(
         delimited(text),
         [MATHEMATICS],
         fallback_mode="no_fallback",
         extraction_mode="first_match",  # else a fraction inside of what cannot be read would count
         parsing_timeout=None,
     )
-    return found[0] if found and isinstance(found[0], Basic | MatrixBase) else None
+    return parsed[0] if parsed and isinstance(parsed[0], Basic | MatrixBase) else None
 
 
 @lru_cache(maxsize=64)
@@ -65,7 +69,7 @@ def _reference(text: str) -> Any:
 
 
 def delimited(text: str) -> str:
-    """A text that holds mathematics in delimiters as it is; another one as mathematics as a whole."""
+    """A text that holds mathematics in delimiters as it is; another one delimited as a whole."""
     if DELIMITED.search(text):
         return text
     bare = " ".join(text.replace("$", " ").split()).removesuffix(".")

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from stages.contracts.params.task import ReasoningGymTask
-from stages.contracts.verdict import Judgement, Verdict
+from stages.contracts.verdict import Verdict, Verification
 from stages.tasks.families import CORRECT_SCORE, EVAL_FAMILIES, is_readable, load_dataset, unpack
 
 COIN_TOLERANCE = 1e-4
@@ -63,9 +63,10 @@ class ReasoningGymVerifier:
             for dataset in self._datasets.values():
                 vars(sys.modules[type(dataset).__module__])["eval"] = _refuse
 
-    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:
-        """Correct only at the family's full score; with `partial_credit` a wrong answer earns what
-        score it has.
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Verification:
+        """Correct only at the family's full score.
+
+        With `partial_credit` a wrong answer earns what score it has.
         """
         if not is_readable(self._family, answer):
             return Verdict.UNPARSABLE
@@ -82,7 +83,7 @@ class ReasoningGymVerifier:
         if score >= CORRECT_SCORE:
             return Verdict.CORRECT if self._condition(answer, entry) else Verdict.INCORRECT
         return (
-            Judgement(Verdict.INCORRECT, float(score))
+            Verification(Verdict.INCORRECT, float(score))
             if self._partial_credit
             else Verdict.INCORRECT
         )

@@ -10,22 +10,22 @@ from stages.contracts.params.task import (
     ReasoningGymTask,
     TaskParams,
 )
-from stages.contracts.verdict import Judgement, Verdict
+from stages.contracts.verdict import Verdict, Verification
 
 
 class Verifier(Protocol):
-    """Judges text against a problem's `metadata`.
+    """Verifies text against a problem's `metadata`.
 
     It may hang or crash: `stages.verifiers.isolated` runs it. A bare verdict earns its own reward;
-    a judgement says which part a wrong answer earns.
+    a verification says what partial credit a wrong answer earns.
     """
 
-    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Judgement:
-        """Judge an answer: the text after the cue."""
+    def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Verification:
+        """Verify an answer: the text after the cue."""
         ...
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> Verdict | None:
-        """Judge the attempt in a thinking segment, its closing marker left out.
+        """Verify the attempt in a thinking segment, its closing marker left out.
 
         None where none is seen.
         """

@@ -7,8 +7,8 @@ import yaml
 
 from benchmarks.measuring import Spent
 from benchmarks.overhead import (
+    Advantage,
     Growth,
-    Parts,
     count_stages,
     hollow,
     overhead,
@@ -28,7 +28,7 @@ GROWTH = Growth(30, 200, Spent(9.0, 8.0), Spent(3.0, 2.0), None)
 
 def test_a_rounds_parts_add_up() -> None:
     found = parts(20.0, FACTS)
-    assert found == Parts(total=20.0, work=6.0, startup=4.0, validation=2.0, other=2.0, dvc=6.0)
+    assert found == Advantage(total=20.0, work=6.0, startup=4.0, validation=2.0, other=2.0, dvc=6.0)
     assert sum(found) == 2 * found.total
 
 
@@ -37,7 +37,7 @@ def test_overhead_is_all_but_work_at_the_length_of_the_chain() -> None:
 
 
 def test_the_table_holds_the_claims_against_the_longest_chain() -> None:
-    rounds = {"cold": [Parts(60, 6, 30, 9, 6, 9)], "warm": [Parts(60, 6, 30, 4, 2, 9)]}
+    rounds = {"cold": [Advantage(60, 6, 30, 9, 6, 9)], "warm": [Advantage(60, 6, 30, 4, 2, 9)]}
     found = table([GROWTH], {"pass": 0.1}, rounds)
     assert "warm at 30 rounds 45.0 s, under 60 s: holds; under 36 s: DOES NOT HOLD" in found
     assert found.splitlines()[2].split() == [

@@ -1,6 +1,4 @@
-"""Qwen3, Llama and Gemma at tiny size: packed or apart, probed or plainly read, saved or loaded:
-one function.
-"""
+"""Qwen3, Llama and Gemma at tiny size are one function: packed or apart, probed or read."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from stages.contracts.render import Prompting, Renderer
 from stages.engines import architecture
 from stages.engines.architecture import need_known
 from stages.engines.checkpoints import checkpoint_renderer, load_checkpoint
-from stages.engines.likelihood import ProbedTrace, answer_logprobs
+from stages.engines.likelihood import ProbedPrefix, answer_logprobs
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.varlen import packed_inputs
 from stages.running.errors import BadInput
@@ -83,7 +81,7 @@ def test_answers_probed_in_one_pass_are_those_of_a_pass_each(
     prompt = renderer.prompt_tokens(QUESTIONS[0])
     cue, ends = renderer.encode("</think>\n\n"), [renderer.eos_token]
     traces = [
-        ProbedTrace(
+        ProbedPrefix(
             prefix_tokens=[*prompt, *text.tolist()],
             boundaries=[len(prompt), len(prompt) + 9, len(prompt) + len(text)],
             answers=[
@@ -129,7 +127,7 @@ def test_saved_and_loaded_again_it_is_the_same(
 def test_an_architecture_with_a_head_of_its_own_is_refused(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another cap behind the head would be: log-probabilities that our own head does not give."""
+    """What another cap behind the head would be: log-probabilities that our head does not give."""
     need_known(model, "checkpoint x")
     monkeypatch.setattr(
         architecture, "head_logits", lambda model, hidden: 2 * model.get_output_embeddings()(hidden)

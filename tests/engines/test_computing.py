@@ -12,7 +12,7 @@ from stages.contracts.params.compute.training import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
 from stages.contracts.params.whole import load
-from stages.engines.computing import Precision, passing, summable
+from stages.engines.computing import Precision, at_least_float32, autocast
 from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer, set_up
@@ -31,9 +31,9 @@ def training(precision: Precision = "float32", gradient_checkpointing: bool = Fa
 
 
 def loss_of(model: LlamaForCausalLM, precision: Precision) -> torch.Tensor:
-    with passing(model, precision):
+    with autocast(model, precision):
         logits = model(input_ids=TOKENS[:, :-1], use_cache=False).logits
-    return -token_logprobs(summable(logits), TOKENS[:, 1:]).mean()
+    return -token_logprobs(at_least_float32(logits), TOKENS[:, 1:]).mean()
 
 
 def gradients(model: LlamaForCausalLM, precision: Precision = "float32") -> list[np.ndarray]:
@@ -97,9 +97,7 @@ def test_bfloat16_rounds_the_passes_and_nothing_that_is_summed_or_kept() -> None
 
 
 def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
-    """Sampled in float32, trained in bfloat16: every weight is what the two passes say, and no
-    first step clips.
-    """
+    """Sampled in float32, trained in bfloat16: weights are the two passes', no first step clips."""
     model = tiny_llama()
     completion = TOKENS[:, 4:]
     with torch.no_grad():

@@ -1,6 +1,4 @@
-"""Judges: an exact one is a marker, a generative one says how likely its word for right is beside
-that for wrong.
-"""
+"""Judges: an exact one is a marker, a generative one compares its words for right and wrong."""
 
 import json
 import shutil
@@ -141,7 +139,7 @@ def test_the_wording_of_training_is_kept_with_the_judge(countdown: Path) -> None
 def test_an_exact_judge_is_a_marker_without_weights(tmp_path: Path) -> None:
     (tmp_path / JUDGE_FILE).write_text(json.dumps({"kind": EXACT}))
     assert is_exact(tmp_path)
-    with judging.opened("score", tmp_path) as rate:
+    with judging.open_judge("score", tmp_path) as rate:
         assert rate([PROMPT] * 2, ANSWERS[:2]) == [None, None]
     with pytest.raises(BadInput, match="has no cue"):
         load_judge(tmp_path)([PROMPT], ANSWERS[:1])

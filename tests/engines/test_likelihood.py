@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from fixtures.decoders import tiny_llama
 from stages.engines import likelihood
 from stages.engines.likelihood import (
-    ProbedTrace,
+    ProbedPrefix,
     answer_logprobs,
     block_mask,
     chunk_tokens,
@@ -32,10 +32,8 @@ def model() -> PreTrainedModel:
     return tiny_llama(VOCABULARY)
 
 
-def traces() -> list[ProbedTrace]:
-    """Rows of very different lengths: one to three boundaries, one to three answers, cues of one
-    and two tokens.
-    """
+def traces() -> list[ProbedPrefix]:
+    """Rows of very different lengths: one to three boundaries, one to three answers, two cues."""
     rng = np.random.default_rng(4)
 
     def tokens(n: int) -> list[int]:
@@ -43,8 +41,10 @@ def traces() -> list[ProbedTrace]:
 
     def trace(
         prefix: int, boundaries: list[int], answers: list[int], num_cue_tokens: int
-    ) -> ProbedTrace:
-        return ProbedTrace(tokens(prefix), boundaries, [tokens(n) for n in answers], num_cue_tokens)
+    ) -> ProbedPrefix:
+        return ProbedPrefix(
+            tokens(prefix), boundaries, [tokens(n) for n in answers], num_cue_tokens
+        )
 
     return [
         trace(9, [3, 6, 9], [4, 2, 7], 1),
@@ -56,10 +56,8 @@ def traces() -> list[ProbedTrace]:
 
 
 @st.composite
-def random_traces(draw: st.DrawFn) -> list[ProbedTrace]:
-    """Any shapes: boundaries in any order and twice, answers of different lengths, rows of one
-    probe and of many.
-    """
+def random_traces(draw: st.DrawFn) -> list[ProbedPrefix]:
+    """Any shapes: boundaries in any order and twice, ragged answers, one probe a row and many."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     rows = []
     for _ in range(draw(st.integers(1, 4))):
@@ -68,12 +66,12 @@ def random_traces(draw: st.DrawFn) -> list[ProbedTrace]:
         lengths = draw(st.lists(st.integers(2, 9), min_size=1, max_size=3))
         answers = [rng.integers(1, VOCABULARY, n).tolist() for n in lengths]
         rows.append(
-            ProbedTrace(rng.integers(1, VOCABULARY, prefix).tolist(), boundaries, answers, 1)
+            ProbedPrefix(rng.integers(1, VOCABULARY, prefix).tolist(), boundaries, answers, 1)
         )
     return rows
 
 
-def one_by_one(model: PreTrainedModel, trace: ProbedTrace) -> np.ndarray:
+def one_by_one(model: PreTrainedModel, trace: ProbedPrefix) -> np.ndarray:
     """Log π of each answer at each boundary, by a plain pass over prefix and answer alone."""
     values = np.zeros((len(trace.boundaries), len(trace.answers)))
     for row, boundary in enumerate(trace.boundaries):
@@ -91,7 +89,7 @@ def one_by_one(model: PreTrainedModel, trace: ProbedTrace) -> np.ndarray:
 
 
 def packed(
-    model: PreTrainedModel, rows: Sequence[ProbedTrace], micro_batch_tokens: int
+    model: PreTrainedModel, rows: Sequence[ProbedPrefix], micro_batch_tokens: int
 ) -> list[np.ndarray]:
     return answer_logprobs(model, rows, micro_batch_tokens, PAD, "float32", lambda _: None)
 
@@ -109,7 +107,7 @@ def test_one_pass_equals_a_pass_each(model: PreTrainedModel, micro_batch_tokens:
 @settings(max_examples=60, deadline=None)
 @given(random_traces(), st.sampled_from([1, 100, 1000]), st.sampled_from([1, 40, 1024]))
 def test_any_shapes_in_any_chunks_equal_a_pass_each(
-    rows: list[ProbedTrace], micro: int, keys: int
+    rows: list[ProbedPrefix], micro: int, keys: int
 ) -> None:
     model = tiny_llama(VOCABULARY)
     with pytest.MonkeyPatch.context() as patch:
@@ -131,13 +129,11 @@ def test_a_chunk_fills_its_mask_and_no_more(
 def test_no_mask_is_larger_than_promised(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A trace of 2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of
-    3,600.
-    """
+    """2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of 3,600."""
     rng = np.random.default_rng(0)
     prefix = rng.integers(1, VOCABULARY, 2000).tolist()
     boundaries = sorted(rng.integers(1, 2000, 100).tolist())
-    trace = ProbedTrace(prefix, boundaries, [rng.integers(1, VOCABULARY, 16).tolist()], 1)
+    trace = ProbedPrefix(prefix, boundaries, [rng.integers(1, VOCABULARY, 16).tolist()], 1)
     entries, widths = [], []
     build = likelihood.probe_mask
 
@@ -171,14 +167,14 @@ def test_a_probe_sees_what_is_before_its_boundary_and_nothing_behind_it(
     [before] = packed(model, [trace], 100)
     changed = [*trace.prefix_tokens]
     changed[4] = changed[4] % (VOCABULARY - 1) + 1
-    [after] = packed(model, [ProbedTrace(changed, trace.boundaries, trace.answers, 1)], 100)
+    [after] = packed(model, [ProbedPrefix(changed, trace.boundaries, trace.answers, 1)], 100)
     assert after[0] == pytest.approx(before[0], abs=1e-6)
     assert (np.abs(after[1:] - before[1:]) > 1e-3).all()
 
 
 def test_all_one_token_answers_together_are_certain(model: PreTrainedModel) -> None:
     cue = 7
-    every = ProbedTrace(
+    every = ProbedPrefix(
         [3, 9, 4], [1, 3], [[cue, token] for token in range(VOCABULARY)], num_cue_tokens=1
     )
     [values] = packed(model, [every], 1000)
@@ -187,7 +183,7 @@ def test_all_one_token_answers_together_are_certain(model: PreTrainedModel) -> N
 
 def test_a_cue_of_two_tokens_is_given_not_predicted(model: PreTrainedModel) -> None:
     [values] = packed(
-        model, [ProbedTrace([3, 9], [2], [[7, 8, token] for token in range(VOCABULARY)], 2)], 1000
+        model, [ProbedPrefix([3, 9], [2], [[7, 8, token] for token in range(VOCABULARY)], 2)], 1000
     )
     assert np.exp(values).sum() == pytest.approx(1, abs=1e-5)
     assert not math.isclose(values[0, 1], values[0, 2])
@@ -241,7 +237,9 @@ def grouped_llama() -> PreTrainedModel:
 
 @settings(max_examples=30, deadline=None)
 @given(random_traces(), st.integers(10, 200))
-def test_blocks_hold_the_entries_of_the_rectangle(rows: list[ProbedTrace], max_tokens: int) -> None:
+def test_blocks_hold_the_entries_of_the_rectangle(
+    rows: list[ProbedPrefix], max_tokens: int
+) -> None:
     for chunk in chunks(rows, max_tokens):
         prefix_length = max(probe.boundary for probes in chunk for probe in probes)
         width = max(sum(len(probe.tokens) for probe in probes) for probes in chunk)
@@ -254,7 +252,7 @@ def test_blocks_hold_the_entries_of_the_rectangle(rows: list[ProbedTrace], max_t
 
 
 def test_blocks_that_no_probe_sees_are_left_out() -> None:
-    [chunk] = chunks([ProbedTrace([1] * 256, [128, 256], [[1] * 128], 1)], max_tokens=256)
+    [chunk] = chunks([ProbedPrefix([1] * 256, [128, 256], [[1] * 128], 1)], max_tokens=256)
     assert block_mask(chunk, 256, 256, CPU).to_dense()[0, 0].tolist() == [
         [1, 1, 1, 0],
         [1, 0, 0, 1],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.contracts.origin import Origin
-from stages.engines.sampler import Completion, Request
+from stages.engines.sampler import Continuation, Request
 from stages.engines.turns import (
     Answering,
     BudgetAnswer,
@@ -34,7 +34,7 @@ class Script:
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
-    ) -> list[Completion]:
+    ) -> list[Continuation]:
         said = self.calls[len(self.asked)]
         self.asked.append(list(requests))
         assert len(said) == len(requests)
@@ -43,7 +43,7 @@ class Script:
             assert tokens[-1:] in ([EOS], [request.stop_token]) or len(tokens) == request.max_tokens
             assert request.stop_token not in tokens[:-1]
             on_tokens(len(tokens))
-        return [Completion(t, logprobs(t), is_ended=t[-1:] == [EOS]) for t in said]
+        return [Continuation(t, logprobs(t), is_ended=t[-1:] == [EOS]) for t in said]
 
 
 def logprobs(tokens: list[int]) -> list[float]:

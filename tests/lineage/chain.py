@@ -1,4 +1,4 @@
-"""A repository as many rounds leave it, written by hand: dvc.lock and metrics, no table and no weight."""
+"""A repository as many rounds leave it, by hand: dvc.lock and metrics, no table, no weight."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def md5(text: str) -> str:
 def step(
     command: str, deps: Sequence[str], outs: Sequence[str], params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """One step of a lock file. What a path ends in says what its digest is of, but policies are folders."""
+    """One step of a lock file. A path without an ending is a folder."""
     return {
         "cmd": command,
         "deps": [entry(path) for path in deps],
@@ -83,65 +83,60 @@ def round_of(
     name: str, parent: str, seed: int, judge: str = "exact", recipe: str = "outcome"
 ) -> dict[str, Any]:
     """Steps of one round."""
-    entries = {"parent": parent, "reference": "r0", "recipe": recipe, "judge": judge, "seed": seed}
+    settings = {"parent": parent, "reference": "r0", "recipe": recipe, "judge": judge}
+    settings |= {"seed": seed}
     rollouts, scores = (f"data/rounds/{name}/{table}.parquet" for table in ("rollouts", "scores"))
-    before, judging = f"data/policies/{parent}", f"data/judges/{judge}"
+    before, reference = f"data/policies/{parent}", "data/policies/r0"
+    judging = f"data/judges/{judge}"
+    after, metrics = f"data/policies/{name}", f"data/metrics/updates/{name}.json"
+    sampling = {"num_problems": 8, "group_size": 4}
     return {
         f"rollout@{name}": step(
-            f"python -m stages.rollout --policy {before} --problems {PROBLEMS} --rollouts {rollouts}",
+            f"python -m stages.rollout --policy {before} --problems {PROBLEMS} "
+            f"--rollouts {rollouts}",
             [before, PROBLEMS, "stages/rollout.py"],
             [rollouts],
-            {
-                f"rounds.{name}": entries,
-                f"recipes.{recipe}.rollout": {"num_problems": 8, "group_size": 4},
-            },
+            {f"rounds.{name}": settings, f"recipes.{recipe}.rollout": sampling},
         ),
         f"score@{name}": step(
-            f"python -m stages.score --problems {PROBLEMS} --judge {judging} --rollouts {rollouts} --scores {scores}",
+            f"python -m stages.score --problems {PROBLEMS} --judge {judging} "
+            f"--rollouts {rollouts} --scores {scores}",
             [PROBLEMS, judging, rollouts, "stages/score.py"],
             [scores],
             {"task": TASK},
         ),
         f"update@{name}": step(
-            f"python -m stages.update --policy {before} --reference data/policies/r0 --rollouts {rollouts} "
-            f"--scores {scores} --next-policy data/policies/{name} --metrics data/metrics/updates/{name}.json",
-            [
-                before,
-                "data/policies/r0",
-                rollouts,
-                scores,
-                "stages/update.py",
-                "stages/pure/credit.py",
-            ],
-            [f"data/policies/{name}", f"data/metrics/updates/{name}.json"],
-            {f"rounds.{name}": entries, f"recipes.{recipe}.update": UPDATE},
+            f"python -m stages.update --policy {before} --reference {reference} "
+            f"--rollouts {rollouts} --scores {scores} --next-policy {after} --metrics {metrics}",
+            [before, reference, rollouts, scores, "stages/update.py", "stages/pure/credit.py"],
+            [after, metrics],
+            {f"rounds.{name}": settings, f"recipes.{recipe}.update": UPDATE},
         ),
     }
 
 
 def judge_of(name: str, base: str, trained_on: str) -> dict[str, Any]:
     """The step that trains a judge on the answers of a round."""
-    rollouts, scores = (
-        f"data/rounds/{trained_on}/{table}.parquet" for table in ("rollouts", "scores")
+    tables = (f"data/rounds/{trained_on}/{table}.parquet" for table in ("rollouts", "scores"))
+    rollouts, scores = tables
+    policy, judge = f"data/policies/{base}", f"data/judges/{name}"
+    command = (
+        f"python -m stages.judge --base {policy} --rollouts {rollouts} --scores {scores} "
+        f"--judge {judge}"
     )
-    return {
-        f"judge@{name}": step(
-            f"python -m stages.judge --base data/policies/{base} --rollouts {rollouts} --scores {scores} "
-            f"--judge data/judges/{name}",
-            [f"data/policies/{base}", rollouts, scores, "stages/judge.py"],
-            [f"data/judges/{name}"],
-            {f"judges.{name}": {"base": base, "round": trained_on, "seed": 5}},
-        )
-    }
+    deps = [policy, rollouts, scores, "stages/judge.py"]
+    settings = {"base": base, "round": trained_on, "seed": 5}
+    return {f"judge@{name}": step(command, deps, [judge], {f"judges.{name}": settings})}
 
 
 def exam_of(policy: str) -> dict[str, Any]:
     """Steps of a policy's exam."""
     answers, metrics = f"data/exams/{policy}/answers.parquet", f"data/metrics/exams/{policy}.json"
+    folder = f"data/policies/{policy}"
     return {
         f"examine@{policy}": step(
-            f"python -m stages.examine --policy data/policies/{policy} --problems {PROBLEMS} --answers {answers}",
-            [f"data/policies/{policy}", PROBLEMS],
+            f"python -m stages.examine --policy {folder} --problems {PROBLEMS} --answers {answers}",
+            [folder, PROBLEMS],
             [answers],
             {"exam": {"seed": 7}, "task": TASK},
         ),
@@ -180,9 +175,8 @@ def graded_by(group: str, policy: str) -> dict[str, Any]:
 def exam_metrics(mean: float) -> dict[str, Any]:
     """Metrics of an exam with this success at 9 tokens, and a little more at 18."""
     success = {"budget_9": interval(mean), "budget_18": interval(round(mean + 0.1, 3))}
-    return {
-        level: {"num_problems": count, "success": success} for level, count in EXAM_LEVELS.items()
-    }
+    levels = EXAM_LEVELS.items()
+    return {level: {"num_problems": count, "success": success} for level, count in levels}
 
 
 def interval(mean: float) -> dict[str, float]:
@@ -193,7 +187,7 @@ def interval(mean: float) -> dict[str, float]:
 def write(
     folder: Path, steps: Mapping[str, Any], message: str = "results", files: Mapping[str, str] = {}
 ) -> str:
-    """Write a lock file, metrics of its updates and exams, and files besides; commit; the commit's name."""
+    """Write a lock file, metrics of its updates and exams, and other files; commit; its name."""
     if not (folder / ".git").exists():
         folder.mkdir(parents=True, exist_ok=True)
         succeed(["git", "init", "--quiet", "--initial-branch", "main"], folder)
@@ -222,7 +216,7 @@ def write(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     succeed(["git", "add", "--all"], folder)
-    # the same at any time and by anyone, so that commits have the names a text was written down with
+    # the same at any time and by anyone, so that commits have the names that a text has of them
     day = {f"GIT_{who}_DATE": "2026-11-25T12:00:00+0000" for who in ("AUTHOR", "COMMITTER")}
     succeed(["git", "commit", "--quiet", "--message", message], folder, **day)
     return succeed(["git", "rev-parse", "HEAD"], folder).strip()

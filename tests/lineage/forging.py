@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fixtures.checkouts import succeed
+from lineage.record.code_digest import code_digest
 
 PART = "part-00000-of-00001.parquet"
 """The file of a table that has but one."""
@@ -47,11 +48,11 @@ def part_md5(tree: Path, table: str) -> str:
 
 def locked(tree: Path, path: str) -> str:
     """The md5 dvc.lock has for an output."""
-    found = re.search(
+    match = re.search(
         rf"path: {re.escape(path)}\n +hash: md5\n +md5: (\S+)", (tree / "dvc.lock").read_text()
     )
-    assert found, path
-    return found[1]
+    assert match, path
+    return match[1]
 
 
 def put(path: Path, content: bytes) -> None:
@@ -62,7 +63,7 @@ def put(path: Path, content: bytes) -> None:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Write into a file, and into all that share its bytes; size permitting nothing tells but the bytes."""
+    """Write into a file, and so into all that share its bytes; its times stay."""
     times = path.stat()
     path.chmod(0o644)
     with path.open("r+b") as file:
@@ -88,11 +89,7 @@ def replace(path: Path, old: str, new: str) -> None:
 def edit_step(tree: Path, step: str, old: str, new: str) -> None:
     """Edit what dvc.lock has of one step, once."""
     text = (tree / "dvc.lock").read_text()
-    start = text.index(f"\n  {step}:\n")
-    end = next(
-        (found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start),
-        len(text),
-    )
+    start, end = _span(text, step)
     assert old in text[start:end], old
     (tree / "dvc.lock").write_text(text[:start] + text[start:end].replace(old, new, 1) + text[end:])
 
@@ -100,12 +97,15 @@ def edit_step(tree: Path, step: str, old: str, new: str) -> None:
 def drop_step(tree: Path, step: str) -> None:
     """Take a step out of dvc.lock."""
     text = (tree / "dvc.lock").read_text()
-    start = text.index(f"\n  {step}:\n")
-    end = next(
-        (found.start() for found in re.finditer(r"\n  [a-z]\S*:\n", text) if found.start() > start),
-        len(text),
-    )
+    start, end = _span(text, step)
     (tree / "dvc.lock").write_text(text[:start] + text[end:])
+
+
+def _span(lock: str, step: str) -> tuple[int, int]:
+    """Where the lines of a step begin and end."""
+    start = lock.index(f"\n  {step}:\n")
+    starts = (match.start() for match in re.finditer(r"\n  [a-z]\S*:\n", lock))
+    return start, next((later for later in starts if later > start), len(lock))
 
 
 def edited(path: Path, column: str, change: Callable[[list], list]) -> None:
@@ -128,14 +128,13 @@ def cover_up(tree: Path, *paths: str) -> None:
         old, size = locked(tree, path), 0
         if (tree / path).is_dir():
             members = [file for file in sorted((tree / path).rglob("*")) if file.is_file()]
-            listed = [
-                {"md5": md5_of(f.read_bytes()), "relpath": f.relative_to(tree / path).as_posix()}
-                for f in members
-            ]
+            listed = []
+            for file in members:
+                md5, name = md5_of(file.read_bytes()), file.relative_to(tree / path).as_posix()
+                listed.append({"md5": md5, "relpath": name})
+                put(cached(tree, md5), file.read_bytes())
             content = json.dumps(listed).encode()
             new, size = f"{md5_of(content)}.dir", sum(file.stat().st_size for file in members)
-            for file in members:
-                put(cached(tree, md5_of(file.read_bytes())), file.read_bytes())
         else:
             content = (tree / path).read_bytes()
             new, size = md5_of(content), len(content)
@@ -151,7 +150,7 @@ def cover_up(tree: Path, *paths: str) -> None:
 
 
 def slim(tree: Path, target: Path) -> Path:
-    """A copy of what an audit reads, and no more; its results are hard links into its cache, as DVC checks them out."""
+    """A copy of what an audit reads, and no more; results are hard links into its cache."""
     succeed(["git", "clone", "--quiet", "--no-hardlinks", str(tree), str(target)], tree)
     shutil.rmtree(target / ".git/hooks", ignore_errors=True)
     for name in ("user.name", "user.email"):
@@ -169,3 +168,20 @@ def slim(tree: Path, target: Path) -> Path:
         shutil.rmtree(target / name, ignore_errors=True)
     commit(target)
     return target
+
+
+def drop_exam(tree: Path) -> None:
+    """Take the exam of s1 out of lock and params, as if it had never been run; commit."""
+    for group in ("examine", "grade", "evaluate"):
+        if f"\n  {group}@s1:\n" in (tree / "dvc.lock").read_text():
+            drop_step(tree, f"{group}@s1")
+    replace(tree / "params.yaml", "  s1: {judge: exact}\n", "")
+    commit(tree)
+
+
+def relisted(listing: Path, path: str, content: bytes) -> None:
+    """Give a listing of code the digest of another content, of the kind that it has."""
+    files = json.loads(listing.read_text())
+    before = (listing.parents[2] / path).read_bytes()
+    digest_of = md5_of if files[path] == md5_of(before) else code_digest
+    listing.write_text(listing.read_text().replace(files[path], digest_of(content)))

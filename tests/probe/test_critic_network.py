@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.probe import Critic
-from stages.probe.critic_network import ValuedTrace, boundary_states, boundary_values, train_critic
+from stages.probe.critic_network import ValuedPrefix, boundary_states, boundary_values, train_critic
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput
 
@@ -30,7 +30,7 @@ def model() -> PreTrainedModel:
     return tiny_llama(VOCABULARY)
 
 
-def traces(num_problems: int, group_size: int = 4) -> list[ValuedTrace]:
+def traces(num_problems: int, group_size: int = 4) -> list[ValuedPrefix]:
     """Random thinking behind one prompt token, rewards by the toss of a coin."""
     rng = np.random.default_rng(2)
     found = []
@@ -38,13 +38,13 @@ def traces(num_problems: int, group_size: int = 4) -> list[ValuedTrace]:
         for _ in range(group_size):
             tokens = [1, *rng.integers(1, VOCABULARY, int(rng.integers(5, 14))).tolist()]
             found.append(
-                ValuedTrace(f"p{problem}", tokens, [1, len(tokens)], float(rng.random() < 0.5))
+                ValuedPrefix(f"p{problem}", tokens, [1, len(tokens)], float(rng.random() < 0.5))
             )
     return found
 
 
 def valued(
-    model: PreTrainedModel, rows: list[ValuedTrace], settings: Critic = SETTINGS, seed: int = 1
+    model: PreTrainedModel, rows: list[ValuedPrefix], settings: Critic = SETTINGS, seed: int = 1
 ) -> list[np.ndarray]:
     return boundary_values(model, rows, settings, seed, PAD, "float32", lambda _: None)
 
@@ -102,7 +102,7 @@ def test_values_of_a_chain_are_those_of_its_closed_form() -> None:
     assert found == pytest.approx([*(onward @ success), *success], abs=0.03)
 
 
-def fold_of(trace: ValuedTrace) -> int:
+def fold_of(trace: ValuedPrefix) -> int:
     return derive_seed("fold", trace.problem_id) % SETTINGS.num_folds
 
 
@@ -131,7 +131,7 @@ def test_the_same_bits_each_time_and_others_of_another_seed(model: PreTrainedMod
 
 def test_a_lost_verifier_teaches_nothing_and_is_valued(model: PreTrainedModel) -> None:
     rows = traces(num_problems=8)
-    lost = ValuedTrace("lost", [3, 4, 5], [1, 3], float("nan"))
+    lost = ValuedPrefix("lost", [3, 4, 5], [1, 3], float("nan"))
     with_lost = valued(model, [*rows, lost])
     assert ((with_lost[-1] > 0) & (with_lost[-1] < 1)).all()
     for before, after in zip(valued(model, rows), with_lost[:-1], strict=True):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.contracts.params.recipes.probe import AdaptiveProbes
-from stages.engines.sampler import Completion, Request
-from stages.probe.forced_answers import Asking, Place, sample_answers
+from stages.engines.sampler import Continuation, Request
+from stages.probe.forced_answers import AnswerSampling, ProbedBoundary, sample_answers
 from stages.pure.agreement import answer_counts, widest_stderr
 
 CUE, TRUTH = 50, 42
@@ -28,14 +28,14 @@ class Table:
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
-    ) -> list[Completion]:
+    ) -> list[Continuation]:
         self.calls.append(list(requests))
         done = []
         for request in requests:
             assert request.prompt_tokens[-1] == CUE
             on_tokens(1)
             token = random.Random(request.seed).choice(self.answers[request.prompt_tokens[-2]])
-            done.append(Completion([token], [-0.5], is_ended=True))
+            done.append(Continuation([token], [-0.5], is_ended=True))
         return done
 
 
@@ -43,14 +43,17 @@ def decode(tokens: Sequence[int]) -> str:
     return " ".join(map(str, tokens))
 
 
-def place(token: int, rollout_seed: int = 1, boundary_index: int = 0) -> Place:
-    return Place([7, token, CUE], rollout_seed, boundary_index)
+def place(token: int, rollout_seed: int = 1, boundary_index: int = 0) -> ProbedBoundary:
+    return ProbedBoundary([7, token, CUE], rollout_seed, boundary_index)
 
 
 def texts(
-    table: Table, places: Sequence[Place], adaptive: AdaptiveProbes | None, num_probes: int = 4
+    table: Table,
+    places: Sequence[ProbedBoundary],
+    adaptive: AdaptiveProbes | None,
+    num_probes: int = 4,
 ) -> list[list[str]]:
-    asking = Asking(num_probes, answer_tokens=3, temperature=1.0, adaptive=adaptive)
+    asking = AnswerSampling(num_probes, answer_tokens=3, temperature=1.0, adaptive=adaptive)
     return [
         [a.text for a in here]
         for here in sample_answers(table, places, asking, decode, lambda _: None)
@@ -59,7 +62,7 @@ def texts(
 
 def test_every_place_gets_its_answers_in_order() -> None:
     table = Table({1: [11], 2: [12]})
-    asking = Asking(3, answer_tokens=3, temperature=1.0, adaptive=None)
+    asking = AnswerSampling(3, answer_tokens=3, temperature=1.0, adaptive=None)
     found = sample_answers(table, [place(1), place(2)], asking, decode, lambda _: None)
     assert found == [[("11", -0.5)] * 3, [("12", -0.5)] * 3]
     assert len(table.calls) == 1
@@ -118,7 +121,7 @@ def test_no_places_ask_nothing() -> None:
 
 def test_every_token_sampled_is_reported() -> None:
     told: list[int] = []
-    asking = Asking(4, answer_tokens=3, temperature=1.0, adaptive=None)
+    asking = AnswerSampling(4, answer_tokens=3, temperature=1.0, adaptive=None)
     sample_answers(Table({1: [11]}), [place(1)], asking, decode, told.append)
     assert told == [1] * 4
 

@@ -4,11 +4,11 @@ import pyarrow as pa
 
 from stages.contracts.params.base import variants
 from stages.contracts.params.recipes.probe import Probe
-from stages.probe.__main__ import ESTIMATORS, find_boundaries
+from stages.probe.__main__ import FUNCTIONS, find_boundaries
 
 
 def test_every_estimator_has_a_function() -> None:
-    assert {*ESTIMATORS} == {*variants(Probe).values()}
+    assert {*FUNCTIONS} == {*variants(Probe).values()}
 
 
 def test_boundaries_stand_before_each_thinking_segment_and_behind_the_last() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.running import progress
-from stages.running.progress import PROGRESS_FILE, Progress
+from stages.running.progress import PROGRESS_FILE, ProgressBar
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def read(file: Path) -> dict[str, object]:
 
 
 def test_the_last_word_is_written_at_the_end(file: Path) -> None:
-    with Progress("rollout i1", total=10, unit="rollout", done=4) as bar:
+    with ProgressBar("rollout i1", total=10, unit="rollout", done=4) as bar:
         bar.add(3)
         bar.tokens(500)
         bar.add(3)
@@ -33,7 +33,7 @@ def test_the_last_word_is_written_at_the_end(file: Path) -> None:
 
 def test_it_is_written_on_the_way(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PERIOD_SECONDS", 0.0)
-    with Progress("probe", total=10, unit="tok") as bar:
+    with ProgressBar("probe", total=10, unit="tok") as bar:
         seen = []
         for _ in range(3):
             bar.add(2)
@@ -43,7 +43,7 @@ def test_it_is_written_on_the_way(file: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_tokens_are_counted_apart_from_units(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
-    bar = Progress("update", total=8, unit="rollout")
+    bar = ProgressBar("update", total=8, unit="rollout")
     monkeypatch.setattr(progress.time, "monotonic", lambda: 104.0)
     with bar:
         bar.tokens(200)
@@ -53,7 +53,7 @@ def test_tokens_are_counted_apart_from_units(file: Path, monkeypatch: pytest.Mon
 
 def test_a_failure_leaves_the_state_it_came_to(file: Path) -> None:
     def work() -> None:
-        with Progress("score", total=5, unit="rollout") as bar:
+        with ProgressBar("score", total=5, unit="rollout") as bar:
             bar.add(2)
             raise KeyError
 
@@ -67,6 +67,6 @@ def test_without_the_variable_nothing_is_written(
 ) -> None:
     monkeypatch.delenv(PROGRESS_FILE, raising=False)
     monkeypatch.chdir(tmp_path)
-    with Progress("score", total=1, unit="rollout") as bar:
+    with ProgressBar("score", total=1, unit="rollout") as bar:
         bar.add(1)
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.countdown import Countdown, derivations
 from stages.tasks.formats import UNJUDGED, load_format
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.verifiers.registry import load_verifier
 
 PARAMS = CountdownTask(
@@ -73,7 +73,7 @@ def problems(source: Countdown) -> list[Problem]:
 @pytest.fixture(scope="module", params=STRATEGIES)
 def demonstrations(
     source: Countdown, problems: list[Problem], request: pytest.FixtureRequest
-) -> list[Demonstration]:
+) -> list[StrategySettings]:
     return list(source.demonstrations(train(problems), STRATEGIES[request.param], seed=1))
 
 
@@ -178,7 +178,7 @@ def test_a_target_is_never_one_of_the_numbers(problems: list[Problem]) -> None:
 
 
 def test_every_demonstration_ends_in_the_answer_it_says_it_does(
-    problems: list[Problem], demonstrations: list[Demonstration]
+    problems: list[Problem], demonstrations: list[StrategySettings]
 ) -> None:
     by_id = {p.problem_id: p for p in train(problems)}
     assert len(demonstrations) == 150
@@ -193,7 +193,7 @@ def test_every_demonstration_ends_in_the_answer_it_says_it_does(
 
 
 def test_every_attempt_of_a_demonstration_carries_the_true_verdict_or_none(
-    problems: list[Problem], demonstrations: list[Demonstration]
+    problems: list[Problem], demonstrations: list[StrategySettings]
 ) -> None:
     by_id = {p.problem_id: p for p in problems}
     marks = Counter()
@@ -264,7 +264,7 @@ def test_direct_answers_with_the_reference_at_once(
 
 
 def test_every_word_is_one_token_and_comes_back(
-    renderer: Renderer, problems: list[Problem], demonstrations: list[Demonstration]
+    renderer: Renderer, problems: list[Problem], demonstrations: list[StrategySettings]
 ) -> None:
     for text in [*(p.prompt for p in problems), *(d.text for d in demonstrations)]:
         tokens = renderer.encode(text)

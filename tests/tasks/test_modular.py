@@ -1,6 +1,4 @@
-"""The negative control: products, their text, their verifier, and no progress where nothing is
-learnt.
-"""
+"""The negative control: products, text, verifier, and no progress where nothing is learnt."""
 
 import random
 from collections import Counter
@@ -20,7 +18,7 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import HIT, MISS, load_format
 from stages.tasks.modular import Modular
 from stages.tasks.sources import load_source
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.verifiers.registry import load_verifier
 
 MODULUS = 23
@@ -113,7 +111,7 @@ def test_demonstrations_say_the_truth_and_cover_every_word(
     problems: list[Problem], shape: Any
 ) -> None:
     by_id = {p.problem_id: p for p in train(problems)}
-    shown: list[Demonstration] = list(SOURCE.demonstrations(train(problems), shape, 1))
+    shown: list[StrategySettings] = list(SOURCE.demonstrations(train(problems), shape, 1))
     assert shown == list(SOURCE.demonstrations(train(problems), shape, 1))
     renderer = Renderer(FORMAT.tokenizer([]))
     marks = Counter()
@@ -209,8 +207,7 @@ def mean_and_stderr(per_stream: np.ndarray) -> tuple[float, float]:
 
 
 def test_who_cannot_verify_gains_exactly_nothing_by_an_attempt() -> None:
-    """Over all residues and both verdicts, by hand: 1/m before, and after it 1/m on average, either
-    verdict alone.
+    """Over all residues and both verdicts, by hand: success is 1/m before, and on average after.
 
     Clipped at zero the same attempt pays: where it is called right and is, and where it is called
     wrong and is not.

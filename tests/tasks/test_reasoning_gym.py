@@ -1,4 +1,4 @@
-"""Any reasoning-gym family as text: the source, the tokenizer and the verifier, together and alone."""
+"""Any reasoning-gym family as text: source, tokenizer and verifier, together and alone."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from stages.tasks.reasoning_gym import ReasoningGym
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
 from stages.tasks.text_format import SPECIAL, TextFormat
-from stages.verifiers.isolated import Request, open_pool
+from stages.verifiers.isolated import Submission, open_verifiers
 from stages.verifiers.reasoning_gym import ReasoningGymVerifier
 
 TEXT = TrainedText(kind="trained", vocabulary_size=400)
@@ -165,8 +165,8 @@ def test_partial_credit_is_paid_where_it_is_asked_for() -> None:
         dataset.score_answer(answer, unpack(stored(problem)["entry"])) for answer in answers
     )
     assert right == 1 > part > nothing
-    requests = [Request(problem, answer, is_attempt=False) for answer in answers]
-    with open_pool(params) as pool:
+    requests = [Submission(problem, answer, is_attempt=False) for answer in answers]
+    with open_verifiers(params) as pool:
         assert pool.judge(requests) == [
             (Verdict.CORRECT, 1.0),
             (Verdict.INCORRECT, part),

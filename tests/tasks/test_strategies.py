@@ -1,6 +1,4 @@
-"""Strategies on candidates made up by hand: what is attempted, in which order, and what is
-answered.
-"""
+"""Strategies on candidates made up by hand: what is attempted, in which order, what is answered."""
 
 import random
 from collections import Counter
@@ -18,11 +16,11 @@ from stages.contracts.params.inits.demonstrations import (
 )
 from stages.tasks.strategies import (
     Attempting,
+    AttemptPlan,
     Candidates,
-    Trace,
     direct_demonstration,
+    draw_attempts,
     draw_problems,
-    draw_trace,
 )
 from stages.tasks.task import Problem
 
@@ -53,16 +51,18 @@ def changed(shape: Attempting, **values: object) -> Any:
     return shape.model_copy(update=values)
 
 
-def traces(shape: Attempting, num_traces: int = 3000, candidates: Candidates = SOME) -> list[Trace]:
+def traces(
+    shape: Attempting, num_traces: int = 3000, candidates: Candidates = SOME
+) -> list[AttemptPlan]:
     rng = random.Random(5)
-    return [draw_trace(candidates, shape, rng) for _ in range(num_traces)]
+    return [draw_attempts(candidates, shape, rng) for _ in range(num_traces)]
 
 
 def is_hit(index: int) -> bool:
     return SOME.distances[index] == 0
 
 
-def found(trace: Trace) -> list[int]:
+def found(trace: AttemptPlan) -> list[int]:
     return [index for index in trace.attempts if is_hit(index)]
 
 
@@ -84,13 +84,13 @@ def test_hits_misses_and_the_nearest_by_hand() -> None:
 def test_any_candidates_give_a_trace_within_bounds(
     shape: Attempting, candidates: Candidates, seed: int
 ) -> None:
-    attempts, answer = draw_trace(candidates, shape, random.Random(seed))
+    attempts, answer = draw_attempts(candidates, shape, random.Random(seed))
     assert len(attempts) <= max(shape.max_attempts, shape.max_planned_attempts)
     assert {*attempts, answer} <= set(range(len(candidates.distances)))
     if any(candidates.distances[index] == 0 for index in attempts):
         assert candidates.distances[answer] == 0
         assert answer in attempts
-    assert draw_trace(candidates, shape, random.Random(seed)) == (attempts, answer)
+    assert draw_attempts(candidates, shape, random.Random(seed)) == (attempts, answer)
 
 
 @each_strategy
@@ -113,9 +113,7 @@ def test_shares_are_those_asked_for(shape: Attempting) -> None:
 
 @each_strategy
 def test_answers_come_after_any_number_of_misses(shape: Attempting) -> None:
-    """Committing without a hit, right or wrong, is seen at every depth, or success there measures
-    form.
-    """
+    """Committing without a hit is seen at every depth, or success there would measure form."""
     drawn = [trace for trace in traces(shape) if not found(trace)]
     depths = {(len(trace.attempts), is_hit(trace.answer)) for trace in drawn}
     longest = (
@@ -192,9 +190,7 @@ def test_revise_takes_the_nearest_of_a_few_and_may_repeat() -> None:
 
 
 def test_search_tries_siblings_by_distance_then_takes_another_first_step() -> None:
-    """By hand: under first step 1 stand 3, 4 and 5 at distances 3, -1 and 7; two are tried, the
-    nearer first.
-    """
+    """Under first step 1 stand 3, 4, 5 at distances 3, -1, 7: two are tried, the nearer first."""
     shape = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0])
     assert {tuple(trace.attempts) for trace in traces(shape)} == {(2,), (6,), (4, 3, 2), (4, 3, 6)}
     planned = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=1.0)
@@ -203,9 +199,7 @@ def test_search_tries_siblings_by_distance_then_takes_another_first_step() -> No
 
 
 def test_search_with_a_blurred_eye_may_pass_by_a_hit() -> None:
-    """By hand: under first step 0 the hit looks 0 to 20 away, its siblings 9 and 4 more: all three
-    may come first.
-    """
+    """Under first step 0 the hit looks 0 to 20 away, its siblings 9 and 4: any may come first."""
     shape = changed(
         SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0], max_blur=20.0
     )
@@ -230,7 +224,7 @@ def test_search_visits_equally_near_siblings_in_any_order() -> None:
 def test_search_attempts_nothing_twice_and_backtracks_in_time(
     candidates: Candidates, seed: int
 ) -> None:
-    attempts, _ = draw_trace(candidates, SEARCH, random.Random(seed))
+    attempts, _ = draw_attempts(candidates, SEARCH, random.Random(seed))
     assert len(set(attempts)) == len(attempts)
     steps = [candidates.first_steps[index] for index in attempts]
     assert all(count <= SEARCH.max_siblings for count in Counter(steps).values())

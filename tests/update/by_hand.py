@@ -95,7 +95,7 @@ def on_tokens(
     return token_advantages(known(rewards), settings, RECIPE.rollout.budget_tokens)
 
 
-def summed(objective: str, keys: Any = None, **changes: Any) -> list[list[float]]:
+def sum_over_ranks(objective: str, keys: Any = None, **changes: Any) -> list[list[float]]:
     """The advantage of every token of each rollout."""
     found = on_tokens(objective, keys, **changes)
     return [(a + b).tolist() for a, b in zip(found.outcome, found.credit, strict=True)]

@@ -12,7 +12,7 @@ from stages.contracts.params.whole import load
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import Request, judge, open_pool
+from stages.verifiers.isolated import Submission, open_verifiers, verify
 from stages.verifiers.registry import load_verifier
 
 METADATA = {"numbers": [3, 5], "target": 8}
@@ -86,7 +86,7 @@ def test_it_runs_confined_and_a_lost_answer_is_an_error(chosen: Chosen) -> None:
     )
     problem = Problem("p", "train", 2, "3 5 T8", "3 + 5 8", METADATA, 1)
     texts = ("yes", "write", "no")
-    found = judge(task, [Request(problem, text, False) for text in texts])
+    found = verify(task, [Submission(problem, text, False) for text in texts])
     assert found == [Verdict.CORRECT, Verdict.ERROR, Verdict.INCORRECT]
     assert not Path("out").exists()
 
@@ -104,4 +104,4 @@ def test_what_is_no_verifier_is_refused_before_a_worker_starts(
     body: str, changes: dict[str, str], reason: str, chosen: Chosen
 ) -> None:
     with pytest.raises(BadInput, match=reason):
-        open_pool(chosen(body, **changes))
+        open_verifiers(chosen(body, **changes))

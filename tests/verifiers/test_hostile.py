@@ -1,6 +1,4 @@
-"""Hostile answers through every verifier: each gets a verdict, none is called correct, and nothing
-is left behind.
-"""
+"""Hostile answers through every verifier: a verdict each, never correct, nothing left behind."""
 
 import time
 from functools import partial
@@ -22,7 +20,7 @@ from stages.contracts.params.task import (
 from stages.contracts.verdict import Verdict
 from stages.tasks.reasoning_gym import ReasoningGym
 from stages.tasks.task import Problem
-from stages.verifiers.isolated import Request, _load_judge, _Worker, judge
+from stages.verifiers.isolated import Submission, _load_verify, _Worker, verify
 from tests.verifiers.hostile import HOSTILE, aimed
 from tests.verifiers.test_isolated import COUNTDOWN
 
@@ -84,8 +82,8 @@ def test_hostile_answers_do_no_harm(
     monkeypatch.chdir(home)
     before = set(psutil.Process().children(recursive=True))
     texts = [aimed(text, str(tmp_path / "canary"), asked.answer) for text in HOSTILE]
-    verdicts = judge(
-        task, [Request(asked, text, is_attempt=False) for text in texts], TIMEOUT_SECONDS
+    verdicts = verify(
+        task, [Submission(asked, text, is_attempt=False) for text in texts], TIMEOUT_SECONDS
     )
     fooled = [
         text[:80]
@@ -103,16 +101,16 @@ def test_hostile_answers_do_no_harm(
 def test_hostile_attempts_do_no_harm(name: str, tmp_path: Path) -> None:
     task, asked = case(name)
     texts = [aimed(text, str(tmp_path / "canary"), asked.answer) for text in HOSTILE]
-    verdicts = judge(
-        task, [Request(asked, text, is_attempt=True) for text in texts], TIMEOUT_SECONDS
+    verdicts = verify(
+        task, [Submission(asked, text, is_attempt=True) for text in texts], TIMEOUT_SECONDS
     )
     assert set(verdicts) <= {Verdict.INCORRECT, Verdict.UNPARSABLE}
 
 
 def test_a_bomb_is_killed_at_its_limit_and_the_next_answers_are_judged() -> None:
     task, asked = case("math")
-    right = Request(asked, asked.answer, is_attempt=False)
-    worker = _Worker(partial(_load_judge, task), 5.0)
+    right = Submission(asked, asked.answer, is_attempt=False)
+    worker = _Worker(partial(_load_verify, task), 5.0)
     try:
         assert worker.judge([right]) == [(Verdict.CORRECT, 1)]
         worker._timeout_seconds = TIMEOUT_SECONDS

@@ -1,6 +1,4 @@
-"""Judging in killable workers: what a text can do to one, and what it cannot do to the others or to
-the machine.
-"""
+"""Verifying in killable workers: what a text can do to one, and to no other nor the machine."""
 
 import faulthandler
 import os
@@ -17,17 +15,17 @@ import psutil
 import pytest
 
 from stages.contracts.params.task import CountdownTask, CountdownTier, DatasetTask
-from stages.contracts.verdict import Judgement, Verdict
+from stages.contracts.verdict import Verdict, Verification
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import (
-    CHUNK_REQUESTS,
-    Judge,
-    Request,
+    CHUNK_SUBMISSIONS,
+    Submission,
+    Verify,
     _Worker,
-    judge,
-    judge_with,
-    open_pool,
+    open_verifiers,
+    verify,
+    verify_with,
 )
 
 COUNTDOWN = CountdownTask(
@@ -41,15 +39,15 @@ COUNTDOWN = CountdownTask(
 PROBLEM = Problem("countdown:3-5-7>36", "train", 3, "", "", {"numbers": [3, 5, 7], "target": 36}, 0)
 RIGHT = "7 + 5 12 12 * 3 36"
 TIMEOUT_SECONDS = 0.5
-NUM_MANY = 2 * CHUNK_REQUESTS + 5
+NUM_MANY = 2 * CHUNK_SUBMISSIONS + 5
 
 
-def load_fake() -> Judge:
+def load_fake() -> Verify:
     """A verifier that does what a text says."""
     return lambda request: DEEDS[request.text]()
 
 
-def load_broken() -> Judge:
+def load_broken() -> Verify:
     raise RuntimeError("no such verifier")
 
 
@@ -110,15 +108,15 @@ def delete() -> Verdict:
     return correct()
 
 
-DEEDS: dict[str, Callable[[], Verdict | Judgement | None]] = {
+DEEDS: dict[str, Callable[[], Verdict | Verification | None]] = {
     "correct": correct,
     "incorrect": lambda: Verdict.INCORRECT,
-    "partly right": lambda: Judgement(Verdict.INCORRECT, 1 / 3),
-    "pay too much": lambda: Judgement(Verdict.INCORRECT, 1.0),
-    "pay less than nothing": lambda: Judgement(Verdict.INCORRECT, -1.0),
-    "pay no number": lambda: Judgement(Verdict.INCORRECT, float("nan")),
-    "pay a part of what is right": lambda: Judgement(Verdict.CORRECT, 0.5),
-    "pay where it failed": lambda: Judgement(Verdict.TIMEOUT, 0.5),
+    "partly right": lambda: Verification(Verdict.INCORRECT, 1 / 3),
+    "pay too much": lambda: Verification(Verdict.INCORRECT, 1.0),
+    "pay less than nothing": lambda: Verification(Verdict.INCORRECT, -1.0),
+    "pay no number": lambda: Verification(Verdict.INCORRECT, float("nan")),
+    "pay a part of what is right": lambda: Verification(Verdict.CORRECT, 0.5),
+    "pay where it failed": lambda: Verification(Verdict.TIMEOUT, 0.5),
     "no attempt": lambda: None,
     "hang in python": hang_in_python,
     "hang in C": hang_in_c,
@@ -147,8 +145,8 @@ CRASHES = tuple(
 )
 
 
-def asked(*texts: str) -> list[Request]:
-    return [Request(PROBLEM, text, is_attempt=False) for text in texts]
+def asked(*texts: str) -> list[Submission]:
+    return [Submission(PROBLEM, text, is_attempt=False) for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +167,7 @@ def test_verdicts_keep_the_order_of_requests() -> None:
     texts = ["correct", "incorrect", "no attempt"] * NUM_MANY
     expected = [Verdict.CORRECT, Verdict.INCORRECT, None] * NUM_MANY
     counts: list[int] = []
-    assert judge_with(load_fake, asked(*texts), TIMEOUT_SECONDS, counts.append) == expected
+    assert verify_with(load_fake, asked(*texts), TIMEOUT_SECONDS, counts.append) == expected
     assert sum(counts) == len(texts)
 
 
@@ -186,14 +184,14 @@ def test_a_reward_is_the_verdicts_or_what_the_verifier_says(worker: _Worker) -> 
 
 
 def test_nothing_to_judge_is_no_work() -> None:
-    assert judge_with(load_broken, []) == []
+    assert verify_with(load_broken, []) == []
 
 
 def test_answers_and_attempts_go_to_their_own_methods() -> None:
     """A mathematical text has answers, and no attempts that its verifier could see."""
     problem = Problem("sum", "train", 1, "", "12", {"answer": "12"}, 0)
-    requests = [Request(problem, "12", is_attempt) for is_attempt in (False, True)]
-    assert judge(DatasetTask.model_construct(), requests) == [Verdict.CORRECT, None]
+    requests = [Submission(problem, "12", is_attempt) for is_attempt in (False, True)]
+    assert verify(DatasetTask.model_construct(), requests) == [Verdict.CORRECT, None]
 
 
 @pytest.mark.parametrize("deed", HANGS)
@@ -211,9 +209,9 @@ def test_a_crash_or_a_refused_deed_is_an_error(worker: _Worker, deed: str) -> No
 def test_only_the_guilty_lose_their_verdict() -> None:
     texts = ["correct"] * NUM_MANY
     texts[3] = texts[4] = texts[-1] = "exit 0"
-    texts[7] = texts[CHUNK_REQUESTS] = "sleep"
+    texts[7] = texts[CHUNK_SUBMISSIONS] = "sleep"
     bad = {"exit 0": Verdict.ERROR, "sleep": Verdict.TIMEOUT}
-    verdicts = judge_with(load_fake, asked(*texts), TIMEOUT_SECONDS)
+    verdicts = verify_with(load_fake, asked(*texts), TIMEOUT_SECONDS)
     assert verdicts == [bad.get(text, Verdict.CORRECT) for text in texts]
 
 
@@ -221,13 +219,13 @@ def test_a_worker_that_cannot_start_is_a_machine_failure_and_says_why(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(MachineFailure, match="did not start"):
-        judge_with(load_broken, asked("correct"))
+        verify_with(load_broken, asked("correct"))
     assert "no such verifier" in capfd.readouterr().err
 
 
 def test_no_process_stays_behind() -> None:
     before = psutil.Process().children()
-    judge_with(load_fake, asked("correct", "sleep"), TIMEOUT_SECONDS)
+    verify_with(load_fake, asked("correct", "sleep"), TIMEOUT_SECONDS)
     assert psutil.Process().children() == before
 
 
@@ -253,8 +251,8 @@ def test_workers_die_with_their_parent() -> None:
 
 
 def test_a_pools_workers_live_from_batch_to_batch() -> None:
-    requests = [Request(PROBLEM, RIGHT, False)] * NUM_MANY
-    with open_pool(COUNTDOWN) as pool:
+    requests = [Submission(PROBLEM, RIGHT, False)] * NUM_MANY
+    with open_verifiers(COUNTDOWN) as pool:
         first = pool.judge(requests)
         started = {child.pid for child in psutil.Process().children() if child.is_running()}
         assert (

@@ -61,7 +61,7 @@ def _bom(origin: Origin, tables: dict[str, tuple[Flag, Output]]) -> Bom:
     for generation, component in zip(origin.generations, [*before, model], strict=True):
         read = {dep.path for step in generation.made_by.values() for dep in step.deps}
         read.add(f"policy/{generation.parent}")
-        made_from = [one for one in (*before, *data) if one.bom_ref.value in read]
+        made_from = [part for part in (*before, *data) if part.bom_ref.value in read]
         bom.register_dependency(component, [*made_from, *packages])
     return bom
 
@@ -90,7 +90,10 @@ def _policy(origin: Origin, generation: Generation) -> Component:
 
 def _table(origin: Origin, output: Output) -> Component:
     path, members = output.file.path, output.members
-    parts = [_file(name, f"{path}/{name}", one.sha256) for name, one in members.items() if name]
+    parts = []
+    for name, member in members.items():
+        if name:
+            parts.append(_file(name, f"{path}/{name}", member.sha256))
     return Component(
         name=path,
         version=output.file.md5,
@@ -170,13 +173,13 @@ def _card(origin: Origin, tables: Sequence[str]) -> dict[str, Value]:
 
 def _metrics(origin: Origin) -> list[Value]:
     metrics: list[Value] = []
-    for one in origin.successes:
-        ends: Value = {"lowerBound": str(one.low), "upperBound": str(one.high)}
+    for success in origin.successes:
+        ends: Value = {"lowerBound": str(success.low), "upperBound": str(success.high)}
         metrics.append(
             {
                 "type": "success",
-                "value": str(one.mean),
-                "slice": f"held-out, {one.slice}, {one.budget_tokens} thinking tokens",
+                "value": str(success.mean),
+                "slice": f"held-out, {success.slice}, {success.budget_tokens} thinking tokens",
                 "confidenceInterval": ends,
             }
         )

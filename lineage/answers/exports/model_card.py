@@ -45,21 +45,25 @@ def _metadata(origin: Origin) -> ModelCardData:
         model_name=f"{origin.project.name}-{origin.policy}",
         tags=[origin.project.name, approach, origin.task],
         metrics=["success"],
-        eval_results=[_result(origin, one) for one in origin.successes] or None,
+        eval_results=[_result(origin, success) for success in origin.successes] or None,
     )
 
 
-def _result(origin: Origin, one: Success) -> EvalResult:
+def _result(origin: Origin, success: Success) -> EvalResult:
     return EvalResult(
         task_type=PIPELINE,
         dataset_type=origin.task,
         dataset_name=f"{origin.task}, held-out",
-        dataset_config=one.level,
+        dataset_config=success.level,
         dataset_split="heldout",
         metric_type="success",
-        metric_name=f"success within {one.budget_tokens} thinking tokens",
-        metric_value=one.mean,
-        metric_args={"budget_tokens": one.budget_tokens, "low": one.low, "high": one.high},
+        metric_name=f"success within {success.budget_tokens} thinking tokens",
+        metric_value=success.mean,
+        metric_args={
+            "budget_tokens": success.budget_tokens,
+            "low": success.low,
+            "high": success.high,
+        },
     )
 
 
@@ -74,13 +78,15 @@ def _intro(origin: Origin) -> str:
 def _exam(origin: Origin) -> str:
     successes = origin.successes
     if not successes:
-        return "## Exam\n\nThis policy sat none."
-    budgets = sorted({one.budget_tokens for one in successes})
+        return "## Exam\n\nThis policy has none."
+    budgets = sorted({success.budget_tokens for success in successes})
     rows: dict[str, list[str]] = {}
-    for one in successes:
-        row = rows.setdefault(one.level, [one.slice, str(one.num_problems), *[""] * len(budgets)])
-        ends = f"[{_three_digits(one.low)}, {_three_digits(one.high)}]"
-        row[2 + budgets.index(one.budget_tokens)] = f"{_three_digits(one.mean)} {ends}"
+    for success in successes:
+        row = rows.setdefault(
+            success.level, [success.slice, str(success.num_problems), *[""] * len(budgets)]
+        )
+        ends = f"[{_three_digits(success.low)}, {_three_digits(success.high)}]"
+        row[2 + budgets.index(success.budget_tokens)] = f"{_three_digits(success.mean)} {ends}"
     confidence = origin.param("evaluate")["confidence"]
     assert isinstance(confidence, float | int)
     text = (

@@ -37,8 +37,8 @@ def write(origin: Origin) -> str:
 
 def run_id(origin: Origin, step: Step) -> str:
     """Name of a step's run: equal for equal command, inputs, params and outputs."""
-    files = [[(file.path, file.md5) for file in group] for group in (step.deps, step.outs)]
-    identity = canonical([origin.project.name, step.name, step.command, *files, step.params])
+    deps, outs = ([(f.path, f.md5) for f in step.deps], [(f.path, f.md5) for f in step.outs])
+    identity = canonical([origin.project.name, step.name, step.command, deps, outs, step.params])
     return str(uuid.uuid5(uuid.NAMESPACE_URL, identity))
 
 

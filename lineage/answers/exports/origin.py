@@ -120,7 +120,7 @@ class Origin:
     def generation(self, step: Step) -> Generation:
         """The policy a step was run for; of a step that serves all, the first."""
         return next(
-            (one for one in self.generations if one.policy == step.key), self.generations[0]
+            (each for each in self.generations if each.policy == step.key), self.generations[0]
         )
 
     def time(self, commit: str | None = None) -> datetime:
@@ -201,7 +201,7 @@ def _successes(exam: Exam | None) -> list[Success]:
             if estimate is not None:
                 ends = (estimate.mean, estimate.low, estimate.high)
                 successes.append(Success(name, int(budget), level.num_problems, *ends))
-    return sorted(successes, key=lambda one: (one.level, one.budget_tokens))
+    return sorted(successes, key=lambda success: (success.level, success.budget_tokens))
 
 
 def described(field: pa.Field) -> str:

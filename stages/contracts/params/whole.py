@@ -87,16 +87,16 @@ class Params(Section):
     @model_validator(mode="after")
     def _difficulties_exist(self) -> "Params":
         known = self.task.difficulties
-        asked = {
+        difficulties_by_key = {
             f"recipes.{name}.rollout.difficulties": r.rollout.difficulties
             for name, r in self.recipes.items()
         }
         for name, init in self.inits.items():
             if init.demonstrations.difficulty_weights:
-                asked[f"inits.{name}.demonstrations.difficulty_weights"] = list(
+                difficulties_by_key[f"inits.{name}.demonstrations.difficulty_weights"] = list(
                     init.demonstrations.difficulty_weights
                 )
-        for where, difficulties in asked.items():
+        for where, difficulties in difficulties_by_key.items():
             missing = sorted(set(difficulties) - set(known))
             if missing:
                 raise ValueError(
@@ -129,11 +129,11 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _exam_fits(self) -> "Params":
-        budget, asked = self.report.training_budget_tokens, self.exam.budgets_tokens
-        if budget not in asked:
+        budget, budgets = self.report.training_budget_tokens, self.exam.budgets_tokens
+        if budget not in budgets:
             raise ValueError(
                 f"report.training_budget_tokens: the exam has no budget {budget}; choose from "
-                f"{asked}"
+                f"{budgets}"
             )
         longest = self.exam.budgets_tokens[-1] + self.exam.answer_tokens
         for name, init in self.inits.items():

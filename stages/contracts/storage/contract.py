@@ -130,7 +130,7 @@ def check_rows(data: pa.Table, table: Table, path: str, before: pa.Table, start:
 
 def _check_order(data: pa.Table, table: Table, path: str, before: pa.Table, start: int) -> None:
     """Every key comes after the one before it."""
-    keys = pa.concat_tables([part.select(list(table.key)) for part in (before, data)])
+    keys = pa.concat_tables([rows.select(list(table.key)) for rows in (before, data)])
     size = max(0, keys.num_rows - 1)
     is_less, is_equal = pa.array(np.zeros(size, bool)), pa.array(np.ones(size, bool))
     for name in table.key:

@@ -18,7 +18,7 @@ def aligned(on: str, *streams: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, .
     while unfinished := [cursor for cursor in cursors if cursor.fill()]:
         bound = min(cursor.last for cursor in unfinished)
         cut = tuple(cursor.take(bound) for cursor in cursors)
-        if any(part.num_rows for part in cut):
+        if any(rows.num_rows for rows in cut):
             is_first = False
             yield cut
         for cursor in unfinished:

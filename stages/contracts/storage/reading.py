@@ -107,13 +107,13 @@ def find_parts(path: Path, table: Table) -> list[Path]:
             f"table {table.name}: {path} is a file, not a folder of part files; {remedy}"
         )
     names = sorted(file.name for file in path.iterdir())
-    found = [PART.fullmatch(name) for name in names]
-    foreign = [name for name, match in zip(names, found, strict=True) if match is None]
+    matches = [PART.fullmatch(name) for name in names]
+    foreign = [name for name, match in zip(names, matches, strict=True) if match is None]
     if foreign:
         raise BadInput(
             f"table {table.name}: {path} holds {len(foreign)} file(s) that are no parts, {foreign}; {remedy}"
         )
-    num_parts = max((int(match["num_parts"]) for match in found if match), default=1)
+    num_parts = max((int(match["num_parts"]) for match in matches if match), default=1)
     wanted = [part_name(index, num_parts) for index in range(num_parts)]
     if missing := [name for name in wanted if name not in names]:
         raise BadInput(
@@ -172,5 +172,5 @@ def _memory_bytes(file: pq.ParquetFile, columns: Sequence[str]) -> int:
     """
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     leaves = [group.column(index) for group in groups for index in range(group.num_columns)]
-    asked = [leaf for leaf in leaves if leaf.path_in_schema.split(".")[0] in columns]
-    return sum(max(leaf.total_uncompressed_size, 4 * leaf.num_values) for leaf in asked)
+    read_leaves = [leaf for leaf in leaves if leaf.path_in_schema.split(".")[0] in columns]
+    return sum(max(leaf.total_uncompressed_size, 4 * leaf.num_values) for leaf in read_leaves)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic
 
-from stages.engines.pools.pool import Model, Part, Result, Work
+from stages.engines.pools.pool import Model, Result, WorkFunction, WorkItem
 
 
 class OneEngine(Generic[Model]):
@@ -14,8 +14,8 @@ class OneEngine(Generic[Model]):
 
     def each(
         self,
-        work: Work[Model, Part, Result],
-        parts: Iterable[Part],
+        work: WorkFunction[Model, WorkItem, Result],
+        parts: Iterable[WorkItem],
         on_tokens: Callable[[int], None],
     ) -> Iterator[tuple[int, Result]]:
         """See `stages.engines.pools.pool.Pool.each`."""

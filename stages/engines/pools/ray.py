@@ -33,7 +33,7 @@ from ray.exceptions import RayError
 
 from stages.contracts.params.compute.inference import RayCluster
 from stages.engines.device import DEVICE
-from stages.engines.pools.pool import Model, Part, Result, Work
+from stages.engines.pools.pool import Model, Result, WorkFunction, WorkItem
 from stages.running.errors import MachineFailure
 
 LOCAL, AUTO = "local", "auto"
@@ -135,8 +135,8 @@ class RayPool(Generic[Model]):
 
     def each(
         self,
-        work: Work[Model, Part, Result],
-        parts: Iterable[Part],
+        work: WorkFunction[Model, WorkItem, Result],
+        parts: Iterable[WorkItem],
         on_tokens: Callable[[int], None],
     ) -> Iterator[tuple[int, Result]]:
         """See `stages.engines.pools.pool.Pool.each`. The workers start with the first part, and end with
@@ -176,7 +176,7 @@ class RayPool(Generic[Model]):
             )
 
     def _hand_out(
-        self, work: Work[Model, Part, Result], references: Sequence[ray.ObjectRef]
+        self, work: WorkFunction[Model, WorkItem, Result], references: Sequence[ray.ObjectRef]
     ) -> ray.data.Dataset:
         """A row for each part when it is done: its place, and what is done."""
         environment = {
@@ -216,14 +216,14 @@ class _Done:
     result: Any
 
 
-class _Worker(Generic[Model, Part, Result]):
+class _Worker(Generic[Model, WorkItem, Result]):
     """In a process of its own: the policy, opened with the first part, and what is done to each."""
 
     def __init__(
         self,
         opener: Callable[[Path], Model],
         policy: Path | Parcel,
-        work: Work[Model, Part, Result],
+        work: WorkFunction[Model, WorkItem, Result],
         references: Sequence[ray.ObjectRef],
         environment: Mapping[str, str | None],
     ) -> None:
@@ -242,16 +242,21 @@ class _Worker(Generic[Model, Part, Result]):
 
         An exception is a result too: the stage shall see it as its own.
         """
-        told: list[int] = []
+        token_counts: list[int] = []
         try:
             if self._model is None:
                 self._model = self._opener(self._folder())
             part = ray.get(self._references[int(batch["place"][0])])
-            result: Result | Exception = self._work(self._model, part, on_tokens=told.append)
+            result: Result | Exception = self._work(
+                self._model, part, on_tokens=token_counts.append
+            )
         except Exception as error:
             error.add_note(traceback.format_exc())
             result = error
-        return {"place": batch["place"], "done": np.array([_Done(told, result)], dtype=object)}
+        return {
+            "place": batch["place"],
+            "done": np.array([_Done(token_counts, result)], dtype=object),
+        }
 
     def _folder(self) -> Path:
         """The policy's folder on this machine.

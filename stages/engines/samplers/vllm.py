@@ -10,7 +10,7 @@ from stages.contracts.params.compute.inference import VllmEngine
 from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, is_adapter, read_shape
 from stages.engines.device import device
-from stages.engines.sampler import Completion, Request
+from stages.engines.sampler import Continuation, Request
 from stages.running.publish import read_json
 
 # Read by vllm when it is imported: the engine in this process (its own would outlive a kill), no
@@ -80,7 +80,7 @@ class VllmSampler:
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
-    ) -> list[Completion]:
+    ) -> list[Continuation]:
         """See `stages.engines.sampler.Sampler.sample`."""
         self._model.reset_prefix_cache()
         with _eager_on_cpu():
@@ -88,7 +88,7 @@ class VllmSampler:
 
     def _sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
-    ) -> list[Completion]:
+    ) -> list[Continuation]:
         engine = self._model.llm_engine
         for index, request in enumerate(requests):
             engine.add_request(
@@ -97,7 +97,7 @@ class VllmSampler:
                 self._sampling(request, temperature),
                 lora_request=self._adapter,
             )
-        completions: dict[int, Completion] = {}
+        completions: dict[int, Continuation] = {}
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
@@ -122,13 +122,13 @@ class VllmSampler:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
-    def _completion(self, output: CompletionOutput) -> Completion:
+    def _completion(self, output: CompletionOutput) -> Continuation:
         assert output.logprobs is not None
         tokens = list(output.token_ids)
         logprobs = [
             entry[token].logprob for entry, token in zip(output.logprobs, tokens, strict=True)
         ]
-        return Completion(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
+        return Continuation(tokens, logprobs, is_ended=tokens[-1] in self._stop_tokens)
 
 
 def open_sampler(policy: Path, settings: VllmEngine) -> VllmSampler:

@@ -14,16 +14,16 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.contracts.params.inits.sft import Sft
-from stages.engines.computing import Precision, passing, summable
+from stages.engines.computing import Precision, at_least_float32, autocast
 from stages.engines.training.ranks import own_work
 from stages.engines.training.trainer import Trainer
 from stages.engines.varlen import packed_inputs
 from stages.pure.losses import token_logprobs, weighted_nll
 from stages.pure.packing import micro_batches, pack
-from stages.running.progress import Progress
+from stages.running.progress import ProgressBar
 
 
-class Example(NamedTuple):
+class WeightedText(NamedTuple):
     """Tokens of a text to imitate, and the loss weight of each as a target; what is only read
     weighs nothing.
     """
@@ -39,7 +39,7 @@ def batches(lengths: Sequence[int], batch_tokens: int, epochs: int, seed: int) -
         order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
         ends = np.cumsum(np.array(lengths)[order])
         cuts = np.searchsorted(ends, np.arange(batch_tokens, ends[-1], batch_tokens))
-        steps += [part.tolist() for part in np.split(order, cuts)]
+        steps += [rows.tolist() for rows in np.split(order, cuts)]
     return [step for step in steps if step]
 
 
@@ -56,7 +56,7 @@ def learning_rate_scale(step: int, num_steps: int, settings: Sft) -> float:
 def train(
     stage: str,
     trainer: Trainer,
-    examples: Sequence[Example],
+    examples: Sequence[WeightedText],
     settings: Sft,
     precision: Precision,
     seed: int,
@@ -67,7 +67,7 @@ def train(
     steps = batches(lengths, settings.batch_tokens, settings.epochs, seed)
     trainer.resume(unfinished)
     done = sum(lengths[row] for rows in steps[: trainer.num_steps] for row in rows)
-    with Progress(stage, settings.epochs * sum(lengths), unit="tok", done=done) as progress:
+    with ProgressBar(stage, settings.epochs * sum(lengths), unit="tok", done=done) as progress:
         for rows in steps[trainer.num_steps :]:
             losses = batch_losses(
                 trainer.model, [examples[row] for row in rows], settings, precision
@@ -80,7 +80,7 @@ def train(
 
 
 def batch_losses(
-    model: PreTrainedModel, batch: Sequence[Example], settings: Sft, precision: Precision
+    model: PreTrainedModel, batch: Sequence[WeightedText], settings: Sft, precision: Precision
 ) -> Iterator[torch.Tensor]:
     """Shares of a batch's weighted mean next-token loss, nats, to be back-propagated before the
     next is asked for.
@@ -118,11 +118,11 @@ def _rows_loss(
     say.
     """
     inputs = packed_inputs(model, spans, tokens.shape[1])
-    with passing(model, precision):
+    with autocast(model, precision):
         logits = model(input_ids=tokens.to(model.device), **inputs, use_cache=False).logits
     targets = tokens[:, 1:].to(model.device)
     return weighted_nll(
-        token_logprobs(summable(logits[:, :-1]), targets), weights[:, 1:].to(model.device)
+        token_logprobs(at_least_float32(logits[:, :-1]), targets), weights[:, 1:].to(model.device)
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from stages.contracts.params.recipes.update import Update
-from stages.engines.computing import Precision, passing, summable
+from stages.engines.computing import Precision, at_least_float32, autocast
 from stages.engines.training.example import Example, PerToken
 from stages.engines.training.placed import PerPosition, Rows, place, places
 from stages.engines.training.ranks import gathered, max_over_ranks, own_work, sum_over_ranks
@@ -117,12 +117,12 @@ class PolicyLoss:
             loss = self._loss(terms, weights, how.denominator, num_targets)
             yield loss if counts else 0.0 * loss
             del terms, loss  # they hold a graph that the next forward pass needs the memory of
-        found = sum_over_ranks({name: sums[name] for name in (*WATCHED, "reference_kl_nats")})
-        watched.update({name: found[name] / num_targets for name in WATCHED})
+        totals = sum_over_ranks({name: sums[name] for name in (*WATCHED, "reference_kl_nats")})
+        watched.update({name: totals[name] / num_targets for name in WATCHED})
         watched["max_logprob_difference_nats"] = max_over_ranks(difference)
         if self._reference is not None:
             num_anchored = sum(int(example.is_held.sum()) for example in examples)
-            watched["reference_kl_nats"] = found["reference_kl_nats"] / max(1, num_anchored)
+            watched["reference_kl_nats"] = totals["reference_kl_nats"] / max(1, num_anchored)
 
     def _own_layout(self, examples: Sequence[Example]) -> list[tuple[list[list[int]], bool]]:
         """This rank's micro-batches, and whether each counts (`own_work`)."""
@@ -139,14 +139,14 @@ class PolicyLoss:
         """A model's log-probability of every completion token, nats; None without a model."""
         if model is None:
             return [None] * len(examples)
-        found: dict[int, np.ndarray] = {}
+        logprobs_of_item: dict[int, np.ndarray] = {}
         with torch.no_grad():
             for rows, _ in self._own_layout(examples):
                 logits, targets = self._forward(model, examples, rows)
                 logprobs = token_logprobs(logits, targets, self.temperature).cpu().numpy()
                 for item, row, where in places(examples, rows):
-                    found[item] = logprobs[row, where]
-        everywhere = gathered(found)
+                    logprobs_of_item[item] = logprobs[row, where]
+        everywhere = gathered(logprobs_of_item)
         return [everywhere[item] for item in range(len(examples))]
 
     def _forward(
@@ -161,9 +161,9 @@ class PolicyLoss:
         if self.settings.row_tokens is not None:
             lengths = [[examples[item].num_tokens for item in items] for items in rows]
             inputs = packed_inputs(model, lengths, tokens.shape[1] - 1)
-        with passing(model, self._precision):
+        with autocast(model, self._precision):
             logits = model(input_ids=tokens[:, :-1], **inputs, use_cache=False).logits
-        return summable(logits), tokens[:, 1:]
+        return at_least_float32(logits), tokens[:, 1:]
 
     def _corrections(
         self, examples: Sequence[Example], watched: dict[str, float]
@@ -177,14 +177,14 @@ class PolicyLoss:
             (example.behaviour_logprobs - example.sampler_logprobs)[example.is_target]
             for example in examples
         ]
-        found = importance(np.concatenate(log_ratios), correction.kind, correction.cap)
+        correction_weights = importance(np.concatenate(log_ratios), correction.kind, correction.cap)
         ends = np.cumsum([len(values) for values in log_ratios])
-        bounded = np.split(found.weights, ends[:-1])
+        bounded = np.split(correction_weights.weights, ends[:-1])
         for weight, example, of_targets in zip(weights, examples, bounded, strict=True):
             weight[example.is_target] = of_targets
-        watched["importance_mean"] = found.mean
-        watched["importance_ess_frac"] = found.ess_frac
-        watched["importance_clipped_frac"] = found.clipped_frac
+        watched["importance_mean"] = correction_weights.mean
+        watched["importance_ess_frac"] = correction_weights.ess_frac
+        watched["importance_clipped_frac"] = correction_weights.clipped_frac
         return weights
 
     def _terms(
@@ -200,7 +200,7 @@ class PolicyLoss:
         logits, targets = self._forward(model, examples, rows)
         placed = place(examples, rows, sequence_weights, corrections, logits)
         trainer_logprobs = token_logprobs(logits, targets, self.temperature)
-        found = surrogate(
+        surrogate_terms = surrogate(
             settings.surrogate,
             trainer_logprobs,
             placed.behaviour_logprobs,
@@ -213,7 +213,7 @@ class PolicyLoss:
         with torch.set_grad_enabled(settings.entropy_coefficient is not None):
             spread = entropy(logits / self.temperature) * placed.is_target
         terms = Terms(
-            *found,
+            *surrogate_terms,
             drift_nats=masked_difference(
                 trainer_logprobs.detach(), placed.sampler_logprobs, placed.is_target
             ),

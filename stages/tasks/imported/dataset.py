@@ -18,7 +18,7 @@ from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals, ca
 from stages.tasks.imported.row_files import Row, check_sha256, read_rows
 from stages.tasks.question import Question
 from stages.tasks.strategies import shown_demonstrations
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import load_text_format
 
 NO_TIER = -1
@@ -46,14 +46,14 @@ class Dataset:
         problems = self._import()
         num_used = 0
         for tier in self.params.tiers:
-            pool = [problem for problem in problems if problem.difficulty == tier.difficulty]
-            random.Random(f"{self.params.seed}/{tier.difficulty}").shuffle(pool)
+            drawn = [problem for problem in problems if problem.difficulty == tier.difficulty]
+            random.Random(f"{self.params.seed}/{tier.difficulty}").shuffle(drawn)
             for split, wanted in (("train", tier.num_train), ("heldout", tier.num_heldout)):
-                found = [problem for problem in pool if problem.split == split]
-                if len(found) < wanted:
-                    self._too_few(tier, split, len(found))
+                of_split = [problem for problem in drawn if problem.split == split]
+                if len(of_split) < wanted:
+                    self._too_few(tier, split, len(of_split))
                 num_used += wanted
-                yield from found[:wanted]
+                yield from of_split[:wanted]
         num_apart = sum(
             problem.split == RESERVED or problem.difficulty == NO_TIER for problem in problems
         )
@@ -68,7 +68,7 @@ class Dataset:
         problems: Sequence[Problem],
         settings: DirectDemonstrations | WorkedDemonstrations,
         seed: int,
-    ) -> Iterator[Demonstration]:
+    ) -> Iterator[StrategySettings]:
         """Reference answers at once, or each behind the solution that its row gives."""
         return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
 
@@ -101,7 +101,7 @@ class Dataset:
             problem = intake.problem(question, self._difficulty(row), row.line, f"line {row.line}")
             if problem:
                 problems.append(problem)
-        intake.judge(problems, [f"line {problem.seed}" for problem in problems], self._accepts)
+        intake.verify(problems, [f"line {problem.seed}" for problem in problems], self._accepts)
         refusals.stop(
             f"{self._path}, {num_rows} rows",
             "mend them or leave them out, then set task.sha256 anew:",

@@ -83,7 +83,7 @@ class Intake:
             seed=number,
         )
 
-    def judge(self, problems: Sequence[Problem], places: Sequence[str], accepts: Accepts) -> None:
+    def verify(self, problems: Sequence[Problem], places: Sequence[str], accepts: Accepts) -> None:
         """Refuse problems whose reference answer the task's own verifier does not call correct."""
         for place, verdict in zip(places, accepts(problems), strict=True):
             if verdict != "correct":

@@ -34,10 +34,10 @@ def check_sha256(path: Path, sha256: str, key: str) -> None:
             f"{path} is missing; params.yaml {key} names it, as seen from the repository's root"
         )
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != sha256:
         raise BadInput(
-            f"{path}: its sha256 is {found}, not {sha256}; these are other bytes than params.yaml "
+            f"{path}: its sha256 is {digest}, not {sha256}; these are other bytes than params.yaml "
             f"means: fetch the right file, or set {key.rpartition('.')[0]}.sha256 to the one found"
         )
 

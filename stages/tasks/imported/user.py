@@ -14,7 +14,7 @@ from stages.tasks.imported.user_class import Solving, explain, load_user_class
 from stages.tasks.question import Question, question_of
 from stages.tasks.splits import fill_splits
 from stages.tasks.strategies import shown_demonstrations
-from stages.tasks.task import Demonstration, Problem
+from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import load_text_format
 
 ADVICE = "mend the class, then set task.sha256 anew:"
@@ -36,12 +36,12 @@ class User:
         """
         refusals = Refusals()
         intake = Intake(self.params, refusals)
-        found: dict[str, Problem] = {}
+        by_id: dict[str, Problem] = {}
         where = f"params.yaml task.source: {self.params.source}"
         for tier in self.params.tiers:
             draws = self._draws(tier, intake)
             fresh = (
-                problem for problem in draws if problem is None or problem.problem_id not in found
+                problem for problem in draws if problem is None or problem.problem_id not in by_id
             )
             kind = f"of difficulty {tier.difficulty} in {self.params.source}"
             try:
@@ -49,9 +49,9 @@ class User:
             except BadInput:
                 refusals.stop(where, ADVICE)
                 raise
-            found |= {problem.problem_id: problem for problem in drawn}
-        problems = list(found.values())
-        intake.judge(problems, [_place(p.difficulty, p.seed) for p in problems], self._accepts)
+            by_id |= {problem.problem_id: problem for problem in drawn}
+        problems = list(by_id.values())
+        intake.verify(problems, [_place(p.difficulty, p.seed) for p in problems], self._accepts)
         refusals.stop(where, ADVICE)
         yield from problems
 
@@ -60,7 +60,7 @@ class User:
         problems: Sequence[Problem],
         settings: DirectDemonstrations | WorkedDemonstrations,
         seed: int,
-    ) -> Iterator[Demonstration]:
+    ) -> Iterator[StrategySettings]:
         """Reference answers at once, or each behind the solution that the class gives."""
         return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
 

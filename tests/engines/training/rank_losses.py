@@ -1,5 +1,6 @@
-"""One of several processes that work out losses and gradients together: `python -m
-tests.engines.training.rank_losses OUT`.
+"""One of several processes that compute losses and gradients together.
+
+Run by `python -m tests.engines.training.rank_losses OUT`.
 
 Alone, without `RANK` in its environment, it works out the same by itself.
 """
@@ -22,7 +23,7 @@ from stages.contracts.params.whole import load
 from stages.engines.adapters import adapt
 from stages.engines.training import imitation, ranks
 from stages.engines.training.example import Example as Rollout
-from stages.engines.training.imitation import Example
+from stages.engines.training.imitation import WeightedText
 from stages.engines.training.policy_loss import PolicyLoss
 from stages.engines.training.trainer import Trainer, set_up
 
@@ -48,9 +49,7 @@ TERMS = {
 
 
 def trained_alike(name: str, out: Path) -> None:
-    """Three steps on one batch; losses, norms and watched values of each, and the weights that come
-    out.
-    """
+    """Three steps on one batch: losses, norms, watched values of each, the weights after them."""
     model = tiny_llama(dtype=torch.float64)
     adapt(
         model,
@@ -86,7 +85,7 @@ def trained_alike(name: str, out: Path) -> None:
 def imitated(trainer: Trainer) -> Iterator[tuple[dict[str, float], Iterator[torch.Tensor]]]:
     rng = np.random.default_rng(0)
     batch = [
-        Example(
+        WeightedText(
             rng.integers(1, 23, n).tolist(),
             [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()],
         )

@@ -1,6 +1,4 @@
-"""Imitation: which batches are drawn, that packing changes nothing, and that a kill does not
-either.
-"""
+"""Imitation: which batches are drawn; neither packing nor a kill changes anything."""
 
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from fixtures.decoders import tiny_llama
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.optimizer import AdamW
 from stages.engines.training import imitation
-from stages.engines.training.imitation import Example
+from stages.engines.training.imitation import WeightedText
 from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
 
 SETTINGS = Sft(
@@ -30,13 +28,11 @@ def settings(**changes: object) -> Sft:
     return SETTINGS.model_copy(update=changes)
 
 
-def examples(lengths: tuple[int, ...] = (7, 3, 12, 5, 9, 4)) -> list[Example]:
-    """Random tokens; weights that add up exactly, and none on the first token, which nothing
-    predicts.
-    """
+def examples(lengths: tuple[int, ...] = (7, 3, 12, 5, 9, 4)) -> list[WeightedText]:
+    """Random tokens; weights that add up exactly, none on the first token: nothing predicts it."""
     rng = np.random.default_rng(0)
     return [
-        Example(
+        WeightedText(
             rng.integers(1, 23, n).tolist(),
             [0.0, *rng.choice([0.0, 0.5, 2.0, 4.0], n - 1).tolist()],
         )
@@ -65,7 +61,7 @@ def test_the_learning_rate_by_hand() -> None:
 
 
 def loss_and_gradient(
-    row_tokens: int, batch: list[Example], micro_batch_tokens: int | None = None
+    row_tokens: int, batch: list[WeightedText], micro_batch_tokens: int | None = None
 ) -> tuple[float, list[np.ndarray]]:
     model = tiny_llama(dtype=torch.float64)
     shape = settings(row_tokens=row_tokens, micro_batch_tokens=micro_batch_tokens)
@@ -76,7 +72,7 @@ def loss_and_gradient(
     return total, [parameter.grad.numpy() for parameter in model.parameters()]
 
 
-def alone(batch: list[Example]) -> float:
+def alone(batch: list[WeightedText]) -> float:
     """The weighted mean by a pass an example."""
     model = tiny_llama(dtype=torch.float64)
     total = 0.0

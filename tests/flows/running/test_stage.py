@@ -141,7 +141,7 @@ def test_stages_and_flows_agree_on_what_passes_between_them(
         errors.EXIT_MACHINE,
     )
     monkeypatch.setenv(stage.PROGRESS_FILE, str(tmp_path / "progress.json"))
-    with stage_progress.Progress("sft", total=10, unit="tok") as bar:
+    with stage_progress.ProgressBar("sft", total=10, unit="tok") as bar:
         bar.add(4)
     written = StageProgress(**json.loads(tmp_path.joinpath("progress.json").read_text()))
     assert (written.stage, written.done, written.total) == ("sft", 4, 10)

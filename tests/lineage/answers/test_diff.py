@@ -71,19 +71,19 @@ def test_its_json_is_what_it_was(audited: Path) -> None:
 
 
 def test_rows_are_counted_by_their_content(audited: Path) -> None:
-    found = tables(compared(audited, "i1", "s1"))
+    by_kind = tables(compared(audited, "i1", "s1"))
     then, now = (table(audited, f"data/rounds/{name}/rollouts.parquet") for name in ("i1", "s1"))
     contents = {(row.problem_id, tuple(row.completion_tokens)) for row in then.itertuples()}
     num_new = 0
     for row in now.itertuples():
         num_new += (row.problem_id, tuple(row.completion_tokens)) not in contents
-    rollouts, num_problems = found["rollouts"], then["problem_id"].nunique()
+    rollouts, num_problems = by_kind["rollouts"], then["problem_id"].nunique()
     assert rollouts.before == Counts(len(then), num_problems)
     assert rollouts.after.rows == len(then) + len(now)  # those of i1 are ancestors of s1, too
     assert (rollouts.rows_only_before, rollouts.rows_only_after) == (0, num_new)
     assert rollouts.shared_problems == num_problems
     demos = table(audited, "data/demos/r0.parquet")
-    assert found["demos"].after == Counts(len(demos), demos["problem_id"].nunique())
+    assert by_kind["demos"].after == Counts(len(demos), demos["problem_id"].nunique())
 
 
 def test_rewards_of_each_round(audited: Path) -> None:
@@ -100,12 +100,12 @@ def test_rewards_of_each_round(audited: Path) -> None:
 
 
 def test_params_are_held_against_each_other_by_their_place(audited: Path) -> None:
-    found, at = params(compared(audited, "i1", "s1")), [("i1", "s1")]
-    assert found["round.recipe"] == ("information", "sampled", at)
-    assert found["recipe.update.optimizer.learning_rate"] == (0.0006, 0.0003, at)
-    assert found["recipe.probe.num_probes"] == (None, 8, at)
-    assert "round.parent" not in found
-    assert "task.seed" not in found
+    by_key, at = params(compared(audited, "i1", "s1")), [("i1", "s1")]
+    assert by_key["round.recipe"] == ("information", "sampled", at)
+    assert by_key["recipe.update.optimizer.learning_rate"] == (0.0006, 0.0003, at)
+    assert by_key["recipe.probe.num_probes"] == (None, 8, at)
+    assert "round.parent" not in by_key
+    assert "task.seed" not in by_key
 
 
 @pytest.mark.parametrize(("before", "after", "sign"), [("r0", "s1", 1), ("s1", "r0", -1)])
@@ -167,9 +167,9 @@ def test_another_judge_is_a_difference(tmp_path: Path) -> None:
     steps |= chain.round_of("b1", "r0", 1, judge="j1")
     steps |= chain.round_of("c1", "r0", 1, judge="j1")
     chain.write(tmp_path, steps)
-    found = params(compared(tmp_path, "a1", "b1"))
-    assert found["round.judge"][:2] == ("exact", "j1")
-    assert found["judge.seed"][:2] == (None, 5)
+    by_key = params(compared(tmp_path, "a1", "b1"))
+    assert by_key["round.judge"][:2] == ("exact", "j1")
+    assert by_key["judge.seed"][:2] == (None, 5)
     assert compared(tmp_path, "b1", "c1").params == []
 
 

@@ -40,17 +40,16 @@ def prompt_of(tree: Path, split: str, prompt: str) -> Change:
     """Gives the last problem of a split another prompt."""
     name = problems(tree, split)[-1]["problem_id"]
     names = pq.read_table(tree / PROBLEMS)["problem_id"].to_pylist()
-    return lambda prompts: [
-        prompt if each == name else old for each, old in zip(names, prompts, strict=True)
-    ]
+    place = names.index(name)
+    return lambda prompts: [*prompts[:place], prompt, *prompts[place + 1 :]]
 
 
 def checks(tree: Path) -> dict[str, set[str]]:
     """What the audit of the last policy finds, by table."""
-    found: dict[str, set[str]] = {}
+    by_table: dict[str, set[str]] = {}
     for finding in leaks(open_audit(tree, None), "s1").findings:
-        found.setdefault(finding.subject, set()).add(finding.check)
-    return found
+        by_table.setdefault(finding.subject, set()).add(finding.check)
+    return by_table
 
 
 def test_an_untouched_tree_has_none(audited: Path) -> None:
@@ -59,11 +58,8 @@ def test_an_untouched_tree_has_none(audited: Path) -> None:
     assert answer.num_exam_problems == 25
     assert {table.of for table in answer.tables} == {"r0", "i1", "s1", "problems to draw from"}
     assert answer.comparisons.exact == 260
-    seen = {
-        row["problem_id"]
-        for row in pq.read_table(audited / GRADES).to_pylist()
-        if row["split"] == "train"
-    }
+    graded = pq.read_table(audited / GRADES).to_pylist()
+    seen = {row["problem_id"] for row in graded if row["split"] == "train"}
     demonstrated = {*pq.read_table(audited / DEMOS)["problem_id"].to_pylist()}
     assert seen & demonstrated, (
         "the exam asks no problem that was trained on, so nothing shows that this is no leak"
@@ -149,21 +145,18 @@ def test_an_exam_prompt_under_another_id(
     assert (prompt == exam_problem(copy)["prompt"]) == (check == "exact")
     edited(copy / PROBLEMS, "prompt", prompt_of(copy, "train", prompt))
     cover_up(copy, PROBLEMS)
-    found = checks(copy)
-    assert f"{check} leak" in found[PROBLEMS]
-    assert f"{check} leak" in found[DEMOS]
+    by_table = checks(copy)
+    assert f"{check} leak" in by_table[PROBLEMS]
+    assert f"{check} leak" in by_table[DEMOS]
 
 
 def test_a_prompt_nearly_that_of_an_exam_problem(copy: Path) -> None:
-    asked = "Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear on his way home. How many"
-    edited(
-        copy / PROBLEMS, "prompt", prompt_of(copy, "heldout", f"<bos>{asked} apples has he left?\n")
+    story = (
+        "<bos>Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear "
+        "on his way home. How many apples"
     )
-    edited(
-        copy / PROBLEMS,
-        "prompt",
-        prompt_of(copy, "train", f"<bos>{asked} apples does he have left?\n"),
-    )
+    for split, end in (("heldout", "has he left?\n"), ("train", "does he have left?\n")):
+        edited(copy / PROBLEMS, "prompt", prompt_of(copy, split, f"{story} {end}"))
     cover_up(copy, PROBLEMS)
     assert checks(copy)[PROBLEMS] == {"near-duplicate leak"}
 

@@ -1,4 +1,4 @@
-"""What counts as the same up to the last digits: numbers only, and everything around them must be equal."""
+"""What is the same up to the last digits: numbers only, and all around them is equal."""
 
 import json
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Which prompts are one problem, on hand-made ones of every task: what must be found, and what must not."""
+"""Which prompts are one problem, on hand-made ones of every task, and which are not."""
 
 import random
 from itertools import combinations
@@ -16,8 +16,8 @@ from lineage.data.likeness import (
 )
 
 TOM = (
-    "Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear on his way home. "
-    "How many apples has he left?"
+    "Tom has 12 apples and 3 pears in a basket, gives 5 apples to Ann, and eats one pear on his "
+    "way home. How many apples has he left?"
 )
 
 
@@ -62,7 +62,7 @@ def test_other_problems(one: str, other: str) -> None:
 
 
 def test_every_small_problem_is_itself_alone() -> None:
-    """Of all multisets of three numbers with all targets, and of all products: none is taken for another."""
+    """Of all multisets of three numbers, with all targets, and products: none is another."""
     shown = [*combinations(range(1, 9), 3), *((n, n, m) for n in range(1, 9) for m in range(1, 9))]
     forms = [canonical(f"<bos> {a} {b} {c} T{t} :") for a, b, c in shown for t in range(1, 30)]
     forms += [canonical(f"<bos> {a} * {b} * {c} mod {m} :") for a, b, c in shown for m in (7, 23)]
@@ -94,7 +94,10 @@ def test_near_duplicates(near: str) -> None:
     [
         TOM.replace("12", "13"),
         TOM.replace("12 apples and 3 pears", "3 apples and 12 pears"),
-        "Ann has 12 coins and finds 3 more, then she spends 5 of them. How many coins are in her purse by then?",
+        (
+            "Ann has 12 coins and finds 3 more, then she spends 5 of them. How many coins are in "
+            "her purse by then?"
+        ),
         "Tom has 12, 3, 5.",
     ],
     ids=["other number", "numbers swapped", "other story", "too short"],
@@ -104,7 +107,10 @@ def test_no_near_duplicates(other: str) -> None:
 
 
 def test_a_template_that_exam_problems_share_is_no_likeness() -> None:
-    template = "Write the letters of the word that follows in reverse order, one after the other, nothing else: {}"
+    template = (
+        "Write the letters of the word that follows in reverse order, one after the other, "
+        "nothing else: {}"
+    )
     exam = Neighbours(
         {word: template.format(word) for word in ("pear", "plum", "fig")} | {"tom": TOM}
     )
@@ -125,12 +131,10 @@ def test_the_index_finds_what_comparing_all_pairs_finds() -> None:
         given.append(" ".join(changed))
     index, num_near = Neighbours(exam), 0
     for prompt in given:
-        own = shingles(words(prompt))
-        near = [
-            name
-            for name, other in exam.items()
-            if jaccard(own, shingles(words(other))) >= MIN_JACCARD
-        ]
+        given_shingles, near = shingles(words(prompt)), []
+        for name, other in exam.items():
+            if jaccard(given_shingles, shingles(words(other))) >= MIN_JACCARD:
+                near.append(name)
         num_near += len(near)
         assert index.find(prompt) == (near[0] if len(near) == 1 else None)
     assert num_near > 10

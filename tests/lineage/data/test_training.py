@@ -32,12 +32,12 @@ def test_a_judges_rows_count_as_a_sources(tmp_path: Path) -> None:
     }
     with_ledger(steps, "a2")
     chain.write(tmp_path, steps)
-    found = {source.generation: source for source in sources(graph_of(tmp_path), "a2")}
-    assert found["judge g1"].kind == "judgement"
-    assert found["judge g1"].table.path == "data/rounds/a1/rollouts.parquet"
-    assert found["judge g1"].accounted == found["judge g1"].table
-    assert found["a2"].accounted.path == "data/rounds/a2/ledger.parquet"
-    assert "a1" not in found
+    by_name = {source.generation: source for source in sources(graph_of(tmp_path), "a2")}
+    assert by_name["judge g1"].kind == "judgement"
+    assert by_name["judge g1"].table.path == "data/rounds/a1/rollouts.parquet"
+    assert by_name["judge g1"].accounted == by_name["judge g1"].table
+    assert by_name["a2"].accounted.path == "data/rounds/a2/ledger.parquet"
+    assert "a1" not in by_name
 
 
 def test_an_update_without_a_ledger_is_no_proof(tmp_path: Path) -> None:

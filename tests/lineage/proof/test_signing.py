@@ -22,7 +22,7 @@ from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
-from tests.lineage.forging import PART, commit, drop_step, replace, slim
+from tests.lineage.forging import PART, commit, drop_exam, slim
 
 
 @pytest.fixture(scope="module")
@@ -50,45 +50,20 @@ def attested(folder: Path, name: str) -> bytes:
     return (folder / "tree/data/attestations/s1" / name).read_bytes()
 
 
-def test_keys_are_made_once_and_kept_private(tmp_path: Path) -> None:
-    make_keys(tmp_path / "a.key", tmp_path / "a.pub")
-    assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
-    assert b"PRIVATE" not in (tmp_path / "a.pub").read_bytes()
-    for private, public in (("a.key", "b.pub"), ("b.key", "a.pub")):
-        with pytest.raises(AuditError, match="is there already"):
-            make_keys(tmp_path / private, tmp_path / public)
-    assert not (tmp_path / "b.key").exists()
-    with pytest.raises(AuditError, match="is no folder"):
-        make_keys(tmp_path / "no/a.key", tmp_path / "c.pub")
-
-
-def test_a_private_key_stays_out_of_git(tmp_path: Path) -> None:
-    succeed(["git", "init", "--quiet", "."], tmp_path)
-    with pytest.raises(AuditError, match="where git takes files"):
-        make_keys(tmp_path / "a.key", tmp_path / "a.pub")
-    (tmp_path / ".gitignore").write_text("*.key\n")
-    make_keys(tmp_path / "a.key", tmp_path / "a.pub")
-
-
 def test_the_statement_is_an_in_toto_statement_with_slsa_provenance(world: Path) -> None:
     content = json.loads(attested(world, "statement.json"))
     statement = json_format.ParseDict(content, Statement())
     assert statement.predicate_type == "https://slsa.dev/provenance/v1"
-    assert {subject.name for subject in statement.subject} >= {
-        "model.safetensors",
-        "config.json",
-        "tokenizer.json",
-    }
+    subjects = {subject.name for subject in statement.subject}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= subjects
     provenance = json_format.ParseDict(content["predicate"], Provenance())
-    materials = {
-        entry.name: dict(entry.digest)
-        for entry in provenance.build_definition.resolved_dependencies
-    }
+    dependencies = provenance.build_definition.resolved_dependencies
+    materials = {entry.name: dict(entry.digest) for entry in dependencies}
     assert materials["git"].keys() == {"gitCommit"}
     for name in (
         "dvc.lock",
         "params.yaml",
-        "stages/update.py",
+        "stages/sft.py",
         f"data/demos/r0.parquet/{PART}",
         f"data/rounds/i1/ledger.parquet/{PART}",
     ):
@@ -100,15 +75,12 @@ def test_the_statement_is_an_in_toto_statement_with_slsa_provenance(world: Path)
 
 def test_the_statement_names_no_machine_and_no_time(world: Path) -> None:
     content = attested(world, "statement.json").decode()
-    assert not [
-        word
-        for word in (str(world), str(Path.home()), socket.gethostname(), "startedOn")
-        if word in content
-    ]
+    for word in (str(world), str(Path.home()), socket.gethostname(), "startedOn"):
+        assert word not in content
 
 
 def test_the_envelope_holds_by_the_published_rule(world: Path) -> None:
-    """Checked without the library that made it: DSSE's encoding of type and payload, ECDSA over it."""
+    """Checked without the library that made it: ECDSA over DSSE's encoding."""
     envelope = json.loads(attested(world, "statement.dsse.json"))
     kind, payload = envelope["payloadType"], base64.b64decode(envelope["payload"])
     assert payload == attested(world, "statement.json")
@@ -140,30 +112,28 @@ def test_a_signed_policy_holds_here_in_the_past_and_in_a_bare_clone(
         open_audit(world / "tree", "HEAD"),
         open_audit(bare, None, remotes=remotes),
     ):
-        found = verify(audit, "s1", world / "release.pub")
-        assert found.findings == []
-        assert [note for note in found.notes if note.startswith("signed by key ")]
+        answer = verify(audit, "s1", world / "release.pub")
+        assert answer.findings == []
+        assert [note for note in answer.notes if note.startswith("signed by key ")]
 
 
 def test_without_a_key_the_signature_is_said_to_be_unchecked(world: Path) -> None:
-    found = verify(open_audit(world / "tree", None), "s1")
+    answer = verify(open_audit(world / "tree", None), "s1")
     keyid = json.loads(attested(world, "statement.dsse.json"))["signatures"][0]["keyid"]
-    assert found.findings == []
-    assert f"the signature was not checked: no --public-key; it names key {keyid}" in found.notes
+    assert answer.findings == []
+    note = f"the signature was not checked: no --public-key; it names key {keyid}"
+    assert note in answer.notes
 
 
-def test_an_exam_sat_later_is_no_difference(folder: Path) -> None:
+def test_an_exam_run_later_is_no_difference(folder: Path) -> None:
     tree = folder / "tree"
     whole = {name: (tree / name).read_bytes() for name in ("dvc.lock", "params.yaml")}
-    for step in ("examine@s1", "evaluate@s1"):
-        drop_step(tree, step)
-    replace(tree / "params.yaml", "  s1: {judge: exact}\n", "")
-    commit(tree)
+    drop_exam(tree)
     sign(open_audit(tree, None), "s1", folder / "release.key")
     for name, content in whole.items():
         (tree / name).write_bytes(content)
     commit(tree)
-    assert verify(open_audit(tree, None), "s1", folder / "release.pub")["findings"] == []
+    assert verify(open_audit(tree, None), "s1", folder / "release.pub").findings == []
 
 
 def test_what_is_wrong_or_not_committed_is_not_signed(folder: Path) -> None:
@@ -179,13 +149,3 @@ def test_what_is_wrong_or_not_committed_is_not_signed(folder: Path) -> None:
         sign(open_audit(tree, None), "s1", folder / "release.key")
     with pytest.raises(AuditError, match="without @REVISION"):
         sign(open_audit(tree, "HEAD"), "s1", folder / "release.key")
-
-
-def test_what_is_no_key_is_refused(world: Path) -> None:
-    audit = open_audit(world / "tree", None)
-    for key in (world / "release.pub", world / "none", world / "tree/params.yaml"):
-        with pytest.raises(AuditError, match="is no private key"):
-            sign(audit, "s1", key)
-    for key in (world / "release.key", world / "none"):
-        with pytest.raises(AuditError, match="is no public key"):
-            verify(audit, "s1", key)

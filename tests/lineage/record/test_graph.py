@@ -12,11 +12,11 @@ from lineage.record.lock import File, Step
 
 
 def steps(*listed: tuple[str, str, list[str], list[str]]) -> dict[str, Step]:
-    """Steps by name, of name, command, paths read and paths written; a path that ends in `/` is a folder."""
-    return {
-        name: Step(name, command, tuple(files(deps)), tuple(files(outs)), {})
-        for name, command, deps, outs in listed
-    }
+    """Steps of name, command, paths read and written; a path that ends in `/` is a folder."""
+    by_name = {}
+    for name, command, deps, outs in listed:
+        by_name[name] = Step(name, command, tuple(files(deps)), tuple(files(outs)), {})
+    return by_name
 
 
 def files(paths: list[str]) -> Iterator[File]:
@@ -26,7 +26,7 @@ def files(paths: list[str]) -> Iterator[File]:
 
 @pytest.fixture
 def graph() -> Graph:
-    """A first policy, two rounds of which one branches off, and a step that reads a folder of them all."""
+    """A first policy, two rounds, one of a branch, and a step that reads a folder of them all."""
     return Graph.of(
         steps(
             (
@@ -49,8 +49,8 @@ def graph() -> Graph:
     )
 
 
-def names(found: list[Step]) -> list[str]:
-    return [step.name for step in found]
+def names(listed: list[Step]) -> list[str]:
+    return [step.name for step in listed]
 
 
 def test_a_maker_is_known_by_a_file_inside_its_folder(graph: Graph) -> None:
@@ -126,12 +126,9 @@ def test_steps_of_one_round(graph: Graph) -> None:
 
 def test_a_real_round_has_every_step_before_it(audited: Path) -> None:
     graph = open_audit(audited, None).graph
-    found = set(names(graph.ancestors(graph.policy("s1"))))
-    rounds = {
-        f"{group}@{key}"
-        for key in ("i1", "s1")
-        for group in ("rollout", "score", "probe", "infogain", "validate", "update")
-    }
-    assert found == {"code", "prepare", "demonstrate@r0", "sft@r0", *rounds}
+    steps = set(names(graph.ancestors(graph.policy("s1"))))
+    groups = ("rollout", "score", "probe", "infogain", "validate", "update")
+    rounds = {f"{group}@{key}" for group in groups for key in ("i1", "s1")}
+    assert steps == {"code", "prepare", "demonstrate@r0", "sft@r0", *rounds}
     everything = set(names(graph.ancestors(graph.steps["report"])))
     assert everything == set(graph.steps)

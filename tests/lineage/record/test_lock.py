@@ -137,10 +137,10 @@ def test_a_lock_of_dvc_is_read_whole(audited: Path) -> None:
 
 def listed_lock(folder: Path, lister: str, update: str) -> None:
     """A lock file in which the step `code` wrote one listing, and `update` ran by one."""
-    entries = [
-        {"path": LISTING, "hash": "md5", "md5": chain.md5(text), "size": len(text)}
-        for text in (lister, update)
-    ]
+    entries = []
+    for text in (lister, update):
+        digests = {"hash": "md5", "md5": chain.md5(text), "size": len(text)}
+        entries.append({"path": LISTING, **digests})
     steps = {
         "code": {"cmd": "list", "outs": entries[:1]},
         "update@i1": {"cmd": "update", "deps": entries[1:]},

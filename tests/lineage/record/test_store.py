@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.checkouts import succeed
-from lineage.record.audit import open_audit, split, split_remotes
+from lineage.record.audit import open_audit
 from lineage.record.errors import AuditError
 from lineage.record.graph import policy_file
 from lineage.record.lock import File
@@ -139,7 +139,9 @@ def test_what_git_keeps_is_read_from_the_commit(repository: Path) -> None:
 def test_places_of_the_configuration(repository: Path, tmp_path: Path) -> None:
     """As `dvc remote add` and `dvc cache dir` write it; a path counts from `.dvc`."""
     (repository / ".dvc" / "config").write_text(
-        "[core]\n    remote = near\n['remote \"near\"']\n    url = ../../near\n['remote \"far\"']\n    url = /far\n"
+        "[core]\n    remote = near\n"
+        "['remote \"near\"']\n    url = ../../near\n"
+        "['remote \"far\"']\n    url = /far\n"
     )
     (repository / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {tmp_path / 'shared'}\n")
     tree = open_tree(repository)
@@ -168,7 +170,7 @@ def test_an_address_of_no_known_kind_is_refused(repository: Path) -> None:
 
 
 def test_a_policy_of_dvc_is_read_from_cache_alone(audited: Path, tmp_path: Path) -> None:
-    """DVC's own names: the digest of a policy's folder is that of its list, in the cache and as it lies."""
+    """By DVC's names: a policy's folder has the digest of its list, in cache and tree."""
     audit = open_audit(audited, None)
     policy = policy_file(audit.graph.policy("s1"))
     laid = folder_members(audit.tree, policy.path)
@@ -192,9 +194,3 @@ def test_a_file_gone_is_read_from_the_cache(copy: Path) -> None:
     shutil.rmtree(copy / ".dvc" / "cache")
     with pytest.raises(AuditError, match=demos.path):
         list(audit.store.parts(demos))
-
-
-def test_what_is_asked() -> None:
-    assert split("i3") == ("i3", None)
-    assert split("i3@HEAD@{1}") == ("i3", "HEAD@{1}")
-    assert split_remotes(["a=s3://b", "/c"]) == {"a": "s3://b", "given 1": "/c"}

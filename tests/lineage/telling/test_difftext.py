@@ -24,7 +24,7 @@ def test_the_same_policy_is_said_to_be_the_same(audited: Path) -> None:
 
 
 def test_a_policy_that_sat_no_exam(audited: Path) -> None:
-    assert "exam: i1 sat none" in printed(text(compared(audited, "i1", "s1")))
+    assert "exam: no exam of i1" in printed(text(compared(audited, "i1", "s1")))
 
 
 def test_a_bare_clone_without_tables_says_so(audited: Path, tmp_path: Path) -> None:

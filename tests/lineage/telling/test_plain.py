@@ -9,12 +9,16 @@ from lineage.telling.plain import plain
 
 @dataclass(frozen=True)
 class Inner:
+    """Two fields."""
+
     a: int
     b: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Outer:
+    """A field of every kind."""
+
     first: float
     inner: Inner = field(metadata={"inline": True})
     last: Inner | None = field(metadata={"name": "the-last"})

@@ -27,7 +27,7 @@ i3 at commit COMMIT--
 └── problems data/problems.parquet, 9bc75d72: task countdown, seed 20
 commit: the first whose dvc.lock has the policy. code, packages: digests of the files its steps ran
 and of requirements/. trained: tokens.
-success: of all exam problems at 9 thinking tokens; – where it sat no exam.
+success: of all exam problems at 9 thinking tokens; – where it has no exam.
 seconds: none are known here. Unknown in whole or part for r0, i1, o1, i2, i3: they stand beside the
 outputs, on the machine that ran the steps.
 trained: unknown for r0, for the same reason.

@@ -19,14 +19,14 @@ class CutTraits(Section):
         return None
 
 
-class MarkerSegments(CutTraits):
+class MarkerCut(CutTraits):
     """Behind every occurrence of the task's own markers."""
 
     finds_attempts: ClassVar[bool] = True
     cut: Literal["marker"]
 
 
-class FixedSegments(CutTraits):
+class FixedCut(CutTraits):
     """Every `num_tokens` tokens."""
 
     cut: Literal["fixed"]
@@ -38,7 +38,7 @@ class FixedSegments(CutTraits):
         return self.num_tokens
 
 
-class CutpointSegments(CutTraits):
+class CutpointCut(CutTraits):
     """Before tokens sampled with less than `max_prob`, `min_tokens` or more apart."""
 
     cut: Literal["cutpoint"]
@@ -46,4 +46,4 @@ class CutpointSegments(CutTraits):
     min_tokens: Count
 
 
-Segments = Annotated[MarkerSegments | FixedSegments | CutpointSegments, Field(discriminator="cut")]
+Segments = Annotated[MarkerCut | FixedCut | CutpointCut, Field(discriminator="cut")]

@@ -258,7 +258,7 @@ from urllib.request import urlopen
 
 from stages.contracts.params.compute.inference import ServerEngine
 from stages.contracts.render import Renderer
-from stages.engines.sampler import Completion, Request
+from stages.engines.sampler import Continuation, Request
 
 
 class ServerSampler:
@@ -270,7 +270,7 @@ class ServerSampler:
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
-    ) -> list[Completion]:
+    ) -> list[Continuation]:
         """See `stages.engines.sampler.Sampler.sample`."""
         completions = []
         with ThreadPoolExecutor(4) as pool:
@@ -280,7 +280,7 @@ class ServerSampler:
         self.num_prompt_tokens += sum(len(request.prompt_tokens) for request in requests)
         return completions
 
-    def _complete(self, request: Request, temperature: float) -> Completion:
+    def _complete(self, request: Request, temperature: float) -> Continuation:
         stop = [] if request.stop_token is None else [request.stop_token]
         asked = {
             "prompt": request.prompt_tokens,
@@ -297,7 +297,7 @@ class ServerSampler:
             [choice] = json.load(response)["choices"]
         tokens = choice["token_ids"]
         is_ended = tokens[-1] in self._stop_tokens
-        return Completion(tokens, choice["logprobs"]["token_logprobs"], is_ended)
+        return Continuation(tokens, choice["logprobs"]["token_logprobs"], is_ended)
 
 
 def open_sampler(policy: Path, settings: ServerEngine) -> ServerSampler:

@@ -4,9 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
 
-from stages.contracts.params.compute.inference import Here, Inference, RayCluster
+from stages.contracts.params.compute.inference import Here
 from stages.engines.inference import open_pool, open_samplers
 from stages.engines.pools.here import OneEngine
 
@@ -26,14 +25,3 @@ def test_an_engine_without_a_module_is_an_error() -> None:
     settings = SimpleNamespace(engine="nobodys", where=HERE)
     with pytest.raises(ModuleNotFoundError, match=r"stages\.engines\.samplers\.nobodys"):
         open_samplers(POLICY, settings).__enter__()
-
-
-def test_any_engine_runs_anywhere() -> None:
-    adapter = TypeAdapter(Inference)
-    ray = {"kind": "ray", "address": "local", "num_workers": 2}
-    for where, kind in ({"kind": "here"}, Here), (ray, RayCluster):
-        settings = adapter.validate_python({"engine": "vllm", "where": where})
-        assert isinstance(settings.where, kind)
-        assert settings.is_exact
-    with pytest.raises(ValidationError, match="where"):
-        adapter.validate_python({"engine": "vllm"})

@@ -6,6 +6,7 @@ rate: the ratio to first order, as surveys estimate one (Cochran, Sampling Techn
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +30,22 @@ Counts = Mapping[str, Float[np.ndarray, "run problem"]]
 
 
 def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) -> Counts:
-    """What each of the problems adds to the sums, in the last exam of each run, at its longest
-    budget.
-    """
+    """What each problem adds to the sums, in each run's last exam, at its longest budget."""
     policy, longest = [*settings.exams][-1], max(settings.exam.budgets_tokens)
     runs = []
     for clone in clones:
         graded = read_table(clone / "data/exams" / policy / "grades.parquet", GRADES).to_pandas()
-        exam_rows = graded[
-            (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
-        ].assign(num_answers=1)
-        runs.append(exam_rows.groupby(["problem_id", "difficulty"])[_columns()].sum().loc[problems])
-    return {name: np.stack([run[name].to_numpy(float) for run in runs]) for name in _columns()}
+        is_counted = (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
+        exam_rows = graded[is_counted].assign(num_answers=1)
+        sums = exam_rows.groupby(["problem_id", "difficulty"])[_columns()].sum()
+        runs.append(sums.loc[problems].to_numpy(float))
+    return dict(zip(_columns(), np.moveaxis(np.stack(runs), -1, 0), strict=True))
 
 
 def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run problem"]]:
-    """The rates over some problems, each as values whose mean it is; without one that has nothing
-    to divide by.
+    """The rates over some problems, each as values whose mean it is.
+
+    A rate that has nothing to divide by is left out.
     """
     by_name = {}
     for name, (above, below) in RATES.items():
@@ -57,4 +57,4 @@ def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run 
 
 
 def _columns() -> list[str]:
-    return list(dict.fromkeys(column for pair in RATES.values() for column in pair))
+    return list(dict.fromkeys(chain.from_iterable(RATES.values())))

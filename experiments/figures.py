@@ -1,12 +1,12 @@
-"""Figures of a comparison of arms, as SVG files that stand by themselves; equal numbers give equal
-bytes.
-"""
+"""Figures of a comparison of arms: SVG files that stand alone; equal numbers give equal bytes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,6 +24,7 @@ COST_LABELS = {
     "compute_tokens": "compute, forward passes of a token",
 }
 UNITS = ((1e6, " M"), (1e3, " k"))
+BUDGET_LABEL = "thinking budget, tokens"
 COST_NAMES = {"rollout_tokens": "tokens", "compute_tokens": "compute"}
 
 
@@ -53,35 +54,29 @@ class Plot(NamedTuple):
 
 def draw(results: Mapping[str, Any]) -> dict[str, str]:
     """The figures of `experiments.results`, by name."""
-    return {
-        "learning": render(
-            "learning", [[*_learning(results, level)] for level in results["num_problems"]]
-        ),
-        "success": render(
-            "success", [[_success(results, level) for level in results["num_problems"]]]
-        ),
-        "differences": render(
-            "differences", [[*_differences(results, level)] for level in results["num_problems"]]
-        ),
-    }
+    learning, differences = [], []
+    for level in results["num_problems"]:
+        learning.append([*_learning(results, level)])
+        differences.append([*_differences(results, level)])
+    success = [_success(results, level) for level in results["num_problems"]]
+    rows = {"learning": learning, "success": [success], "differences": differences}
+    return {name: render(name, rows_of) for name, rows_of in rows.items()}
 
 
 def render(name: str, rows: Sequence[Sequence[Plot]]) -> str:
-    """Rows of panels with one legend.
+    """Rows of plots with one legend.
 
     Ids come from `name`, so that no two files of a page share them.
     """
     width, height = PANEL_INCHES[0] * len(rows[0]), PANEL_INCHES[1] * len(rows) + LEGEND_INCHES
-    style = {
-        key: COLORS.get(value, value) if isinstance(value, str) else value
-        for key, value in house.STYLE.items()
-    }
-    with rc_context({**style, "svg.hashsalt": name}):
+    style: dict[str, Any] = {"svg.hashsalt": name}
+    for key, value in house.STYLE.items():
+        style[key] = COLORS.get(value, value) if isinstance(value, str) else value
+    with rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharey="row")
-        for drawn, panels in zip(grid, rows, strict=True):
-            for axes, panel in zip(drawn, panels, strict=True):
-                _fill(axes, panel)
+        for axes, plot in zip(grid.flat, chain.from_iterable(rows), strict=True):
+            _fill(axes, plot)
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
         stream = StringIO()
@@ -91,7 +86,7 @@ def render(name: str, rows: Sequence[Sequence[Plot]]) -> str:
 
 
 def looks(arms: Sequence[str]) -> dict[str, Look]:
-    """A hue and a marker for each arm; the first, the baseline, is the first hue in every figure."""
+    """A hue and a marker for each arm; the baseline, the first, has the first hue everywhere."""
     return {arm: Look(HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms)}
 
 
@@ -100,43 +95,30 @@ def _learning(results: Mapping[str, Any], level: str) -> Iterator[Plot]:
         series = []
         for arm, look in looks([*results["arms"]]).items():
             curve = results["arms"][arm]["learning"][level]
-            series.append(
-                Series(arm, look, [at[cost] for at in curve], [at["success"] for at in curve])
-            )
-        yield Plot(
-            _title(level), label, f"success at {results['training_budget_tokens']} tokens", series
-        )
+            points = [at["success"] for at in curve]
+            series.append(Series(arm, look, [at[cost] for at in curve], points))
+        y_label = f"success at {results['training_budget_tokens']} tokens"
+        yield Plot(_title(level), label, y_label, series)
 
 
 def _success(results: Mapping[str, Any], level: str) -> Plot:
     finals = {arm: results["arms"][arm]["final"][level] for arm in results["arms"]}
-    return Plot(
-        _title(level), "thinking budget, tokens", "success at the end", *_by_budget(results, finals)
-    )
+    return Plot(_title(level), BUDGET_LABEL, "success at the end", *_by_budget(results, finals))
 
 
 def _differences(results: Mapping[str, Any], level: str) -> Iterator[Plot]:
     baseline = results["baseline"]
-    pairs = {
-        arm: results["differences"][f"{arm}_minus_{baseline}"]
-        for arm in results["arms"]
-        if arm != baseline
-    }
+    others = [arm for arm in results["arms"] if arm != baseline]
+    pairs = {arm: results["differences"][f"{arm}_minus_{baseline}"] for arm in others}
     finals = {arm: pair["final"][level] for arm, pair in pairs.items()}
-    y_label = f"success less {baseline}'s"
-    yield Plot(
-        f"{_title(level)}: at the end",
-        "thinking budget, tokens",
-        y_label,
-        *_by_budget(results, finals),
-        zero=True,
-    )
+    of_title = {"at the end": finals}
     for cost, name in COST_NAMES.items():
         matched = {arm: pair["matched"][cost][level] for arm, pair in pairs.items()}
-        title = f"{_title(level)}: at equal {name}"
-        yield Plot(
-            title, "thinking budget, tokens", y_label, *_by_budget(results, matched), zero=True
-        )
+        of_title[f"at equal {name}"] = matched
+    y_label = f"success less {baseline}'s"
+    for title, estimates in of_title.items():
+        series = _by_budget(results, estimates)
+        yield Plot(f"{_title(level)}: {title}", BUDGET_LABEL, y_label, *series, zero=True)
 
 
 def _by_budget(
@@ -145,24 +127,17 @@ def _by_budget(
     """Arms beside each other at each budget, and the budgets' names."""
     budgets, styles = results["budgets_tokens"], looks([*results["arms"]])
     middle = (len(estimates) - 1) / 2
-    series = [
-        Series(
-            arm,
-            styles[arm],
-            [place + DODGE * (number - middle) for place in range(len(budgets))],
-            [of_arm[f"budget_{budget}"] for budget in budgets],
-        )
-        for number, (arm, of_arm) in enumerate(estimates.items())
-    ]
+    series = []
+    for number, (arm, of_arm) in enumerate(estimates.items()):
+        xs = [place + DODGE * (number - middle) for place in range(len(budgets))]
+        points = [of_arm[f"budget_{budget}"] for budget in budgets]
+        series.append(Series(arm, styles[arm], xs, points))
     return series, [str(budget) for budget in budgets]
 
 
-def _fill(axes: Axes, panel: Plot) -> None:
-    for series in panel.series:
-        means, lows, highs = (
-            np.array([point[end] for point in series.points], dtype=float)
-            for end in ("mean", "low", "high")
-        )
+def _fill(axes: Axes, plot: Plot) -> None:
+    for series in plot.series:
+        means, lows, highs = (_ends(series, end) for end in ("mean", "low", "high"))
         axes.errorbar(
             series.xs,
             means,
@@ -170,26 +145,31 @@ def _fill(axes: Axes, panel: Plot) -> None:
             yerr=np.maximum(0, [means - lows, highs - means]),
             color=series.look.color,
             marker=series.look.marker,
-            linestyle="" if panel.zero else "-",
+            linestyle="" if plot.zero else "-",
             elinewidth=1.0,
             label=series.arm,
         )
-    axes.set_title(panel.title)
-    axes.set_xlabel(panel.x_label)
-    axes.set_ylabel(panel.y_label)
+    axes.set_title(plot.title)
+    axes.set_xlabel(plot.x_label)
+    axes.set_ylabel(plot.y_label)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{100 * value:.3g}%".replace("-", "−"))
     )
-    if panel.ticks:
-        axes.set_xticks(range(len(panel.ticks)), panel.ticks)
+    if plot.ticks:
+        axes.set_xticks(range(len(plot.ticks)), plot.ticks)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    if panel.zero:
+    if plot.zero:
         axes.axhline(0, color=COLORS[house.INK], linewidth=0.9)
+
+
+def _ends(series: Series, end: str) -> Float[np.ndarray, " point"]:
+    """Means, or one end of the intervals; NaN where there is none."""
+    return np.array([point[end] for point in series.points], dtype=float)
 
 
 def _short(value: float) -> str:

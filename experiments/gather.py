@@ -1,10 +1,10 @@
-"""The finished chains of an experiment, read into arrays: what each round cost, and what each exam
-found.
+"""The finished chains of an experiment as arrays: costs of rounds, results of exams.
 
 Only seeds under which every arm is finished count, so that all arms are compared on the same runs.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,12 +76,10 @@ def finished_chains(
     Raises:
         BadInput: there are no such seeds.
     """
-    wanted = list(
-        chains(load_profile(profile), yaml.safe_load(params_file.read_text(encoding="utf-8")))
-    )
-    missing = [
-        chain for chain in wanted if not (folder / "done" / f"{chain.name}-evaluate").is_file()
-    ]
+    base = yaml.safe_load(params_file.read_text(encoding="utf-8"))
+    wanted = list(chains(load_profile(profile), base))
+    done = folder / "done"
+    missing = [chain for chain in wanted if not (done / f"{chain.name}-evaluate").is_file()]
     unpaired = {(chain.init_seed, chain.round_seed) for chain in missing}
     finished = [chain for chain in wanted if (chain.init_seed, chain.round_seed) not in unpaired]
     if not finished:
@@ -101,45 +99,50 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
             do not match.
     """
     finished, missing = finished_chains(profile, folder, params_file)
-    settings = {
-        chain.name: read_settings(chain, folder, profile, params_file) for chain in finished
-    }
-    curves = {
-        chain.name: read_success(folder / chain.name, settings[chain.name]) for chain in finished
-    }
+    settings: dict[str, Params] = {}
+    curves: dict[str, list[pd.DataFrame]] = {}
+    members: dict[str, list[str]] = {}
+    levels: set[int] = set()
+    for chain in finished:
+        settings[chain.name] = read_settings(chain, folder, profile, params_file)
+        curves[chain.name] = read_success(folder / chain.name, settings[chain.name])
+        members.setdefault(chain.arm, []).append(chain.name)
+        for recipe in settings[chain.name].recipes.values():
+            levels |= {*recipe.rollout.difficulties}
     first = settings[finished[0].name]
     success, problems, num_unverified = align(curves)
-    members = {
-        arm: [chain.name for chain in finished if chain.arm == arm]
-        for arm in {c.arm: None for c in finished}
-    }
-    recipes = [
-        recipe for chain_settings in settings.values() for recipe in chain_settings.recipes.values()
-    ]
+    arms = {}
+    for arm, names in members.items():
+        counts = read_counts([folder / name for name in names], first, problems)
+        runs = {name: folder / name / "data" for name in names}
+        arms[arm] = read_arm(runs, settings, np.stack([success[name] for name in names]), counts)
+    policies = [*first.inits, *first.rounds]
     return Experiment(
         commit=(folder / "commit").read_text(encoding="utf-8").strip(),
         settings=first,
-        trained_difficulties=sorted(
-            {level for recipe in recipes for level in recipe.rollout.difficulties}
-        ),
+        trained_difficulties=sorted(levels),
         chain_names=members,
         missing=[chain.name for chain in missing],
-        exam_rounds=np.array(
-            [[*first.inits, *first.rounds].index(policy) for policy in first.exams]
-        ),
+        exam_rounds=np.array([policies.index(policy) for policy in first.exams]),
         difficulty=problems.get_level_values("difficulty").to_numpy(),
         num_unverified=num_unverified,
-        arms={
-            arm: Arm(
-                np.stack([success[name] for name in names]),
-                stacked([read_costs(folder / name / "data", settings[name]) for name in names]),
-                stacked([read_rounds(folder / name / "data", settings[name]) for name in names]),
-                stacked([read_exams(folder / name / "data", settings[name]) for name in names]),
-                read_counts([folder / name for name in names], first, problems),
-            )
-            for arm, names in members.items()
-        },
+        arms=arms,
     )
+
+
+def read_arm(
+    runs: Mapping[str, Path],
+    settings: Mapping[str, Params],
+    success: Float[np.ndarray, "run exam problem budget"],
+    counts: Counts,
+) -> Arm:
+    """What is watched of an arm's runs, each in its folder."""
+    costs, rounds, exams = [], [], []
+    for name, data in runs.items():
+        costs.append(read_costs(data, settings[name]))
+        rounds.append(read_rounds(data, settings[name]))
+        exams.append(read_exams(data, settings[name]))
+    return Arm(success, stacked(costs), stacked(rounds), stacked(exams), counts)
 
 
 def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) -> Params:
@@ -152,9 +155,9 @@ def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) 
     settings = load(path)
     if settings != Params.model_validate(chain.params):
         raise BadInput(
-            f"{path} is not what {profile} and {params_file} give; compare by the params.yaml of the commit in "
-            f"{folder / 'commit'} (--params-file), or remove {chain.name} and its marks in {folder / 'done'} and run "
-            "it again"
+            f"{path} is not what {profile} and {params_file} give; compare by the params.yaml of "
+            f"the commit in {folder / 'commit'} (--params-file), or remove {chain.name} and its "
+            f"marks in {folder / 'done'} and run it again"
         )
     return settings
 
@@ -164,44 +167,36 @@ def read_success(clone: Path, settings: Params) -> list[pd.DataFrame]:
     exams = []
     for policy in settings.exams:
         columns = ["problem_id", "split", "difficulty", "sample_index", "budget_tokens", "reward"]
-        graded = read_table(
-            clone / "data/exams" / policy / "grades.parquet", GRADES, columns
-        ).to_pandas()
+        path = clone / "data/exams" / policy / "grades.parquet"
+        graded = read_table(path, GRADES, columns).to_pandas()
         heldout = graded[graded["split"] == "heldout"].astype({"reward": float})
-        exams.append(
-            heldout.groupby(["problem_id", "difficulty", "budget_tokens"])["reward"]
-            .mean()
-            .unstack()
-        )
+        by_budget = heldout.groupby(["problem_id", "difficulty", "budget_tokens"])["reward"]
+        exams.append(by_budget.mean().unstack())
     return exams
 
 
 def align(
     curves: Mapping[str, Sequence[pd.DataFrame]],
 ) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], pd.Index, int]:
-    """Each chain's exams as one array, all on the same problems; which these are; how many problems
-    are left out.
+    """Each chain's exams as one array, on the same problems; which, and how many are left out.
 
     Raises:
         BadInput: two exams asked different problems or budgets, or no problem was verified in all
             of them.
     """
     first = next(iter(curves.values()))[0]
+    arrays = {}
     for name, exams in curves.items():
-        if not all(
-            map(
-                pd.Index.equals,
-                first.axes * len(exams),
-                [axis for exam in exams for axis in exam.axes],
-            )
-        ):
+        if not all(map(partial(_is_alike, first), exams)):
             raise BadInput(
-                f"{name}: its exams asked other problems or budgets than {next(iter(curves))}'s first"
+                f"{name}: its exams asked other problems or budgets "
+                f"than {next(iter(curves))}'s first"
             )
-    arrays = {
-        name: np.stack([exam.to_numpy(float) for exam in exams]) for name, exams in curves.items()
-    }
-    is_known = ~np.any([np.isnan(array).any(axis=(0, 2)) for array in arrays.values()], axis=0)
+        arrays[name] = np.stack([exam.to_numpy(float) for exam in exams])
+    is_unknown = np.zeros(len(first), dtype=bool)
+    for array in arrays.values():
+        is_unknown |= np.isnan(array).any(axis=(0, 2))
+    is_known = ~is_unknown
     if not is_known.any():
         raise BadInput(
             f"{len(first)} problems: none was verified in every exam; see column verdict of grades"
@@ -211,8 +206,9 @@ def align(
 
 
 def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
-    """What each round took. `compute_tokens` are forward passes of one token: those sampled,
-    probed, and trained on.
+    """What each round took.
+
+    `compute_tokens` are forward passes of one token: those sampled, probed, and trained on.
 
     Probes are sampled in every round, to watch it; an objective that does not learn from them is
     not charged for them. A probe's tokens are those its estimator counts; prompts, and what a
@@ -239,15 +235,12 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
 
 
 def read_rounds(data: Path, settings: Params) -> dict[str, list[float]]:
-    """What tells of drift in a round: length, entropy behind it, and how false the policy's
-    verdicts on itself are.
-    """
+    """What tells of drift in a round: length, last entropy, how false verdicts of its own are."""
     measures: dict[str, list[float]] = {}
     for name in settings.rounds:
         metrics = read_json(data / "metrics/updates" / f"{name}.json")
-        thinking = read_table(
-            data / "rounds" / name / "rollouts.parquet", ROLLOUTS, ["num_thinking_tokens"]
-        ).to_pandas()
+        path = data / "rounds" / name / "rollouts.parquet"
+        thinking = read_table(path, ROLLOUTS, ["num_thinking_tokens"]).to_pandas()
         row = {
             "thinking_tokens": thinking["num_thinking_tokens"].mean(),
             "last_entropy_nats": metrics["entropy_nats"]["last"],
@@ -274,14 +267,23 @@ def read_exams(data: Path, settings: Params) -> dict[str, list[float]]:
 
 def stacked(rows: Sequence[Mapping[str, list[float]]]) -> dict[str, Float[np.ndarray, "run _"]]:
     """One array of each measure, a row a run."""
-    return {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
+    return {name: _column(rows, name) for name in rows[0]}
+
+
+def _column(rows: Sequence[Mapping[str, list[float]]], name: str) -> Float[np.ndarray, "run _"]:
+    return np.array([row[name] for row in rows], dtype=float)
+
+
+def _is_alike(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two exams asked the same problems at the same budgets."""
+    return one.index.equals(other.index) and one.columns.equals(other.columns)
 
 
 def _facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(
-            f"{path} is missing: its step was restored from DVC's cache, which keeps no facts of a run; "
-            "run that step again by `dvc repro --force --single-item`"
+            f"{path} is missing: its step was restored from DVC's cache, which keeps no facts of a "
+            "run; run that step again by `dvc repro --force --single-item`"
         )
     return read_json(path)
 

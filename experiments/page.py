@@ -1,6 +1,4 @@
-"""The numbers of a comparison as a Markdown page of tables: mean and interval, in percent where
-they are fractions.
-"""
+"""The numbers of a comparison as Markdown tables: mean and interval, fractions in percent."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,17 +20,18 @@ def page(results: Json, name: str) -> str:
     )
     sections = [
         f"# {name.capitalize()} compared",
-        f"`{results['command']}`, of commit {results['commit'][:12]}. {num_runs} runs an arm ({', '.join(runs)} and their "
-        f"like), {results['exam_rounds'][-1]} rounds each; exams of {problems}. In brackets {results['confidence']:.0%} "
-        "intervals over runs and problems; success, regret and rates in percent. Chains that are not finished: "
-        f"{len(results['missing'])}.",
+        f"`{results['command']}`, of commit {results['commit'][:12]}. "
+        f"{num_runs} runs an arm ({', '.join(runs)} and their like), "
+        f"{results['exam_rounds'][-1]} rounds each; exams of {problems}. "
+        f"In brackets {results['confidence']:.0%} intervals over runs and problems; "
+        "success, regret and rates in percent. "
+        f"Chains that are not finished: {len(results['missing'])}.",
     ]
     for level in results["num_problems"]:
         sections += [f"## {level_name(level).capitalize()}", *_level(results, level)]
     sections += ["## What a run took, mean over runs", _costs(results)]
-    sections += [
-        f"![{figure}]({name}-{figure}.svg)" for figure in ("learning", "success", "differences")
-    ]
+    figures = ("learning", "success", "differences")
+    sections += [f"![{figure}]({name}-{figure}.svg)" for figure in figures]
     return "\n\n".join(sections) + "\n"
 
 
@@ -42,31 +41,29 @@ def level_name(level: str) -> str:
 
 
 def _level(results: Json, level: str) -> Iterator[str]:
-    arms, pairs = results["arms"], results["differences"]
-    ends = {arm: entry["final"][level] for arm, entry in arms.items()}
-    yield "Success at the end by thinking budget, regret, and what budgets beyond the trained one add:"
-    yield _table("arm", ends)
-    yield f"The same less `{results['baseline']}`'s, run by run:"
-    yield _table(
-        "pair",
-        {_short(pair): entry["final"][level] for pair, entry in pairs.items()},
-        is_difference=True,
+    baseline = f"`{results['baseline']}`"
+    arms = results["arms"]
+    pairs = {_short(pair): entry for pair, entry in results["differences"].items()}
+    yield (
+        "Success at the end by thinking budget, regret, "
+        "and what budgets beyond the trained one add:"
     )
+    yield _table("arm", {arm: entry["final"][level] for arm, entry in arms.items()})
+    yield f"The same less {baseline}'s, run by run:"
+    finals = {pair: entry["final"][level] for pair, entry in pairs.items()}
+    yield _table("pair", finals, is_difference=True)
     for cost, name in COST_NAMES.items():
         costs = {f"{entry['matched'][cost]['cost']:,.0f}" for entry in pairs.values()}
         yield f"The same at equal {name} ({' to '.join(sorted({min(costs), max(costs)}))}):"
-        matched = {_short(pair): entry["matched"][cost][level] for pair, entry in pairs.items()}
+        matched = {pair: entry["matched"][cost][level] for pair, entry in pairs.items()}
         yield _table("pair", matched, is_difference=True)
-    yield f"Cost to reach `{results['baseline']}`'s final success, per cost of `{results['baseline']}`:"
+    yield f"Cost to reach {baseline}'s final success, per cost of {baseline}:"
     yield _reach(results, level)
     yield "Drift: rates of the last exam at its longest budget, entropy behind the last round:"
     yield _table("arm", {arm: entry["drift"][level] for arm, entry in arms.items()})
     yield "Drift less the baseline's:"
-    yield _table(
-        "pair",
-        {_short(pair): entry["drift"][level] for pair, entry in pairs.items()},
-        is_difference=True,
-    )
+    drifts = {pair: entry["drift"][level] for pair, entry in pairs.items()}
+    yield _table("pair", drifts, is_difference=True)
 
 
 def _reach(results: Json, level: str) -> str:
@@ -82,31 +79,23 @@ def _reach(results: Json, level: str) -> str:
 
 
 def _costs(results: Json) -> str:
-    costs = {arm: entry["costs"] for arm, entry in results["arms"].items()}
-    names = next(iter(costs.values()))
-    return _markdown(
-        "arm",
-        {
-            arm: {
-                name: f"{sum(run[-1] for run in entry[name]['cumulative']) / results['num_runs']:,.0f}"
-                for name in names
-            }
-            for arm, entry in costs.items()
-        },
-    )
+    rows: dict[str, dict[str, str]] = {}
+    for arm, entry in results["arms"].items():
+        row = rows.setdefault(arm, {})
+        for name, cost in entry["costs"].items():
+            total = sum(run[-1] for run in cost["cumulative"])
+            row[name] = f"{total / results['num_runs']:,.0f}"
+    return _markdown("arm", rows)
 
 
 def _table(corner: str, rows: Mapping[str, Json], is_difference: bool = False) -> str:
-    shown = {
-        row: {
-            column.removeprefix("budget_"): _plain(estimate, is_difference)
-            if column in NOT_PERCENT
-            else _percent(estimate, is_difference)
-            for column, estimate in cells.items()
-            if isinstance(estimate, Mapping)
-        }
-        for row, cells in rows.items()
-    }
+    shown: dict[str, dict[str, str]] = {}
+    for row, cells in rows.items():
+        texts = shown.setdefault(row, {})
+        for column, estimate in cells.items():
+            if isinstance(estimate, Mapping):
+                text = _plain if column in NOT_PERCENT else _percent
+                texts[column.removeprefix("budget_")] = text(estimate, is_difference)
     return _markdown(corner, shown)
 
 
@@ -116,7 +105,8 @@ def _markdown(corner: str, rows: Mapping[str, Mapping[str, str]]) -> str:
 
 def _percent(estimate: Json, is_difference: bool) -> str:
     sign = "+" if is_difference else ""
-    return f"{100 * estimate['mean']:{sign}.1f} [{100 * estimate['low']:.1f}, {100 * estimate['high']:.1f}]"
+    mean, low, high = (100 * estimate[end] for end in ("mean", "low", "high"))
+    return f"{mean:{sign}.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _plain(estimate: Json, is_difference: bool = False) -> str:

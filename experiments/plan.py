@@ -80,8 +80,7 @@ def load_profile(path: Path) -> Profile:
 
 
 def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
-    """Every chain, the arms innermost, so that a half-done experiment compares all arms on the
-    seeds it has.
+    """Every chain, arms innermost: half done, an experiment compares all on the seeds it has.
 
     Raises:
         BadInput: an arm's params.yaml would not be valid; names the arm and the keys.
@@ -102,7 +101,7 @@ def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
 def overlay(below: Any, above: Any) -> Any:
     """`above` laid over `below`: mappings key by key, all else replaced. None takes a key away.
 
-    A section that chooses another variant, as `{name: outcome}` does, replaces all of the one below:
+    A section that chooses another variant, as `{name: outcome}` does, replaces the one below whole:
     what keys it has is its own affair.
     """
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
@@ -121,16 +120,11 @@ def _params(
     content["recipes"] = {arm: overlay(content["recipes"][profile.recipe], profile.arms[arm])}
     content["judges"] = {}
     names = [f"c{number}" for number in range(1, profile.num_rounds + 1)]
-    content["rounds"] = {
-        name: {
-            "parent": parent,
-            "reference": INIT,
-            "recipe": arm,
-            "judge": EXACT,
-            "seed": 1000 * init_seed + 100 * round_seed + number,
-        }
-        for number, (parent, name) in enumerate(zip([INIT, *names], names, strict=False), start=1)
-    }
+    content["rounds"] = {}
+    for number, (name, parent) in enumerate(zip(names, [INIT, *names], strict=False), start=1):
+        entry = {"parent": parent, "reference": INIT, "recipe": arm, "judge": EXACT}
+        seed = 1000 * init_seed + 100 * round_seed + number
+        content["rounds"][name] = {**entry, "seed": seed}
     examined = [INIT, *names[profile.rounds_between_exams - 1 :: profile.rounds_between_exams]]
     content["exams"] = {name: {"judge": EXACT} for name in examined}
     return dict(content)

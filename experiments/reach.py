@@ -35,8 +35,9 @@ class Reach(NamedTuple):
 
     @property
     def inverse(self) -> Estimate:
-        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572); 0 where
-        it never arrives.
+        """How many times as far the arm's cost goes, as MRT states it (arXiv 2503.07572).
+
+        0 where the arm never arrives.
         """
         with np.errstate(divide="ignore"):
             mean, low, high = (1 / np.float64(value) for value in self.ratio)
@@ -53,8 +54,10 @@ def at_cost(
     Runs spend differently, so the weights of the exams are a run's own. Before the first exam it is
     the first one's, behind the last the last one's.
     """
-    hats = np.eye(success.shape[1])
-    weights = np.array([[np.interp(cost, run_spent, hat) for hat in hats] for run_spent in spent])
+    weights = np.zeros(spent.shape)
+    for run, exam in np.ndindex(spent.shape):
+        hat = np.arange(spent.shape[1]) == exam
+        weights[run, exam] = np.interp(cost, spent[run], hat.astype(float))
     return np.einsum("re,re...->r...", weights, success)
 
 
@@ -63,8 +66,7 @@ def cost_to_reach(
     spent: Float[np.ndarray, "draw exam"],
     level: Float[np.ndarray, " draw"],
 ) -> Float[np.ndarray, " draw"]:
-    """Least cost at which success reaches `level`, linear between exams; infinite where it never
-    does.
+    """Least cost at which success reaches `level`, linear between exams; infinite if it never does.
 
     As `stages.pure.exam.tokens_to_reach`, where each draw has costs and a level of its own.
     """
@@ -73,9 +75,8 @@ def cost_to_reach(
     start = np.maximum(end - 1, 0)
     rows = np.arange(len(success))
     low, high = success[rows, start], success[rows, end]
-    share = np.divide(level - low, high - low, out=np.zeros(len(rows)), where=high > low).clip(
-        max=1
-    )
+    share = np.divide(level - low, high - low, out=np.zeros(len(rows)), where=high > low)
+    share = share.clip(max=1)
     cost = spent[rows, start] + share * (spent[rows, end] - spent[rows, start])
     return np.where(is_reached.any(axis=1), cost, np.inf)
 
@@ -83,8 +84,7 @@ def cost_to_reach(
 def reach(
     baseline: LearningCurve, arm: LearningCurve, num_resamples: int, confidence: float, seed: int
 ) -> Reach:
-    """Cost at which the arm's mean curve first reaches the baseline's final success, per cost of
-    the baseline.
+    """Cost to reach the baseline's final success on the mean curve, per cost of the baseline.
 
     Run i of the arm and run i of the baseline are a pair: the same init and seeds. Both levels are
     resampled: pairs of runs, and problems, once for all runs and exams, which all asked the same
@@ -94,11 +94,11 @@ def reach(
     """
     num_runs, _, num_problems = baseline.success.shape
     sizes = num_runs, num_problems
-    rngs = (np.random.default_rng([seed, place]) for place in range(len(sizes)))
-    counts = [
-        rng.multinomial(size, np.full(size, 1 / size), size=num_resamples).astype(float)
-        for rng, size in zip(rngs, sizes, strict=True)
-    ]
+    counts = []
+    for place, size in enumerate(sizes):
+        rng = np.random.default_rng([seed, place])
+        drawn = rng.multinomial(size, np.full(size, 1 / size), size=num_resamples)
+        counts.append(drawn.astype(float))
     level, ratio, _ = _ratios(baseline, arm, *(np.ones((1, size)) for size in sizes))
     _, ratios, is_never = _ratios(baseline, arm, *counts)
     influences = [_influences(baseline, arm, sizes, place) for place in range(len(sizes))]
@@ -109,9 +109,7 @@ def reach(
 def _influences(
     baseline: LearningCurve, arm: LearningCurve, sizes: Sequence[int], place: int
 ) -> Float[np.ndarray, " row"]:
-    """What each pair of runs, or each problem, does to ln ratio, by leaving it out; 0 where no
-    ratio is left.
-    """
+    """What leaving out each pair of runs, or each problem, does to ln ratio; 0 without a ratio."""
     size = sizes[place]
     if size < 2:
         return np.zeros(size)
@@ -130,15 +128,14 @@ def _ratios(
     run_counts: Float[np.ndarray, "draw run"],
     problem_counts: Float[np.ndarray, "draw problem"],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Level, cost ratio, and whether the arm never gets there, when each row counts so many times."""
+    """Level, cost ratio, and whether the arm never arrives, with each row counted so many times."""
     problems = problem_counts / problem_counts.sum(axis=1, keepdims=True)
     runs = run_counts / run_counts.sum(axis=1, keepdims=True)
     curves = []
     for curve in (baseline, arm):
-        by_exam = [
-            ((runs @ curve.success[:, place]) * problems).sum(axis=1)
-            for place in range(curve.spent.shape[1])
-        ]
+        by_exam = []
+        for place in range(curve.spent.shape[1]):
+            by_exam.append(((runs @ curve.success[:, place]) * problems).sum(axis=1))
         curves.append((np.stack(by_exam, axis=1), runs @ curve.spent))
     level = curves[0][0][:, -1]
     before, after = (cost_to_reach(*curve, level) for curve in curves)
@@ -152,23 +149,18 @@ def widened(
     influences: Sequence[Float[np.ndarray, " row"]],
     confidence: float,
 ) -> Estimate:
-    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s v_s (n_s − 1) /
-    n_s)).
+    """Percentile interval at levels widened for few rows: Φ(∓ t sqrt(Σ_s v_s / Σ_s w_s)).
 
-    v_s is the variance that sample s of n_s rows adds, by its rows' influences; t is Student's
-    quantile at Welch and Satterthwaite's degrees of freedom: the expanded percentile interval
-    (Hesterberg, arXiv 1411.5279) of several samples, as in `stages.pure.estimates`. Levels are the
-    plain ones where no row matters. Infinite resamples are the largest; without any resample the
-    ends are unknown.
+    v_s is the variance that sample s of n_s rows adds, by its rows' influences, and w_s is v_s
+    (n_s − 1) / n_s; t is Student's quantile at Welch and Satterthwaite's degrees of freedom: the
+    expanded percentile interval (Hesterberg, arXiv 1411.5279) of several samples, as in
+    `stages.pure.estimates`. Levels are the plain ones where no row matters. Infinite resamples are
+    the largest; without any resample the ends are unknown.
     """
     if not len(resampled):
         return Estimate(estimate, math.nan, math.nan)
     tail = ndtri((1 + confidence) / 2)
-    used = [
-        influence
-        for influence in influences
-        if len(influence) > 1 and np.abs(influence).max() > TIE
-    ]
+    used = [rows for rows in influences if len(rows) > 1 and np.abs(rows).max() > TIE]
     if used:
         sizes = np.array([len(influence) for influence in used])
         spread = np.array([(influence**2).sum() for influence in used]) / sizes**2

@@ -75,10 +75,14 @@ def main(
 
 
 def compare(experiment: Experiment) -> Json:
-    """Everything that is told of an experiment."""
+    """All that the page and the figures show of an experiment."""
     settings = experiment.settings
     baseline, *others = experiment.arms
     masks = levels(experiment)
+    differences = {}
+    for name in others:
+        arms = experiment.arms[baseline], experiment.arms[name]
+        differences[f"{name}_minus_{baseline}"] = contrast(*arms, experiment, masks)
     return {
         "commit": experiment.commit,
         "baseline": baseline,
@@ -94,12 +98,7 @@ def compare(experiment: Experiment) -> Json:
         "confidence": settings.evaluate.confidence,
         "num_resamples": settings.evaluate.num_resamples,
         "arms": {name: describe(arm, experiment, masks) for name, arm in experiment.arms.items()},
-        "differences": {
-            f"{name}_minus_{baseline}": contrast(
-                experiment.arms[baseline], experiment.arms[name], experiment, masks
-            )
-            for name in others
-        },
+        "differences": differences,
     }
 
 
@@ -114,22 +113,21 @@ def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) 
     """What one arm cost, learnt and drifted to."""
     settings = experiment.settings
     final = quantities(arm.success[:, -1], settings)
+    costs = {}
+    for name, by_run in arm.costs.items():
+        cumulative = np.cumsum(by_run, axis=1)
+        costs[name] = {"by_round": _rounded(by_run), "cumulative": _rounded(cumulative)}
+    by_level: Json = {"final": {}, "final_by_run": {}, "learning": {}, "drift": {}}
+    for level, mask in masks.items():
+        by_level["final"][level] = estimates(final, mask, settings.evaluate)
+        by_level["final_by_run"][level] = final_by_run(arm, settings, mask)
+        by_level["learning"][level] = learning(arm, experiment, mask)
+        by_level["drift"][level] = estimates(drifted(arm, mask), None, settings.evaluate)
     return {
-        "costs": {
-            name: {"by_round": _rounded(by_run), "cumulative": _rounded(np.cumsum(by_run, axis=1))}
-            for name, by_run in arm.costs.items()
-        },
-        "final": {
-            level: estimates(final, mask, settings.evaluate) for level, mask in masks.items()
-        },
-        "final_by_run": {level: final_by_run(arm, settings, mask) for level, mask in masks.items()},
-        "learning": {level: learning(arm, experiment, mask) for level, mask in masks.items()},
+        "costs": costs,
+        **by_level,
         "rounds": {name: means(by_run) for name, by_run in arm.rounds.items()},
         "exams": {name: means(by_run) for name, by_run in arm.exams.items()},
-        "drift": {
-            level: estimates(drifted(arm, mask), None, settings.evaluate)
-            for level, mask in masks.items()
-        },
     }
 
 
@@ -138,63 +136,44 @@ def contrast(
 ) -> Json:
     """An arm minus the baseline: at the end, at equal cost, and its cost to get as far."""
     settings, trained = experiment.settings, budget_index(experiment.settings)
-    resampling = (
-        settings.evaluate.num_resamples,
-        settings.evaluate.confidence,
-        settings.evaluate.seed,
-    )
-    before, after = (quantities(side.success[:, -1], settings) for side in (baseline, arm))
-    contrasts: Json = {
-        "final": {
-            level: estimates(after, mask, settings.evaluate, before)
-            for level, mask in masks.items()
-        },
-        "drift": {
-            level: estimates(drifted(arm, mask), None, settings.evaluate, drifted(baseline, mask))
-            for level, mask in masks.items()
-        },
-        "matched": {},
-        "reach": {},
-    }
+    evaluate, sides = settings.evaluate, (baseline, arm)
+    resampling = evaluate.num_resamples, evaluate.confidence, evaluate.seed
+    ends = [quantities(side.success[:, -1], settings) for side in sides]
+    contrasts: Json = {"final": {}, "drift": {}, "matched": {}, "reach": {}}
+    for level, mask in masks.items():
+        before, after = (drifted(side, mask) for side in sides)
+        contrasts["final"][level] = estimates(ends[1], mask, evaluate, ends[0])
+        contrasts["drift"][level] = estimates(after, None, evaluate, before)
     for cost in COSTS:
-        spent = [side.spent(cost, experiment.exam_rounds) for side in (baseline, arm)]
+        spent = [side.spent(cost, experiment.exam_rounds) for side in sides]
         at = min(float(side[:, -1].min()) for side in spent)
-        before, after = (
-            quantities(at_cost(side.success, arm_spent, at), settings)
-            for side, arm_spent in zip((baseline, arm), spent, strict=True)
-        )
-        contrasts["matched"][cost] = {
-            "cost": at,
-            **{
-                level: estimates(after, mask, settings.evaluate, before)
-                for level, mask in masks.items()
-            },
-        }
-        contrasts["reach"][cost] = {}
+        matched: Json = contrasts["matched"].setdefault(cost, {"cost": at})
+        reached: Json = contrasts["reach"].setdefault(cost, {})
+        before = quantities(at_cost(baseline.success, spent[0], at), settings)
+        after = quantities(at_cost(arm.success, spent[1], at), settings)
         for level, mask in masks.items():
-            ours, theirs = (
-                LearningCurve(side.success[:, :, mask, trained], arm_spent)
-                for side, arm_spent in zip((arm, baseline), spent[::-1], strict=True)
+            matched[level] = estimates(after, mask, evaluate, before)
+            curves = (
+                LearningCurve(baseline.success[:, :, mask, trained], spent[0]),
+                LearningCurve(arm.success[:, :, mask, trained], spent[1]),
             )
-            contrasts["reach"][cost][level] = reach_json(reach(theirs, ours, *resampling))
+            reached[level] = reach_json(reach(curves[0], curves[1], *resampling))
     return contrasts
 
 
 def quantities(success: Float[np.ndarray, "run problem budget"], settings: Params) -> Quantities:
-    """What is measured of each problem: success at each budget, regret, and what budgets beyond the
-    trained one add.
-    """
+    """What is measured of each problem: success by budget, regret, what longer budgets add."""
     budgets = settings.exam.budgets_tokens
     trained = budget_index(settings)
     beyond = [times * budgets[trained] for times in BEYOND if times * budgets[trained] in budgets]
-    return {
-        **{f"budget_{budget}": success[..., place] for place, budget in enumerate(budgets)},
-        "normalized_regret": normalized_regret(success, np.array(budgets), np.ones(len(budgets))),
-        **{
-            f"gain_at_{budget}": success[..., budgets.index(budget)] - success[..., trained]
-            for budget in beyond
-        },
-    }
+    measured = {f"budget_{budget}": success[..., place] for place, budget in enumerate(budgets)}
+    measured["normalized_regret"] = normalized_regret(
+        success, np.array(budgets), np.ones(len(budgets))
+    )
+    for budget in beyond:
+        gained = success[..., budgets.index(budget)] - success[..., trained]
+        measured[f"gain_at_{budget}"] = gained
+    return measured
 
 
 def budget_index(settings: Params) -> int:
@@ -203,9 +182,7 @@ def budget_index(settings: Params) -> int:
 
 
 def drifted(arm: Arm, mask: np.ndarray) -> Quantities:
-    """Rates of the last exam, and the entropy behind the last round, which is a number of a run and
-    of no problem.
-    """
+    """Rates of the last exam, and the entropy of the last round, which is of no problem."""
     return {**rates(arm.counts, mask), "last_entropy_nats": arm.rounds["last_entropy_nats"][:, -1:]}
 
 
@@ -215,56 +192,49 @@ def estimates(
     settings: Evaluate,
     earlier: Quantities | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Mean of each quantity, minus that of `earlier` run by run where given, with intervals over
-    runs and problems.
+    """Mean of each quantity, less that of `earlier` run by run where given.
+
+    Intervals are over runs and problems.
     """
     resampling = settings.num_resamples, settings.confidence, settings.seed
-    gained = {name: values - (earlier[name] if earlier else 0) for name, values in later.items()}
-    masked = {name: values if mask is None else values[:, mask] for name, values in gained.items()}
-    return {
-        name: bootstrap_seeds(np.zeros((1, of.shape[1])), of, *resampling).rounded()
-        for name, of in masked.items()
-    }
+    intervals = {}
+    for name, values in later.items():
+        gained = values - (earlier[name] if earlier else 0)
+        gained = gained if mask is None else gained[:, mask]
+        nothing = np.zeros((1, gained.shape[1]))
+        intervals[name] = bootstrap_seeds(nothing, gained, *resampling).rounded()
+    return intervals
 
 
 def final_by_run(arm: Arm, settings: Params, mask: np.ndarray) -> list[float]:
     """Success at the training budget in the end, of each run."""
-    return [
-        round(float(run), 4)
-        for run in arm.success[:, -1, mask, budget_index(settings)].mean(axis=1)
-    ]
+    by_run = arm.success[:, -1, mask, budget_index(settings)].mean(axis=1)
+    return [round(float(run), 4) for run in by_run]
 
 
 def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:
     """Success at the training budget by exam, and the mean cost of getting there."""
-    settings, spent = (
-        experiment.settings,
-        {cost: arm.spent(cost, experiment.exam_rounds) for cost in COSTS},
-    )
-    trained = budget_index(settings)
-    return [
-        {
-            "num_rounds": int(num_rounds),
-            **{
-                cost: round(float(run_costs[:, place].mean()), 4)
-                for cost, run_costs in spent.items()
-            },
-            **estimates({"success": arm.success[:, place, :, trained]}, mask, settings.evaluate),
-        }
-        for place, num_rounds in enumerate(experiment.exam_rounds)
-    ]
+    spent = {cost: arm.spent(cost, experiment.exam_rounds) for cost in COSTS}
+    trained, curve = budget_index(experiment.settings), []
+    for place, num_rounds in enumerate(experiment.exam_rounds):
+        success = {"success": arm.success[:, place, :, trained]}
+        costs = {cost: round(float(by_run[:, place].mean()), 4) for cost, by_run in spent.items()}
+        intervals = estimates(success, mask, experiment.settings.evaluate)
+        curve.append({"num_rounds": int(num_rounds), **costs, **intervals})
+    return curve
 
 
 def means(values: Float[np.ndarray, "run place"]) -> list[float | None]:
     """Mean over the runs that have a value, at each place; None where none has."""
-    return [
-        None if np.isnan(of_place).all() else round(float(np.nanmean(of_place)), 4)
-        for of_place in values.T
-    ]
+    by_place: list[float | None] = []
+    for of_place in values.T:
+        is_empty = np.isnan(of_place).all()
+        by_place.append(None if is_empty else round(float(np.nanmean(of_place)), 4))
+    return by_place
 
 
 def reach_json(reached: Reach) -> Json:
-    """As JSON."""
+    """A reach by the names of its fields, rounded."""
     return {
         "level": round(reached.level, 4),
         "ratio": reached.ratio.rounded(),
@@ -275,7 +245,10 @@ def reach_json(reached: Reach) -> Json:
 
 
 def _rounded(values: np.ndarray) -> list[list[float]]:
-    return [[round(value, 4) for value in row] for row in values.tolist()]
+    rows = []
+    for row in values.tolist():
+        rows.append([round(value, 4) for value in row])
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""Run the chains of a profile: each `dvc repro` in a checkout of its own, some at a time, all with
-one DVC cache.
+"""Run the chains of a profile: each a `dvc repro` in its own checkout, with one DVC cache.
 
 What two chains have in common (problems, initial policies) is computed once: DVC's run-cache knows
 it. A chain that was interrupted goes on where it stopped; run the same command again. All chains
@@ -30,8 +29,9 @@ GRACE_SECONDS = "10"
 
 
 def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None = None) -> None:
-    """Run the chains that are not done, `num_jobs` at a time with a core each; `num_chains` stops
-    earlier.
+    """Run the chains that are not done, `num_jobs` at a time with a core each.
+
+    `num_chains` stops earlier.
     """
     settings = load_profile(profile)
     wanted = list(
@@ -56,8 +56,7 @@ def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None 
 
 
 def pin_commit(folder: Path) -> str:
-    """The commit whose code every chain runs: HEAD when the experiment begins, from then on what
-    `folder` says.
+    """The commit whose code every chain runs: HEAD when the experiment began.
 
     Raises:
         BadInput: at the beginning, the working tree differs from HEAD.
@@ -126,9 +125,7 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
 
 
 def check_out(clone: Path, commit: str, chain: Chain) -> None:
-    """A clone at `commit` with the chain's params.yaml, on the DVC cache of this checkout; kept
-    where it is there.
-    """
+    """A clone at `commit` with the chain's params.yaml, on this checkout's DVC cache; made once."""
     if not clone.is_dir():
         with atomic(clone) as beside:
             _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(beside), cwd=ROOT)

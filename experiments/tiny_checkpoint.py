@@ -28,7 +28,8 @@ Family = Literal["qwen3", "llama", "gemma2", "gemma3"]
 PAD, START, END, OTHER_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|end_of_turn|>"
 MARKERS = ("<think>", "</think>")
 TEMPLATE = (
-    "{%- for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content | trim }}<|im_end|>\n"
+    "{%- for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{{ message.content | trim }}<|im_end|>\n"
     "{%- endfor %}"
     "{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )

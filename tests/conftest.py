@@ -16,7 +16,8 @@ from flows.warm import SOCKET, server
 WARM_SECONDS = 300
 
 FIRST = (
-    "tests/test_end_to_end.py::test_every_variant_goes_through",  # while another worker makes the finished checkout
+    # While another worker makes the finished checkout.
+    "tests/test_end_to_end.py::test_every_variant_goes_through",
     "tests/test_end_to_end.py",
     "tests/test_ray_stages.py",
     "tests/flows/commands/test_serve.py",
@@ -69,9 +70,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[dict[str, str]]:
-    """Environment in which a checkout's stages are forks of one warm server, which has this tree's
-    code.
-    """
+    """Environment of stages that are forks of one warm server, which has this tree's code."""
     with server() as path:
         end = time.monotonic() + WARM_SECONDS
         while not path.exists():
@@ -82,8 +81,7 @@ def warm() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A checkout of the tiny profile after `dvc repro`. Tests must leave its tracked files and
-    results as they are.
+    """A checkout of the tiny profile after `dvc repro`; its tracked files and results stay.
 
     Made once, whichever of the workers asks first. While you work, `KNOWHOW_FINISHED` may name one
     that was finished before, to save the minutes.

@@ -1,6 +1,4 @@
-"""Differences within a problem: by hand, by difficulty of two kinds, over seeds, and none where
-exams do not match.
-"""
+"""Differences within a problem: by hand, by difficulty, over seeds, none where exams differ."""
 
 import shutil
 from pathlib import Path
@@ -71,9 +69,7 @@ def test_a_failed_verifier_is_left_out_of_a_comparison(compared: dict[str, Any])
 
 
 def test_bands_of_failure_by_hand(compared: dict[str, Any]) -> None:
-    """r0's second samples put p2 alone above the rest; its first ones put p1 below, p0 and p3
-    between, p2 above.
-    """
+    """r0's second samples put p2 above the rest; its first put p1 below, p2 above, two between."""
     found = {band: compared["i2_minus_r0"][band]["budget_8"]["mean"] for band in compare.BANDS}
     assert found["failure_low"] == 1.0  # p1's second sample: 1 - 0
     assert found["failure_middle"] == pytest.approx(
@@ -83,9 +79,7 @@ def test_bands_of_failure_by_hand(compared: dict[str, Any]) -> None:
 
 
 def test_a_policy_does_not_gain_on_what_the_init_happened_to_fail(world: World) -> None:
-    """Two policies toss a coin for every answer: banded by its own samples, r0 seems to be beaten
-    where it failed.
-    """
+    """Two policies toss coins: banded by its own samples, r0 seems beaten where it failed."""
     rng = np.random.default_rng(0)
     tossed = {
         policy: rng.integers(2, size=(300, 2, 1)).repeat(len(BUDGETS), axis=2).astype(float)

@@ -39,9 +39,7 @@ def test_each_difficulty_is_asked_as_often(num_seen: int, seed: int) -> None:
 
 
 def test_the_draw_is_the_exams_own() -> None:
-    """Another policy sits the same exam; another seed, or another difficulty's pool, is another
-    draw.
-    """
+    """Another policy has the same exam; another seed, or another difficulty, has another draw."""
     assert drawn(4, 1) == drawn(4, 1)
     assert drawn(4, 1) != drawn(4, 2)
     assert drawn(4, 1)[:4] == drawn(4, 1, [p for p in PROBLEMS if p.difficulty == 3])

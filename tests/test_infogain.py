@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fixtures.rows import row
 from stages.contracts.params.base import variants
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.tables.probes import PROBES
@@ -24,17 +25,9 @@ def boundary(
     logprobs: Sequence[float] = (),
     **more: Any,
 ) -> Row:
-    return {
-        "rollout_id": "r",
-        "boundary_index": index,
-        "estimator": estimator,
-        "num_probes": len(answers),
-        "answers": list(answers),
-        "answer_logprobs": list(logprobs),
-        "gold_logprob_nats": float(np.logaddexp.reduce(logprobs)) if len(logprobs) else None,
-        "value": None,
-        **more,
-    }
+    """A boundary of rollout `r`, probed by these answers."""
+    probed = {"answers": list(answers), "answer_logprobs": list(logprobs)}
+    return row(PROBES, rollout_id="r", boundary_index=index, estimator=estimator, **probed, **more)
 
 
 def gains(

@@ -1,4 +1,4 @@
-"""Training a judge: what it learns from, what it is examined on, and that a kill changes no byte."""
+"""Training a judge: what it learns from, what it is examined on; a kill changes no byte."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fixtures.rows import row
 from stages import judge
 from stages.contracts.format import write_format
 from stages.contracts.params.inits.sft import LossWeights
@@ -63,9 +64,7 @@ def answers(
 
 
 def test_each_token_weighs_what_it_is() -> None:
-    """Of four answers one is right: its word weighs 4 / 2, that of each wrong one 4 / 6, times
-    `verdict`.
-    """
+    """Of four answers one is right: its word weighs 4/2, a wrong one's 4/6, times `verdict`."""
     shown = [
         LabelledAnswer("p", "<bos> 3 5 T8 :", text, text == "3 + 5 8")
         for text in ("3 + 5 8", "5 - 3 2", "", "5 -")
@@ -115,38 +114,21 @@ def test_with_one_kind_of_answer_there_is_nothing_to_learn(
 
 
 def rollout(problem: Problem, sample: int) -> dict[str, Any]:
-    return {
-        "rollout_id": f"i1/{problem.problem_id}/{sample}",
-        "problem_id": problem.problem_id,
-        "sample_index": sample,
-        "policy_id": "r0",
-        "prompt_tokens": RENDERER.encode(problem.prompt),
-        "completion_tokens": [],
-        "sampler_logprobs": [],
-        "token_origin": [],
-        "num_thinking_tokens": 0,
-        "finish_reason": "length",
-        "seed": 0,
-        "temperature": 1.0,
-    }
+    made = {"completion_tokens": [], "num_thinking_tokens": 0, "finish_reason": "length"}
+    prompt_tokens = RENDERER.encode(problem.prompt)
+    place = {"problem_id": problem.problem_id, "sample_index": sample}
+    return row(ROLLOUTS, **place, **made, prompt_tokens=prompt_tokens)
 
 
 def score(rollout_id: str, verdict: str, answer: str) -> dict[str, Any]:
     """A score whose reward, the one thing not to learn from, is another judge's and always 0."""
-    return {
-        "rollout_id": rollout_id,
-        "verdict": verdict,
-        "reward": 0.0,
-        "judge_score": 0.1,
-        "answer": answer,
-    }
+    made = {"rollout_id": rollout_id, "verdict": verdict, "answer": answer}
+    return row(SCORES, **made, reward=0.0, judge_score=0.1)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A round in which right answers repeat the target and wrong ones do not, and a base policy
-    with random weights.
-    """
+    """A round whose right answers repeat the target and wrong ones do not; a random base policy."""
     raw = yaml.safe_load((ROOT / "tests" / "profiles" / "tiny.yaml").read_text(encoding="utf-8"))
     raw["judges"] = {"g1": {"base": "r0", "round": "i1", "seed": 1, "sft": SFT}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")

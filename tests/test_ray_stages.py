@@ -1,6 +1,4 @@
-"""Stages whose inference runs in two workers of a real Ray cluster leave the rows that one engine
-leaves.
-"""
+"""Stages whose inference runs in two workers of a real Ray cluster leave one engine's rows."""
 
 import os
 import sys
@@ -87,8 +85,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 def left(
     finished: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[psutil.Process]]:
-    """Every process below a stage that was killed at work. All have ended when the tests here are
-    over.
+    """Every process below a stage that was killed at work; all have ended after the tests here.
 
     Not before: two agents of Ray's wait a minute for a cluster that is gone.
     """
@@ -114,9 +111,7 @@ def test_a_stage_killed_before_reads_the_same_likelihoods(
 
 
 def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Path) -> None:
-    """Killed with the first shard back and three to come; then the rows are to the byte those of
-    one engine.
-    """
+    """Killed with the first shard back and three to come; then the bytes are one engine's."""
     shards = tmp_path / "scratch"
     out = tmp_path / "rollouts.parquet"
     with running(

@@ -1,6 +1,4 @@
-"""Cutting and judging: the answer is what stands behind the cue, and every token belongs to one
-segment.
-"""
+"""Cutting and judging: the answer stands behind the cue; every token belongs to one segment."""
 
 import json
 from pathlib import Path
@@ -12,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.rows import row
 from stages import score
 from stages.contracts.format import write_format
 from stages.contracts.params.recipes.segments import (
@@ -64,20 +63,15 @@ def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
     """A rollout that ends by itself."""
     tokens = [*RENDERER.encode(text), EOS]
     num_thinking = tokens.index(CUE) if CUE in tokens else len(tokens)
-    return {
-        "rollout_id": "r",
-        "problem_id": PROBLEM.problem_id,
-        "sample_index": 0,
-        "policy_id": "r0",
-        "prompt_tokens": RENDERER.encode(PROBLEM.prompt),
-        "completion_tokens": tokens,
-        "sampler_logprobs": [logprob] * len(tokens),
-        "token_origin": [0] * len(tokens),
-        "num_thinking_tokens": num_thinking,
-        "finish_reason": "stop",
-        "seed": 0,
-        "temperature": 1.0,
-    }
+    return row(
+        ROLLOUTS,
+        rollout_id="r",
+        problem_id=PROBLEM.problem_id,
+        prompt_tokens=RENDERER.encode(PROBLEM.prompt),
+        completion_tokens=tokens,
+        sampler_logprobs=[logprob] * len(tokens),
+        num_thinking_tokens=num_thinking,
+    )
 
 
 def cut_of(text: str) -> score.CutRollout:
@@ -92,10 +86,10 @@ def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
 
 
 def rows_of(text: str, how: Segments = MARKER, logprob: float = -0.5) -> list[dict[str, Any]]:
-    row = rollout(text, logprob)
-    cut = score.cut(row, how, FORM, RENDERER)
+    sampled = rollout(text, logprob)
+    cut = score.cut(sampled, how, FORM, RENDERER)
     verdicts = iter([Verdict.INCORRECT] * sum(thought is not None for thought in cut.thoughts))
-    return list(score._segment_rows(row, cut, verdicts, FORM))
+    return list(score._segment_rows(sampled, cut, verdicts, FORM))
 
 
 def test_a_right_thought_does_not_make_a_wrong_answer_right() -> None:
@@ -148,33 +142,35 @@ CALL, REPLY, MORE = "7 + 5 <<", f"{GOOD} = # {GOOD} =", f"{BAD} <"
 
 def two_turns(is_cue_forced: bool) -> dict[str, Any]:
     turns = [(CALL, 0), (REPLY, 2), (MORE, 0), ("#", int(is_cue_forced)), (BAD, 0)]
-    parts = [(RENDERER.encode(text), code) for text, code in turns]
-    tokens = [token for ids, _ in parts for token in ids]
-    return rollout("") | {
-        "completion_tokens": [*tokens, EOS],
-        "token_origin": [*(code for ids, code in parts for _ in ids), 0],
-        "sampler_logprobs": [*((code == 0) * -0.5 for ids, code in parts for _ in ids), -0.5],
-        "num_thinking_tokens": sum(len(ids) for ids, _ in parts[:3]),
-        "finish_reason": "forced" if is_cue_forced else "stop",
-    }
+    tokens: list[int] = []
+    origin: list[int] = []
+    for text, code in turns:
+        ids = RENDERER.encode(text)
+        tokens += ids
+        origin += [code] * len(ids)
+    return row(
+        ROLLOUTS,
+        problem_id=PROBLEM.problem_id,
+        completion_tokens=[*tokens, EOS],
+        token_origin=[*origin, 0],
+        num_thinking_tokens=len(tokens) - len(RENDERER.encode(f"# {BAD}")),
+        finish_reason="forced" if is_cue_forced else "stop",
+    )
 
 
 @pytest.mark.parametrize("is_cue_forced", [False, True])
 def test_what_an_environment_replies_is_neither_attempt_nor_answer(is_cue_forced: bool) -> None:
-    row = two_turns(is_cue_forced)
+    sampled = two_turns(is_cue_forced)
     called, replied = (len(RENDERER.encode(text)) for text in (CALL, REPLY))
-    cut = score.cut(row, MARKER, FORM, RENDERER)
-    thinking = row["num_thinking_tokens"]
+    cut = score.cut(sampled, MARKER, FORM, RENDERER)
+    thinking = sampled["num_thinking_tokens"]
     assert cut.spans == [(0, called + replied), (called + replied, thinking)]
     assert cut.thoughts == [CALL, MORE]
     assert cut.answer == BAD
-    segments = list(score._segment_rows(row, cut, iter([Verdict.UNPARSABLE] * 2), FORM))
-    assert [row["kind"] for row in segments] == ["attempt", "attempt", "answer"]
-    assert [row["end_token"] for row in segments] == [
-        called + replied,
-        thinking,
-        len(row["token_origin"]),
-    ]
+    segments = list(score._segment_rows(sampled, cut, iter([Verdict.UNPARSABLE] * 2), FORM))
+    assert [segment["kind"] for segment in segments] == ["attempt", "attempt", "answer"]
+    ends = [called + replied, thinking, len(sampled["token_origin"])]
+    assert [segment["end_token"] for segment in segments] == ends
 
 
 @pytest.mark.parametrize(
@@ -186,11 +182,11 @@ def test_what_an_environment_replies_is_neither_attempt_nor_answer(is_cue_forced
 )
 def test_no_cut_lies_in_a_reply(how: Segments) -> None:
     """Four sampled tokens, the reply, then four and more: a cut where the reply ends, and on."""
-    row = two_turns(is_cue_forced=True)
+    sampled = two_turns(is_cue_forced=True)
     end = len(RENDERER.encode(CALL)) + len(RENDERER.encode(REPLY))
-    spans = score.cut(row, how, FORM, RENDERER).spans
+    spans = score.cut(sampled, how, FORM, RENDERER).spans
     assert spans[:2] == [(0, end), (end, end + 4)]
-    assert spans[-1][1] == row["num_thinking_tokens"]
+    assert spans[-1][1] == sampled["num_thinking_tokens"]
 
 
 def test_fixed_segments_by_hand() -> None:
@@ -205,10 +201,10 @@ def test_fixed_segments_by_hand() -> None:
 
 
 def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
-    row = rollout(f"{BAD} <<")
-    row["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
+    sampled = rollout(f"{BAD} <<")
+    sampled["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
     how = CutpointCut(cut="cutpoint", max_prob=0.9, min_tokens=2)
-    assert score.cut(row, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
+    assert score.cut(sampled, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
 
 
 @pytest.mark.parametrize(
@@ -330,9 +326,7 @@ def test_a_generative_judge_decides_the_reward_and_the_verdict_stays_exact(
 
 
 def test_decisions_teach_nothing_where_a_judge_finds_all_answers_alike_and_scores_would() -> None:
-    """Why the score is no reward: normalised by the group's deviation, a hair of difference is as
-    good as a victory.
-    """
+    """Why the score is no reward: divided by the group's deviation, a hair is worth a victory."""
     scores = np.array([0.010, 0.011, 0.012, 0.013])
     group = np.zeros(4, dtype=int)
 

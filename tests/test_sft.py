@@ -46,9 +46,7 @@ def test_an_attempt_without_a_verdict_weighs_as_one() -> None:
 
 
 def workplace(folder: Path) -> dict[str, Any]:
-    """Problems and few demonstrations of the tiny profile in `folder`; the content of its
-    params.yaml.
-    """
+    """Problems and few demonstrations of the tiny profile in `folder`; what params.yaml holds."""
     content = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
     content["inits"]["r0"]["demonstrations"]["num_demos"] = 120
     content["inits"]["r0"]["sft"]["epochs"] = 1
@@ -226,10 +224,11 @@ def test_a_policy_too_short_for_what_it_is_asked_is_refused(
         "params_file": tmp_path / "params.yaml",
         "scratch_root": tmp_path / "scratch",
     }
+    tables = {name: tmp_path / name for name in ("answers", "thoughts")}
+    sample = {
+        "rollout": lambda: rollout.main("i1", rollouts=tmp_path / "rollouts", **inputs),
+        "examine": lambda: examine.main("r0", **tables, **inputs),
+    }[stage]
     with pytest.raises(BadInput, match=f"of 128 positions cannot hold the {needed} tokens"):
-        if stage == "rollout":
-            rollout.main("i1", rollouts=tmp_path / "rollouts", **inputs)
-        else:
-            tables = {name: tmp_path / name for name in ("answers", "thoughts")}
-            examine.main("r0", **tables, **inputs)
+        sample()
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

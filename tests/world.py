@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from fixtures.checkouts import ROOT
+from fixtures.rows import Row, row
 from stages import compare
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.all import TABLES
+from stages.contracts.tables.gains import GAINS
 from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
+from stages.contracts.tables.segments import SEGMENTS
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import read_sums
 from stages.report import __main__ as report
@@ -45,6 +51,8 @@ REWARDS = {
         "p3": ([0, 0, 0],) * 2,
     },
 }
+VERDICTS = {1: "correct", 0: "incorrect", None: "error"}
+ANSWER = "# one <eos>"
 DIFFICULTY = {"p0": 3, "p1": 3, "p2": 10, "p3": 10}
 
 
@@ -119,31 +127,26 @@ def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
 
     Each answer is that of two attempts, one called wrong and one right.
     """
-    rows = [
-        {
-            "problem_id": problem,
-            "split": "heldout",
-            "difficulty": DIFFICULTY[problem],
-            "sample_index": sample,
-            "budget_tokens": budget,
-            "used_tokens": budget,
-            "is_forced": True,
-            "verdict": {1: "correct", 0: "incorrect", None: "error"}[reward],
-            "reward": reward,
-            "answer": f"answer {reward}",
-            "judge_score": None,
-            "num_segments": 2,
-            "num_repeats": 0,
-            "num_hits": 1,
-            "num_judged_hits": 1,
-            "num_judged_misses": 1,
-            "num_false_negatives": 0,
-            "num_false_positives": sample,
-        }
-        for problem, samples in rewards.items()
-        for sample, curve in enumerate(samples)
-        for budget, reward in zip(BUDGETS, curve, strict=True)
-    ]
+    rows = []
+    for problem, samples in rewards.items():
+        for sample, curve in enumerate(samples):
+            place = {"problem_id": problem, "difficulty": DIFFICULTY[problem]}
+            for budget, reward in zip(BUDGETS, curve, strict=True):
+                rows.append(
+                    row(
+                        GRADES,
+                        **place,
+                        sample_index=sample,
+                        budget_tokens=budget,
+                        verdict=VERDICTS[reward],
+                        answer=f"answer {reward}",
+                        num_segments=2,
+                        num_hits=1,
+                        num_judged_hits=1,
+                        num_judged_misses=1,
+                        num_false_positives=sample,
+                    )
+                )
     path = world.data / "exams" / policy / "grades.parquet"
     write_table(path, GRADES, rows)
     settings = load(world.params)
@@ -171,7 +174,7 @@ def thought(
 
 
 # Two rollouts of each of two problems: thoughts, reward, how it finished.
-ROLLOUTS = {
+CONTENTS = {
     ("q0", 0): (
         [
             thought(f"{HOSTILE} =", 0.5, "correct", True),
@@ -191,7 +194,7 @@ ROLLOUTS = {
 # The same as a text task tells it: nothing claimed of an attempt, nothing known of progress.
 SILENT = {
     key: ([thought(t["text"], None, None, None) for t in thoughts], reward, finish)
-    for key, (thoughts, reward, finish) in ROLLOUTS.items()
+    for key, (thoughts, reward, finish) in CONTENTS.items()
 }
 
 
@@ -199,76 +202,40 @@ def write_round(
     world: World, name: str, parent: str, contents: dict[tuple[str, int], Any], lost_tokens: int = 0
 ) -> None:
     renderer = tokenizer()
-    rows: dict[str, list[dict[str, Any]]] = {
-        "rollouts": [],
-        "scores": [],
-        "segments": [],
-        "gains": [],
-    }
+    rows: dict[str, list[Row]] = {"rollouts": [], "scores": [], "segments": [], "gains": []}
     for (problem, sample), (thoughts, reward, finish) in contents.items():
-        rollout_id = f"{name}/{problem}/{sample}"
+        of_rollout = {"rollout_id": f"{name}/{problem}/{sample}"}
         thinking = [renderer.encode(t["text"]) for t in thoughts]
-        answer = renderer.encode("# one <eos>")
-        tokens = [token for part in [*thinking, answer] for token in part]
-        cue = len(tokens) - len(answer)
+        tokens = [*chain.from_iterable(thinking), *renderer.encode(ANSWER)]
+        cue = len(tokens) - len(renderer.encode(ANSWER))
         rows["rollouts"].append(
-            {
-                "rollout_id": rollout_id,
-                "problem_id": problem,
-                "sample_index": sample,
-                "policy_id": parent,
-                "prompt_tokens": [1],
-                "completion_tokens": tokens,
-                "sampler_logprobs": [0.0] * len(tokens),
-                "num_thinking_tokens": cue,
-                "token_origin": [
-                    int(finish == "forced" and place == cue) for place in range(len(tokens))
-                ],
-                "finish_reason": finish,
-                "seed": 0,
-                "temperature": 1.0,
-            }
+            row(
+                ROLLOUTS,
+                **of_rollout,
+                problem_id=problem,
+                sample_index=sample,
+                policy_id=parent,
+                completion_tokens=tokens,
+                cue=range(cue, cue + (finish == "forced")),
+                num_thinking_tokens=cue,
+                finish_reason=finish,
+            )
         )
-        verdict = {1.0: "correct", 0.0: "incorrect", None: "error"}[reward]
-        rows["scores"].append(
-            {
-                "rollout_id": rollout_id,
-                "verdict": verdict,
-                "reward": reward,
-                "judge_score": None,
-                "answer": "one",
-            }
-        )
+        rows["scores"].append(row(SCORES, **of_rollout, verdict=VERDICTS[reward], answer="one"))
         start = 0
-        for index, (t, part) in enumerate(zip(thoughts, thinking, strict=True)):
-            known = t["progress"] is not None
-            rows["segments"].append(
-                segment(
-                    rollout_id, index, "attempt", start, start + len(part), t["verdict"], t["claim"]
-                )
-            )
-            rows["gains"].append(
-                {
-                    "rollout_id": rollout_id,
-                    "segment_index": index,
-                    "num_judged_before": 4,
-                    "num_judged_after": 4,
-                    "success_before": 0.25 if known else None,
-                    "success_after": 0.25 + t["progress"] if known else None,
-                    "progress": t["progress"],
-                    "info_gain_nats": None,
-                    "stderr": 0.1 if known else None,
-                    "is_interpolated": False,
-                    "estimator": "forced_answer",
-                }
-            )
-            start += len(part)
-        rows["segments"].append(
-            segment(rollout_id, len(thoughts), "answer", start, len(tokens), None, None)
-        )
+        for index, (t, ids) in enumerate(zip(thoughts, thinking, strict=True)):
+            place, end = {**of_rollout, "segment_index": index}, start + len(ids)
+            verdicts = {"attempt_verdict": t["verdict"], "self_verdict": t["claim"]}
+            span = {"start_token": start, "end_token": end}
+            rows["segments"].append(row(SEGMENTS, **place, **span, **verdicts))
+            rows["gains"].append(gain(place, t["progress"]))
+            start = end
+        place, span = {"segment_index": len(thoughts)}, {"start_token": start}
+        span["end_token"] = len(tokens)
+        rows["segments"].append(row(SEGMENTS, **of_rollout, **place, **span, kind="answer"))
     for table, content in rows.items():
         write_table(world.data / "rounds" / name / f"{table}.parquet", TABLES[table], content)
-    num_tokens = sum(len(row["completion_tokens"]) for row in rows["rollouts"])
+    num_tokens = sum(len(made["completion_tokens"]) for made in rows["rollouts"])
     accounted = {
         "trained": num_tokens - 1 - lost_tokens,
         "filtered_zero_advantage": 0,
@@ -285,37 +252,23 @@ def write_round(
     write_json(world.data / "metrics/updates" / f"{name}.json", metrics)
 
 
-def segment(
-    rollout_id: str,
-    index: int,
-    kind: str,
-    start: int,
-    end: int,
-    verdict: str | None,
-    claim: bool | None,
-) -> dict[str, Any]:
-    return {
-        "rollout_id": rollout_id,
-        "segment_index": index,
-        "kind": kind,
-        "start_token": start,
-        "end_token": end,
-        "attempt_verdict": verdict,
-        "self_verdict": claim,
-    }
+def gain(place: Row, progress: float | None) -> Row:
+    """A gain from success .25 on; unknown where progress is."""
+    if progress is None:
+        return row(GAINS, **place, success_before=None, success_after=None)
+    return row(GAINS, **place, success_after=0.25 + progress, stderr=0.1)
 
 
-def problem(name: str, split: str) -> dict[str, Any]:
-    return {
-        "problem_id": name,
-        "task": "countdown",
-        "split": split,
-        "difficulty": DIFFICULTY.get(name, 3),
-        "prompt": f"{name} {HOSTILE} & co",
-        "answer": f"<img src=x onerror=alert({name})>",
-        "metadata": "{}",
-        "seed": 0,
-    }
+def problem(name: str, split: str) -> Row:
+    return row(
+        PROBLEMS,
+        problem_id=name,
+        split=split,
+        difficulty=DIFFICULTY.get(name, 3),
+        prompt=f"{name} {HOSTILE} & co",
+        answer=f"<img src=x onerror=alert({name})>",
+        metadata="{}",
+    )
 
 
 def make_world(root: Path) -> World:
@@ -330,7 +283,7 @@ def make_world(root: Path) -> World:
         write_exam(world, policy, rewards)
     world.compare()
     for name, parent in (("i1", "r0"), ("i2", "i1"), ("o1", "r0")):
-        write_round(world, name, parent, ROLLOUTS)
+        write_round(world, name, parent, CONTENTS)
         tokenizer().save(world.data / "policies" / parent)
     write_json(
         world.data / "metrics/sft/r0.json",

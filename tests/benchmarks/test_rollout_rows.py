@@ -18,7 +18,7 @@ def test_a_group_is_planned_for_each_prompt() -> None:
 
 
 def test_forced_tokens_are_neither_counted_nor_trained_on() -> None:
-    made = row(ROLLOUTS, completion_tokens=[7, 8, 9], forced=range(1, 2))
+    made = row(ROLLOUTS, completion_tokens=[7, 8, 9], cue=range(1, 2))
     assert is_sampled(made).tolist() == [True, False, True]
     assert num_sampled([made, row(ROLLOUTS)]) == 2 + 4
     example = example_of(made, 0.5)

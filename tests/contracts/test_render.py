@@ -138,7 +138,10 @@ def test_what_ends_thinking_is_one_token() -> None:
         COUNTDOWN.cue_tokens(Marked("!", "!"))
 
 
-TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}{{ eos_token }}{% endfor %}[assistant] "
+TEMPLATE = (
+    "{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}{{ eos_token }}{% endfor %}"
+    "[assistant] "
+)
 
 
 def chat(

@@ -1,6 +1,4 @@
-"""Property tests draw the same examples every time, whoever runs them; a policy on disk to look at
-and to spoil.
-"""
+"""Property tests draw the same examples every time; a policy on disk to look at and to spoil."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""Real vLLM behind policies, in a process of its own (it binds the one it is in to cores), and the
-trainer's view.
+"""Real vLLM behind policies, beside the trainer's view of the same tokens.
+
+It has a process to itself, for it binds the one it is in to cores.
 """
 
 import json
@@ -23,7 +24,8 @@ found = []
 for policy, prompts in json.loads(sys.argv[1]):
     requests = [Request(tokens, int(sys.argv[3]), seed) for seed, tokens in enumerate(prompts)]
     found.append(VllmSampler(Path(policy)).sample(requests, 1.0, lambda _: None))
-Path(sys.argv[2]).write_text(json.dumps([[dataclasses.asdict(one) for one in own] for own in found]))
+rows = [[dataclasses.asdict(one) for one in of_policy] for of_policy in found]
+Path(sys.argv[2]).write_text(json.dumps(rows))
 """
 Prompts = Sequence[Sequence[int]]
 

@@ -1,6 +1,4 @@
-"""Adapters: what their folders hold, that they change nothing at first, go on as they were, and are
-served as such.
-"""
+"""Adapters: their folders, that they change nothing at first, go on, and are served as such."""
 
 import json
 from pathlib import Path
@@ -158,7 +156,8 @@ def test_peft_itself_reads_the_folder(policies: Path) -> None:
         (
             "i1",
             None,
-            "the_key: None, but the policy is an adapter, and is trained on in its own shape: .*'rank': 4",
+            "the_key: None, but the policy is an adapter, and is trained on in its own shape"
+            ": .*'rank': 4",
         ),
         (
             "i1",

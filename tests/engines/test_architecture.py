@@ -1,6 +1,4 @@
-"""Qwen3, Llama and Gemma at tiny size: packed or apart, probed or plainly read, saved or loaded:
-one function.
-"""
+"""Qwen3, Llama and Gemma at tiny size are one function: packed or apart, probed or read."""
 
 from pathlib import Path
 from typing import Any
@@ -129,7 +127,7 @@ def test_saved_and_loaded_again_it_is_the_same(
 def test_an_architecture_with_a_head_of_its_own_is_refused(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another cap behind the head would be: log-probabilities that our own head does not give."""
+    """What another cap behind the head would be: log-probabilities that our head does not give."""
     need_known(model, "checkpoint x")
     monkeypatch.setattr(
         architecture, "head_logits", lambda model, hidden: 2 * model.get_output_embeddings()(hidden)

@@ -113,9 +113,7 @@ def test_a_checkpoint_without_the_special_tokens_is_refused(copied: Path) -> Non
 
 
 def shard(folder: Path) -> Checkpoint:
-    """Cut the weights of a folder in two files with an index, and say what params.yaml would say of
-    them.
-    """
+    """Cut the weights of a folder in two files with an index; what params.yaml says of them."""
     weights = load_file(folder / WEIGHTS_FILE)
     (folder / WEIGHTS_FILE).unlink()
     names = sorted(weights)
@@ -213,9 +211,7 @@ REVISION = "0123456789" * 4
 def hub(
     copied: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A hub on loopback that serves a checkpoint with code and pickles beside it; where it is
-    fetched to.
-    """
+    """A hub on loopback with a checkpoint, code and pickles; and where it is fetched to."""
     (copied / "own.py").write_text("raise SystemExit(1)")
     (copied / "pytorch_model.bin").write_bytes(b"pickle")
     Hub.folder, Hub.asked = copied, []

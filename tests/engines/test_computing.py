@@ -97,9 +97,7 @@ def test_bfloat16_rounds_the_passes_and_nothing_that_is_summed_or_kept() -> None
 
 
 def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
-    """Sampled in float32, trained in bfloat16: every weight is what the two passes say, and no
-    first step clips.
-    """
+    """Sampled in float32, trained in bfloat16: weights are the two passes', no first step clips."""
     model = tiny_llama()
     completion = TOKENS[:, 4:]
     with torch.no_grad():

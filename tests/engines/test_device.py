@@ -72,7 +72,11 @@ def test_a_killed_holder_frees_it_though_its_child_lives_on() -> None:
 
 def test_who_waits_long_enough_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WAIT_SECONDS, "60")
-    waiter = "from stages.engines.device import exclusive_device\nwith exclusive_device('x'): print('mine')"
+    waiter = """
+from stages.engines.device import exclusive_device
+with exclusive_device("x"):
+    print("mine")
+"""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with another_job() as holder:
         waiting = subprocess.Popen(

@@ -1,6 +1,4 @@
-"""Judges: an exact one is a marker, a generative one says how likely its word for right is beside
-that for wrong.
-"""
+"""Judges: an exact one is a marker, a generative one compares its words for right and wrong."""
 
 import json
 import shutil

@@ -33,9 +33,7 @@ def model() -> PreTrainedModel:
 
 
 def traces() -> list[ProbedPrefix]:
-    """Rows of very different lengths: one to three boundaries, one to three answers, cues of one
-    and two tokens.
-    """
+    """Rows of very different lengths: one to three boundaries, one to three answers, two cues."""
     rng = np.random.default_rng(4)
 
     def tokens(n: int) -> list[int]:
@@ -59,9 +57,7 @@ def traces() -> list[ProbedPrefix]:
 
 @st.composite
 def random_traces(draw: st.DrawFn) -> list[ProbedPrefix]:
-    """Any shapes: boundaries in any order and twice, answers of different lengths, rows of one
-    probe and of many.
-    """
+    """Any shapes: boundaries in any order and twice, ragged answers, one probe a row and many."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     rows = []
     for _ in range(draw(st.integers(1, 4))):
@@ -133,9 +129,7 @@ def test_a_chunk_fills_its_mask_and_no_more(
 def test_no_mask_is_larger_than_promised(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A trace of 2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of
-    3,600.
-    """
+    """2,000 tokens and 100 boundaries: chunks of 1,600 tokens in all, never a square of 3,600."""
     rng = np.random.default_rng(0)
     prefix = rng.integers(1, VOCABULARY, 2000).tolist()
     boundaries = sorted(rng.integers(1, 2000, 100).tolist())

@@ -1,4 +1,4 @@
-"""A policy on disk: the same bytes for the same weights, and nothing but the whole of it is opened."""
+"""A policy on disk: equal bytes for equal weights, and only the whole of it is opened."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Work in shards: what is kept is not done again, and what is done is handed over with what it was
-made of.
-"""
+"""Work in shards: what is kept is not done again; what is done comes with what it was made of."""
 
 from collections.abc import Callable
 from pathlib import Path

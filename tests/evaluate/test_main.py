@@ -1,141 +1,26 @@
 """An exam graded by the real verifier, and its metrics by hand."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-import yaml
 
-from fixtures.checkouts import ROOT
-from stages.contracts.format import write_format
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.inits.model import ModelShape
-from stages.contracts.params.whole import load
-from stages.contracts.render import Renderer
-from stages.contracts.storage.reading import read_table
-from stages.contracts.storage.writing import write_table
-from stages.contracts.tables.answers import ANSWERS
-from stages.contracts.tables.grades import GRADES
-from stages.contracts.tables.problems import PROBLEMS
-from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import save_policy
 from stages.evaluate import __main__ as evaluate
-from stages.evaluate.exam_sums import Sums, choices, joined, samples_up_to, sums_of
-from stages.grade import __main__ as grade
+from stages.evaluate.exam_sums import Sums, samples_up_to, sums_of
 from stages.running.errors import BadInput
-from stages.tasks.formats import load_format
-from stages.tasks.rows import problem_row
-from stages.tasks.task import Problem
-from stages.tasks.task_format import marks_of
+from tests.exam_world import BUDGETS, FORM, RENDERER, RIGHT, UNREADABLE, WRONG, Exam
 
-BUDGETS = [0, 9, 18, 36]
-SETTINGS = load(ROOT / "params.yaml")
-FORM = load_format(SETTINGS.task)
-RENDERER = Renderer(FORM.tokenizer([]))
 INTERVALS = evaluate.Intervals(Evaluate(seed=1, num_resamples=200, confidence=0.95))
 SHAPE = ModelShape(
     hidden_size=64, intermediate_size=24, num_layers=1, num_heads=2, max_positions=64
 )
-RIGHT, WRONG, UNREADABLE = "7 + 5 12 12 * 3 36", "7 - 5 2 2 * 3 6", "7 +"
-SPLITS = {"h0": "heldout", "h1": "heldout", "s0": "train"}
-
-# What each sample thinks, and its answer at each budget. A segment has nine tokens.
-SAID = {
-    ("h0", 0): f"{WRONG} = {RIGHT} =",
-    ("h0", 1): f"{RIGHT} <",
-    ("h1", 0): f"{WRONG} < {WRONG} < 7",
-    ("h1", 1): "",
-    ("s0", 0): f"{RIGHT} =",
-    ("s0", 1): f"{RIGHT} =",
-}
-ANSWERED = {
-    ("h0", 0): [WRONG, WRONG, RIGHT, RIGHT],
-    ("h0", 1): [UNREADABLE, RIGHT, RIGHT, RIGHT],
-    ("h1", 0): [WRONG, WRONG, WRONG, WRONG],
-    ("h1", 1): [WRONG, WRONG, UNREADABLE, RIGHT],
-    ("s0", 0): [WRONG, RIGHT, RIGHT, RIGHT],
-    ("s0", 1): [RIGHT, RIGHT, RIGHT, RIGHT],
-}
-
-
-class Exam:
-    """A folder with one policy's exam, and what grading makes of it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-        raw["exam"]["budgets_tokens"], raw["report"]["training_budget_tokens"] = BUDGETS, 18
-        raw["evaluate"]["num_resamples"] = 200
-        (root / "params.yaml").write_text(yaml.safe_dump(raw))
-        asked = {"numbers": [3, 7, 5], "target": 36}
-        problems = [
-            Problem(name, split, 3, "<bos> 3 7 5 T36 :", RIGHT, asked, 0)
-            for name, split in SPLITS.items()
-        ]
-        write_table(
-            root / "problems.parquet", PROBLEMS, [problem_row("countdown", p) for p in problems]
-        )
-        write_format(root / "format.json", marks_of(FORM))
-        RENDERER.save(root / "policy")
-        write_table(root / "thoughts.parquet", THOUGHTS, self._thoughts())
-        write_table(root / "answers.parquet", ANSWERS, self._answers())
-        (root / "judge").mkdir()
-        (root / "judge/judge.json").write_text('{"kind": "exact"}')
-
-    def _thoughts(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "policy_id": "r0",
-                "problem_id": p,
-                "sample_index": i,
-                "thinking_tokens": RENDERER.encode(text),
-            }
-            for (p, i), text in SAID.items()
-        ]
-
-    def _answers(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "policy_id": "r0",
-                "problem_id": p,
-                "sample_index": i,
-                "budget_tokens": budget,
-                "used_tokens": min(budget, len(RENDERER.encode(SAID[p, i]))),
-                "is_forced": False,
-                "answer": answer,
-            }
-            for (p, i), answers in ANSWERED.items()
-            for budget, answer in zip(BUDGETS, answers, strict=True)
-        ]
-
-    def evaluate(self) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Run the stage; its grades by (problem, sample, budget), and its metrics."""
-        root = self.root
-        grade.main(
-            problems=root / "problems.parquet",
-            text_format=root / "format.json",
-            tokenizer=root / "policy/tokenizer.json",
-            judge=root / "judge",
-            answers=root / "answers.parquet",
-            thoughts=root / "thoughts.parquet",
-            grades=root / "grades.parquet",
-            params_file=root / "params.yaml",
-        )
-        evaluate.main(
-            grades=root / "grades.parquet",
-            metrics=root / "metrics.json",
-            curve=root / "curve.json",
-            params_file=root / "params.yaml",
-        )
-        grades = read_table(root / "grades.parquet", GRADES).to_pandas()
-        return grades.set_index(["problem_id", "sample_index", "budget_tokens"]), json.loads(
-            (root / "metrics.json").read_text()
-        )
 
 
 @pytest.fixture
@@ -147,35 +32,6 @@ def exam(tmp_path: Path) -> Exam:
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, dict[str, Any]]:
     """One run of the stage, for tests that only look."""
     return Exam(tmp_path_factory.mktemp("exam")).evaluate()
-
-
-def test_grades_are_those_computed_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
-    grades, _ = graded
-    counts = [name for name in grades.columns if name.startswith("num_")]
-    names = [
-        "segments",
-        "repeats",
-        "hits",
-        "judged_hits",
-        "judged_misses",
-        "false_negatives",
-        "false_positives",
-    ]
-    assert counts == [f"num_{name}" for name in names]
-    found = {
-        key: grades.loc[key, counts].tolist()
-        for key in [("h0", 0, 9), ("h0", 0, 36), ("h0", 1, 36)]
-    }
-    assert found == {
-        ("h0", 0, 9): [1, 0, 0, 0, 1, 0, 1],
-        ("h0", 0, 36): [2, 0, 1, 1, 1, 0, 1],
-        ("h0", 1, 36): [1, 0, 1, 1, 0, 1, 0],
-    }
-    # The last segment, cut short, has no verdict of its own; the second repeats the first.
-    assert grades.loc[("h1", 0, 36), counts].tolist() == [3, 1, 0, 0, 2, 0, 0]
-    assert grades.loc[("h0", 1, 0), "verdict"] == "unparsable"
-    assert grades["judge_score"].isna().all()
-    assert set(grades.xs("s0")["split"]) == {"train"}
 
 
 def test_metrics_of_held_out_answers_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
@@ -252,8 +108,9 @@ def test_memorisation_and_what_to_train_next(graded: tuple[pd.DataFrame, dict[st
 
 
 def test_difficulties_weigh_the_same_in_memorisation() -> None:
-    """Seen and unseen are equally right at each difficulty; only their numbers differ. Nothing was
-    memorised.
+    """Seen and unseen problems are equally right at each difficulty: nothing was memorised.
+
+    Only their numbers differ.
     """
     rows = [
         (difficulty, split, f"{difficulty}{split}{number}", reward)
@@ -313,23 +170,6 @@ def test_a_failed_verifier_is_left_out_and_counted(
         evaluate.grade(edited_sums(graded[0], reward=float("nan")), 18, INTERVALS)
 
 
-def test_sums_of_some_problems_at_a_time_are_those_of_all(
-    graded: tuple[pd.DataFrame, dict[str, Any]],
-) -> None:
-    rows = graded[0].reset_index()
-    whole, sizes = edited_sums(graded[0]), samples_up_to(2)
-    parts = joined([sums_of(rows[rows["problem_id"] == name], sizes) for name in SPLITS])
-    assert evaluate.grade(parts, 18, INTERVALS) == evaluate.grade(whole, 18, INTERVALS)
-    for found, expected in zip(parts, whole, strict=True):
-        order = [
-            name
-            for name in expected.columns
-            if name != "reward" and not name.endswith(("_k", "_n"))
-        ]
-        left, right = (frame.sort_values(order, ignore_index=True) for frame in (found, expected))
-        pd.testing.assert_frame_equal(left, right, check_dtype=False)
-
-
 def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     silent = dict.fromkeys([name for name in graded[0].columns if name.startswith("num_")], 0)
     found = evaluate.grade(edited_sums(graded[0], reward=0.0, **silent), 36, INTERVALS)
@@ -343,34 +183,3 @@ def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]
         "difficulties": [],
         "budget_tokens_by_difficulty": {"difficulty_3": None},
     }
-
-
-def chosen(rows: pd.DataFrame) -> dict[str, Any]:
-    names = ["difficulty", "budget_tokens", "k", *evaluate.CHOICES]
-    return evaluate.choice_metrics(
-        pd.DataFrame(choices(rows, samples_up_to(4)), columns=names), INTERVALS
-    )
-
-
-def test_unreadable_answers_are_one_wrong_answer() -> None:
-    """Of four samples one is right and three cannot be read, each in another way: the majority is
-    wrong.
-    """
-    texts = [RIGHT, "7 +", "+ +", ""]
-    rows = pd.DataFrame(
-        {
-            "problem_id": "p",
-            "sample_index": range(4),
-            "budget_tokens": 9,
-            "answer": texts,
-            "verdict": ["correct", *["unparsable"] * 3],
-            "reward": [1.0, 0.0, 0.0, 0.0],
-            "judge_score": None,
-            "difficulty": 3,
-        }
-    )
-    found = chosen(rows)["maj_at_k"]["budget_9"]
-    assert found["k_4"]["mean"] == 0.0
-    assert found["k_1"]["mean"] == 0.25
-    different = rows.assign(verdict=["correct", *["incorrect"] * 3])
-    assert chosen(different)["maj_at_k"]["budget_9"]["k_4"]["mean"] == 0.25

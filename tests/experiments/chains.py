@@ -1,4 +1,4 @@
-"""An experiment's folder as its chains leave it, with curves so simple that every answer is known."""
+"""An experiment's folder as its chains leave it, its curves so simple that all is known."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 from experiments.plan import Chain, chains, load_profile
 from fixtures.checkouts import ROOT
-from tests.world import DIFFICULTY, ROLLOUTS, World, write_exam, write_json, write_round
+from tests.world import CONTENTS, DIFFICULTY, World, write_exam, write_json, write_round
 
 PARAMS = ROOT / "params.yaml"
 PROFILE = {
@@ -49,7 +49,7 @@ def write_chain(folder: Path, chain: Chain) -> None:
     for policy, success in zip(chain.params["exams"], CURVES[chain.arm], strict=True):
         write_exam(world, policy, dict.fromkeys(DIFFICULTY, rewards(success)))
     for number, (name, entry) in enumerate(chain.params["rounds"].items()):
-        write_round(world, name, entry["parent"], ROLLOUTS)
+        write_round(world, name, entry["parent"], CONTENTS)
         write_json(world.data / "metrics/updates" / f"{name}.json", update_metrics(number))
         for step in ("rollouts", "scores", "probes", "gains", "validation"):
             write_facts(world.data / "rounds" / name / f"{step}.run.json", PROBED)

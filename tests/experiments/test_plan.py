@@ -1,6 +1,4 @@
-"""What the chains of a profile are: their order, their seeds, and params.yaml files that the stages
-accept.
-"""
+"""The chains of a profile: their order, their seeds, and params.yaml files that stages accept."""
 
 from pathlib import Path
 from typing import Any

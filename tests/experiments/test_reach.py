@@ -132,9 +132,7 @@ EASE = np.linspace(0.05, 0.35, 60)
 
 
 def simulated(rng: np.random.Generator, num_runs: int, pace: float) -> LearningCurve:
-    """Success rises by `pace` an exam on problems of unlike difficulty; runs differ in pace,
-    answers are tossed.
-    """
+    """Success rises by `pace` an exam on unlike problems; runs differ in pace; answers by luck."""
     rises = pace * (1 + 0.3 * rng.normal(size=(num_runs, 1, 1))) * np.arange(5)[:, None]
     chances = np.clip(EASE + rises, 0, 1)
     return LearningCurve(
@@ -160,9 +158,7 @@ def test_the_two_level_interval_holds_the_truth() -> None:
 
 
 def paired(rng: np.random.Generator, num_runs: int) -> tuple[LearningCurve, LearningCurve]:
-    """As `simulated`, at paces that differ between pairs more than within one: what an init brings,
-    both arms have.
-    """
+    """As `simulated`, with pairs more unlike than their members: an init serves both arms."""
     paces = 0.05 * np.exp(0.6 * rng.normal(size=(num_runs, 1, 1)))
     chances = (np.clip(EASE + factor * paces * np.arange(5)[:, None], 0, 1) for factor in (1, 2))
     spent = np.tile(1000.0 * np.arange(5), (num_runs, 1))
@@ -171,9 +167,7 @@ def paired(rng: np.random.Generator, num_runs: int) -> tuple[LearningCurve, Lear
 
 
 def test_what_both_arms_of_a_pair_share_is_no_doubt() -> None:
-    """Shuffled, the same runs leave the ratio open; in pairs the interval holds the truth and
-    excludes 1.
-    """
+    """Shuffled, the same runs leave the ratio open; in pairs the interval holds it, and not 1."""
     held, excluded, excluded_shuffled, trials = 0, 0, 0, 60
     for trial in range(trials):
         rng = np.random.default_rng([4, trial])

@@ -1,6 +1,4 @@
-"""A comparison whose every number is known: `information` is as far after two rounds as `outcome`
-after four.
-"""
+"""A comparison of known numbers: `information` in two rounds is as far as `outcome` in four."""
 
 import json
 import shutil
@@ -103,7 +101,7 @@ def test_the_end_by_hand(found: Mapping[str, Any]) -> None:
 
 
 def test_at_equal_cost(found: Mapping[str, Any]) -> None:
-    """For as many tokens sampled, four rounds each; for as much compute, two rounds against four."""
+    """For equal sampled tokens, four rounds each; for equal compute, two rounds against four."""
     matched = found["differences"][PAIR]["matched"]
     assert (matched["rollout_tokens"]["cost"], matched["compute_tokens"]["cost"]) == (400, 1000)
     assert matched["rollout_tokens"]["all"]["budget_8"] == sure(0.5)
@@ -137,9 +135,7 @@ def test_learning_and_drift(found: Mapping[str, Any]) -> None:
 
 
 def test_drift_by_hand(found: Mapping[str, Any]) -> None:
-    """Of two answers to a problem one calls its miss a hit; no attempt is a repeat, all are forced
-    at 16 tokens.
-    """
+    """Of two answers to a problem one calls its miss a hit; none repeats, all are forced at 16."""
     for level in found["num_problems"]:
         assert found["arms"]["information"]["drift"][level] == {
             "repeat_frac": sure(0),
@@ -192,7 +188,7 @@ def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
 def test_a_chain_that_ran_with_something_else_is_refused(copied: Run) -> None:
     path = copied.folder / "information-init2-seed5/params.yaml"
     raw = yaml.safe_load(path.read_text())
-    raw["recipes"]["information"]["update"]["alpha"] = 0.25
+    raw["recipes"]["information"]["update"]["objective"]["alpha"] = 0.25
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     with pytest.raises(BadInput, match=r"information-init2-seed5/params\.yaml is not what"):
         copied.results()

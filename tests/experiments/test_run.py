@@ -1,4 +1,4 @@
-"""Chains get checkouts of one commit, what is done is not done again, and a failure names its log."""
+"""Chains get checkouts of one commit, finished ones are left alone, a failure names its log."""
 
 import os
 import sys

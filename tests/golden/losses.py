@@ -1,5 +1,4 @@
-"""Golden values of every policy loss, in `losses.json`: plain loops over numbers, no torch and
-nothing of `stages`.
+"""Golden values of every policy loss, in `losses.json`: plain loops, no torch, no `stages`.
 
 The policy is a table: row a holds the logits of what follows token a. Gradients are complex steps
 (Squire and Trapp, SIAM Review 40, 1998): Im f(w + ih) / h is f′(w) to rounding, since nothing is
@@ -59,9 +58,7 @@ class Token(NamedTuple):
 
 
 def draw() -> dict[str, Any]:
-    """Four rollouts around a policy that has moved: forced tokens, one token alone, none to learn
-    from.
-    """
+    """Four rollouts around a policy that has moved: forced tokens, one token, nothing to learn."""
     rng = np.random.default_rng(5)
     start = rng.normal(size=(VOCABULARY, VOCABULARY)).round(3)
     drawn: dict[str, Any] = {

@@ -38,18 +38,14 @@ def hidden_arm_bits(num_arms: int, num_segments: int) -> np.ndarray:
 def area_by_tokens(
     success: np.ndarray, end_tokens: np.ndarray, discount: float, num_tokens: int = 20_000
 ) -> float:
-    """(1 − γ) ∑_t γ^t J(t), token by token: what success is at each budget, and flat behind the
-    last boundary.
-    """
+    """(1 − γ) ∑_t γ^t J(t), token by token: success at each budget, flat after the last."""
     budgets = np.arange(num_tokens)
     reached = success[np.searchsorted(end_tokens, budgets, side="right")]
     return float((1 - discount) * (discount**budgets * reached).sum())
 
 
 class Stream(NamedTuple):
-    """One way the search may go: attempts made, whether the last hit, whether the policy chose to
-    stop, the reward.
-    """
+    """One way the search may go: attempts, whether the last hit, whether it stopped, the reward."""
 
     probability: Fraction
     num_attempts: int
@@ -60,15 +56,16 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True)
 class Search:
-    """The chain of attempts; see the module. Behind `budget_attempts` misses the guess is forced."""
+    """The chain of attempts; see the module. Behind `budget_attempts` misses a guess is forced."""
 
     hit: Fraction
     guess: Fraction
     budget_attempts: int
 
     def success(self, go_on: float) -> float:
-        """E r = P(hit) + g · P(no hit); P(hit) = c q (1 − s^B) / (1 − s), s = c (1 − q) the chance
-        of one more miss.
+        """E r = P(hit) + g · P(no hit), with P(hit) = c q (1 − s^B) / (1 − s).
+
+        s = c (1 − q) is the chance of one more miss.
         """
         miss = go_on * (1 - float(self.hit))
         hit = go_on * float(self.hit) * (1 - miss**self.budget_attempts) / (1 - miss)
@@ -134,9 +131,7 @@ class Group:
         return RoundArrays(outcome, self.rewards, self.groups, thinking, segments, 1e-4)
 
     def segments(self) -> Segments:
-        """Attempts, then the answer, of each rollout; a hit brings success from g to 1, and the
-        policy knows it.
-        """
+        """Attempts, then the answer, of each rollout; a known hit brings success from g to 1."""
         rows = [(row, j) for row, s in enumerate(self.streams) for j in range(s.num_attempts + 1)]
         rollout, index = (np.array(column) for column in zip(*rows, strict=True))
         num_attempts, is_hit = (np.array([s[field] for s in self.streams]) for field in (1, 2))

@@ -1,12 +1,12 @@
-"""Estimates, credit and objectives against searches solved by hand: does what is trained keep
-exploring?
+"""Estimates, credit and objectives against searches solved by hand: does training keep exploring?
 
 What holds of the chain of attempts, at every policy tried:
  1. the gradients of `outcome`, of credit to go and of `regret` are those of success and of the area
- under the J curve 2. `outcome`, `information`, `regret`, `process` and `offline` raise the chance
- of going on 3. a length penalty lowers it exactly where it is dearer than what an attempt gains 4.
- credit less the group's mean neither raises nor lowers it: the mean is a charge on going on, not a
- baseline
+    under the J curve
+ 2. `outcome`, `information`, `regret`, `process` and `offline` raise the chance of going on
+ 3. a length penalty lowers it exactly where it is dearer than what an attempt gains
+ 4. credit less the group's mean neither raises nor lowers it: the mean is a charge on going on, not
+    a baseline
 """
 
 from collections.abc import Callable
@@ -190,9 +190,7 @@ def test_the_groups_mean_charges_an_attempt_all_it_gains(
 
 @each_policy
 def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction) -> None:
-    """Success is 1/4 whatever is done, and estimated at every boundary with an error of -1/4 or
-    +1/4.
-    """
+    """Success is 1/4 whatever is done, estimated at each boundary with an error of -1/4 or +1/4."""
     group = Search(Fraction(0), Fraction(1, 4), 3).group(go_on)
     segments = group.segments()
     gradients = []
@@ -209,9 +207,7 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
 
 
 def trained(search: Search, objective: Callable[[Group], Advantage]) -> float:
-    """The chance of going on after 25 steps of plain ascent from 1/2, in 16ths so that every group
-    is exact.
-    """
+    """The chance of going on after 25 steps of plain ascent from 1/2; in 16ths groups are exact."""
     logit = 0.0
     for _ in range(25):
         go_on = Fraction(min(15, max(1, round(16 / (1 + np.exp(-logit))))), 16)

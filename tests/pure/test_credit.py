@@ -1,6 +1,4 @@
-"""Advantages: hand-computed groups, and the algebra of docs' section on objectives shown with real
-gradients.
-"""
+"""Advantages: groups by hand, and the algebra of docs/method.md shown with real gradients."""
 
 import numpy as np
 import pytest
@@ -250,9 +248,7 @@ ROLLOUT_OF_SEGMENT = np.repeat(np.arange(len(REWARDS)), NUM_SEGMENTS)
 
 
 def progress_of_each_segment() -> np.ndarray:
-    """Δ of [rollout, segment]: success starts at the problem's own, wanders, and ends at the
-    reward.
-    """
+    """Δ of [rollout, segment]: success starts at the problem's own, wanders, ends at the reward."""
     inner = np.random.default_rng(1).random((len(REWARDS), NUM_SEGMENTS - 1))
     success = np.column_stack([SUCCESS_AT_START[GROUPS], inner, REWARDS])
     return np.diff(success, axis=1)

@@ -1,6 +1,4 @@
-"""Intervals that cover the truth as often as they say, for means, ratios, differences, and repeated
-experiments.
-"""
+"""Intervals cover as often as they say: means, ratios, differences, repeated experiments."""
 
 import math
 from collections.abc import Callable
@@ -43,9 +41,7 @@ def covered_frac(interval: Callable[[int], Estimate], truth: float, num_trials: 
 def exam(
     rng: np.random.Generator, success: float, num_problems: int, num_samples: int
 ) -> np.ndarray:
-    """Shares of right answers, problems as different in difficulty as Beta(2p, 2(1 - p)) makes
-    them.
-    """
+    """Shares of right answers on problems as different as Beta(2p, 2(1 - p)) makes them."""
     chances = rng.beta(2 * success, 2 * (1 - success), size=num_problems)
     return rng.binomial(num_samples, chances) / num_samples
 
@@ -60,7 +56,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(success: float, num_samp
 
 
 def test_few_problems_are_covered_too() -> None:
-    """Of ten normal problems, where the exact interval is known, a percentile bootstrap covers 90%."""
+    """Of ten normal problems, whose exact interval is known, a percentile bootstrap covers 90%."""
     draws = np.random.default_rng(3).normal(size=(400, 10))
     resampled = draws[:, np.random.default_rng(4).integers(10, size=(300, 10))].mean(axis=2)
     low, high = np.quantile(resampled, [0.025, 0.975], axis=1)
@@ -98,17 +94,13 @@ def test_an_unpaired_difference_is_covered() -> None:
 def repeated(
     rng: np.random.Generator, num_seeds: int, shared: np.ndarray, effect: float
 ) -> np.ndarray:
-    """Success of each seed's policy on shared problems: seeds differ by 0.05, answers are noise on
-    top.
-    """
+    """Success of each seed's policy on shared problems: seeds differ by 0.05, answers add noise."""
     chances = np.clip(shared + effect + 0.05 * rng.normal(size=(num_seeds, 1)), 0, 1)
     return rng.binomial(2, chances) / 2
 
 
 def test_seeds_are_covered_where_problems_alone_are_not() -> None:
-    """Means of three seeds, no true difference: an interval over problems alone takes a lucky seed
-    for an effect.
-    """
+    """Means of equal seeds: an interval over problems alone takes a lucky seed for an effect."""
 
     def experiments(trial: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([10, trial])
@@ -162,9 +154,7 @@ def test_unknown_entries_are_left_out_of_their_column_alone() -> None:
 
 
 def test_resamples_without_a_value_are_left_out() -> None:
-    """Of three problems one was judged: the resamples without it have no ratio, the others all have
-    the same.
-    """
+    """Of three problems one was judged: resamples without it have no ratio, the others the same."""
     counts = np.array([[1.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
     with np.errstate(invalid="ignore", divide="ignore"):
         found = bootstrap_of_means(

@@ -200,9 +200,7 @@ def test_interpolated_progress_telescopes_and_is_spread_evenly(
 
 
 def test_interpolated_stderr_agrees_with_simulation() -> None:
-    """Between boundaries 0 and 3 of 8 answers each: a third of the error of the whole stretch, in
-    every segment.
-    """
+    """Between boundaries 0 and 3, of 8 answers each, every segment has a third of the error."""
     rng = np.random.default_rng(0)
     truth, index = np.array([0.3, 0.7, 0.6]), np.array([0, 3, 4])
     drawn = rng.binomial(8, truth, size=(20_000, 3)) / 8
@@ -237,9 +235,7 @@ def test_entropy_is_not_negative_and_knows_no_order(counts: list[int]) -> None:
 
 
 def test_certainty_of_a_wrong_answer_has_information_but_no_progress() -> None:
-    """Why the entropy's fall is gated by success: from four answers at odds to one, and that one
-    wrong.
-    """
+    """Why the entropy's fall is gated by success: four answers at odds may become one wrong one."""
     entropy = np.array([answer_entropy(np.array([1, 1, 1, 1])), answer_entropy(np.array([4]))])
     success = np.array([0.0, 0.0])
     assert entropy_fall(entropy)[0] > 1

@@ -67,9 +67,7 @@ def test_both_classes_weigh_half_the_answers(judged: list[tuple[float, bool]]) -
 
 
 def test_quality_by_hand() -> None:
-    """Right at .9 and .4, wrong at .5 and .1: of four pairs three are in order, of each class one
-    is hit.
-    """
+    """Right at .9 and .4, wrong at .5 and .1: three of four pairs in order, one hit of each."""
     found = quality(np.array([0.9, 0.4, 0.5, 0.1]), np.array([True, True, False, False]))
     assert found == pytest.approx(Quality(0.5, 0.5, 0.5, 0.75, (0.01 + 0.36 + 0.25 + 0.01) / 4))
 

@@ -53,9 +53,7 @@ def found(kind: str, logprobs: Tensor, batch: dict[str, Tensor]) -> Surrogate:
 
 
 def by_loops(batch: dict[str, Tensor], temperature: float) -> tuple[float, np.ndarray, int]:
-    """PPO's objective, its gradient over the logits, and the number of clipped tokens, one token at
-    a time.
-    """
+    """PPO's objective, its gradient over the logits, and clipped tokens, one token at a time."""
     logits, targets, sampler, advantages, mask = (batch[name].numpy() for name in batch)
     objective, num_clipped = 0.0, 0
     gradient = np.zeros_like(logits)
@@ -185,9 +183,7 @@ def test_cispo_bounds_a_tokens_weight_and_drops_no_gradient(
 
 
 def test_gspo_by_hand() -> None:
-    """Log ratios .3 and .1 have the mean .2, and share the ratio e^.2 = 1.221; −.5 and −.1 share
-    e^−.3 = .741.
-    """
+    """Log ratios .3 and .1 share the ratio e^.2 = 1.221; −.5 and −.1 share e^−.3 = .741."""
     trainer = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
     batch = {
         "sampler_logprobs": torch.tensor([[-0.3, -0.1], [0.5, 0.1]], dtype=torch.float64),
@@ -342,7 +338,7 @@ def test_k3_is_never_negative_and_its_mean_over_draws_is_the_kl(seed: int) -> No
 
 
 def test_reference_kl_by_hand() -> None:
-    """Probabilities .5, .25 and .125 under trainer, behaviour and reference: 2 · (1/4 − 1 + log 4)."""
+    """Probabilities .5, .25, .125 under trainer, behaviour, reference: 2 · (1/4 − 1 + log 4)."""
     trainer, behaviour, reference = (
         torch.tensor([math.log(p)] * 2, dtype=torch.float64) for p in (0.5, 0.25, 0.125)
     )
@@ -421,9 +417,7 @@ def test_importance_weights_stay_within_the_cap(logs: list[float], cap: float) -
 
 
 def test_a_sampler_that_draws_from_the_top_p_shows_in_the_mean_weight() -> None:
-    """It renormalises over what it keeps, so trainer over sampler is the mass kept (.895 gives .896
-    in trl#6789).
-    """
+    """Renormalised over what it keeps, trainer by sampler is the mass kept: .895 (trl#6789)."""
     probabilities = np.array([0.5, 0.25, 0.145, 0.065, 0.04])
     kept = probabilities[:3]
     log_ratio = np.log(kept) - np.log(kept / kept.sum())

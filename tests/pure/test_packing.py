@@ -1,4 +1,4 @@
-"""Rectangles from ragged rows: every item once, within bounds, and nobody sees what is not theirs."""
+"""Rectangles from ragged rows: every item once, within bounds, and none sees another's tokens."""
 
 import numpy as np
 import pytest

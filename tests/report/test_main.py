@@ -24,8 +24,8 @@ from stages.report.excerpts import choose
 from stages.report.page import points, tint
 from stages.running.errors import BadInput
 from tests.world import (
+    CONTENTS,
     HOSTILE,
-    ROLLOUTS,
     SILENT,
     World,
     make_world,
@@ -111,7 +111,7 @@ def test_points_weigh_problems_alike_and_count_rollouts(world: World) -> None:
 
 def test_rollouts_of_largest_spread_are_chosen_one_a_problem(world: World) -> None:
     gains = report.read_round(world.data / "rounds/i1").gains
-    problem_of = {f"i1/{name}/{sample}": name for name, sample in ROLLOUTS}
+    problem_of = {f"i1/{name}/{sample}": name for name, sample in CONTENTS}
     assert choose(gains, problem_of, 6) == ["i1/q0/0"]
     assert choose(gains, dict.fromkeys(problem_of, "") | {"i1/q0/1": "other"}, 6) == [
         "i1/q0/0",
@@ -241,7 +241,7 @@ def test_sections_come_in_order_each_with_how_to_read_it(written: tuple[World, s
 
 def test_tokens_that_do_not_add_up_are_shown(world: World) -> None:
     assert "NOT equal" not in world.report()
-    write_round(world, "i2", "i1", ROLLOUTS, lost_tokens=1)
+    write_round(world, "i2", "i1", CONTENTS, lost_tokens=1)
     assert world.report().count("NOT equal") == 1
 
 
@@ -360,7 +360,10 @@ class Browser:
     def open(self, page: Path, *flags: str) -> tuple[str, list[str], list[str]]:
         """The page's DOM, its console messages, and the URLs it asked the network for."""
         log = self.folder / "net.json"
-        quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        quiet = (
+            "headless no-sandbox disable-gpu disable-quic no-first-run "
+            "disable-background-networking"
+        )
         quiet += " disable-component-update disable-sync hide-scrollbars enable-logging=stderr v=0"
         quiet += (
             f" proxy-server=127.0.0.1:9 user-data-dir={self.folder / 'profile'} log-net-log={log}"

@@ -196,9 +196,7 @@ command(main)
 
 
 def test_a_full_disk_under_a_checkpoint_is_told_too(tmp_path: Path) -> None:
-    """On a file system of 8 KiB: safetensors renames its file into place, so a link to a device
-    would not serve.
-    """
+    """On a file system of 8 KiB: safetensors renames its file, so a link would not do."""
     own_mounts = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = 'mount -t tmpfs -o size=8k none "$1"'
     try:

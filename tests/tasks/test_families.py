@@ -13,7 +13,8 @@ from stages.tasks.reasoning_gym import ReasoningGym
 FAMILIES = sorted(DATASETS.keys() - {MIXTURE})
 NO_CURRICULUM = ("acre", "gsm_symbolic", "list_functions")
 NO_REFERENCE = ("boxnet", "rush_hour")
-REFUSED = {  # levels of a family's own curriculum that the family itself refuses, in reasoning-gym 0.1.25
+# Levels of a family's own curriculum that the family itself refuses, in reasoning-gym 0.1.25.
+REFUSED = {
     ("caesar_cipher", "top"): "rotation must be in range",
     ("knight_swap", "bottom"): "min_nodes must be >= 6",
     ("knight_swap", "top"): "min_nodes must be >= 6",

@@ -1,6 +1,4 @@
-"""The negative control: products, their text, their verifier, and no progress where nothing is
-learnt.
-"""
+"""The negative control: products, text, verifier, and no progress where nothing is learnt."""
 
 import random
 from collections import Counter
@@ -209,8 +207,7 @@ def mean_and_stderr(per_stream: np.ndarray) -> tuple[float, float]:
 
 
 def test_who_cannot_verify_gains_exactly_nothing_by_an_attempt() -> None:
-    """Over all residues and both verdicts, by hand: 1/m before, and after it 1/m on average, either
-    verdict alone.
+    """Over all residues and both verdicts, by hand: success is 1/m before, and on average after.
 
     Clipped at zero the same attempt pays: where it is called right and is, and where it is called
     wrong and is not.

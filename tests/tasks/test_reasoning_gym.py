@@ -1,4 +1,4 @@
-"""Any reasoning-gym family as text: the source, the tokenizer and the verifier, together and alone."""
+"""Any reasoning-gym family as text: source, tokenizer and verifier, together and alone."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""Strategies on candidates made up by hand: what is attempted, in which order, and what is
-answered.
-"""
+"""Strategies on candidates made up by hand: what is attempted, in which order, what is answered."""
 
 import random
 from collections import Counter
@@ -115,9 +113,7 @@ def test_shares_are_those_asked_for(shape: Attempting) -> None:
 
 @each_strategy
 def test_answers_come_after_any_number_of_misses(shape: Attempting) -> None:
-    """Committing without a hit, right or wrong, is seen at every depth, or success there measures
-    form.
-    """
+    """Committing without a hit is seen at every depth, or success there would measure form."""
     drawn = [trace for trace in traces(shape) if not found(trace)]
     depths = {(len(trace.attempts), is_hit(trace.answer)) for trace in drawn}
     longest = (
@@ -194,9 +190,7 @@ def test_revise_takes_the_nearest_of_a_few_and_may_repeat() -> None:
 
 
 def test_search_tries_siblings_by_distance_then_takes_another_first_step() -> None:
-    """By hand: under first step 1 stand 3, 4 and 5 at distances 3, -1 and 7; two are tried, the
-    nearer first.
-    """
+    """Under first step 1 stand 3, 4, 5 at distances 3, -1, 7: two are tried, the nearer first."""
     shape = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0])
     assert {tuple(trace.attempts) for trace in traces(shape)} == {(2,), (6,), (4, 3, 2), (4, 3, 6)}
     planned = changed(SEARCH, immediate_answer_frac=0.0, planned_hit_frac=1.0)
@@ -205,9 +199,7 @@ def test_search_tries_siblings_by_distance_then_takes_another_first_step() -> No
 
 
 def test_search_with_a_blurred_eye_may_pass_by_a_hit() -> None:
-    """By hand: under first step 0 the hit looks 0 to 20 away, its siblings 9 and 4 more: all three
-    may come first.
-    """
+    """Under first step 0 the hit looks 0 to 20 away, its siblings 9 and 4: any may come first."""
     shape = changed(
         SEARCH, immediate_answer_frac=0.0, planned_hit_frac=0.0, give_up_fracs=[0.0], max_blur=20.0
     )

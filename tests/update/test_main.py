@@ -21,6 +21,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from fixtures.rows import row
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
@@ -110,78 +111,48 @@ class World:
         """Give every row of a table other values."""
         path = self.folder / f"{table.name}.parquet"
         write_table(
-            path, table, [{**row, **columns} for row in read_table(path, table).to_pylist()]
+            path, table, [{**made, **columns} for made in read_table(path, table).to_pylist()]
         )
 
 
 def round_rows(renderer: Renderer) -> dict[str, list[dict[str, Any]]]:
     """Four problems of three rollouts with one to three attempts; random rewards and gains."""
     rng = np.random.default_rng(0)
-    rows: dict[str, list[dict[str, Any]]] = {
-        "rollouts": [],
-        "scores": [],
-        "segments": [],
-        "gains": [],
-    }
+    rollouts, scores, segments, gains = [], [], [], []
     attempt, cue = renderer.encode(f"{ATTEMPT} {MISS}"), len(renderer.encode(CUE))
     answer = [*renderer.encode(f"{CUE} {ANSWER}"), renderer.eos_token]
     for index in range(12):
-        rollout_id, num_attempts = f"i1/p{index // 3}/{index % 3}", 1 + index % 3
+        place = {"problem_id": f"p{index // 3}", "sample_index": index % 3}
+        num_attempts = 1 + index % 3
         thinking = attempt * num_attempts
         completion, end = [*thinking, *answer], len(thinking)
-        is_forced, reward = index % 4 == 0, float(rng.random() < 0.5)
-        rollout = {
-            "rollout_id": rollout_id,
-            "problem_id": f"p{index // 3}",
-            "sample_index": index % 3,
-        }
-        rollout |= {
-            "policy_id": "r0",
-            "prompt_tokens": renderer.encode("<bos> 3 5 7 T36 :"),
-            "seed": index,
-        }
-        rollout |= {
-            "completion_tokens": completion,
-            "sampler_logprobs": rng.normal(-5.35, 0.2, len(completion)).tolist(),
-        }
-        rollout |= {
-            "num_thinking_tokens": end,
-            "token_origin": [
-                int(is_forced and end <= place < end + cue) for place in range(len(completion))
-            ],
-        }
-        rollout |= {"finish_reason": "forced" if is_forced else "stop", "temperature": 1.0}
-        rows["rollouts"].append(rollout)
-        score = {
-            "rollout_id": rollout_id,
-            "verdict": "correct" if reward else "incorrect",
-            "answer": ANSWER,
-        }
-        rows["scores"].append({**score, "reward": reward, "judge_score": None})
+        verdict = "correct" if rng.random() < 0.5 else "incorrect"
+        rollout = row(
+            ROLLOUTS,
+            **place,
+            prompt_tokens=renderer.encode("<bos> 3 5 7 T36 :"),
+            completion_tokens=completion,
+            cue=range(end, end + cue) if index % 4 == 0 else range(0),
+            sampler_logprobs=rng.normal(-5.35, 0.2, len(completion)).tolist(),
+            num_thinking_tokens=end,
+            seed=index,
+        )
+        rollouts.append(rollout)
+        of_rollout = {"rollout_id": rollout["rollout_id"]}
+        scores.append(row(SCORES, **of_rollout, verdict=verdict, answer=ANSWER))
         for j in range(num_attempts + 1):
-            is_answer, verdict = j == num_attempts, "correct" if rng.random() < 0.5 else "incorrect"
-            start, stop = len(attempt) * j, len(completion) if is_answer else len(attempt) * (j + 1)
-            segment = {
-                "rollout_id": rollout_id,
-                "segment_index": j,
-                "kind": "answer" if is_answer else "attempt",
-            }
-            segment |= {"start_token": start, "end_token": stop}
-            segment |= {
-                "attempt_verdict": None if is_answer else verdict,
-                "self_verdict": None if is_answer else False,
-            }
-            rows["segments"].append(segment)
-            if not is_answer:
-                gain = dict.fromkeys(GAINS.schema.names) | {"progress": rng.normal(0, 0.2)}
-                gain |= {
-                    "rollout_id": rollout_id,
-                    "segment_index": j,
-                    "estimator": "set_likelihood",
-                }
-                gain |= {"num_judged_before": 1, "num_judged_after": 1, "is_interpolated": False}
-                rows["gains"].append({**gain, "info_gain_nats": rng.normal(0, 1)})
-    return rows
+            of_segment = {**of_rollout, "segment_index": j}
+            verdict = "correct" if rng.random() < 0.5 else "incorrect"
+            span = {"start_token": len(attempt) * j, "end_token": len(attempt) * (j + 1)}
+            if j == num_attempts:
+                span["end_token"] = len(completion)
+                segments.append(row(SEGMENTS, **of_segment, **span, kind="answer"))
+                continue
+            segments.append(row(SEGMENTS, **of_segment, **span, attempt_verdict=verdict))
+            progress, nats = rng.normal(0, 0.2), rng.normal(0, 1)
+            success = {"success_before": 0.25, "success_after": 0.25 + progress}
+            gains.append(row(GAINS, **of_segment, **success, info_gain_nats=nats))
+    return {"rollouts": rollouts, "scores": scores, "segments": segments, "gains": gains}
 
 
 @pytest.fixture(autouse=True)

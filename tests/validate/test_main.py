@@ -1,6 +1,4 @@
-"""The gate before `update`: a sound round passes, and every planted corruption is refused and
-named.
-"""
+"""The gate before `update`: a sound round passes, every planted corruption is refused by name."""
 
 import copy
 import gc
@@ -55,9 +53,7 @@ Corruption = Callable[[Rows], str]
 
 
 def write_unchecked(folder: Path, rows: Rows) -> None:
-    """Write tables as a broken or foreign program would: columns of the right types, and no other
-    promise.
-    """
+    """Write tables as a foreign program would: columns of the right types, and no other promise."""
     for name in NAMES:
         data = pa.Table.from_pylist(rows[name], schema=TABLES[name].schema)
         data = data.sort_by([(column, "ascending") for column in TABLES[name].key])
@@ -102,9 +98,7 @@ def sound(workplace: Path) -> Rows:
 
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Leave one column's expectations: all suites take a second, and a corruption is that column's
-    to find.
-    """
+    """Leave one column's expectations, those that a corruption breaks: all suites take a second."""
     read_suite = suites.read_suite
 
     def leave(table: str, column: str) -> None:
@@ -197,9 +191,7 @@ def test_every_estimator_passes(estimator: str, tmp_path: Path, workplace: Path)
 
 
 def thinned(folder: Path, workplace: Path) -> tuple[Path, Rows]:
-    """A round whose recipe probes a share of the boundaries; its first rollout has one between two
-    others.
-    """
+    """A round whose recipe probes a share of the boundaries, one of them between two others."""
     params_file = settings_file(folder, "forced_answer")
     rows = sound_rows(load(params_file), Renderer.of_policy(workplace / "r0"))
     assert any(row["is_interpolated"] for row in rows["gains"])
@@ -1087,9 +1079,7 @@ def test_a_broken_file_is_refused(
 
 
 def spoil(rows: Rows) -> None:
-    """Break what is of a row, of a rollout, of a group and of a table as a whole, at both ends of
-    the tables.
-    """
+    """Break what is of a row, a rollout, a group and a whole table, at both ends of the tables."""
     for index in (0, -1):
         put("scores", "verdict", "fine", index)(rows)
         put_entry("rollouts", "sampler_logprobs", 0.5, index=index)(rows)

@@ -1,4 +1,4 @@
-"""What the gate says of tokens by their origin, where the cue has several tokens or there are turns.
+"""What the gate says of tokens by their origin, with cues of several tokens, and with turns.
 
 One-token cues are in test_main.py.
 """

@@ -1,5 +1,4 @@
-"""Answers meant to break a verifier, made on the spot: none is right, and none may do more than be
-judged wrong.
+"""Answers meant to break a verifier: none is right, and none may be more than called wrong.
 
 `{canary}` stands for a path that must not come to be, `{right}` for the answer that would be
 correct.

@@ -1,4 +1,4 @@
-"""The Countdown verifier against hand-worked cases, every derivation there is, and arbitrary text."""
+"""The Countdown verifier on cases by hand, on every derivation there is, and on any text."""
 
 from fractions import Fraction
 

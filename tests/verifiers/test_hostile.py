@@ -1,6 +1,4 @@
-"""Hostile answers through every verifier: each gets a verdict, none is called correct, and nothing
-is left behind.
-"""
+"""Hostile answers through every verifier: a verdict each, never correct, nothing left behind."""
 
 import time
 from functools import partial

@@ -1,6 +1,4 @@
-"""Judging in killable workers: what a text can do to one, and what it cannot do to the others or to
-the machine.
-"""
+"""Verifying in killable workers: what a text can do to one, and to no other nor the machine."""
 
 import faulthandler
 import os

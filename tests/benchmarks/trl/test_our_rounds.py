@@ -14,7 +14,7 @@ def test_a_grade_becomes_an_advantage_in_its_group(tmp_path: Path) -> None:
     for number in range(4):
         problem, index = divmod(number, 2)
         place = {"problem_id": str(problem), "sample_index": index}
-        rows.append(row(ROLLOUTS, **place, completion_tokens=[7, 3, index], forced=range(1, 2)))
+        rows.append(row(ROLLOUTS, **place, completion_tokens=[7, 3, index], cue=range(1, 2)))
     write_table(tmp_path / "rollouts.parquet", ROLLOUTS, rows)
     assert [reward(made["completion_tokens"]) for made in rows] == [1.0, 0.0, 1.0, 0.0]
     examples = examples_of(tmp_path)

@@ -1,4 +1,4 @@
-"""Files from before a column was added or changed: read as if written today, and no more forgiven."""
+"""Files from before a column was added or changed: read as if written today, no more."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.contracts.storage.reading import count_rows, merge_rows, read_batche
 from stages.contracts.tables.all import TABLES
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.running.errors import BadInput
-from tests.contracts.storage.test_reading import key, rows_of
+from tests.contracts.storage.drawn import key, rows_of
 
 NULLABLE = [
     (table, field.name) for table in TABLES.values() for field in table.schema if field.nullable

@@ -1,6 +1,4 @@
-"""Work handed out over a real Ray cluster that a stage joins: each part comes back once, whoever
-dies.
-"""
+"""Work over a real Ray cluster that a stage joins: each item comes back once, whoever dies."""
 
 import os
 import secrets
@@ -83,7 +81,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_part_comes_once_though_a_worker_dies(where: RayCluster, policy: Path) -> None:
-    """The policy travels with the work; whoever does a part, and after which, makes no difference."""
+    """The policy travels with the work; who does an item, and after which, makes no difference."""
     work, told, killed = partial(multiply, seconds=0.5), [], 0
     found: list[tuple[int, list[int]]] = []
     pids = set()
@@ -104,8 +102,10 @@ def test_each_part_comes_once_though_a_worker_dies(where: RayCluster, policy: Pa
 def test_a_machine_lost_half_way_costs_no_part(
     cluster: Cluster, where: RayCluster, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another raylet, with an object store of its own, stands for a machine that joins, and is
-    killed at work.
+    """Another raylet, with its own object store, stands for a machine: it joins, and is killed.
+
+    Ray may give up on the item that was done there: then the run ends, and the next does what is
+    left.
 
     Ray may give up on the part that was done there: then the run ends, and the next does what is
     left.

@@ -1,5 +1,6 @@
-"""One of several processes that work out losses and gradients together: `python -m
-tests.engines.training.rank_losses OUT`.
+"""One of several processes that compute losses and gradients together.
+
+Run by `python -m tests.engines.training.rank_losses OUT`.
 
 Alone, without `RANK` in its environment, it works out the same by itself.
 """
@@ -48,9 +49,7 @@ TERMS = {
 
 
 def trained_alike(name: str, out: Path) -> None:
-    """Three steps on one batch; losses, norms and watched values of each, and the weights that come
-    out.
-    """
+    """Three steps on one batch: losses, norms, watched values of each, the weights after them."""
     model = tiny_llama(dtype=torch.float64)
     adapt(
         model,

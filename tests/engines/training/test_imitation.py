@@ -1,6 +1,4 @@
-"""Imitation: which batches are drawn, that packing changes nothing, and that a kill does not
-either.
-"""
+"""Imitation: which batches are drawn; neither packing nor a kill changes anything."""
 
 from pathlib import Path
 
@@ -31,9 +29,7 @@ def settings(**changes: object) -> Sft:
 
 
 def examples(lengths: tuple[int, ...] = (7, 3, 12, 5, 9, 4)) -> list[WeightedText]:
-    """Random tokens; weights that add up exactly, and none on the first token, which nothing
-    predicts.
-    """
+    """Random tokens; weights that add up exactly, none on the first token: nothing predicts it."""
     rng = np.random.default_rng(0)
     return [
         WeightedText(

@@ -156,9 +156,7 @@ def test_the_golden_inputs_reach_every_branch() -> None:
 
 
 def batch() -> list[Example]:
-    """Rollouts of uneven lengths around the model's own log-probabilities, so that ratios fall on
-    either side.
-    """
+    """Rollouts of uneven lengths whose ratios to the model's policy fall on either side of 1."""
     model, rng = tiny_llama(VOCABULARY, dtype=torch.float64), np.random.default_rng(2)
     examples = []
     for prompt_length, length in ((2, 9), (4, 3), (3, 6), (2, 1), (5, 8)):
@@ -221,9 +219,7 @@ def test_split_padding_packing_and_order_change_nothing(
 
 
 def test_dividing_by_a_micro_batchs_own_count_would_not_add_up() -> None:
-    """The denominator is the whole minibatch's (trl#3021): means of parts, averaged, are another
-    loss.
-    """
+    """The denominator is the whole minibatch's (trl#3021): averaged means of parts differ."""
     whole, *parts = (
         measure(llama(0), settings(loss="dapo"), examples)[0]
         for examples in (batch(), batch()[:2], batch()[2:])
@@ -398,9 +394,7 @@ def test_tokens_are_counted_as_they_go_through() -> None:
 
 
 def test_a_sequences_ratio_does_not_grow_with_its_length() -> None:
-    """A sum of log ratios (trl#5814) would clip every long sequence: 8 tokens of ratio 1.1 sum to
-    2.14.
-    """
+    """A sum of log ratios (trl#5814) would clip long sequences: 8 tokens of ratio 1.1 make 2.14."""
     model = TablePolicy([[0.0, 0.0]] * 2)
     for length in (1, 8, 64):
         drift = np.full(length, -np.log(2) - np.log(1.1))
@@ -415,9 +409,7 @@ def test_a_sequences_ratio_does_not_grow_with_its_length() -> None:
 
 
 def test_credit_by_segment_survives_a_ratio_by_sequence() -> None:
-    """Plain GSPO differentiates the sequence's ratio alone: credit +1 here and −1 there would teach
-    it nothing.
-    """
+    """Plain GSPO differentiates the sequence's ratio alone: credit +1 and −1 would cancel."""
     policy = TablePolicy([[0.2, -0.1, 0.0], [0.0, 0.3, 0.1], [0.1, 0.1, -0.2]])
     own = policy.logits.detach().log_softmax(-1).numpy()
     all_tokens = np.ones(2, dtype=bool)

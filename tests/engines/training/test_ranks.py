@@ -1,6 +1,4 @@
-"""Several processes that train one model: what they compute is what one process does, and none
-outlives another.
-"""
+"""Processes that train one model compute what one process does, and none outlives another."""
 
 import os
 import subprocess
@@ -53,7 +51,7 @@ def worked_out(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_compute_what_one_does(case: str, worked_out: dict[int, Path]) -> None:
-    """Loss, gradient norm, what is watched, gradients (clipped) and the weights after three steps."""
+    """Loss, gradient norm, watched values, clipped gradients and the weights after three steps."""
     alone, together = (np.load(worked_out[size] / f"{case}.npz") for size in (1, 2))
     assert set(alone) == set(together)
     for name in alone:
@@ -81,7 +79,8 @@ def test_a_process_whose_stage_is_gone_does_not_begin(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-c",
-        "from stages.engines.training.ranks import processes\nwith processes('sft', 1): print('begun')",
+        "from stages.engines.training.ranks import processes\n"
+        "with processes('sft', 1): print('begun')",
     ]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, check=False

@@ -124,9 +124,7 @@ def test_parts_of_a_loss_add_up() -> None:
 
 
 def test_the_first_step_by_hand() -> None:
-    """AdamW's first step: decay by rate x weight_decay, then move by the rate against the
-    gradient's sign.
-    """
+    """AdamW's first step: decay by rate x weight_decay, then the rate against the gradient."""
     on = trainer(dtype=torch.float64)
     before = weights(on)
     record = on.step(losses(on, 0), learning_rate_scale=0.5)

@@ -1,6 +1,4 @@
-"""Mathematics from a file: every kind of bad row is listed, nothing is dropped in silence, twins
-never part.
-"""
+"""Mathematics from a file: each bad row is listed, none is dropped unsaid, twins never part."""
 
 import hashlib
 import json
@@ -182,14 +180,17 @@ def test_every_bad_row_is_listed_by_kind_and_line(tmp_path: Path) -> None:
         "1 not in UTF-8: line 9",
         "4 not one JSON object on one line: line 10, line 11, line 12, line 13",
         "1 without column answer, solution: line 14",
-        "9 with a question that an earlier row asks: line 15 (as line 1), line 29 (as line 28), line 30 (as line 28), "
+        "9 with a question that an earlier row asks: line 15 (as line 1), line 29 (as line 28), "
+        "line 30 (as line 28), "
         "line 31 (as line 28), line 32 (as line 28) and 4 more",
         "1 with an empty question: line 16",
         "1 with an empty answer: line 17",
         "2 with neither text nor a number in column answer: line 18, line 19",
         "1 with neither text nor a number in column level: line 20",
-        "2 with an answer that its own verifier does not accept: line 21 (unparsable), line 27 (unparsable)",
-        "3 with text in a broken encoding (NUL, U+FFFD or half a surrogate pair): line 22, line 23, line 24",
+        "2 with an answer that its own verifier does not accept: "
+        "line 21 (unparsable), line 27 (unparsable)",
+        "3 with text in a broken encoding (NUL, U+FFFD or half a surrogate pair): "
+        "line 22, line 23, line 24",
         "1 with '<answer>' in its text, which stands for a token: line 25",
         "1 with a question of more than 200 characters: line 26",
     }

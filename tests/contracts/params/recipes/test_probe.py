@@ -1,11 +1,20 @@
 """What each estimator says it leaves behind."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages.contracts.params.base import variants
 from stages.contracts.params.recipes.probe import Probe
+from tests.contracts.params.mistakes import (
+    SAMPLED,
+    Edit,
+    Mistake,
+    assert_refused,
+    each_mistake,
+    put,
+)
 
 SAMPLING = {"num_probes": 4, "answer_tokens": 9, "temperature": 1.0}
 CRITIC = {"num_folds": 2, "num_epochs": 1, "hidden_size": 4, "td_lambda": 1.0, "learning_rate": 0.1}
@@ -50,3 +59,33 @@ def test_a_share_of_the_boundaries_makes_a_round_thin() -> None:
     assert not probe("forced_answer", **SAMPLING).is_thinned
     assert probe("forced_answer", **SAMPLING, boundary_frac=1.0).is_thinned
     assert not probe("answer_entropy", **SAMPLING, gate_by_success=False).is_gated
+
+
+MISTAKES: list[Mistake] = [
+    (
+        "estimator",
+        [put("recipes.information.probe.estimator", "x")],
+        ["probe", "'set_likelihood'", "'forced_answer'"],
+    ),
+    (
+        "fewer_probes_at_most_than_at_first",
+        [
+            put(
+                "recipes.information.probe",
+                {
+                    "estimator": "forced_answer",
+                    **SAMPLED,
+                    "adaptive": {"max_probes": 3, "max_stderr": 0.1},
+                },
+            )
+        ],
+        ["recipes.information.probe", "max_probes 3", "num_probes 4"],
+    ),
+]
+
+
+@each_mistake(MISTAKES)
+def test_a_mistake_is_refused_and_named(
+    edits: list[Edit], named: list[str], tmp_path: Path
+) -> None:
+    assert_refused(edits, named, tmp_path)

@@ -1,11 +1,13 @@
 """What objectives and losses say of themselves."""
 
+from pathlib import Path
 from typing import get_args
 
 from stages.contracts.params.base import variants
 from stages.contracts.params.recipes.objective import Objective
 from stages.contracts.params.recipes.update import LOSSES, Loss
 from stages.pure import losses
+from tests.contracts.params.mistakes import Edit, Mistake, assert_refused, each_mistake, put
 from tests.update.by_hand import update
 
 
@@ -27,3 +29,41 @@ def test_who_reads_gains_says_which() -> None:
         assert ("gain" in objective.model_fields) == objective.reads_gains, name
     assert update("offline").objective.gain_column == "progress"
     assert update("outcome").objective.gain_column is None
+
+
+MISTAKES: list[Mistake] = [
+    (
+        "above_range",
+        [put("recipes.information.update.clip_low", 1.5)],
+        ["update.clip_low", "equal to 1", "1.5"],
+    ),
+    ("loss", [put("recipes.information.update.loss", "ppo")], ["update.loss", "'gspo'", "ppo"]),
+    (
+        "first_attempt_held_by_nothing",
+        [put("recipes.information.update.objective", {"name": "correction_start"})],
+        ["recipes.information.update", "correction_start", "needs kl_coefficient"],
+    ),
+    (
+        "correction_without_a_ratio",
+        [
+            put(
+                "recipes.information.update.objective",
+                {"name": "offline", "gain": "progress", "keep_frac": 0.5},
+            ),
+            put("recipes.information.update.importance_correction", {"kind": "mask", "cap": 2.0}),
+        ],
+        ["recipes.information.update", "offline", "no use for importance_correction"],
+    ),
+    (
+        "cap_that_holds_nothing",
+        [put("recipes.information.update.importance_correction", {"kind": "mask", "cap": 1.0})],
+        ["update.importance_correction.cap", "greater than 1"],
+    ),
+]
+
+
+@each_mistake(MISTAKES)
+def test_a_mistake_is_refused_and_named(
+    edits: list[Edit], named: list[str], tmp_path: Path
+) -> None:
+    assert_refused(edits, named, tmp_path)

@@ -1,0 +1,122 @@
+"""What all sections have in common: keys, kinds of values, and how one is read by its key."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fixtures.checkouts import ROOT
+from stages.contracts.params.base import read_file, read_section, variants
+from stages.contracts.params.exam import Exam
+from stages.contracts.params.recipes.rollout import Rollout
+from stages.contracts.params.recipes.segments import CutpointCut, FixedCut, MarkerCut, Segments
+from stages.contracts.params.whole import load
+from stages.running.errors import BadInput
+from tests.contracts.params.mistakes import (
+    ABSENT,
+    ROUND,
+    Edit,
+    Mistake,
+    assert_refused,
+    each_mistake,
+    put,
+    written,
+)
+
+MISTAKES: list[Mistake] = [
+    (
+        "unknown_key",
+        [put("recipes.information.update.loss_", "dapo")],
+        ["recipes.information.update", "loss_", "'loss'"],
+    ),
+    ("unknown_key_at_the_top", [put("recipe", {})], ["recipe", "'recipes'"]),
+    (
+        "unknown_key_of_a_union",
+        [put("recipes.information.probe.K", 4)],
+        ["probe", "K", "'micro_batch_tokens'"],
+    ),
+    ("missing_key", [put("exam.seed", ABSENT)], ["exam.seed", "Field required"]),
+    ("missing_section", [put("evaluate", ABSENT)], ["evaluate", "Field required"]),
+    ("not_a_number", [put("exam.temperature", float("nan"))], ["exam.temperature", "nan"]),
+    (
+        "text_for_number",
+        [put("exam.num_samples", "2")],
+        ["exam.num_samples", "valid integer", "'2'"],
+    ),
+    (
+        "fraction_for_count",
+        [put("exam.num_samples", 2.5)],
+        ["exam.num_samples", "valid integer", "2.5"],
+    ),
+    (
+        "flag_for_count",
+        [put("exam.num_samples", True)],
+        ["exam.num_samples", "valid integer", "True"],
+    ),
+    (
+        "number_for_flag",
+        [put("recipes.information.update.mask_truncated", 1)],
+        ["mask_truncated", "valid boolean"],
+    ),
+    ("list_for_section", [put("exam", [])], ["exam", "valid dictionary"]),
+    ("name", [put("rounds.i 3", ROUND)], ["rounds.i 3", "pattern"]),
+]
+
+
+@each_mistake(MISTAKES)
+def test_a_mistake_is_refused_and_named(
+    edits: list[Edit], named: list[str], tmp_path: Path
+) -> None:
+    assert_refused(edits, named, tmp_path)
+
+
+def test_a_number_that_yaml_reads_as_text_is_shown_as_text(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    text = path.read_text()
+    path.write_text(re.sub(r"std_epsilon: \S+", "std_epsilon: 1e-4", text))
+    with pytest.raises(BadInput, match=r"std_epsilon: Input should be a valid number.*'1e-4'"):
+        load(path)
+
+
+def test_settings_are_frozen() -> None:
+    exam = read_section(ROOT / "params.yaml", "exam", Exam)
+    with pytest.raises(ValidationError, match="frozen"):
+        exam.seed = 3
+
+
+def test_a_section_is_read_by_its_key_whatever_else_the_file_says(tmp_path: Path) -> None:
+    path = written(tmp_path, put("task.name", "chess"), put("exam.num_samples", 0))
+    rollout = read_section(path, "recipes.information.rollout", Rollout)
+    assert rollout == load(ROOT / "params.yaml").recipes["information"].rollout
+    with pytest.raises(BadInput, match=r"exam\.num_samples: Input should be greater.*\(found 0\)"):
+        read_section(path, "exam", Exam)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("exem", "the file has no key named exem; choose from .*'exam'"),
+        ("recipes.info", "recipes has no key named info; choose from .*'information'"),
+        ("exam.seed.low", r"exam.seed has no key named low; choose from \[\]"),
+    ],
+)
+def test_a_key_that_is_not_there_is_named_with_the_choices(key: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        read_section(ROOT / "params.yaml", key, Exam)
+
+
+@pytest.mark.parametrize("content", [b"task: [", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_yaml_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(BadInput, match="not valid YAML"):
+        read_file(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="missing; run from the repository's root"):
+        read_file(tmp_path / "params.yaml")
+
+
+def test_variants_are_known_by_the_word_that_chooses_them() -> None:
+    assert variants(Segments) == {"marker": MarkerCut, "fixed": FixedCut, "cutpoint": CutpointCut}

@@ -1,0 +1,62 @@
+"""The machines that compute: what is refused, and what an unfinished run may change."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.contracts.params.compute import Compute, Training
+from tests.contracts.params.mistakes import Edit, Mistake, assert_refused, each_mistake, put
+
+MISTAKES: list[Mistake] = [
+    (
+        "a_ray_client",
+        [
+            put(
+                "compute.inference",
+                {
+                    "engine": "vllm",
+                    "where": {"kind": "ray", "address": "ray://head:10001", "num_workers": 2},
+                },
+            )
+        ],
+        ["compute.inference", "address", "ray://head:10001"],
+    ),
+    ("precision", [put("compute.training.precision", "float16")], ["precision", "'bfloat16'"]),
+    ("no_process", [put("compute.training.num_processes", 0)], ["num_processes", "equal to 1"]),
+    (
+        "place",
+        [put("compute.inference.where", {"kind": "slurm"})],
+        ["compute.inference", "where", "'ray'", "slurm"],
+    ),
+]
+
+
+@each_mistake(MISTAKES)
+def test_a_mistake_is_refused_and_named(
+    edits: list[Edit], named: list[str], tmp_path: Path
+) -> None:
+    assert_refused(edits, named, tmp_path)
+
+
+def test_an_unfinished_run_may_go_on_with_other_processes() -> None:
+    one, four = (
+        Training(precision="float32", gradient_checkpointing=False, num_processes=count)
+        for count in (1, 4)
+    )
+    assert one.of_a_run() == four.of_a_run()
+    other = one.model_copy(update={"precision": "bfloat16"})
+    assert one.of_a_run() != other.of_a_run()
+
+
+@pytest.mark.parametrize(
+    ("where", "num_processes"),
+    [({"kind": "here"}, 4), ({"kind": "ray", "address": "head:6379", "num_workers": 2}, 1)],
+)
+def test_likelihoods_are_read_where_inference_runs(
+    where: dict[str, Any], num_processes: int
+) -> None:
+    training = {"precision": "float32", "gradient_checkpointing": False, "num_processes": 4}
+    inference = {"engine": "vllm", "where": where}
+    compute = Compute.model_validate({"training": training, "inference": inference})
+    assert compute.num_probe_processes == num_processes

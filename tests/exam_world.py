@@ -1,0 +1,121 @@
+"""A folder with one exam, small enough to grade by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from fixtures.checkouts import ROOT
+from fixtures.rows import row
+from stages.contracts.format import write_format
+from stages.contracts.params.whole import load
+from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.grades import GRADES
+from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.thoughts import THOUGHTS
+from stages.evaluate import __main__ as evaluate
+from stages.grade import __main__ as grade
+from stages.tasks.formats import load_format
+from stages.tasks.rows import problem_row
+from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
+
+BUDGETS = [0, 9, 18, 36]
+SETTINGS = load(ROOT / "params.yaml")
+FORM = load_format(SETTINGS.task)
+RENDERER = Renderer(FORM.tokenizer([]))
+RIGHT, WRONG, UNREADABLE = "7 + 5 12 12 * 3 36", "7 - 5 2 2 * 3 6", "7 +"
+SPLITS = {"h0": "heldout", "h1": "heldout", "s0": "train"}
+
+# What each sample thinks, and its answer at each budget. A segment has nine tokens.
+SAID = {
+    ("h0", 0): f"{WRONG} = {RIGHT} =",
+    ("h0", 1): f"{RIGHT} <",
+    ("h1", 0): f"{WRONG} < {WRONG} < 7",
+    ("h1", 1): "",
+    ("s0", 0): f"{RIGHT} =",
+    ("s0", 1): f"{RIGHT} =",
+}
+ANSWERED = {
+    ("h0", 0): [WRONG, WRONG, RIGHT, RIGHT],
+    ("h0", 1): [UNREADABLE, RIGHT, RIGHT, RIGHT],
+    ("h1", 0): [WRONG, WRONG, WRONG, WRONG],
+    ("h1", 1): [WRONG, WRONG, UNREADABLE, RIGHT],
+    ("s0", 0): [WRONG, RIGHT, RIGHT, RIGHT],
+    ("s0", 1): [RIGHT, RIGHT, RIGHT, RIGHT],
+}
+
+
+class Exam:
+    """A folder with one policy's exam, and what grading makes of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        raw["exam"]["budgets_tokens"], raw["report"]["training_budget_tokens"] = BUDGETS, 18
+        raw["evaluate"]["num_resamples"] = 200
+        (root / "params.yaml").write_text(yaml.safe_dump(raw))
+        asked = {"numbers": [3, 7, 5], "target": 36}
+        problems = [
+            Problem(name, split, 3, "<bos> 3 7 5 T36 :", RIGHT, asked, 0)
+            for name, split in SPLITS.items()
+        ]
+        write_table(
+            root / "problems.parquet", PROBLEMS, [problem_row("countdown", p) for p in problems]
+        )
+        write_format(root / "format.json", marks_of(FORM))
+        RENDERER.save(root / "policy")
+        write_table(root / "thoughts.parquet", THOUGHTS, self._thoughts())
+        write_table(root / "answers.parquet", ANSWERS, self._answers())
+        (root / "judge").mkdir()
+        (root / "judge/judge.json").write_text('{"kind": "exact"}')
+
+    def _thoughts(self) -> list[dict[str, Any]]:
+        rows = []
+        for (name, index), text in SAID.items():
+            tokens = RENDERER.encode(text)
+            place = {"problem_id": name, "sample_index": index}
+            rows.append(row(THOUGHTS, **place, thinking_tokens=tokens))
+        return rows
+
+    def _answers(self) -> list[dict[str, Any]]:
+        rows = []
+        for (name, index), answers in ANSWERED.items():
+            place = {"problem_id": name, "sample_index": index, "is_forced": False}
+            for budget, answer in zip(BUDGETS, answers, strict=True):
+                used = min(budget, len(RENDERER.encode(SAID[name, index])))
+                spent = {"budget_tokens": budget, "used_tokens": used}
+                rows.append(row(ANSWERS, **place, **spent, answer=answer))
+        return rows
+
+    def grade(self) -> pd.DataFrame:
+        """Run the stage; its grades by (problem, sample, budget)."""
+        root = self.root
+        grade.main(
+            problems=root / "problems.parquet",
+            text_format=root / "format.json",
+            tokenizer=root / "policy/tokenizer.json",
+            judge=root / "judge",
+            answers=root / "answers.parquet",
+            thoughts=root / "thoughts.parquet",
+            grades=root / "grades.parquet",
+            params_file=root / "params.yaml",
+        )
+        grades = read_table(root / "grades.parquet", GRADES).to_pandas()
+        return grades.set_index(["problem_id", "sample_index", "budget_tokens"])
+
+    def evaluate(self) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Grade, and run the next stage; grades and metrics."""
+        root, grades = self.root, self.grade()
+        evaluate.main(
+            grades=root / "grades.parquet",
+            metrics=root / "metrics.json",
+            curve=root / "curve.json",
+            params_file=root / "params.yaml",
+        )
+        return grades, json.loads((root / "metrics.json").read_text())

@@ -1,0 +1,48 @@
+"""Facts of a run: seconds by phase, counts, and what ran, beside the output and not in it."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.running.facts import RunFacts
+
+
+def test_facts_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = RunFacts("score")
+    with facts.phase("judging"):
+        time.sleep(0.02)
+    with facts.phase("writing"):
+        pass
+    with facts.phase("judging"):
+        time.sleep(0.02)
+    facts.count(num_rollouts=8)
+    facts.count(num_segments=20)
+    facts.write(tmp_path / "scores.parquet")
+
+    [file] = tmp_path.iterdir()
+    assert file.name == "scores.run.json"
+    written = json.loads(file.read_text())
+    seconds = written["seconds"]
+    assert seconds.keys() == {"total", "startup", "judging", "writing"}
+    assert seconds["judging"] >= 0.04
+    assert seconds["startup"] + seconds["judging"] + seconds["writing"] <= seconds["total"]
+    assert written["ended_at"] - written["started_at"] == pytest.approx(seconds["total"])
+    assert (written["stage"], written["counts"]) == (
+        "score",
+        {"num_rollouts": 8, "num_segments": 20},
+    )
+    assert written["peak_memory_bytes"] > 2**20
+    assert written["packages"]["numpy"] == np.__version__
+    said = capsys.readouterr().err
+    assert said.startswith('score: {"num_rollouts": 8, "num_segments": 20} in ')
+    assert said.count("\n") == 1
+
+
+def test_a_phase_that_fails_is_not_counted() -> None:
+    facts = RunFacts("score")
+    with pytest.raises(KeyError), facts.phase("judging"):
+        raise KeyError
+    assert facts._seconds.keys() == {"startup"}

@@ -86,6 +86,21 @@ NAMES = {
     (f"{CONTRACTS}/publish.py", "CODE"): "stages/running/publish.py",
     ("stages/evaluate.py", "_json"): "stages/evaluate/__main__.py",
     ("stages/evaluate.py", "_choices"): "stages/evaluate/__main__.py",
+    ("stages/engines/varlen.py", "Segments"): "stages/engines/varlen.py",
+    ("stages/engines/policy_loss.py", "_forward"): "stages/engines/training/policy_loss.py",
+    ("stages/engines/policy_loss.py", "_place"): "stages/engines/training/placed.py",
+    ("stages/probe.py", "_thought"): "stages/probe/inputs.py",
+    ("stages/tasks/strategies.py", "Trace"): "stages/tasks/strategies.py",
+    ("stages/update.py", "Columns"): "stages/update/round_tables.py",
+    ("stages/validate.py", "Outcome"): f"{VALIDATE}/__main__.py",
+    **{
+        ("stages/verifiers/isolated.py", name): "stages/verifiers/isolated.py"
+        for name in ("Judge", "Pool", "Request", "_verdict", "open_pool")
+    },
+    **{
+        ("stages/verifiers/reasoning_gym.py", name): "stages/tasks/families.py"
+        for name in ("FORMULAS", "FUNCTIONS")
+    },
     ("stages/examine.py", "_answer"): "stages/engines/turns.py",
     ("stages/infogain.py", "Estimate"): "stages/infogain.py",
     ("stages/infogain.py", "Row"): "stages/infogain.py",

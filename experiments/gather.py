@@ -1,5 +1,4 @@
-"""The finished chains of an experiment, read into arrays: what each round cost, and what each exam
-found.
+"""The finished chains of an experiment, read into arrays: costs of rounds, results of exams.
 
 Only seeds under which every arm is finished count, so that all arms are compared on the same runs.
 """
@@ -152,9 +151,9 @@ def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) 
     settings = load(path)
     if settings != Params.model_validate(chain.params):
         raise BadInput(
-            f"{path} is not what {profile} and {params_file} give; compare by the params.yaml of the commit in "
-            f"{folder / 'commit'} (--params-file), or remove {chain.name} and its marks in {folder / 'done'} and run "
-            "it again"
+            f"{path} is not what {profile} and {params_file} give; compare by the params.yaml of "
+            f"the commit in {folder / 'commit'} (--params-file), or remove {chain.name} and its "
+            f"marks in {folder / 'done'} and run it again"
         )
     return settings
 
@@ -179,8 +178,7 @@ def read_success(clone: Path, settings: Params) -> list[pd.DataFrame]:
 def align(
     curves: Mapping[str, Sequence[pd.DataFrame]],
 ) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], pd.Index, int]:
-    """Each chain's exams as one array, all on the same problems; which these are; how many problems
-    are left out.
+    """Each chain's exams as one array on the same problems; which these are; how many are left out.
 
     Raises:
         BadInput: two exams asked different problems or budgets, or no problem was verified in all
@@ -196,7 +194,8 @@ def align(
             )
         ):
             raise BadInput(
-                f"{name}: its exams asked other problems or budgets than {next(iter(curves))}'s first"
+                f"{name}: its exams asked other problems or budgets than "
+                f"{next(iter(curves))}'s first"
             )
     arrays = {
         name: np.stack([exam.to_numpy(float) for exam in exams]) for name, exams in curves.items()
@@ -211,13 +210,13 @@ def align(
 
 
 def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
-    """What each round took. `compute_tokens` are forward passes of one token: those sampled,
-    probed, and trained on.
+    """What each round took.
 
-    Probes are sampled in every round, to watch it; an objective that does not learn from them is
-    not charged for them. A probe's tokens are those its estimator counts; prompts, and what a
-    prefix cache spares, are in neither number. `seconds` are those of all steps, on whatever
-    machine ran them.
+    `compute_tokens` are forward passes of one token: those sampled, probed, and trained on. Probes
+    are sampled in every round, to watch it; an objective that does not learn from them is not
+    charged for them. A probe's tokens are those its estimator counts; prompts, and what a prefix
+    cache spares, are in neither number. `seconds` are those of all steps, on whatever machine ran
+    them.
     """
     costs: dict[str, list[float]] = {}
     for name, entry in settings.rounds.items():
@@ -239,9 +238,7 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
 
 
 def read_rounds(data: Path, settings: Params) -> dict[str, list[float]]:
-    """What tells of drift in a round: length, entropy behind it, and how false the policy's
-    verdicts on itself are.
-    """
+    """What tells of drift in a round: length, last entropy, and false verdicts on itself."""
     measures: dict[str, list[float]] = {}
     for name in settings.rounds:
         metrics = read_json(data / "metrics/updates" / f"{name}.json")
@@ -280,8 +277,8 @@ def stacked(rows: Sequence[Mapping[str, list[float]]]) -> dict[str, Float[np.nda
 def _facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(
-            f"{path} is missing: its step was restored from DVC's cache, which keeps no facts of a run; "
-            "run that step again by `dvc repro --force --single-item`"
+            f"{path} is missing: its step was restored from DVC's cache, which keeps no facts of a "
+            "run; run that step again by `dvc repro --force --single-item`"
         )
     return read_json(path)
 

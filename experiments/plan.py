@@ -80,8 +80,7 @@ def load_profile(path: Path) -> Profile:
 
 
 def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
-    """Every chain, the arms innermost, so that a half-done experiment compares all arms on the
-    seeds it has.
+    """Every chain, the arms innermost: a half-done experiment compares all on the seeds it has.
 
     Raises:
         BadInput: an arm's params.yaml would not be valid; names the arm and the keys.
@@ -102,8 +101,8 @@ def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:
 def overlay(below: Any, above: Any) -> Any:
     """`above` laid over `below`: mappings key by key, all else replaced. None takes a key away.
 
-    A section that chooses another variant, as `{name: outcome}` does, replaces all of the one below:
-    what keys it has is its own affair.
+    A section that chooses another variant, as `{name: outcome}` does, replaces all of the one
+    below: what keys it has is its own affair.
     """
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
         return copy.deepcopy(above)

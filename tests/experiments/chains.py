@@ -1,4 +1,4 @@
-"""An experiment's folder as its chains leave it, with curves so simple that every answer is known."""
+"""An experiment's folder as its chains leave it, with curves so simple that answers are known."""
 
 from pathlib import Path
 from typing import Any

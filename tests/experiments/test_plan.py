@@ -1,6 +1,4 @@
-"""What the chains of a profile are: their order, their seeds, and params.yaml files that the stages
-accept.
-"""
+"""What the chains of a profile are: their order, seeds, and params.yaml that stages accept."""
 
 from pathlib import Path
 from typing import Any

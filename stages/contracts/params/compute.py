@@ -1,6 +1,4 @@
-"""What params.yaml says of the machines that compute: precision, processes, and where inference
-runs.
-"""
+"""What params.yaml says of the machines that compute: precision, processes, inference."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,7 +18,7 @@ class Training(Section):
     """Processes of this machine that share a model by FSDP2, one for each GPU."""
 
     def of_a_run(self) -> dict[str, Any]:
-        """What must stay as it is for an unfinished run to go on: all but the number of processes."""
+        """What must stay as it is for an unfinished run to go on: all but the processes."""
         return self.model_dump(exclude={"num_processes"})
 
 
@@ -75,8 +73,6 @@ class Compute(Section):
 
     @property
     def num_probe_processes(self) -> int:
-        """Of those that read likelihoods on this machine: one where it is the workers of a cluster
-        that read them.
-        """
+        """Of those that read likelihoods here: one where a cluster's workers read them."""
         is_elsewhere = isinstance(self.inference.where, RayCluster)
         return 1 if is_elsewhere else self.training.num_processes

@@ -175,7 +175,7 @@ def _known(where: str, name: str, choices: list[str], kind: str) -> None:
 
 
 class OnceLoader(yaml.SafeLoader):
-    """YAML in which a key may stand once in its mapping: of two the first would silently be lost."""
+    """YAML in which a key may stand once in its mapping: of two the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping, refusing a key that comes again."""

@@ -63,7 +63,7 @@ COLUMNS = (
 
 
 class CutRollout(NamedTuple):
-    """The token span of each thinking segment, its text where it may hold an attempt; the answer."""
+    """The token span of each thinking segment, its text if it may hold an attempt; the answer."""
 
     spans: list[tuple[int, int]]
     thoughts: list[str | None]

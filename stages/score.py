@@ -33,7 +33,6 @@ from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.segments import (
     CutpointCut,
     FixedCut,
-    MarkerCut,
     Segments,
 )
 from stages.contracts.params.task import TaskParams
@@ -65,9 +64,7 @@ COLUMNS = (
 
 
 class CutRollout(NamedTuple):
-    """The token span of each thinking segment, its text where it may hold an attempt, and the text
-    of the answer.
-    """
+    """The token span of each thinking segment, its text if it may hold an attempt; the answer."""
 
     spans: list[tuple[int, int]]
     thoughts: list[str | None]
@@ -138,8 +135,8 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
             )
     if num_foreign:
         raise BadInput(
-            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems does not have; "
-            f"first rollout_id {first}; run `dvc repro` to sample again"
+            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems "
+            f"does not have; first rollout_id {first}; run `dvc repro` to sample again"
         )
 
 
@@ -177,7 +174,7 @@ def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer)
         words = renderer.token_texts(tokens[:num_thinking])
         boundaries = marker_boundaries(words, form.segment_ends, is_thought)
     spans = list(pairwise(boundaries))
-    is_marked = isinstance(how, MarkerCut)
+    is_marked = how.finds_attempts
     thoughts = [_text(tokens, is_sampled, a, b, renderer) if is_marked else None for a, b in spans]
     start = answer_start(row["token_origin"], num_thinking)
     return CutRollout(spans, thoughts, _text(tokens, is_sampled, start, len(tokens), renderer))

@@ -159,7 +159,7 @@ def segment_rows(
 ) -> list[dict[str, Any]]:
     """Attempts cut at their markers, and the answer."""
     tokens, num_thinking = rollout["completion_tokens"], rollout["num_thinking_tokens"]
-    cuts = marker_boundaries(renderer.parts(tokens[:num_thinking]), form.segment_ends)
+    cuts = marker_boundaries(renderer.token_texts(tokens[:num_thinking]), form.segment_ends)
     spans = [(start, end, "attempt") for start, end in pairwise(cuts)]
     if num_thinking < len(tokens):
         spans.append((num_thinking, len(tokens), "answer"))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.evaluate import Evaluate
@@ -149,7 +150,7 @@ def _bands_of_others(rewards: pd.DataFrame, sample: int) -> pd.Series:
     return pd.Series(bands, sample_rows)
 
 
-def quantities(curve: pd.DataFrame, best: np.ndarray) -> pd.DataFrame:
+def quantities(curve: pd.DataFrame, best: Float[np.ndarray, " budget"]) -> pd.DataFrame:
     """What is compared of each problem: success at each budget, and regret against the oracle and
     the best observed.
     """
@@ -204,7 +205,7 @@ def thrift(
     budgets = before.columns.to_numpy()
     reached = REACHED_FRAC * min(before.mean().max(), after.mean().max())
 
-    def ratio(means: np.ndarray) -> np.ndarray:
+    def ratio(means: Float[np.ndarray, "*draw column"]) -> Float[np.ndarray, "*draw"]:
         return tokens_ratio(
             means[..., : len(budgets)], means[..., len(budgets) :], budgets, reached
         )

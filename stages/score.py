@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Bool
 
 from stages.contracts.format import Format, closing_marker, read_format, without_marker
 from stages.contracts.origin import Origin, answer_start
@@ -190,7 +191,11 @@ def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer)
 
 
 def _text(
-    tokens: Sequence[int], is_sampled: np.ndarray, start: int, end: int, renderer: Renderer
+    tokens: Sequence[int],
+    is_sampled: Bool[np.ndarray, " token"],
+    start: int,
+    end: int,
+    renderer: Renderer,
 ) -> str:
     """What the policy wrote between two positions."""
     return renderer.decode([tokens[place] for place in range(start, end) if is_sampled[place]])

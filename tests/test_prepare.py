@@ -23,12 +23,13 @@ from stages.tasks.sources import load_source
 from stages.verifiers.isolated import Submission, verify
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
-[CLASS] = re.findall(r"```python\n(.+?)```", PAGE, flags=re.DOTALL)
+CLASS, VERIFIER = re.findall(r"```python\n(.+?)```", PAGE, flags=re.DOTALL)
 BLOCKS = [
     yaml.safe_load(block)["task"]
     for block in re.findall(r"```yaml\n(.+?)```", PAGE, flags=re.DOTALL)
 ]
-TASKS: dict[str, dict[str, Any]] = {task["name"]: task for task in BLOCKS}
+TASKS: dict[str, dict[str, Any]] = {task["name"]: task for task in BLOCKS if "name" in task}
+[CHOSEN] = [task["verifier"] for task in BLOCKS if "name" not in task]
 LEVELS = ("easy", "hard", 5)
 
 PREPARED = tuple(map(Path, ("problems.parquet", "solutions.parquet", "format.json", "exact")))
@@ -106,6 +107,26 @@ def test_the_file_of_the_page_is_a_task(home: Path) -> None:
     lines = "".join(json.dumps(row(number)) + "\n" for number in range(300))
     path = settle("dataset", home / "problems_of_mine" / "sums.jsonl", lines)
     check(load(path).task)
+
+
+def test_the_verifier_of_the_page_judges_a_task(home: Path) -> None:
+    lines = "".join(json.dumps(row(number)) + "\n" for number in range(300))
+    path = settle("dataset", home / "problems_of_mine" / "sums.jsonl", lines)
+    file = home / "tasks_of_mine" / "digits.py"
+    file.parent.mkdir()
+    file.write_text(VERIFIER, encoding="utf-8")
+    everything = yaml.safe_load(path.read_text())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    everything["task"]["verifier"] = {**CHOSEN, "sha256": digest}
+    path.write_text(yaml.safe_dump(everything))
+    prepare.main(*PREPARED)
+    problem = read_problems(Path("problems.parquet"))[0]
+    texts = (" ".join(problem.answer), f"{problem.answer}1", "no number")
+    found = verify(load(path).task, [Submission(problem, text, is_attempt=False) for text in texts])
+    assert found == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE]
+    file.write_text(VERIFIER + "\n")
+    with pytest.raises(BadInput, match=r"set task\.verifier\.sha256 to the one found"):
+        prepare.main(*PREPARED)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,10 @@ FILES = {
     "stages/engines/exam_sums.py": ("stages/evaluate/exam_sums.py",),
     "stages/verifiers/thinking.py": ("stages/grade/thinking.py",),
     "stages/verifiers/verdict.py": (f"{CONTRACTS}/verdict.py",),
+    **{
+        f"stages/tasks/{name}.py": (f"stages/tasks/imported/{name}.py",)
+        for name in ("dataset", "intake", "row_files", "user", "user_class")
+    },
 }
 """Today's files by an old path; an old folder's files stand in the new one by their names."""
 

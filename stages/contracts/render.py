@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
@@ -39,6 +39,7 @@ class Prompting(NamedTuple):
     thinking_start: str
 
 
+@runtime_checkable
 class Cued(Protocol):
     """What a task's format says of its cue; see `stages.contracts.format.Format`."""
 

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +30,7 @@ BASE = "base"
 NAME = "default"  # peft's own, of a model's only adapter
 
 
+@runtime_checkable
 class Lora(Protocol):
     """An adapter as params.yaml asks for it."""
 

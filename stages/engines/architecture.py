@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -45,7 +46,9 @@ def keep_masks_whole(model: PreTrainedModel) -> None:
         model.base_model.register_forward_pre_hook(_mend, with_kwargs=True)
 
 
-def head_logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+def head_logits(
+    model: PreTrainedModel, hidden: Float[Tensor, "*place hidden"]
+) -> Float[Tensor, "*place vocabulary"]:
     """Logits of last hidden states."""
     logits: Tensor = model.get_output_embeddings()(hidden)
     cap = getattr(model.config, "final_logit_softcapping", None)
@@ -100,7 +103,9 @@ def _mend(
     return args, {**kwargs, "attention_mask": mended if layers else mended[SLIDING]}
 
 
-def _near(positions: Tensor, num_keys: int, window: int) -> Tensor:
+def _near(
+    positions: Int[Tensor, "row query"], num_keys: int, window: int
+) -> Bool[Tensor, "row 1 query key"]:
     """Which keys are less than `window` before each query; keys not among the queries stand before
     them in order.
     """
@@ -111,7 +116,9 @@ def _near(positions: Tensor, num_keys: int, window: int) -> Tensor:
     return (positions[:, None, :, None] - keys[:, None, None, :]) < window
 
 
-def _additive(config: Any, mask: Tensor) -> Tensor:
+def _additive(
+    config: Any, mask: Bool[Tensor, "row 1 query key"]
+) -> Shaped[Tensor, "row 1 query key"]:
     """Eager attention adds its mask to the logits; the others take it as it is."""
     if config._attn_implementation != "eager":
         return mask

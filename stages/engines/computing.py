@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -30,6 +31,8 @@ def autocast(model: PreTrainedModel, precision: Precision) -> AbstractContextMan
     return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def at_least_float32(logits: Tensor) -> Tensor:
+def at_least_float32(
+    logits: Float[Tensor, "*place vocabulary"],
+) -> Float[Tensor, "*place vocabulary"]:
     """Logits that may be exponentiated and summed: never less than float32, float64 as it is."""
     return logits.float() if logits.dtype == torch.bfloat16 else logits

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import Cache, DynamicCache, PreTrainedModel
@@ -67,7 +68,7 @@ def answer_logprobs(
     pad_token: int,
     precision: Precision,
     on_tokens: Callable[[int], None],
-) -> list[np.ndarray]:
+) -> list[Float[np.ndarray, "boundary answer"]]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
     The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes
@@ -197,7 +198,7 @@ def _spans(probes: Sequence[Probe]) -> tuple[list[int], list[int]]:
 
 def dense_mask(
     chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device
-) -> Tensor:
+) -> Bool[Tensor, "row 1 token key"]:
     """`probe_mask` of every row, padded to `width` probe tokens: [row, 1, probe token, key]."""
     mask = torch.zeros(len(chunk), 1, width, prefix_length + width, dtype=torch.bool)
     mask[..., 0] = (
@@ -237,7 +238,9 @@ def block_mask(
         lasts[row, : len(offsets)] = prefix_length + offsets
     limit, first, last = (torch.from_numpy(bound).to(device) for bound in (limits, firsts, lasts))
 
-    def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    def sees(
+        row: Int[Tensor, ""], head: Int[Tensor, ""], query: Int[Tensor, ""], key: Int[Tensor, ""]
+    ) -> Bool[Tensor, ""]:
         return (key < limit[row, query]) | ((key >= first[row, query]) & (key <= last[row, query]))
 
     return create_block_mask(sees, len(chunk), None, width, prefix_length + width, device=device)
@@ -245,8 +248,8 @@ def block_mask(
 
 def _sums(
     model: PreTrainedModel,
-    hidden: Tensor,
-    tokens: Tensor,
+    hidden: Float[Tensor, "token hidden"],
+    tokens: Int[Tensor, " token"],
     probes: Sequence[Probe],
     trace: ProbedPrefix,
 ) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
@@ -58,7 +59,7 @@ def new_policy(
     return model.to(device())
 
 
-def _fourier(value: float, size: int) -> Tensor:
+def _fourier(value: float, size: int) -> Float[Tensor, " feature"]:
     """Sin and cos of `value` over periods from 2 to 200, the rest of the vector zero."""
     periods = torch.logspace(0.3, 2.3, FOURIER_PERIODS, dtype=torch.float64)
     angles = 2 * torch.pi * value / periods

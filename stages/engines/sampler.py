@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Continuation:
     is_ended: bool
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """A policy behind a sampling engine; prompt tokens it was given so far, and of these had in its
     prefix cache.

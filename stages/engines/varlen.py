@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -32,9 +33,9 @@ class Slots(NamedTuple):
     rectangles.
     """
 
-    token_of_slot: Tensor
-    slot_of_token: Tensor
-    empty_slots: Tensor
+    token_of_slot: Int[Tensor, " slot"]
+    slot_of_token: Int[Tensor, " token"]
+    empty_slots: Int[Tensor, " empty"]
     shapes: list[tuple[int, int]]
     """Of each rectangle: texts, and slots of each."""
 
@@ -85,8 +86,12 @@ class _Moved(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, index: Tensor, back: Tensor, unread: Tensor | None
-    ) -> Tensor:
+        ctx: Any,
+        rows: Float[Tensor, "source feature"],
+        index: Int[Tensor, " taken"],
+        back: Int[Tensor, " source"],
+        unread: Int[Tensor, " unread"] | None,
+    ) -> Float[Tensor, "taken feature"]:
         ctx.save_for_backward(back, unread)
         return rows.index_select(0, index)
 
@@ -101,14 +106,14 @@ class _Moved(torch.autograd.Function):
 
 def attend(
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
+    query: Float[Tensor, "row head token feature"],
+    key: Float[Tensor, "row key_head key_token feature"],
+    value: Float[Tensor, "row key_head key_token feature"],
+    attention_mask: Shaped[Tensor, "..."] | None,
     segments: Slots | None = None,
     sliding_window: int | None = None,
     **rest: Any,
-) -> tuple[Tensor, None]:
+) -> tuple[Float[Tensor, "row token head feature"], None]:
     """An attention function of transformers: [row, head, token, feature] to [row, token, head,
     feature].
     """
@@ -130,7 +135,9 @@ def attend(
     return back.view(num_rows, width, num_heads, -1), None
 
 
-def _moved_in(states: Tensor, segments: Slots) -> Tensor:
+def _moved_in(
+    states: Float[Tensor, "row head token feature"], segments: Slots
+) -> Float[Tensor, "slot state"]:
     """[row, head, token, feature] to [slot, head and feature]."""
     flat = states.transpose(1, 2).flatten(0, 1).flatten(1)
     moved: Tensor = _Moved.apply(flat, segments.token_of_slot, segments.slot_of_token, None)
@@ -140,11 +147,11 @@ def _moved_in(states: Tensor, segments: Slots) -> Tensor:
 def _attend_in(
     module: nn.Module,
     shape: tuple[int, int],
-    states: Sequence[Tensor],
+    states: Sequence[Float[Tensor, "slot _"]],
     width: int,
     window: int | None,
     rest: Mapping[str, Any],
-) -> Tensor:
+) -> Float[Tensor, "slot state"]:
     """Causal attention in one rectangle, [slot, head and feature]; `width` is that of a head."""
     query, key, value = (each.view(*shape, -1, width).transpose(1, 2) for each in states)
     mask = None if window is None or shape[1] <= window else _near(shape[1], window, query.device)
@@ -152,7 +159,7 @@ def _attend_in(
     return attended.flatten(0, 1).flatten(1)
 
 
-def _near(size: int, window: int, device: torch.device) -> Tensor:
+def _near(size: int, window: int, device: torch.device) -> Bool[Tensor, "1 1 query key"]:
     """Which keys each query sees: itself and those before it that are less than `window` away."""
     index = torch.arange(size, device=device)
     distance = index[:, None] - index[None, :]

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int, Shaped
 
 from stages.contracts.params.base import Count, read_section
 from stages.contracts.params.evaluate import Evaluate
@@ -56,11 +57,11 @@ class Intervals(NamedTuple):
 
     settings: Evaluate
 
-    def mean(self, per_problem: np.ndarray) -> Json:
+    def mean(self, per_problem: Shaped[np.ndarray, " problem"]) -> Json:
         """Mean over problems."""
         return self.of([np.asarray(per_problem, float)[:, None]], lambda means: means[..., 0])
 
-    def of(self, samples: Sequence[np.ndarray], statistic: Statistic) -> Json:
+    def of(self, samples: Sequence[Shaped[np.ndarray, "_ _"]], statistic: Statistic) -> Json:
         """A statistic of the mean columns of independent samples of problems."""
         s = self.settings
         try:
@@ -136,7 +137,10 @@ def grade(sums: Sums, training_budget_tokens: int, intervals: Intervals) -> dict
 
 
 def curve_metrics(
-    curve: np.ndarray, budgets: np.ndarray, training_budget_tokens: int, intervals: Intervals
+    curve: Float[np.ndarray, "problem budget"],
+    budgets: Int[np.ndarray, " budget"],
+    training_budget_tokens: int,
+    intervals: Intervals,
 ) -> dict[str, Any]:
     """What the success curve amounts to.
 
@@ -144,7 +148,9 @@ def curve_metrics(
     """
     trained = int(np.searchsorted(budgets, training_budget_tokens))
 
-    def regret_against_own_best(means: np.ndarray) -> np.ndarray:
+    def regret_against_own_best(
+        means: Float[np.ndarray, "*draw budget"],
+    ) -> Float[np.ndarray, "*draw"]:
         return exam.normalized_regret(
             means, budgets, np.broadcast_to(means.max(-1, keepdims=True), means.shape)
         )
@@ -187,7 +193,7 @@ def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, An
     """
     counts = longest.sort_values("problem_id")[[f"num_{name}" for name in VERDICTS]].to_numpy(float)
 
-    def gap(means: np.ndarray) -> np.ndarray:
+    def gap(means: Float[np.ndarray, "*draw count"]) -> Float[np.ndarray, "*draw"]:
         return exam.generation_verification_gap(
             *(exam.error_frac(means[..., i], means[..., i + 1]) for i in (0, 2, 4))
         )

@@ -75,7 +75,7 @@ def boundary_values(
         [derive_seed("fold", trace.problem_id) % settings.num_folds for trace in traces]
     )
     rewards = np.array([trace.reward for trace in traces])
-    values: list[np.ndarray] = [np.zeros(0) for _ in traces]
+    values: list[Float[np.ndarray, " boundary"]] = [np.zeros(0) for _ in traces]
     for fold in np.unique(folds).tolist():
         shown = np.flatnonzero((folds != fold) & ~np.isnan(rewards))
         if not len(shown):
@@ -157,12 +157,12 @@ def train_critic(
 class _Standardize(nn.Module):
     """Each feature less its mean, by its standard deviation, both of the states to learn from."""
 
-    def __init__(self, features: Tensor) -> None:
+    def __init__(self, features: Float[Tensor, "state hidden"]) -> None:
         super().__init__()
         self.register_buffer("mean", features.mean(0))
         self.register_buffer("std", features.std(0, correction=0).clamp_min(STD_FLOOR))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "state hidden"]) -> Float[Tensor, "state hidden"]:
         return (features - self.get_buffer("mean")) / self.get_buffer("std")
 
 

@@ -56,7 +56,9 @@ def statuses(
     ]
 
 
-def credit_share(outcome: Sequence[np.ndarray], credit: Sequence[np.ndarray]) -> float:
+def credit_share(
+    outcome: Sequence[Float[np.ndarray, " _"]], credit: Sequence[Float[np.ndarray, " _"]]
+) -> float:
     """Mean over tokens of |credit| / (|outcome| + |credit|): how much of the advantage the
     segments' credit makes.
 
@@ -80,7 +82,7 @@ def verdict_rates(
     is_known = ~np.isnan(claims) & ~np.isnan(truths)
     is_claimed, is_hit = claims[is_known] == 1, truths[is_known] == 1
 
-    def frac(of: np.ndarray, among: np.ndarray) -> float | None:
+    def frac(of: Bool[np.ndarray, " known"], among: Bool[np.ndarray, " known"]) -> float | None:
         return float(of[among].mean()) if among.any() else None
 
     return VerdictRates(frac(is_claimed, ~is_hit), frac(~is_claimed, is_hit))

@@ -12,7 +12,9 @@ PerSegment = Float[np.ndarray, "*rollout segment"]
 Counts = Int[np.ndarray, " distinct"]
 
 
-def set_success(logprobs: Float[np.ndarray, "*boundary answer"]) -> Float[np.ndarray, "*boundary"]:
+def set_success(
+    logprobs: Float[np.ndarray, "*boundary answer"],
+) -> Float[np.ndarray, "*boundary"] | float:
     """J = ∑_{y correct} π(y | x, z_1..j): the exact success of an answer forced at temperature 1.
 
     The sum of probabilities of disjoint events; rounding may carry it a hair past 1, where it is

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from stages.contracts.render import Renderer
 
@@ -95,7 +96,7 @@ def excerpts(
 
 
 def _pieces(
-    tokens: np.ndarray, cut: pd.DataFrame, gained: pd.DataFrame, renderer: Renderer
+    tokens: Int[np.ndarray, " token"], cut: pd.DataFrame, gained: pd.DataFrame, renderer: Renderer
 ) -> Iterator[Piece]:
     for segment in cut.to_dict("records"):
         index = segment["segment_index"]

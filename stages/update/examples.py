@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Float
 
 from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.update import Update
@@ -45,7 +46,7 @@ def assemble(
 
 
 def statuses_of(
-    tables: RoundTables, summed: Sequence[np.ndarray], settings: Update
+    tables: RoundTables, summed: Sequence[Float[np.ndarray, " _"]], settings: Update
 ) -> list[Status]:
     """What becomes of each rollout, of whose tokens `summed` are the advantages."""
     is_unended = pc.equal(tables.rollouts["finish_reason"], "length").to_numpy()
@@ -67,7 +68,10 @@ def count_statuses(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def _example(
-    rollouts: pa.Table, row: int, advantages: np.ndarray, of_tokens: TokenAdvantages
+    rollouts: pa.Table,
+    row: int,
+    advantages: Float[np.ndarray, " token"],
+    of_tokens: TokenAdvantages,
 ) -> Example:
     return Example(
         prompt_tokens=np.array(rollouts["prompt_tokens"][row].as_py()),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Bool, Int, Shaped
 
 UNKNOWN = "unknown"
 SEGMENT = ["rollout_id", "segment_index"]
@@ -37,10 +38,10 @@ class Ragged:
     row.
     """
 
-    lengths: np.ndarray
-    values: np.ndarray
-    owners: np.ndarray
-    positions: np.ndarray
+    lengths: Int[np.ndarray, " row"]
+    values: Shaped[np.ndarray, " entry"]
+    owners: Int[np.ndarray, " entry"]
+    positions: Int[np.ndarray, " entry"]
 
     def reduce(self, how: str) -> pd.Series:
         """`max`, `min` or `sum` of each row's values; NaN where it has none."""
@@ -48,11 +49,13 @@ class Ragged:
             pd.Series(self.values).groupby(self.owners).agg(how).reindex(range(len(self.lengths)))
         )
 
-    def count(self, is_counted: np.ndarray) -> np.ndarray:
+    def count(self, is_counted: Bool[np.ndarray, " entry"]) -> Int[np.ndarray, " row"]:
         """How many of each row's entries are marked."""
         return np.bincount(self.owners[is_counted], minlength=len(self.lengths))
 
-    def at(self, rows: np.ndarray, positions: np.ndarray, missing: float) -> np.ndarray:
+    def at(
+        self, rows: Int[np.ndarray, " place"], positions: Int[np.ndarray, " place"], missing: float
+    ) -> Shaped[np.ndarray, " place"]:
         """The entries at places in rows; `missing` where a row has none there."""
         firsts = self.lengths.cumsum() - self.lengths
         is_there = (positions >= 0) & (positions < self.lengths[rows])
@@ -78,9 +81,9 @@ def ragged(column: pa.ChunkedArray) -> Ragged:
     )
 
 
-def lengths_of(column: pa.ChunkedArray) -> np.ndarray:
+def lengths_of(column: pa.ChunkedArray) -> Int[np.ndarray, " row"]:
     """How many entries each list of a column has."""
-    lengths: np.ndarray = pc.list_value_length(column).to_numpy().astype(np.int64)
+    lengths: Int[np.ndarray, " row"] = pc.list_value_length(column).to_numpy().astype(np.int64)
     return lengths
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from jaxtyping import Bool, Int
 
 from stages.contracts.origin import Origin
 from stages.contracts.render import Renderer
@@ -102,12 +103,14 @@ def add_sampled(frame: pd.DataFrame, rollouts: pa.Table) -> None:
     frame["is_start_sampled"] = at_start | (frame["start_token"] == 0) | first.isna()
 
 
-def _origins(rollouts: pa.Table, tokens: Ragged) -> np.ndarray:
+def _origins(rollouts: pa.Table, tokens: Ragged) -> Int[np.ndarray, " entry"]:
     """The origin of each completion token."""
     return ragged(rollouts["token_origin"]).at(tokens.owners, tokens.positions, MISSING)
 
 
-def _is_foreign(tokens: Ragged, origin: np.ndarray, cue_tokens: Sequence[int]) -> np.ndarray:
+def _is_foreign(
+    tokens: Ragged, origin: Int[np.ndarray, " entry"], cue_tokens: Sequence[int]
+) -> Bool[np.ndarray, " entry"]:
     """Which cue tokens stand in a run that is neither the cue nor what follows the cue's first
     token, where the policy wrote that itself.
     """

@@ -42,7 +42,7 @@ def parse_steps(text: str) -> list[Step] | None:
 
 
 def verify(numbers: Sequence[int], target: int, text: str) -> Verdict:
-    """Verify `text` as a derivation of `target` from `numbers`; operands may come in either order."""
+    """Verify `text` as a derivation of `target` from `numbers`, operands in either order."""
     steps = parse_steps(text)
     if steps is None:
         return Verdict.UNPARSABLE

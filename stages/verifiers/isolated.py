@@ -1,46 +1,40 @@
-"""Verify answers in worker processes that may hang, crash or fill memory: what a policy writes is
-hostile input.
+"""Verify answers in worker processes that may hang, crash or fill memory.
 
-A worker is a fresh interpreter that imports the verifier and nothing of its parent, which may hold
-a whole inference engine. It answers submission by submission and lives until one hangs or kills it: that
-one is known, and is alone in its `timeout` or `error`. Limits contain accidents: memory, processor
-time, files, processes, network. They are no sandbox against a determined attacker: a verifier must
-never evaluate what it verifies.
+What a policy writes is hostile input. A worker is a fresh interpreter that imports the verifier and
+nothing of its parent, which may hold a whole inference engine. It answers submission by submission
+and lives until one hangs or kills it: that one is known, and is alone in its `timeout` or `error`.
+Limits contain accidents (`stages.verifiers.confinement`): memory, processor time, files, processes,
+network. They are no sandbox against a determined attacker: a verifier must never evaluate what it
+verifies.
 """
 
 import ctypes
-import math
 import os
-import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stages.contracts.params.task import TaskParams
 from stages.contracts.verdict import Verdict, Verification
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
+from stages.verifiers.confinement import confine, limit_processor
 from stages.verifiers.registry import load_verifier, need_verifier
 
 TIMEOUT_SECONDS = 5.0
 START_SECONDS = 120.0
-MEMORY_BYTES = 2**30
 CHUNK_SUBMISSIONS = 64
 MAX_WORKERS = 64
 MAX_REPLY_BYTES = 64
 PROGRAM = "import sys; from stages.verifiers.isolated import work; work(int(sys.argv[1]))"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-REFUSED_EVENTS = ("os.", "subprocess.", "shutil.", "socket.", "ctypes.", "pty.", "fcntl.", "mmap.")
-IMPORT_EVENTS = ("os.listdir", "os.scandir")
-WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
 class Submission(NamedTuple):
@@ -60,11 +54,10 @@ def verify(
     timeout_seconds: float = TIMEOUT_SECONDS,
     on_verified: Callable[[int], object] = lambda count: None,
 ) -> list[Verdict | None]:
-    """The verdict of each submission, in order; None for a segment in which the verifier sees no
-    attempt.
+    """The verdict of each submission, in order; None for a segment in which no attempt is seen.
 
-    A submission that takes longer than `timeout_seconds` is a `timeout`; one that raises or kills its
-    worker, an `error`. `on_verified` is called with how many more submissions are done.
+    A submission that takes longer than `timeout_seconds` is a `timeout`; one that raises or kills
+    its worker, an `error`. `on_verified` is called with how many more submissions are done.
 
     Raises:
         BadInput: params.yaml chooses a verifier that cannot be used.
@@ -146,9 +139,7 @@ class VerifierWorkers:
 
 
 class _Worker:
-    """A worker process as its parent sees it, started when first needed and again after each one
-    that was lost.
-    """
+    """A worker process as its parent sees it, started when needed and again after one was lost."""
 
     def __init__(self, load: Callable[[], Verify], timeout_seconds: float) -> None:
         self._load = load
@@ -156,8 +147,9 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def verify(self, submissions: Sequence[Submission]) -> list[Verification | None]:
-        """The verification of each submission; after one that loses the process, a new one goes on with
-        the next.
+        """The verification of each submission.
+
+        After one that loses the process, a new one goes on with the next.
         """
         verifications: list[Verification | None] = []
         while len(verifications) < len(submissions):
@@ -213,12 +205,12 @@ class _Worker:
 
 
 def work(descriptor: int) -> None:
-    """What a worker process does: verify the submissions that come over a connection until it closes."""
+    """What a worker does: verify the submissions that come over a connection until it closes."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     connection = Connection(descriptor)
     load, timeout_seconds = connection.recv()
     verify_one = load()
-    _confine()
+    confine()
     connection.send_bytes(b"ready")
     while True:
         try:
@@ -226,14 +218,12 @@ def work(descriptor: int) -> None:
         except EOFError:
             return
         for submission in submissions:
-            _limit_processor(timeout_seconds)
+            limit_processor(timeout_seconds)
             connection.send_bytes(_reply(verify_one, submission).encode())
 
 
 def _reply(verify_one: Verify, submission: Submission) -> str:
-    """A verdict, behind it the reward where it is not the verdict's own; nothing where there is no
-    attempt.
-    """
+    """A verdict, behind it the reward where it is not the verdict's own; nothing for no attempt."""
     try:
         verified = verify_one(submission)
     except BaseException:  # SystemExit too: it is what the text made the verifier do
@@ -259,41 +249,6 @@ def _verification(reply: str) -> Verification | None:
     if Verdict(verdict) is not Verdict.INCORRECT or not 0 <= float(part) < 1:
         raise ValueError(f"{verdict} earns no {part}")
     return Verification(Verdict.INCORRECT, float(part))
-
-
-def _confine() -> None:
-    """Give up memory beyond `MEMORY_BYTES` more, writing files, starting processes, and the
-    network.
-    """
-    with open("/proc/self/statm", encoding="ascii") as statistics:
-        size_bytes = int(statistics.read().split()[0]) * resource.getpagesize()
-    _limit(resource.RLIMIT_AS, size_bytes + MEMORY_BYTES)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NPROC, 0)
-    os.dup2(1, 2)  # what verifiers print of hostile text is nobody's business
-    sys.addaudithook(_refuse)
-
-
-def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what no verifier needs.
-
-    RLIMIT_NPROC does not bind root, and no limit binds deletion.
-    """
-    is_refused = event.startswith(REFUSED_EVENTS) and event not in IMPORT_EVENTS
-    is_writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITE_FLAGS
-    if is_refused or is_writing:
-        raise PermissionError(f"{event} is refused to verifiers")
-
-
-def _limit_processor(timeout_seconds: float) -> None:
-    """Bound the processor time of one submission, should the parent be stopped and unable to kill."""
-    _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + timeout_seconds) + 1)
-
-
-def _limit(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def _load_verify(task_params: TaskParams) -> Verify:

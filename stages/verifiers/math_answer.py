@@ -1,9 +1,8 @@
-r"""Verifier for mathematics in LaTeX or plain text: does math-verify find an answer equal to the
-reference?
+r"""Verifier for mathematics in LaTeX or plain text: is an answer equal to the reference?
 
-An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a text with several of
-these the last counts. The library's own timeouts are off: they are signals, which a computation in
-C does not hear; a worker is killed.
+math-verify says so. An answer is one expression, bare or in `$…$`, `\(…\)` or `\boxed{…}`; in a
+text with several of these the last counts. The library's own timeouts are off: they are signals,
+which a computation in C does not hear; a worker is killed.
 """
 
 import re
@@ -26,8 +25,9 @@ class MathVerifier:
     """The verifier of a dataset; see `stages.verifiers.registry.Verifier`."""
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
-        """Correct is what math-verify finds equal to the reference; an equation of numbers, if both
-        its sides are.
+        """Correct is what math-verify finds equal to the reference.
+
+        An equation of numbers is, if both its sides are.
         """
         expression = read(answer)
         if expression is None:
@@ -69,7 +69,7 @@ def _reference(text: str) -> Any:
 
 
 def delimited(text: str) -> str:
-    """A text that holds mathematics in delimiters as it is; another one as mathematics as a whole."""
+    """A text that holds mathematics in delimiters as it is; another one delimited as a whole."""
     if DELIMITED.search(text):
         return text
     bare = " ".join(text.replace("$", " ").split()).removesuffix(".")

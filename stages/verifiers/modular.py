@@ -1,5 +1,6 @@
-"""Verifier for modular products: is this word the residue of the factors' product? Nothing is ever
-evaluated.
+"""Verifier for modular products: is this word the residue of the factors' product?
+
+Nothing is ever evaluated.
 """
 
 import math
@@ -14,7 +15,7 @@ class ModularVerifier:
     """The verifier of the task `modular`; see `stages.verifiers.registry.Verifier`."""
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
-        """Correct is the residue from 0 to modulus - 1 alone, not another number congruent to it."""
+        """Correct is the residue from 0 to modulus - 1, no other number congruent to it."""
         words = answer.split()
         if len(words) != 1 or not is_number(words[0]):
             return Verdict.UNPARSABLE

@@ -64,8 +64,9 @@ class ReasoningGymVerifier:
                 vars(sys.modules[type(dataset).__module__])["eval"] = _refuse
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict | Verification:
-        """Correct only at the family's full score; with `partial_credit` a wrong answer earns what
-        score it has.
+        """Correct only at the family's full score.
+
+        With `partial_credit` a wrong answer earns what score it has.
         """
         if not is_readable(self._family, answer):
             return Verdict.UNPARSABLE

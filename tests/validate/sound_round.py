@@ -13,10 +13,8 @@ import yaml
 from fixtures.checkouts import PROFILES, ROOT
 from fixtures.rows import row
 from stages.contracts.params.recipes.probe import (
-    AnswerEntropy,
     AnswerLikelihood,
     Critic,
-    ForcedAnswer,
     Probe,
     SetLikelihood,
 )
@@ -159,7 +157,8 @@ def segment_rows(
 ) -> list[dict[str, Any]]:
     """Attempts cut at their markers, and the answer."""
     tokens, num_thinking = rollout["completion_tokens"], rollout["num_thinking_tokens"]
-    cuts = marker_boundaries(renderer.token_texts(tokens[:num_thinking]), form.segment_ends)
+    words = renderer.token_texts(tokens[:num_thinking])
+    cuts = marker_boundaries(words, form.segment_ends, np.ones(num_thinking, dtype=bool))
     spans = [(start, end, "attempt") for start, end in pairwise(cuts)]
     if num_thinking < len(tokens):
         spans.append((num_thinking, len(tokens), "answer"))
@@ -181,19 +180,18 @@ def probed_rows(
     A recipe that may skip boundaries probes every other one. Rewards of sampled answers are drawn.
     """
     positions = [0, *(one["end_token"] for one in segments if one["kind"] != "answer")]
-    last, may_skip = len(positions) - 1, getattr(probe, "boundary_frac", None) is not None
+    last, may_skip = len(positions) - 1, probe.is_thinned
     probes, rewards = [], {}
     for index, position in enumerate(positions):
         if may_skip and index % 2 and index != last:
             continue
         place = {"rollout_id": segments[0]["rollout_id"], "boundary_index": index}
         made = probe_row(probe, solutions, rng, **place, position=position)
-        if isinstance(probe, ForcedAnswer | AnswerEntropy):
+        if probe.success_from == "sampled_answers":
             num_right = rng.randrange(probe.num_probes + 1)
             rewards[len(probes)] = (np.arange(probe.num_probes) < num_right).astype(float)
         probes.append(made)
-    gates_by_success = getattr(probe, "gate_by_success", False)
-    gains = gains_of(pa.Table.from_pylist(probes, PROBES.schema), rewards, gates_by_success)
+    gains = gains_of(pa.Table.from_pylist(probes, PROBES.schema), rewards, probe)
     assert gains.schema == GAINS.schema
     return probes, gains.to_pylist()
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
 from stages.contracts.storage.contract import Table, check_rows, part_name
 from stages.running.errors import BadInput
@@ -108,12 +109,12 @@ def write_table(path: Path, table: Table, rows: Rows) -> None:
         made.add_table(data.sort_by([(column, "ascending") for column in table.key]))
 
 
-def _row_bytes(data: pa.Table) -> np.ndarray:
+def _row_bytes(data: pa.Table) -> Int[np.ndarray, " row"]:
     """About how many bytes each row has in memory."""
     return sum((_value_bytes(column) for column in data.columns), np.zeros(data.num_rows, np.int64))
 
 
-def _value_bytes(column: pa.ChunkedArray) -> np.ndarray:
+def _value_bytes(column: pa.ChunkedArray) -> Int[np.ndarray, " value"]:
     if pa.types.is_string(column.type):
         return pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64) + 4
     if pa.types.is_list(column.type):

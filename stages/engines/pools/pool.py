@@ -6,7 +6,7 @@ where it is done, nor after which, nor a second time after a failure, changes a 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 Model = TypeVar("Model")
 ModelIn = TypeVar("ModelIn", contravariant=True)
@@ -17,6 +17,7 @@ Result = TypeVar("Result")
 ResultOut = TypeVar("ResultOut", covariant=True)
 
 
+@runtime_checkable
 class WorkFunction(Protocol[ModelIn, WorkItemIn, ResultOut]):
     """What is done to every item.
 
@@ -30,6 +31,7 @@ class WorkFunction(Protocol[ModelIn, WorkItemIn, ResultOut]):
         ...
 
 
+@runtime_checkable
 class Pool(Protocol[ModelOut]):
     """Engines that hold the same policy."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from stages.engines.training.example import Example, PerToken
@@ -59,7 +59,9 @@ def place(
     at = [row * width + np.arange(where.start, where.stop) for _, row, where in placed]
     positions = torch.from_numpy(np.concatenate(at))
 
-    def laid(values: Callable[[int, Example], np.ndarray], dtype: torch.dtype) -> Tensor:
+    def laid(
+        values: Callable[[int, Example], Shaped[np.ndarray, " target"]], dtype: torch.dtype
+    ) -> Shaped[Tensor, "row position"]:
         grid = torch.zeros(height * width, dtype=dtype)
         by_token = np.concatenate([values(item, examples[item]) for item, _, _ in placed])
         grid[positions] = torch.from_numpy(by_token).to(dtype)

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -205,13 +206,15 @@ def exit_unless_first() -> None:
         raise SystemExit(0)
 
 
-def full_tensor(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Shaped[Tensor, "*axes"]) -> Shaped[Tensor, "*axes"]:
     """A tensor whole, of which each rank may have a part; all ranks call it."""
     gathered_whole: Callable[[], Tensor] | None = getattr(tensor, "full_tensor", None)  # a DTensor
     return tensor if gathered_whole is None else gathered_whole()
 
 
-def distributed_like(tensor: Tensor, like: Tensor) -> Tensor:
+def distributed_like(
+    tensor: Shaped[Tensor, "*axes"], like: Shaped[Tensor, "*axes"]
+) -> Shaped[Tensor, "*axes"]:
     """A whole tensor on the device of another, or this rank's part of it where the other is one."""
     if not dist.is_initialized():
         return tensor.to(like.device)

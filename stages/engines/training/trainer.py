@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -88,7 +89,9 @@ class Trainer:
         """Optimizer steps taken since the start, those before a resume included."""
         return len(self.history)
 
-    def step(self, losses: Iterable[Tensor], learning_rate_scale: float = 1.0) -> dict[str, float]:
+    def step(
+        self, losses: Iterable[Float[Tensor, ""]], learning_rate_scale: float = 1.0
+    ) -> dict[str, float]:
         """Back-propagate each micro-batch's share of the loss as it is produced, clip, and take one
         step.
 

@@ -17,11 +17,8 @@ from PIL import Image
 
 from fixtures.checkouts import ROOT
 from stages.contracts.params.whole import load
-from stages.contracts.policy_tree import branch, chains, replicates
 from stages.figures.looks import looks
 from stages.report import __main__ as report
-from stages.report.excerpts import choose
-from stages.report.page import points, tint
 from stages.running.errors import BadInput
 from tests.world import (
     CONTENTS,
@@ -29,7 +26,6 @@ from tests.world import (
     SILENT,
     World,
     make_world,
-    round_entry,
     write_json,
     write_round,
 )

@@ -1,36 +1,8 @@
 """How numbers are written on the page."""
 
-import copy
-import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
-import numpy as np
 import pytest
-from PIL import Image
-from fixtures.checkouts import ROOT
-from stages.contracts.params.whole import load
-from stages.contracts.policy_tree import branch, chains, replicates
-from stages.figures.looks import looks
-from stages.report import __main__ as report
-from stages.report.excerpts import choose
+
 from stages.report.page import points, tint
-from stages.running.errors import BadInput
-from tests.world import (
-    CONTENTS,
-    HOSTILE,
-    SILENT,
-    World,
-    make_world,
-    round_entry,
-    write_json,
-    write_round,
-)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,8 @@ from PIL import Image
 
 from fixtures.checkouts import ROOT
 from stages.contracts.params.whole import load
-from stages.contracts.policy_tree import branch, chains, replicates
 from stages.figures.looks import looks
 from stages.report import __main__ as report
-from stages.report.excerpts import choose
-from stages.report.page import points, tint
 from stages.running.errors import BadInput
 from tests.world import (
     CONTENTS,
@@ -29,7 +26,6 @@ from tests.world import (
     SILENT,
     World,
     make_world,
-    round_entry,
     write_json,
     write_round,
 )
@@ -109,56 +105,12 @@ def test_points_weigh_problems_alike_and_count_rollouts(world: World) -> None:
     ]
 
 
-def test_rollouts_of_largest_spread_are_chosen_one_a_problem(world: World) -> None:
-    gains = report.read_round(world.data / "rounds/i1").gains
-    problem_of = {f"i1/{name}/{sample}": name for name, sample in CONTENTS}
-    assert choose(gains, problem_of, 6) == ["i1/q0/0"]
-    assert choose(gains, dict.fromkeys(problem_of, "") | {"i1/q0/1": "other"}, 6) == [
-        "i1/q0/0",
-        "i1/q0/1",
-    ]
-    assert choose(gains, dict.fromkeys(problem_of, "") | {"i1/q0/1": "other"}, 1) == ["i1/q0/0"]
-
-
 def test_the_last_information_round_is_shown(world: World) -> None:
     assert report.shown_round(load(world.params)) == "i2"
     world.edit_params(
         lambda raw: [entry.update(recipe="outcome") for entry in raw["rounds"].values()]
     )
     assert report.shown_round(load(world.params)) == "o1"
-
-
-def test_chains_and_branches_follow_the_tree(world: World) -> None:
-    world.edit_params(lambda raw: raw["rounds"].update(b1=round_entry("i1", "outcome", 3)))
-    settings = load(world.params)
-    assert chains(settings.rounds) == [["i1", "i2"], ["o1"], ["i1", "b1"]]
-    root = branch(settings.rounds, "r0")
-    assert root.policies == ["r0"]
-    assert [(b.policies, len(b.branches)) for b in root.branches] == [(["i1"], 2), (["o1"], 0)]
-    styles = looks(settings.inits, settings.rounds)
-    assert len(set(styles.values())) == len(styles) == 5
-    assert styles["i1"].marker == styles["i2"].marker != styles["b1"].marker
-
-
-def alike(world: World) -> list[list[str]]:
-    settings = load(world.params)
-    return replicates(settings.inits, settings.rounds, settings.exams)
-
-
-def test_policies_that_differ_in_seeds_only_are_one_experiment(world: World) -> None:
-    def edit(raw: dict[str, Any]) -> None:
-        raw["inits"]["r1"] = {**raw["inits"]["r0"], "seed": 2}
-        raw["rounds"] |= {
-            "i4": round_entry("i1", "information", 5),
-            "o4": round_entry("r1", "outcome", 7),
-        }
-        raw["exams"] = {
-            name: {"judge": "exact"} for name in ("r0", "i2", "o1", "i4", "o4", "r1", "i1")
-        }
-
-    assert alike(world) == [["r0"], ["i2"], ["o1"]]
-    world.edit_params(edit)
-    assert alike(world) == [["r0", "r1"], ["i2", "i4"], ["o1", "o4"], ["i1"]]
 
 
 def test_a_judge_is_held_against_the_verifier(world: World) -> None:
@@ -325,30 +277,6 @@ def test_metrics_of_other_budgets_are_refused(world: World) -> None:
     world.edit_params(lambda raw: raw["exam"].update(budgets_tokens=[0, 8]))
     with pytest.raises(BadInput, match="budgets"):
         world.report()
-
-
-@pytest.mark.parametrize(
-    ("fraction", "text"),
-    [
-        (0.0312, "+3.1"),
-        (-0.5, "\N{MINUS SIGN}50.0"),
-        (0.0001, "0.0"),
-        (-0.0001, "0.0"),
-        (None, "–"),
-    ],
-)
-def test_points_are_signed_and_zero_is_not(fraction: float | None, text: str) -> None:
-    assert points(fraction) == text
-
-
-def test_tint_grows_with_progress_and_tells_its_sign() -> None:
-    def opacity(progress: float) -> float:
-        return float(tint(progress).split(",")[-1].rstrip(")"))
-
-    assert opacity(0) == 0
-    assert 0 < opacity(0.1) < opacity(0.5) < opacity(1)
-    assert opacity(-0.5) == opacity(0.5)
-    assert tint(-0.5) != tint(0.5)
 
 
 class Browser:

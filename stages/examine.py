@@ -106,8 +106,9 @@ def draw_seen(problems: Sequence[Problem], settings: Exam) -> list[Problem]:
         eligible = [problem for problem in problems if problem.difficulty == difficulty]
         if len(eligible) < settings.num_seen:
             raise BadInput(
-                f"exam.num_seen asks for {settings.num_seen} problems of each difficulty, but difficulty {difficulty} "
-                f"has {len(eligible)} in its train split; ask for fewer, or raise task.tiers num_train"
+                f"exam.num_seen asks for {settings.num_seen} problems of each difficulty, but "
+                f"difficulty {difficulty} has {len(eligible)} in its train split; ask for fewer, "
+                "or raise task.tiers num_train"
             )
         rng = np.random.default_rng(derive_seed("seen", settings.seed, difficulty))
         drawn += [

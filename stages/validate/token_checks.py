@@ -1,4 +1,4 @@
-"""What must hold of a completion's tokens, and of where each comes from: columns of check frames."""
+"""What must hold of a completion's tokens and their origins: columns of check frames."""
 
 from collections.abc import Sequence
 
@@ -71,7 +71,7 @@ def add_cues(frame: pd.DataFrame, rollouts: pa.Table, cue_tokens: Sequence[int])
 
 
 def answer_texts(rollouts: pa.Table, renderer: Renderer) -> pd.Series:
-    """What the policy wrote behind each rollout's cue, by rollout_id; empty where it never answered."""
+    """The text behind each rollout's cue, by rollout_id; empty where it never answered."""
     tokens = ragged(rollouts["completion_tokens"])
     origin = _origins(rollouts, tokens)
     last_cue = np.full(len(tokens.lengths), MISSING)

@@ -111,7 +111,8 @@ def find_parts(path: Path, table: Table) -> list[Path]:
     foreign = [name for name, match in zip(names, matches, strict=True) if match is None]
     if foreign:
         raise BadInput(
-            f"table {table.name}: {path} holds {len(foreign)} file(s) that are no parts, {foreign}; {remedy}"
+            f"table {table.name}: {path} holds {len(foreign)} file(s) that are no parts, "
+            f"{foreign}; {remedy}"
         )
     num_parts = max((int(match["num_parts"]) for match in matches if match), default=1)
     wanted = [part_name(index, num_parts) for index in range(num_parts)]

@@ -127,7 +127,7 @@ def _rows_loss(
 
 
 def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The loss curve in about 100 points, each the mean of the steps around it, and where it ended."""
+    """The loss curve in about 100 points, each a mean of the steps around it, and its end."""
     losses = [record["loss"] for record in history]
     points = np.array_split(losses, max(1, min(100, len(losses))))
     curve = [round(float(point.mean()), 6) for point in points if len(point)]

@@ -52,8 +52,9 @@ class Terms(NamedTuple):
 class PolicyLoss:
     """The loss of one recipe's update.
 
-    `reference` is there if and only if `settings.kl_coefficient` is. `temperature` is the one the rollouts were sampled at, `budget_tokens` the constant length of
-    `dr_grpo`, `precision` that of the models' passes.
+    `reference` is there if and only if `settings.kl_coefficient` is. `temperature` is the one the
+    rollouts were sampled at, `budget_tokens` the constant length of `dr_grpo`, `precision` that of
+    the models' passes.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def processes(stage: str, num_processes: int) -> Iterator[None]:
 
 
 def _run_ranks(stage: str, num_processes: int) -> int:
-    """Start the ranks and wait; the exit code of the first that failed, which has said why, or 0."""
+    """Start the ranks and wait; the exit code of the first that failed, or 0."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -95,8 +95,9 @@ def _run_ranks(stage: str, num_processes: int) -> int:
             )  # those it took with it may be seen to end before
             if failure.exitcode < 0:
                 raise MachineFailure(
-                    f"{stage}: process {rank} of {num_processes} was killed by signal {-failure.exitcode}; where "
-                    "memory was short (9), lower micro_batch_tokens, then run again"
+                    f"{stage}: process {rank} of {num_processes} was killed by signal "
+                    f"{-failure.exitcode}; where memory was short (9), lower micro_batch_tokens, "
+                    "then run again"
                 ) from None
             return int(failure.exitcode)
         except SignalException as error:  # to this process, and the agent has ended the ranks

@@ -53,8 +53,8 @@ def set_up(model: PreTrainedModel, training: Training) -> None:
 def _compute_anew(model: PreTrainedModel) -> None:
     if not model.supports_gradient_checkpointing:
         raise BadInput(
-            f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute activations anew; set it "
-            "to false, and lower micro_batch_tokens where memory is short"
+            f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute "
+            "activations anew; set it to false, and lower micro_batch_tokens where memory is short"
         )
     model.gradient_checkpointing_enable({"use_reentrant": False})
     for module in model.modules():

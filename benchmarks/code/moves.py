@@ -14,7 +14,7 @@ FILES = {
     f"{CONTRACTS}/task_params.py": (f"{PARAMS}/",),
     f"{CONTRACTS}/init_params.py": (f"{PARAMS}/",),
     f"{CONTRACTS}/recipe_params.py": (f"{PARAMS}/",),
-    f"{CONTRACTS}/compute_params.py": (f"{PARAMS}/compute.py",),
+    f"{CONTRACTS}/compute_params.py": (f"{PARAMS}/compute/",),
     f"{CONTRACTS}/tables.py": (f"{CONTRACTS}/tables/", f"{STORAGE}/"),
     f"{CONTRACTS}/parts.py": (f"{STORAGE}/",),
     f"{CONTRACTS}/joins.py": (f"{STORAGE}/joins.py",),
@@ -101,7 +101,7 @@ NAMES = {
         ("stages/verifiers/reasoning_gym.py", name): "stages/tasks/families.py"
         for name in ("FORMULAS", "FUNCTIONS")
     },
-    ("stages/examine.py", "_answer"): "stages/engines/sampler.py",
+    ("stages/examine.py", "_answer"): "stages/engines/turns.py",
     ("stages/infogain.py", "Estimate"): "stages/infogain.py",
     ("stages/infogain.py", "Row"): "stages/infogain.py",
     ("stages/sft.py", "Example"): "stages/engines/training/imitation.py",

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contracts.format import write_format
-from stages.contracts.params.compute import VllmEngine
+from stages.contracts.params.compute.inference import VllmEngine
 from stages.contracts.params.recipes.segments import FixedCut, MarkerCut
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer

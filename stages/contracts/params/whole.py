@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Name, Section, checked, read_file, variants
-from stages.contracts.params.compute import Compute
+from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import Exam, ExamEntry
 from stages.contracts.params.inits.init import Init

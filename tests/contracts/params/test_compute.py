@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stages.contracts.params.compute import Compute, Training
+from stages.contracts.params.compute.compute import Compute
+from stages.contracts.params.compute.training import Training
 from tests.contracts.params.mistakes import Edit, Mistake, assert_refused, each_mistake, put
 
 MISTAKES: list[Mistake] = [

@@ -1,0 +1,39 @@
+"""Which engine samples and where it runs are two questions: each answered by its own key."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from stages.contracts.params.compute.inference import Here, Inference, RayCluster
+from stages.engines.inference import open_pool, open_samplers
+from stages.engines.pools.here import OneEngine
+
+POLICY = Path("policy")
+HERE = Here(kind="here")
+
+
+def test_an_engine_here_holds_what_the_opener_makes() -> None:
+    with open_pool(lambda policy: policy.name, POLICY, HERE) as pool:
+        assert isinstance(pool, OneEngine)
+        items = [1, 2, 3]
+        done = pool.each(lambda model, item, on_tokens: (model, item), items, lambda _: None)
+        assert list(done) == [(place, ("policy", item)) for place, item in enumerate(items)]
+
+
+def test_an_engine_without_a_module_is_an_error() -> None:
+    settings = SimpleNamespace(engine="nobodys", where=HERE)
+    with pytest.raises(ModuleNotFoundError, match=r"stages\.engines\.samplers\.nobodys"):
+        open_samplers(POLICY, settings).__enter__()
+
+
+def test_any_engine_runs_anywhere() -> None:
+    adapter = TypeAdapter(Inference)
+    ray = {"kind": "ray", "address": "local", "num_workers": 2}
+    for where, kind in ({"kind": "here"}, Here), (ray, RayCluster):
+        settings = adapter.validate_python({"engine": "vllm", "where": where})
+        assert isinstance(settings.where, kind)
+        assert settings.is_exact
+    with pytest.raises(ValidationError, match="where"):
+        adapter.validate_python({"engine": "vllm"})

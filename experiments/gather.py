@@ -210,10 +210,11 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
 
     `compute_tokens` are forward passes of one token: those sampled, probed, and trained on.
 
-    Probes are sampled in every round, to watch it; an objective that does not learn from them is
-    not charged for them. A probe's tokens are those its estimator counts; prompts, and what a
-    prefix cache spares, are in neither number. `seconds` are those of all steps, on whatever
-    machine ran them.
+    `compute_tokens` are forward passes of one token: those sampled, probed, and trained on. Probes
+    are sampled in every round, to watch it; an objective that does not learn from them is not
+    charged for them. A probe's tokens are those its estimator counts; prompts, and what a prefix
+    cache spares, are in neither number. `seconds` are those of all steps, on whatever machine ran
+    them.
     """
     costs: dict[str, list[float]] = {}
     for name, entry in settings.rounds.items():

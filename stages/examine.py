@@ -24,7 +24,7 @@ import numpy as np
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import read_section
-from stages.contracts.params.compute import Inference
+from stages.contracts.params.compute.inference import Inference
 from stages.contracts.params.exam import Exam
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows

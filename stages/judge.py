@@ -29,7 +29,7 @@ import numpy as np
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import read_section
-from stages.contracts.params.compute import Training
+from stages.contracts.params.compute.training import Training
 from stages.contracts.params.inits.sft import LossWeights
 from stages.contracts.params.judge import Judge
 from stages.contracts.render import Renderer

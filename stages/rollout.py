@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import read_section
-from stages.contracts.params.compute import Inference
+from stages.contracts.params.compute.inference import Inference
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer

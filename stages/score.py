@@ -33,7 +33,6 @@ from stages.contracts.params.base import Name, read_section
 from stages.contracts.params.recipes.segments import (
     CutpointCut,
     FixedCut,
-    MarkerCut,
     Segments,
 )
 from stages.contracts.params.task import TaskParams
@@ -65,9 +64,7 @@ COLUMNS = (
 
 
 class CutRollout(NamedTuple):
-    """The token span of each thinking segment, its text where it may hold an attempt, and the text
-    of the answer.
-    """
+    """The token span of each thinking segment, its text if it may hold an attempt; the answer."""
 
     spans: list[tuple[int, int]]
     thoughts: list[str | None]
@@ -110,19 +107,12 @@ def main(
             batch_problems = [known[row["problem_id"]] for row in rows]
             cuts = [cut(row, how, form, renderer) for row in rows]
             verifications = verifiers.verify(submissions(batch_problems, cuts, form))
-            judge_scores = score_answers(
-                [problem.prompt for problem in batch_problems],
-                [rollout_cut.answer for rollout_cut in cuts],
-            )
+            prompts = [problem.prompt for problem in batch_problems]
+            judge_scores = score_answers(prompts, [thoughts.answer for thoughts in cuts])
             to_scores.add(map(_score_row, rows, cuts, verifications, judge_scores))
-            attempts = (
-                verification and verification.verdict for verification in verifications[len(rows) :]
-            )
-            to_segments.add(
-                row
-                for r, c in zip(rows, cuts, strict=True)
-                for row in _segment_rows(r, c, attempts, form)
-            )
+            attempts = (attempt and attempt.verdict for attempt in verifications[len(rows) :])
+            for row, row_cut in zip(rows, cuts, strict=True):
+                to_segments.add(_segment_rows(row, row_cut, attempts, form))
             progress.add(len(rows))
     facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
     facts.write(scores)
@@ -145,8 +135,8 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
             )
     if num_foreign:
         raise BadInput(
-            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems does not have; "
-            f"first rollout_id {first}; run `dvc repro` to sample again"
+            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems "
+            f"does not have; first rollout_id {first}; run `dvc repro` to sample again"
         )
 
 
@@ -184,7 +174,7 @@ def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer)
         words = renderer.token_texts(tokens[:num_thinking])
         boundaries = marker_boundaries(words, form.segment_ends, is_thought)
     spans = list(pairwise(boundaries))
-    is_marked = isinstance(how, MarkerCut)
+    is_marked = how.finds_attempts
     thoughts = [_text(tokens, is_sampled, a, b, renderer) if is_marked else None for a, b in spans]
     start = answer_start(row["token_origin"], num_thinking)
     return CutRollout(spans, thoughts, _text(tokens, is_sampled, start, len(tokens), renderer))

@@ -18,7 +18,7 @@ from unicodedata import normalize
 from transformers import PreTrainedModel
 
 from stages.contracts.params.base import Seed, read_section
-from stages.contracts.params.compute import Training
+from stages.contracts.params.compute.training import Training
 from stages.contracts.params.inits.model import Model, ModelShape
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.task import TaskParams

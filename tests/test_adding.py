@@ -1,18 +1,27 @@
 """What CONTRIBUTING says of adding things, done in a copy of a finished checkout and run there."""
 
 import hashlib
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
+from transformers import PreTrainedModel
 
-from fixtures.checkouts import succeed
+from fixtures.checkouts import run, succeed
+from stages.engines.policy import load_policy
+from stages.pure.losses import token_logprobs
 
 ROUND = "i1"
+NOISE_NATS = 0.004
 
 
 class Copy:
@@ -236,3 +245,220 @@ class Even:
     assert (scores["verdict"] == expected).all()
     assert (scores["verdict"] != before["verdict"]).sum() > 10
     assert copy.table("segments")["attempt_verdict"].isna().all()
+
+
+SERVER = '''"""Sampling by a server that answers as OpenAI's completions do, by token ids."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import Request as Post
+from urllib.request import urlopen
+
+from stages.contracts.params.compute.inference import ServerEngine
+from stages.contracts.render import Renderer
+from stages.engines.sampler import Continuation, Request
+
+
+class ServerSampler:
+    """A policy behind a URL; what its cache had, it does not say."""
+
+    def __init__(self, url: str, stop_tokens: Sequence[int]) -> None:
+        self.num_prompt_tokens = self.num_cached_prompt_tokens = 0
+        self._url, self._stop_tokens = url, stop_tokens
+
+    def sample(
+        self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
+    ) -> list[Continuation]:
+        """See `stages.engines.sampler.Sampler.sample`."""
+        completions = []
+        with ThreadPoolExecutor(4) as pool:
+            for done in pool.map(lambda request: self._complete(request, temperature), requests):
+                on_tokens(len(done.tokens))
+                completions.append(done)
+        self.num_prompt_tokens += sum(len(request.prompt_tokens) for request in requests)
+        return completions
+
+    def _complete(self, request: Request, temperature: float) -> Continuation:
+        stop = [] if request.stop_token is None else [request.stop_token]
+        asked = {
+            "prompt": request.prompt_tokens,
+            "max_tokens": request.max_tokens,
+            "temperature": temperature,
+            "seed": request.seed,
+            "stop_token_ids": [*self._stop_tokens, *stop],
+            "logprobs": 0,
+            "return_token_ids": True,
+        }
+        headers = {"Content-Type": "application/json"}
+        post = Post(f"{self._url}/v1/completions", json.dumps(asked).encode(), headers)
+        with urlopen(post) as response:
+            [choice] = json.load(response)["choices"]
+        tokens = choice["token_ids"]
+        is_ended = tokens[-1] in self._stop_tokens
+        return Continuation(tokens, choice["logprobs"]["token_logprobs"], is_ended)
+
+
+def open_sampler(policy: Path, settings: ServerEngine) -> ServerSampler:
+    """The server must serve this policy."""
+    return ServerSampler(settings.url, Renderer.of_policy(policy).stop_tokens)
+'''
+
+
+class Completions(BaseHTTPRequestHandler):
+    """Answers as a server of OpenAI's kind does, by a policy read with torch.
+
+    Its log-probabilities are a little off, as those of kernels that depend on the batch.
+    """
+
+    model: ClassVar[PreTrainedModel]
+    num_asked: ClassVar[int] = 0
+    lock: ClassVar[Lock] = Lock()
+
+    def do_POST(self) -> None:
+        assert self.path == "/v1/completions"
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.lock:
+            type(self).num_asked += 1
+            tokens, logprobs = self.complete(asked)
+        choice = {"token_ids": tokens, "logprobs": {"token_logprobs": logprobs}}
+        body = json.dumps({"choices": [choice]}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def complete(self, asked: dict[str, Any]) -> tuple[list[int], list[float]]:
+        """Draw tokens by the request's own seed."""
+        generator = torch.Generator().manual_seed(asked["seed"] % 2**63)
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        while len(tokens) < asked["max_tokens"]:
+            with torch.no_grad():
+                ids = torch.tensor([[*asked["prompt"], *tokens]])
+                logits = self.model(input_ids=ids).logits[0, -1] / asked["temperature"]
+            token = int(logits.softmax(-1).multinomial(1, generator=generator))
+            tokens.append(token)
+            noise = NOISE_NATS * (2 * float(torch.rand(())) - 1)
+            logprobs.append(float(logits.log_softmax(-1)[token]) + noise)
+            if token in asked["stop_token_ids"]:
+                break
+        return tokens, logprobs
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def served(copy: Copy) -> Iterator[str]:
+    """The URL of a server of the round's parent policy."""
+    Completions.model = load_policy(copy.folder / "data/policies/r0")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Completions) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_sampler_is_a_class_and_a_file(copy: Copy, served: str) -> None:
+    """A server samples the round; its rounded log-probabilities pass the gate as it says so."""
+    section = "stages/contracts/params/compute/inference.py"
+    copy.replace(
+        section,
+        "Inference = VllmEngine\n",
+        '''class ServerEngine(InferenceEngine):
+    """A server of the policy, elsewhere."""
+
+    is_exact = False
+    engine: Literal["server"]
+    url: str
+
+
+Inference = Annotated[VllmEngine | ServerEngine, Field(discriminator="engine")]
+''',
+    )
+    copy.write("stages/engines/samplers/server.py", SERVER)
+
+    def chosen(params: dict) -> None:
+        inference = {"engine": "server", "url": served, "where": {"kind": "here"}}
+        params["compute"]["inference"] = inference
+
+    copy.params(chosen)
+    assert {*copy.touched()} == {section, "stages/engines/samplers/server.py"}
+    before = copy.table("rollouts")
+    steps = ("rollout", "score", "probe", "infogain", "validate")
+    assert copy.run(f"validate@{ROUND}") == ["code", *(f"{step}@{ROUND}" for step in steps)]
+    listing = json.loads((copy.folder / "data/code/rollout.json").read_text())
+    assert "stages/engines/samplers/server.py" in listing
+
+    rollouts = copy.table("rollouts")
+    assert Completions.num_asked >= len(rollouts) == len(before)
+    assert (rollouts["seed"] == before["seed"]).all()
+    for row in rollouts.itertuples():
+        assert np.abs(row.sampler_logprobs - policy_logprobs(row)).max() < 2 * NOISE_NATS
+
+    assert rollouts["sampler_logprobs"].map(max).max() > 0
+    copy.replace(section, "    is_exact = False\n", "    is_exact = True\n")
+    gate = ["dvc", "repro", "--single-item", "--force", f"validate@{ROUND}"]
+    assert "table rollouts, column max_logprob" in run(gate, copy.folder).stderr
+
+
+def policy_logprobs(row: Any) -> np.ndarray:
+    """Of a rollout's completion tokens by the policy itself; 0 where one was not sampled."""
+    tokens = torch.tensor([[*row.prompt_tokens, *row.completion_tokens]])
+    with torch.no_grad():
+        logits = Completions.model(input_ids=tokens[:, :-1]).logits / row.temperature
+    logprobs = token_logprobs(logits, tokens[:, 1:])[0, len(row.prompt_tokens) - 1 :].numpy()
+    return np.where(row.token_origin == 0, logprobs, 0)
+
+
+def test_a_nullable_column_is_a_line_of_its_schema_its_writer_and_its_reader(copy: Copy) -> None:
+    """The mean log-probability of what was sampled, for the update's metrics."""
+    schema, writer = "stages/contracts/tables/rollouts.py", "stages/rollout.py"
+    columns, reader = "stages/update/round_tables.py", "stages/update/metrics.py"
+    copy.replace(
+        schema,
+        '    column("temperature", FLOAT, "sampling temperature"),\n',
+        '    column("temperature", FLOAT, "sampling temperature"),\n'
+        '    column("mean_logprob_nats", FLOAT, "of its sampled tokens", nullable=True),\n',
+    )
+    copy.replace(
+        writer,
+        '        "finish_reason": trace.finish_reason,\n',
+        '        "finish_reason": trace.finish_reason,\n'
+        '        "mean_logprob_nats": sum(trace.logprobs) / trace.origin.count(0),\n',
+    )
+    copy.replace(
+        columns,
+        '"token_origin", "finish_reason"',
+        '"token_origin", "finish_reason", "mean_logprob_nats"',
+    )
+    copy.replace(
+        reader,
+        'return {"mean_credit_frac"',
+        'known = floats(tables.rollouts["mean_logprob_nats"]).mean()\n'
+        '    told = {"mean_logprob_nats": None if np.isnan(known) else known}\n'
+        '    return {**told, "mean_credit_frac"',
+    )
+    copy.replace(reader, "import RoundTables", "import RoundTables, floats")
+    assert {*copy.touched()} == {schema, writer, columns, reader}
+
+    def told() -> float | None:
+        metrics = json.loads((copy.folder / f"data/metrics/updates/{ROUND}.json").read_text())
+        return metrics["mean_logprob_nats"]
+
+    copy.run("--single-item", "code")
+    copy.run("--single-item", f"update@{ROUND}")
+    assert told() is None  # rollouts from before have no such column
+    before = copy.table("rollouts")
+
+    copy.run("--single-item", f"rollout@{ROUND}")
+    copy.run("--single-item", f"update@{ROUND}")
+    rollouts = copy.table("rollouts")
+    assert rollouts.drop(columns="mean_logprob_nats").equals(before)
+    sampled = rollouts["sampler_logprobs"].map(sum) / rollouts["token_origin"].map(
+        lambda o: sum(o == 0)
+    )
+    assert np.allclose(rollouts["mean_logprob_nats"], sampled, atol=1e-6)
+    assert told() == pytest.approx(sampled.mean(), abs=1e-6)

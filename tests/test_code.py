@@ -144,3 +144,20 @@ def test_params_are_checked_before_anything_is_listed(tree: Path) -> None:
     with pytest.raises(code.BadInput, match=r"params\.yaml"):
         code.main(tree / "listings", tree / "params.yaml")
     assert not (tree / "listings").exists()
+
+
+def test_a_module_imported_by_its_name_may_be_any_of_its_package(tree: Path) -> None:
+    for name, text in {
+        "stages/step.py": (
+            "from importlib import import_module\n\n\ndef main(name):\n"
+            '    return import_module(f"stages.kinds.{name}")\n'
+        ),
+        "stages/kinds/__init__.py": "",
+        "stages/kinds/one.py": "from stages.shared import double\n",
+        "stages/kinds/other.py": "x = 1\n",
+    }.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(text)
+    files = {file.relative_to(tree).as_posix() for file in code.closure(tree / "stages/step.py")}
+    expected = {f"stages/{name}.py" for name in ("step", "kinds/one", "kinds/other", "shared")}
+    assert files - {"stages/__init__.py"} == expected

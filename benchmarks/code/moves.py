@@ -14,7 +14,7 @@ FILES = {
     f"{CONTRACTS}/task_params.py": (f"{PARAMS}/",),
     f"{CONTRACTS}/init_params.py": (f"{PARAMS}/",),
     f"{CONTRACTS}/recipe_params.py": (f"{PARAMS}/",),
-    f"{CONTRACTS}/compute_params.py": (f"{PARAMS}/compute.py",),
+    f"{CONTRACTS}/compute_params.py": (f"{PARAMS}/compute/",),
     f"{CONTRACTS}/tables.py": (f"{CONTRACTS}/tables/", f"{STORAGE}/"),
     f"{CONTRACTS}/parts.py": (f"{STORAGE}/",),
     f"{CONTRACTS}/joins.py": (f"{STORAGE}/joins.py",),
@@ -86,13 +86,28 @@ NAMES = {
     (f"{CONTRACTS}/publish.py", "CODE"): "stages/running/publish.py",
     ("stages/evaluate.py", "_json"): "stages/evaluate/__main__.py",
     ("stages/evaluate.py", "_choices"): "stages/evaluate/__main__.py",
-    ("stages/examine.py", "_answer"): "stages/engines/sampler.py",
+    ("stages/engines/varlen.py", "Segments"): "stages/engines/varlen.py",
+    ("stages/engines/policy_loss.py", "_forward"): "stages/engines/training/policy_loss.py",
+    ("stages/engines/policy_loss.py", "_place"): "stages/engines/training/placed.py",
+    ("stages/probe.py", "_thought"): "stages/probe/inputs.py",
+    ("stages/tasks/strategies.py", "Trace"): "stages/tasks/strategies.py",
+    ("stages/update.py", "Columns"): "stages/update/round_tables.py",
+    ("stages/validate.py", "Outcome"): f"{VALIDATE}/__main__.py",
+    **{
+        ("stages/verifiers/isolated.py", name): "stages/verifiers/isolated.py"
+        for name in ("Judge", "Pool", "Request", "_verdict", "open_pool")
+    },
+    **{
+        ("stages/verifiers/reasoning_gym.py", name): "stages/tasks/families.py"
+        for name in ("FORMULAS", "FUNCTIONS")
+    },
+    ("stages/examine.py", "_answer"): "stages/engines/turns.py",
     ("stages/infogain.py", "Estimate"): "stages/infogain.py",
     ("stages/infogain.py", "Row"): "stages/infogain.py",
-    ("stages/sft.py", "Example"): "stages/engines/imitation.py",
-    ("stages/sft.py", "summary"): "stages/engines/imitation.py",
-    ("stages/sft.py", "train"): "stages/engines/imitation.py",
-    ("stages/update.py", "Example"): "stages/engines/policy_loss.py",
+    ("stages/sft.py", "Example"): "stages/engines/training/imitation.py",
+    ("stages/sft.py", "summary"): "stages/engines/training/imitation.py",
+    ("stages/sft.py", "train"): "stages/engines/training/imitation.py",
+    ("stages/update.py", "Example"): "stages/engines/training/example.py",
     ("stages/validate.py", "_explain"): f"{VALIDATE}/refusal.py",
 }
 """Today's file of what stood in an old file by a name that is gone, or that other files use too."""

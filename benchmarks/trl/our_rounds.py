@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.measuring import clocks, since
 from benchmarks.rollout_rows import example_of, num_sampled, plan_rows
 from benchmarks.trl.their_rounds import column, reward
-from stages.contracts.params.compute import RayCluster, VllmEngine
+from stages.contracts.params.compute.inference import RayCluster, VllmEngine
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import merge_rows, read_table

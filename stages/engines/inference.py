@@ -6,7 +6,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from stages.contracts.params.compute import Inference, RayCluster, Where
+from stages.contracts.params.compute.inference import Inference, RayCluster, Where
 from stages.engines.pools.here import OneEngine
 from stages.engines.pools.pool import Model, Pool
 from stages.engines.sampler import Sampler

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import Name, Seed, read_section
-from stages.contracts.params.compute import Compute
+from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.recipes.probe import (
     AnswerEntropy,
     AnswerLikelihood,

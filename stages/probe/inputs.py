@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.contracts.params.compute import Compute
+from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.render import Renderer
 from stages.running.facts import RunFacts

@@ -1,7 +1,7 @@
-"""From gains of segments to credit: group statistics, sums over what is to come, baselines. Groups
-are index arrays.
+"""From gains of segments to credit: group statistics, sums over what is to come, baselines.
 
-Arrays over segments hold each rollout's segments next to each other, in the order of its stream.
+Groups are index arrays. Arrays over segments hold each rollout's segments next to each other, in
+the order of its stream.
 """
 
 from collections.abc import Iterable
@@ -31,13 +31,12 @@ def group_normalized(
     normalize_by_std: bool,
     std_epsilon: float,
 ) -> PerRollout:
-    """A_out = (r − mean_group r) / (std_group r + ε), the group-relative advantage of GRPO (arXiv
-    2402.03300, eq. 3).
+    """A_out = (r − mean_group r) / (std_group r + ε), the group-relative advantage of GRPO.
 
-    The standard deviation is the population's (ddof 0); the field's ε is 1e-4 (TRL) or 1e-6 (verl).
-    Without `normalize_by_std` the division is left out (Dr. GRPO, arXiv 2503.20783). A NaN reward
-    (a failed verifier) stays NaN and counts for nothing in its group. A group of equal rewards gets
-    zeros.
+    Eq. 3 of arXiv 2402.03300. The standard deviation is the population's (ddof 0); the field's ε is
+    1e-4 (TRL) or 1e-6 (verl). Without `normalize_by_std` the division is left out (Dr. GRPO, arXiv
+    2503.20783). A NaN reward (a failed verifier) stays NaN and counts for nothing in its group. A
+    group of equal rewards gets zeros.
     """
     return group_scaled(rewards, groups, "group_mean", normalize_by_std, std_epsilon)
 
@@ -84,8 +83,7 @@ def length_penalized(
     budget_tokens: int,
     penalty: float,
 ) -> PerRollout:
-    """Reward − penalty · thinking tokens / budget: a stream as long as the budget pays all of
-    `penalty`.
+    """Reward − penalty · thinking tokens / budget: a stream as long as the budget pays it all.
 
     To be normalised after, so that within a group of equal rewards the shorter stream wins. MRT
     (arXiv 2503.07572, table 1) reports that such a penalty cost 3.7 points of accuracy.
@@ -94,8 +92,7 @@ def length_penalized(
 
 
 def to_come(gains: PerSegment, rollout_of_segment: RolloutOfSegment, discount: float) -> PerSegment:
-    """∑_{i ≥ j} discount^{i−j} Δ_i over the segments i of j's rollout: what it and those behind it
-    gain.
+    """∑_{i ≥ j} discount^{i−j} Δ_i over segments i of j's rollout: its gain and those behind it.
 
     Discount 0 is the segment's own gain (myopic; VinePPO, arXiv 2410.01679, A = V_j − V_{j−1} where
     no reward falls inside). Discount 1 telescopes to J_k − J_{j−1} (to go): it differs between
@@ -114,12 +111,12 @@ def to_come(gains: PerSegment, rollout_of_segment: RolloutOfSegment, discount: f
 def token_discounted(
     gains: PerSegment, used_tokens: Int[np.ndarray, " segment"], discount: float
 ) -> PerSegment:
-    """discount^{t_j} Δ_j, t_j the thinking tokens sampled before segment j ends: its part of the area under
-    the J curve.
+    """discount^{t_j} Δ_j, t_j the thinking tokens sampled before segment j ends.
 
-    Cut at a budget of t tokens, a stream succeeds with J(t) = J_j for t_j ≤ t < t_{j+1}, and J_k
-    for ever after its last boundary. Weigh the budgets geometrically, (1 − γ) γ^t for t = 0, 1, …:
-    mean budget γ / (1 − γ) tokens. Then, each jump Δ_j counting from t_j on,
+    It is the segment's part of the area under the J curve. Cut at a budget of t tokens, a stream
+    succeeds with J(t) = J_j for t_j ≤ t < t_{j+1}, and J_k for ever after its last boundary. Weigh
+    the budgets geometrically, (1 − γ) γ^t for t = 0, 1, …: mean budget γ / (1 − γ) tokens. Then,
+    each jump Δ_j counting from t_j on,
 
         area = (1 − γ) ∑_t γ^t J(t) = J_0 + ∑_j Δ_j (1 − γ) ∑_{t ≥ t_j} γ^t = J_0 + ∑_j γ^{t_j} Δ_j.
 
@@ -140,10 +137,10 @@ def spread(
     ends: Iterable[int],
     lengths: Iterable[int],
 ) -> list[Shaped[np.ndarray, " token"]]:
-    """A span's value on all its tokens: one array for each row, as long as `lengths` says; 0 where
-    no span lies.
+    """A span's value on all its tokens: an array for each row, as long as `lengths` says.
 
-    Spans are half-open; of two that overlap the later one holds, an empty one leaves no trace.
+    0 where no span lies. Spans are half-open; of two that overlap the later one holds, an empty one
+    leaves no trace.
     """
     by_token = [np.zeros(length, dtype=values.dtype) for length in lengths]
     for row, start, end, value in zip(rows, starts, ends, values, strict=True):

@@ -1,5 +1,4 @@
-"""What each segment told: success at boundaries, progress over segments, information gain, standard
-errors.
+"""What each segment told: success at boundaries, progress, information gain, standard errors.
 
 Of one rollout, or of several with as many boundaries each, in the rows of an array.
 """
@@ -24,8 +23,9 @@ def set_success(
 
 
 def sampled_success(rewards: Float[np.ndarray, " probe"]) -> float:
-    """J = mean reward of the sampled answers; NaN rewards (failed verifiers) are left out, NaN if
-    none is left.
+    """J = mean reward of the sampled answers.
+
+    NaN rewards (failed verifiers) are left out; NaN if none is left.
     """
     known = rewards[~np.isnan(rewards)]
     return float(known.mean()) if len(known) else float("nan")
@@ -52,19 +52,19 @@ def information_gain(logprobs: Success) -> PerSegment:
 
 
 def success_variance(rewards: Float[np.ndarray, " probe"]) -> float:
-    """∑ (r − J)² / K² of the K rewards judged: the plug-in variance of J, and J (1 − J) / K where
-    rewards are 0 or 1.
+    """∑ (r − J)² / K² of the K rewards judged: the plug-in variance of J.
 
-    Zero where all agree, which at small K is the estimate's own blindness, not certainty. NaN where
-    K is zero.
+    That is J (1 − J) / K where rewards are 0 or 1. Zero where all agree, which at small K is the
+    estimate's own blindness, not certainty. NaN where K is zero.
     """
     known = rewards[~np.isnan(rewards)]
     return float(known.var() / len(known)) if len(known) else float("nan")
 
 
 def progress_stderr(variance: Success) -> PerSegment:
-    """sqrt(Var J_j + Var J_{j−1}): standard error of Δ_j, the answers at two boundaries being drawn
-    independently.
+    """sqrt(Var J_j + Var J_{j−1}): standard error of Δ_j.
+
+    The answers at two boundaries are drawn independently.
     """
     return np.sqrt(variance[..., 1:] + variance[..., :-1])
 
@@ -72,8 +72,7 @@ def progress_stderr(variance: Success) -> PerSegment:
 def interpolated(
     values: Success, boundary_index: Int[np.ndarray, " boundary"]
 ) -> Float[np.ndarray, "*rollout every"]:
-    """J at every boundary 0 … k from those probed: linear in the boundary index between two
-    neighbours.
+    """J at every boundary 0 … k from those probed: linear in the index between two neighbours.
 
     Args:
         values: at the boundaries probed; NaN is carried to the boundaries on either side of it,
@@ -102,13 +101,12 @@ def spread_evenly(
 
 
 def answer_entropy(counts: Counts) -> float:
-    """H = −∑ p log p + (m − 1) / 2K in nats: entropy of the answers drawn, by Miller and Madow
-    (Miller 1955).
+    """H = −∑ p log p + (m − 1) / 2K in nats: entropy of the answers drawn, by Miller and Madow.
 
-    p = n / K over the m distinct answers of K draws. The plug-in sum alone is too low by about (m*
-    − 1) / 2K, m* the number of answers possible (Paninski 2003, Neural Computation 15, section 4);
-    the m seen stand for m*, so what stays is too low where many answers have yet to be seen. 0
-    where all agree; NaN without answers.
+    Miller 1955. p = n / K over the m distinct answers of K draws. The plug-in sum alone is too low
+    by about (m* − 1) / 2K, m* the number of answers possible (Paninski 2003, Neural Computation 15,
+    section 4); the m seen stand for m*, so what stays is too low where many answers have yet to be
+    seen. 0 where all agree; NaN without answers.
     """
     num_answers = counts.sum()
     if num_answers == 0:
@@ -118,7 +116,5 @@ def answer_entropy(counts: Counts) -> float:
 
 
 def entropy_fall(entropy: Success) -> PerSegment:
-    """H_{j−1} − H_j in nats: how much surer of its answer a segment made the policy, right or
-    wrong.
-    """
+    """H_{j−1} − H_j in nats: how much surer a segment made the policy, right or wrong."""
     return -np.diff(entropy)

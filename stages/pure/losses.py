@@ -19,8 +19,8 @@ Average = Literal["sequences", "tokens", "budget"]
 class Surrogate(NamedTuple):
     """What is maximised at each token, the ratio behind it, and where it is clipped.
 
-    The ratio is a constant to the gradient. `ratio` is trainer over behaviour policy, of the token or of its sequence; 0 outside the mask,
-    as the objective is.
+    `ratio`, a constant to the gradient, is trainer over behaviour policy, of the token or of its
+    sequence; 0 outside the mask, as the objective is.
     """
 
     objective: Float[Tensor, "*batch token"]
@@ -29,9 +29,7 @@ class Surrogate(NamedTuple):
 
 
 class Aggregation(NamedTuple):
-    """Weight of a sequence's target tokens, and what the weighted sum over the minibatch is divided
-    by.
-    """
+    """Weight of a sequence's target tokens, and what divides the minibatch's weighted sum."""
 
     weights: Float[np.ndarray, " sequence"]
     denominator: int
@@ -87,9 +85,9 @@ def masked_difference(
 def k3(log_ratio: Float[Tensor, "*batch token"]) -> Float[Tensor, "*batch token"]:
     """exp(d) − 1 − d of d = log p − log q at draws from q: KL(q ‖ p) in nats, never negative.
 
-    Unbiased. The third of Schulman's estimators ("Approximating KL divergence", 2020); KL(sampler ‖ trainer)
-    is watched with d = trainer − sampler. d = 0 gives 0; d = −inf (p gives the token nothing) gives
-    inf.
+    Unbiased. The third of Schulman's estimators ("Approximating KL divergence", 2020);
+    KL(sampler ‖ trainer) is watched with d = trainer − sampler. d = 0 gives 0; d = −inf (p gives
+    the token nothing) gives inf.
     """
     return log_ratio.exp() - 1 - log_ratio
 
@@ -102,11 +100,12 @@ def reference_kl(
 ) -> Float[Tensor, "*batch token"]:
     """ρ · k3(reference − trainer), ρ trainer over behaviour: KL(trainer ‖ reference), nats.
 
-    At draws from behaviour. GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for draws from the trainer,
-    but its gradient there is that of KL(reference ‖ trainer), since the draws' own dependence is
-    left out. With the ratio, which the gradient goes through, value and gradient are unbiased,
-    after the first step too (DeepSeek-V3.2, arXiv 2512.02556; TRL's `use_bias_correction_kl`, its
-    default; verl has the k3 alone). ρ is the token's own for every loss.
+    At draws from behaviour. GRPO (arXiv 2402.03300, eq. 4) has the k3 alone: its value is right for
+    draws from the trainer, but its gradient there is that of KL(reference ‖ trainer), since the
+    draws' own dependence is left out. With the ratio, which the gradient goes through, value and
+    gradient are unbiased, after the first step too (DeepSeek-V3.2, arXiv 2512.02556; TRL's
+    `use_bias_correction_kl`, its default; verl has the k3 alone). ρ is the token's own for every
+    loss.
 
     0 outside `mask`, in value and gradient.
     """
@@ -264,10 +263,10 @@ def importance(
 ) -> Importance:
     """Weights w = exp(log_ratio) of trainer over sampler before the first step, bounded.
 
-    And how they were before. `truncate`: min(w, cap), the truncated importance sampling of Yao et al. 2025 ("Your efficient
-    RL framework secretly brings you off-policy RL training"). `mask`: w where 1/cap ≤ w ≤ cap, else
-    0 (IcePop, Ling team 2025). TRL's `token_mask` has no lower bound unless given one. A dropped
-    token still counts in the loss's denominator.
+    And how they were before. `truncate`: min(w, cap), the truncated importance sampling of Yao et
+    al. 2025 ("Your efficient RL framework secretly brings you off-policy RL training"). `mask`: w
+    where 1/cap ≤ w ≤ cap, else 0 (IcePop, Ling team 2025). TRL's `token_mask` has no lower bound
+    unless given one. A dropped token still counts in the loss's denominator.
 
     `mean` is 1 in expectation when the sampler drew what its log-probabilities say: another value
     beyond noise tells of a mismatch, such as a sampler that drew from the top p. No token gives

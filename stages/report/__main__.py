@@ -133,7 +133,8 @@ def read_exam(path: Path, settings: Exam) -> dict[str, Any]:
             f"budget_{budget}" for budget in settings.budgets_tokens
         }:
             raise BadInput(
-                f"{path}: its budgets are not exam.budgets_tokens {settings.budgets_tokens}; run `dvc repro`"
+                f"{path}: its budgets are not exam.budgets_tokens {settings.budgets_tokens}; run "
+                "`dvc repro`"
             )
     return metrics
 
@@ -226,9 +227,7 @@ def noise_frac(progress: pd.Series, stderr: pd.Series) -> float | None:
 
 
 def points(rows: pd.DataFrame, name: str, settings: Evaluate) -> list[Point]:
-    """Mean over problems of a column by `segment_index`, each problem weighing the same; nulls left
-    out.
-    """
+    """Mean over problems of a column by `segment_index`, each weighing the same, without nulls."""
     known = rows.astype({name: float}).dropna(subset=name)
     asked = settings.num_resamples, settings.confidence, settings.seed
     return [

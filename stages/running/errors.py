@@ -1,4 +1,4 @@
-"""What can go wrong, and how a command says so: one message, one exit code, nothing half-written."""
+"""What can go wrong, and how a command says so: one message, one exit code, nothing half done."""
 
 import errno
 import sys

@@ -1,6 +1,4 @@
-"""Live progress of long work: a bar on the terminal, and a small file for whoever watches the stage
-from outside.
-"""
+"""Live progress of long work: a bar on the terminal, a small file for who watches from outside."""
 
 import json
 import os
@@ -17,8 +15,9 @@ RANK = "RANK"  # torchrun's: of several processes the first alone shows progress
 
 
 class ProgressBar:
-    """A bar with percent, time left and tokens/s; with `KNOWHOW_PROGRESS_FILE` set, the same goes
-    there as JSON.
+    """A bar with percent, time left and tokens/s.
+
+    With `KNOWHOW_PROGRESS_FILE` set, the same goes there as JSON.
 
     `total` and `done` count `unit`s; tokens are counted apart, by `tokens`.
     """

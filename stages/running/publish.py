@@ -14,8 +14,7 @@ from stages.running.errors import BadInput
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file or folder at; rename it into place when the block
-    ends well.
+    """Yield a path beside `path` to write at; rename it into place when the block ends well.
 
     What an earlier run left half-written when it was killed is removed: an output has one writer.
     """

@@ -16,8 +16,7 @@ NUMERIC_PACKAGES = ("torch", "transformers", "numpy", "pyarrow")
 
 @contextmanager
 def scratch(root: Path, stage: str, settings: Any, inputs: Iterable[Path]) -> Iterator[Path]:
-    """Yield the folder for the unfinished work of a stage on exactly these inputs; drop it when the
-    block ends well.
+    """Yield the folder for a stage's unfinished work on these inputs; drop it at a good end.
 
     A re-run after a kill gets the same folder back, and another only if a setting, an input file or
     a numeric package has changed. One of the inputs is the listing of the step's code.

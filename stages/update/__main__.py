@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.contracts.params.base import Count, Positive, read_section
-from stages.contracts.params.compute import Training
+from stages.contracts.params.compute.training import Training
 from stages.contracts.params.recipes.update import Update
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer

@@ -33,7 +33,7 @@ import pandas as pd
 
 from stages.contracts.format import read_format
 from stages.contracts.params.base import read_section
-from stages.contracts.params.compute import Inference
+from stages.contracts.params.compute.inference import Inference
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.rollout import Rollout
 from stages.contracts.params.recipes.segments import Segments

@@ -8,7 +8,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from fixtures.checkouts import ROOT
 from fixtures.decoders import tiny_llama
-from stages.contracts.params.compute import Training
+from stages.contracts.params.compute.training import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.contracts.params.recipes.update import ImportanceCorrection
 from stages.contracts.params.whole import load

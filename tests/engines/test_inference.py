@@ -1,24 +1,27 @@
-"""Where engines run is one question and what they hold another: here, one engine of any model."""
+"""Which engine samples and where it runs are two questions: each answered by its own key."""
 
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
-from stages.contracts.params.compute import Here
-from stages.engines.inference import open_pool
+import pytest
+
+from stages.contracts.params.compute.inference import Here
+from stages.engines.inference import open_pool, open_samplers
 from stages.engines.pools.here import OneEngine
 
+POLICY = Path("policy")
+HERE = Here(kind="here")
 
-def test_here_the_one_engine_is_in_this_process(tmp_path: Path) -> None:
-    opened = []
 
-    def opener(policy: Path) -> str:
-        opened.append(policy)
-        return policy.name
-
-    def named(model: str, item: int, *, on_tokens: Callable[[int], None]) -> str:
-        return f"{model}{item}"
-
-    with open_pool(opener, tmp_path / "r0", Here(kind="here")) as pool:
+def test_an_engine_here_holds_what_the_opener_makes() -> None:
+    with open_pool(lambda policy: policy.name, POLICY, HERE) as pool:
         assert isinstance(pool, OneEngine)
-        assert dict(pool.each(named, [1, 2], lambda amount: None)) == {0: "r01", 1: "r02"}
-    assert opened == [tmp_path / "r0"]
+        items = [1, 2, 3]
+        done = pool.each(lambda model, item, on_tokens: (model, item), items, lambda _: None)
+        assert list(done) == [(place, ("policy", item)) for place, item in enumerate(items)]
+
+
+def test_an_engine_without_a_module_is_an_error() -> None:
+    settings = SimpleNamespace(engine="nobodys", where=HERE)
+    with pytest.raises(ModuleNotFoundError, match=r"stages\.engines\.samplers\.nobodys"):
+        open_samplers(POLICY, settings).__enter__()

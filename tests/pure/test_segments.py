@@ -75,10 +75,10 @@ def test_markers_that_begin_alike_are_told_apart() -> None:
     renderer = Renderer(form.tokenizer([]))
     assert renderer.encode("<") != renderer.encode("<<")
     tokens = renderer.encode("7 + 5 12 << 9 + 3 12 < 6 * 6 36 = 7 +")
-    boundaries = marked(renderer.parts(tokens), form.segment_ends)
+    boundaries = marked(renderer.token_texts(tokens), form.segment_ends)
     assert boundaries == [0, 5, 10, 15, 17]
     special = renderer.encode("7 + <bos> 5 < <eos>")  # written with a marker's sign, but no marker
-    assert marked(renderer.parts(special), form.segment_ends) == [0, 5, 6]
+    assert marked(renderer.token_texts(special), form.segment_ends) == [0, 5, 6]
 
 
 def test_blank_lines_cut_text() -> None:
@@ -86,7 +86,7 @@ def test_blank_lines_cut_text() -> None:
     form = TextFormat(280)
     renderer = Renderer(form.tokenizer(texts))
     tokens = renderer.encode("".join(texts))
-    boundaries = marked(renderer.parts(tokens), form.segment_ends)
+    boundaries = marked(renderer.token_texts(tokens), form.segment_ends)
     spans = pairwise(boundaries)
     assert [renderer.decode(tokens[start:end]) for start, end in spans] == texts
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.contracts.params.compute import VllmEngine
+from stages.contracts.params.compute.inference import VllmEngine
 from stages.contracts.params.recipes.segments import FixedCut, MarkerCut
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer

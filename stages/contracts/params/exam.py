@@ -8,7 +8,7 @@ from stages.contracts.params.base import Count, Name, Positive, Section, Seed
 
 
 class Exam(Section):
-    """The held-out exam, the same for every policy: one long sample gives the whole budget curve."""
+    """The held-out exam, the same for every policy: one long sample gives the budget curve."""
 
     seed: Seed
     num_samples: Count

@@ -7,9 +7,7 @@ from stages.contracts.params.inits.sft import Sft
 
 
 class Judge(Section):
-    """A generative verifier: `base` fine-tuned to say whether an answer is right, on the answers of
-    round `round`.
-    """
+    """A generative judge: `base` fine-tuned on the answers of `round` to say which are right."""
 
     base: Name
     round: Name

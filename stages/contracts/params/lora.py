@@ -10,9 +10,7 @@ MAX_LORA_RANK = 512  # that vLLM serves
 
 
 class Lora(Section):
-    """An adapter: every module named gets a change of low rank, and the weights themselves are held
-    still.
-    """
+    """An adapter: every module named gets a change of low rank; the weights are held still."""
 
     rank: Annotated[int, Field(ge=1, le=MAX_LORA_RANK)]
     alpha: Count

@@ -8,8 +8,7 @@ from stages.contracts.params.base import Name, Section
 
 
 class Round(Section):
-    """One pass of the loop: the policy it starts from, the recipe, who judges, and the seed of its
-    draws.
+    """One pass of the loop: the policy it starts from, the recipe, who judges, and a seed.
 
     `reference` is the policy that `kl_coefficient` holds the new one near; `judge` gives the
     reward: `exact` or a judge of `judges`.

@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Name, Section, checked, read_file, variants
-from stages.contracts.params.compute import Compute
+from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import Exam, ExamEntry
 from stages.contracts.params.inits.init import Init
@@ -175,7 +175,7 @@ def _known(where: str, name: str, choices: list[str], kind: str) -> None:
 
 
 class OnceLoader(yaml.SafeLoader):
-    """YAML in which a key may stand once in its mapping: of two the first would silently be lost."""
+    """YAML in which a key may stand once in its mapping: of two the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping, refusing a key that comes again."""

@@ -31,7 +31,7 @@ from ray._raylet import Config
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
-from stages.contracts.params.compute import RayCluster
+from stages.contracts.params.compute.inference import RayCluster
 from stages.engines.device import DEVICE
 from stages.engines.pools.pool import Model, Result, WorkFunction, WorkItem
 from stages.running.errors import MachineFailure

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from stages.contracts.params.compute import VllmEngine
+from stages.contracts.params.compute.inference import VllmEngine
 from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, is_adapter, read_shape
 from stages.engines.device import device

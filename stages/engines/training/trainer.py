@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from stages.contracts.params.compute import Training
+from stages.contracts.params.compute.training import Training
 from stages.contracts.params.optimizer import AdamW
 from stages.engines.training.ranks import (
     distributed_like,

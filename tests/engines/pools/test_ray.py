@@ -16,7 +16,7 @@ from ray._private import ray_constants
 from ray._raylet import Config
 from ray.cluster_utils import Cluster
 
-from stages.contracts.params.compute import RayCluster
+from stages.contracts.params.compute.inference import RayCluster
 from stages.engines.pools import ray as ray_pool
 from stages.engines.pools.here import OneEngine
 from stages.running.errors import BadInput, MachineFailure

@@ -14,7 +14,7 @@ import torch
 
 from fixtures.checkouts import ROOT
 from fixtures.decoders import tiny_llama
-from stages.contracts.params.compute import Training
+from stages.contracts.params.compute.training import Training
 from stages.contracts.params.inits.sft import LossWeights, Sft
 from stages.contracts.params.lora import Lora
 from stages.contracts.params.optimizer import AdamW

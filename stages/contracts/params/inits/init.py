@@ -20,7 +20,8 @@ class Init(Section):
     def _random_weights_are_trained(self) -> "Init":
         if isinstance(self.model, ModelShape) and not self.sft.epochs:
             raise ValueError(
-                "sft.epochs 0 would leave random weights as they are; give it a checkpoint, or train it"
+                "sft.epochs 0 would leave random weights as they are; give it a checkpoint, or "
+                "train it"
             )
         return self
 
@@ -28,6 +29,7 @@ class Init(Section):
     def _adapter_has_a_base(self) -> "Init":
         if self.sft.lora is not None and isinstance(self.model, ModelShape):
             raise ValueError(
-                "sft.lora changes weights that are there: it needs a checkpoint, not a model's shape"
+                "sft.lora changes weights that are there: it needs a checkpoint, not a model's "
+                "shape"
             )
         return self

@@ -23,8 +23,8 @@ class ModelShape(Section):
     def _heads_fit(self) -> "ModelShape":
         if self.hidden_size % (self.num_heads * HEAD_SIZE_STEP):
             raise ValueError(
-                f"hidden_size {self.hidden_size} over num_heads {self.num_heads} must be a multiple of "
-                f"{HEAD_SIZE_STEP}, which vLLM's attention needs"
+                f"hidden_size {self.hidden_size} over num_heads {self.num_heads} must be a "
+                f"multiple of {HEAD_SIZE_STEP}, which vLLM's attention needs"
             )
         return self
 
@@ -41,8 +41,9 @@ class Checkpoint(Section):
 
 
 class HubCheckpoint(Section):
-    """A checkpoint of the Hugging Face hub, fetched by stage `sft` alone; `revision` is a commit,
-    never a branch.
+    """A checkpoint of the Hugging Face hub, fetched by stage `sft` alone.
+
+    `revision` is a commit, never a branch.
     """
 
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]

@@ -1,7 +1,9 @@
 """Tests mirror the tree: a module has a test of its name, or one that is named here for it.
 
 `flows/nights/gates.py` has `tests/flows/nights/test_gates.py`; of `stages`, whose rooms stand in
-`tests` itself, `stages/pure/credit.py` has `tests/pure/test_credit.py`.
+`tests` itself, `stages/pure/credit.py` has `tests/pure/test_credit.py`, and the step
+`stages/score.py` has `tests/test_score.py`; of a step with a folder, `stages/grade/__main__.py` has
+`tests/grade/test_main.py`.
 """
 
 import ast
@@ -13,9 +15,25 @@ import pytest
 
 from stages.code import ROOT, imported_modules, nodes, project_file
 
-PACKAGES = ("flows", "lineage")
+PACKAGES = ("flows", "lineage", "stages", "experiments", "benchmarks", "fixtures")
 """The packages whose modules all have a test, or stand in `COVERED_BY`."""
+SCHEMAS = (
+    *("answers", "demos", "gains", "grades", "ledger", "probes", "problems", "rollouts", "scores"),
+    *("segments", "solutions", "thoughts"),
+)
 COVERED_BY = {
+    "benchmarks/audit_tree.py": "tests/benchmarks/test_audit_speed.py",
+    "benchmarks/code/moves.py": "tests/benchmarks/code/test_reach.py",
+    "benchmarks/gpu_parts.py": "tests/benchmarks/test_gpu_check.py",
+    "benchmarks/trl/packages.py": "tests/benchmarks/trl/test_parity_sides.py",
+    "benchmarks/trl/parity.py": "tests/benchmarks/trl/test_parity_sides.py",
+    "benchmarks/trl/their_rounds.py": "tests/benchmarks/trl/test_our_rounds.py",
+    "experiments/figures.py": "tests/experiments/test_results.py",
+    "experiments/gather.py": "tests/experiments/test_results.py",
+    "experiments/page.py": "tests/experiments/test_results.py",
+    "experiments/tiny_checkpoint.py": "tests/engines/test_architecture.py",
+    "fixtures/decoders.py": "tests/engines/test_varlen.py",
+    "fixtures/tasks.py": "tests/verifiers/test_registry.py",
     "flows/commands/alert.py": "tests/flows/commands/test_serve.py",
     "flows/commands/deferred.py": "tests/flows/test_cli.py",
     "flows/commands/nights.py": "tests/flows/nights/test_flow.py",
@@ -52,6 +70,29 @@ COVERED_BY = {
     "lineage/record/listings.py": "tests/lineage/record/test_lock.py",
     "lineage/telling/page.py": "tests/lineage/telling/test_showtext.py",
     "lineage/telling/verifytext.py": "tests/lineage/proof/test_verify.py",
+    "stages/contracts/params/checksum.py": "tests/contracts/params/inits/test_model.py",
+    **{
+        f"stages/contracts/tables/{name}.py": "tests/contracts/tables/test_all.py"
+        for name in SCHEMAS
+    },
+    "stages/demonstrate.py": "tests/test_sft.py",
+    "stages/engines/pools/pool.py": "tests/engines/pools/test_here.py",
+    "stages/engines/sampler.py": "tests/engines/test_turns.py",
+    "stages/engines/samplers/vllm.py": "tests/engines/test_adapters.py",
+    "stages/probe/inputs.py": "tests/probe/test_sampled.py",
+    "stages/pure/objectives/arrays.py": "tests/pure/objectives/test_information.py",
+    "stages/report/measures.py": "tests/report/test_main.py",
+    "stages/report/panels.py": "tests/report/test_main.py",
+    "stages/tasks/imported/intake.py": "tests/tasks/imported/test_dataset.py",
+    "stages/tasks/imported/user.py": "tests/test_prepare.py",
+    "stages/tasks/imported/user_class.py": "tests/test_prepare.py",
+    "stages/tasks/sources.py": "tests/test_prepare.py",
+    "stages/tasks/task.py": "tests/tasks/test_rows.py",
+    "stages/tasks/task_format.py": "tests/contracts/test_format.py",
+    "stages/validate/docs.py": "tests/validate/test_main.py",
+    "stages/validate/tables.py": "tests/validate/test_refusal.py",
+    "stages/verifiers/confinement.py": "tests/verifiers/test_isolated.py",
+    "stages/verifiers/user.py": "tests/test_prepare.py",
 }
 """By module without a test of its name, the test that imports or runs it."""
 MODULE_NAME = re.compile(r"\b[a-z]\w*(?:\.\w+)+")
@@ -67,7 +108,7 @@ def mirrored(module: str) -> Path:
     """Where the test of a module's name stands."""
     package, *rooms, name = Path(module).parts
     above = [] if package == "stages" else [package]
-    return ROOT.joinpath("tests", *above, *rooms, f"test_{name}")
+    return ROOT.joinpath("tests", *above, *rooms, f"test_{name.replace('__main__', 'main')}")
 
 
 def reached(test: Path) -> set[Path]:

@@ -110,19 +110,12 @@ def main(
             batch_problems = [known[row["problem_id"]] for row in rows]
             cuts = [cut(row, how, form, renderer) for row in rows]
             verifications = verifiers.verify(submissions(batch_problems, cuts, form))
-            judge_scores = score_answers(
-                [problem.prompt for problem in batch_problems],
-                [rollout_cut.answer for rollout_cut in cuts],
-            )
+            prompts = [problem.prompt for problem in batch_problems]
+            judge_scores = score_answers(prompts, [thoughts.answer for thoughts in cuts])
             to_scores.add(map(_score_row, rows, cuts, verifications, judge_scores))
-            attempts = (
-                verification and verification.verdict for verification in verifications[len(rows) :]
-            )
-            to_segments.add(
-                row
-                for r, c in zip(rows, cuts, strict=True)
-                for row in _segment_rows(r, c, attempts, form)
-            )
+            attempts = (attempt and attempt.verdict for attempt in verifications[len(rows) :])
+            for row, row_cut in zip(rows, cuts, strict=True):
+                to_segments.add(_segment_rows(row, row_cut, attempts, form))
             progress.add(len(rows))
     facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
     facts.write(scores)

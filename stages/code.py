@@ -97,7 +97,7 @@ def imported_modules(file: Path) -> Iterator[str]:
 
 
 def modules_to_choose_from(node: ast.AST) -> Iterator[str]:
-    """All modules of a package, where one is imported by its name: `import_module(f"package.{…}")`."""
+    """All of a package, where one of it is imported by name: `import_module(f"package.{…}")`."""
     match node:
         case ast.Call(
             func=ast.Name(id="import_module"),

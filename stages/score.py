@@ -65,8 +65,9 @@ COLUMNS = (
 
 
 class CutRollout(NamedTuple):
-    """The token span of each thinking segment, its text where it may hold an attempt, and the text
-    of the answer.
+    """The token span of each thinking segment, its text, and the text of the answer.
+
+    A segment's text is there where it may hold an attempt.
     """
 
     spans: list[tuple[int, int]]
@@ -138,8 +139,8 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
             )
     if num_foreign:
         raise BadInput(
-            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems does not have; "
-            f"first rollout_id {first}; run `dvc repro` to sample again"
+            f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems "
+            f"does not have; first rollout_id {first}; run `dvc repro` to sample again"
         )
 
 

@@ -1,5 +1,4 @@
-"""Check frames: each table of a round as flat columns that an expectation can judge one row at a
-time.
+"""Check frames: each table of a round as flat columns, to be judged one row at a time.
 
 A frame keeps its table's key and grain and adds derived columns: counts over lists, joins with the
 other tables, and residuals of identities that must hold. A residual is 0 where the identity holds
@@ -94,10 +93,10 @@ def group_sizes(rollouts: Iterable[pa.Table]) -> dict[str, int]:
 
 
 def shared_seeds(read: Callable[[], Iterable[pa.Table]]) -> pd.DataFrame:
-    """The rollouts whose seed is not theirs alone: rollout_id and seed. Eight bytes a rollout are
-    held.
+    """The rollouts whose seed is not theirs alone: rollout_id and seed.
 
-    `read` gives the rollouts some rows at a time, as often as it is called.
+    Eight bytes a rollout are held. `read` gives the rollouts some rows at a time, as often as it is
+    called.
     """
     seeds = np.sort(np.concatenate([batch["seed"].to_numpy() for batch in read()]))
     shared = pa.array(np.unique(seeds[1:][seeds[1:] == seeds[:-1]]))
@@ -118,7 +117,7 @@ def problems_frame(problems: pa.Table) -> pd.DataFrame:
 def rollouts_frame(
     rollouts: pa.Table, scores: pa.Table, segments: pa.Table, probes: pa.Table, premises: Premises
 ) -> pd.DataFrame:
-    """One row per rollout: itself, its group, its problem, and whether the later tables cover it."""
+    """One row per rollout: itself, its group, its problem, and whether later tables cover it."""
     frame = scalars(rollouts)
     frame["num_group_rollouts"] = [
         premises.group_sizes[problem_id] for problem_id in frame["problem_id"]
@@ -135,9 +134,7 @@ def rollouts_frame(
 
 
 def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd.DataFrame:
-    """One row per score: whether its rollout exists, whether its reward may be and its answer is
-    the rollout's.
-    """
+    """One row per score: is its rollout there, may its reward be, is its answer the rollout's."""
     frame = scalars(scores)
     frame["is_of_known_rollout"] = frame["rollout_id"].isin(ids(rollouts))
     due = frame["verdict"].map(
@@ -158,9 +155,7 @@ def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd
 
 
 def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> pd.DataFrame:
-    """One row per segment: where it lies beside its neighbours and its completion, and whether it
-    has its gain.
-    """
+    """One row per segment: where it lies in its completion, and whether it has its gain."""
     frame = scalars(segments)
     by_rollout = frame.groupby("rollout_id")
     position = by_rollout.cumcount()

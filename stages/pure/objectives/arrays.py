@@ -15,7 +15,7 @@ class Segments(NamedTuple):
 
     `attempt_grade` is 1 where the attempt inside is correct and 0 where not; `verdict_grade` is 1
     where the policy's own verdict on it agrees with that. `is_attempt` holds where there is an
-    attempt at all, graded or not. `used_tokens` are the sampled tokens of its rollout up to its end.
+    attempt at all, graded or not. `used_tokens` are the rollout's sampled tokens up to its end.
     """
 
     rollout: RolloutOfSegment

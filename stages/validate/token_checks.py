@@ -111,8 +111,9 @@ def _origins(rollouts: pa.Table, tokens: Ragged) -> Int[np.ndarray, " entry"]:
 def _is_foreign(
     tokens: Ragged, origin: Int[np.ndarray, " entry"], cue_tokens: Sequence[int]
 ) -> Bool[np.ndarray, " entry"]:
-    """Which cue tokens stand in a run that is neither the cue nor what follows the cue's first
-    token, where the policy wrote that itself.
+    """Which cue tokens stand in a run that is not the cue.
+
+    Nor what follows the cue's first token, where the policy wrote that itself.
     """
     cue, is_cue = np.asarray(cue_tokens), origin == Origin.CUE
     is_behind = np.append(False, is_cue[:-1]) & (tokens.positions > 0)

@@ -1,5 +1,4 @@
-"""What every table promises, and how rows are held against it: columns, nulls, unique keys in
-order.
+"""What every table promises, and how rows are held to it: columns, nulls, unique keys in order.
 
 A table is a folder of part files of bounded size. Rows are sorted by key within and across parts,
 so a stream of rows needs to know only the row before to tell that keys are unique. Every part's

@@ -168,8 +168,9 @@ def _as_of_today(data: pa.Table, table: Table, asked: Sequence[str]) -> pa.Table
 
 
 def _memory_bytes(file: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """About how many bytes these columns have in memory: more than in the file, where values that
-    recur stand once.
+    """About how many bytes these columns have in memory.
+
+    More than in the file, where values that recur stand once.
     """
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     leaves = [group.column(index) for group in groups for index in range(group.num_columns)]

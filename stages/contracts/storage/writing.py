@@ -87,9 +87,7 @@ class Writer:
 
 @contextmanager
 def table_writer(path: Path, table: Table) -> Iterator[Writer]:
-    """Yield what takes the rows in key order; publish the folder atomically when the block ends
-    well.
-    """
+    """Yield what takes the rows in key order; publish the folder when the block ends well."""
     with atomic(path) as beside:
         beside.mkdir(exist_ok=True)
         made = Writer(beside, table, path)

@@ -1,5 +1,4 @@
-"""Work done by the workers of a Ray cluster, handed out and brought back by Ray Data. The only
-importer of ray.
+"""Work done by the workers of a Ray cluster, by Ray Data. The only importer of ray.
 
 Each worker opens the policy once and does one part at a time. Ray starts a worker that died again
 and gives it its part again, `MAX_RETRIES` times; a part that was done stays done.
@@ -72,9 +71,7 @@ def ray_pool(
 
 
 def _start(where: RayCluster, folder: str) -> None:
-    """A cluster of this process: on loopback, with a token of its own, in `folder`; it dies with
-    this process.
-    """
+    """A cluster of this process, in `folder`: on loopback, behind a token; it dies with it."""
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex())
     Config.initialize("")  # reads the mode anew: vLLM may have imported ray long ago
     ray_constants.ENABLE_RAY_CLUSTER = (

@@ -37,8 +37,7 @@ CPU_BLOCK_TOKENS = 32
 
 
 class VllmSampler:
-    """A policy folder behind vLLM, in the policy's own precision; an adapter is served as one, on
-    its base.
+    """A policy folder behind vLLM, in its own precision; an adapter is served as one, on its base.
 
     Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache
     serves within a call and is emptied between calls, so a resumed run draws the same bits.

@@ -1,5 +1,4 @@
-"""A recipe's loss over real rollouts: lay them out in rows, run the policy, weigh and sum the
-tokens.
+"""A recipe's loss over real rollouts: laid out in rows, run by the policy, weighed and summed.
 
 What must not move while the policy does is computed first, by `prepare`. `minibatch` then yields
 one share of the loss for each micro-batch; the shares add up to the minibatch's loss however it is

@@ -133,10 +133,10 @@ def token_discounted(
 def spread(
     values: Shaped[np.ndarray, " span"],
     rows: Int[np.ndarray, " span"],
-    starts: Iterable[int],
-    ends: Iterable[int],
+    starts: Iterable[int] | Int[np.ndarray, " span"],
+    ends: Iterable[int] | Int[np.ndarray, " span"],
     lengths: Iterable[int],
-) -> list[Shaped[np.ndarray, " token"]]:
+) -> list[Shaped[np.ndarray, " _"]]:
     """A span's value on all its tokens: an array for each row, as long as `lengths` says.
 
     0 where no span lies. Spans are half-open; of two that overlap the later one holds, an empty one

@@ -60,7 +60,7 @@ def bootstrap(
 
 
 def bootstrap_of_means(
-    samples: Sequence[Float[np.ndarray, "problem _"]],
+    samples: Sequence[Float[np.ndarray, "_ _"]],
     statistic: Statistic,
     num_resamples: int,
     confidence: float,
@@ -175,11 +175,11 @@ def _drawn_counts(
 
 
 def _influences(
-    samples: Sequence[Float[np.ndarray, "problem _"]],
+    samples: Sequence[Float[np.ndarray, "_ _"]],
     place: int,
     statistic: Statistic,
     estimate: float,
-) -> Float[np.ndarray, " problem"]:
+) -> Float[np.ndarray, " row"]:
     """What each row of one sample does to the statistic, by leaving it out.
 
     (n − 1)(θ − θ without it).
@@ -201,7 +201,7 @@ def _influences(
 def _interval(
     estimate: float,
     resampled: Float[np.ndarray, " draw"],
-    influences: Sequence[Float[np.ndarray, " row"]],
+    influences: Sequence[Float[np.ndarray, " _"]],
     confidence: float,
 ) -> Estimate:
     """BCa interval from the resampled statistic and the influence l of each row of each sample.

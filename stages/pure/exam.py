@@ -159,7 +159,9 @@ def tokens_ratio(
     NaN where neither reaches it or neither needs any.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return tokens_to_reach(after, budgets, level) / tokens_to_reach(before, budgets, level)
+        return np.asarray(
+            tokens_to_reach(after, budgets, level) / tokens_to_reach(before, budgets, level)
+        )
 
 
 def error_frac(
@@ -182,7 +184,7 @@ def generation_verification_gap(
     on (e3, arXiv 2506.09026). Balanced, because where attempts mostly miss, "wrong" every time is
     nearly always right.
     """
-    return 1 - (false_positive_frac + false_negative_frac) / 2 - hit_frac
+    return np.asarray(1 - (false_positive_frac + false_negative_frac) / 2 - hit_frac)
 
 
 def failure_bands(

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from stages.pure.credit import spread
 from stages.pure.objectives.arrays import Advantage, IsSegment, Segments
 
-PerToken = Float[np.ndarray, " token"]
-IsToken = Bool[np.ndarray, " token"]
+PerToken = Float[np.ndarray, " _"]
+IsToken = Bool[np.ndarray, " _"]
 
 
 class TokenAdvantages(NamedTuple):

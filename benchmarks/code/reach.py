@@ -133,12 +133,12 @@ def replayed(then: Listings, now: Listings) -> Iterator[Replay]:
 
 def sources_today() -> dict[str, Source]:
     """Every file under `stages` by its definitions; of what is no Python, all of it is one."""
-    found = {}
+    sources = {}
     for file in (ROOT / "stages").rglob("*"):
         name, is_python = file.relative_to(ROOT).as_posix(), file.suffix == ".py"
         if file.is_file() and file.suffix != ".pyc":
-            found[name] = read_source(file.read_bytes()) if is_python else Source({CONTENT: []})
-    return found
+            sources[name] = read_source(file.read_bytes()) if is_python else Source({CONTENT: []})
+    return sources
 
 
 def commits() -> Iterator[tuple[str, str, list[Change]]]:
@@ -157,21 +157,21 @@ def contents(names: set[str]) -> dict[str, bytes]:
     """Files by the names git has for their contents; empty where there was none."""
     wanted = sorted(name for name in names if name.strip("0"))
     stream = git("cat-file", "--batch", given="\n".join(wanted).encode())
-    found = {"0" * 40: b""}
+    by_oid = {"0" * 40: b""}
     for name in wanted:
         header, _, stream = stream.partition(b"\n")
         size = int(header.split()[2])
-        found[name], stream = stream[:size], stream[size + 1 :]
-    return found
+        by_oid[name], stream = stream[:size], stream[size + 1 :]
+    return by_oid
 
 
 def files_today(changes: Sequence[Change], today: Mapping[str, Source]) -> dict[str, list[str]]:
     """Today's files that hold what a commit changed, each with what it is."""
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     for path, name in changed_names(changes):
         for file in homes(path, name, today):
-            found.setdefault(file, []).append(f"{path}: {name}")
-    return {file: found[file] for file in sorted(found)}
+            files.setdefault(file, []).append(f"{path}: {name}")
+    return {file: files[file] for file in sorted(files)}
 
 
 def homes(path: str, name: str, today: Mapping[str, Source]) -> set[str]:
@@ -216,17 +216,17 @@ def reach_table(reach: Mapping[str, int], num_steps: int) -> str:
 
 def replay_table(replays: Sequence[Replay], reach: Mapping[str, int], listings: Listings) -> str:
     """One line a commit, and what holds of all."""
-    own = {file for file in listings[ROLLOUT] if reach[file] <= OWN_STEPS}
+    sampling = {file for file in listings[ROLLOUT] if reach[file] <= OWN_STEPS}
     lines = [f"{'commit':8}{'then':>5}{'now':>5}  {ROLLOUT}"]
     for replay in replays:
-        now = "own" if own & replay.files.keys() else "now" if ROLLOUT in replay.now else ""
+        now = "own" if sampling & replay.files.keys() else "now" if ROLLOUT in replay.now else ""
         sampled = f"{'then' if ROLLOUT in replay.then else '':5}{now}"
         counts = f"{len(replay.then):5}{len(replay.now):5}"
         lines.append(f"{replay.commit[:7]:8}{counts}  {sampled:9} {replay.subject[:60]}")
     then, now_ = (tally(side) for side in zip(*((r.then, r.now) for r in replays), strict=True))
     frac = now_[0] / len(listings)
     holds = frac <= MAX_MEAN_FRAC and now_[1] <= MAX_ROLLOUTS
-    num_own = sum(bool(own & replay.files.keys()) for replay in replays)
+    num_own = sum(bool(sampling & replay.files.keys()) for replay in replays)
     lines += [
         f"{len(replays)} commits; steps stale in the mean: {then[0]:.1f} then, {now_[0]:.1f} now, "
         f"{frac:.0%} of {len(listings)}; {ROLLOUT} in {then[1]} then, {now_[1]} now",

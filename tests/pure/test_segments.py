@@ -248,8 +248,8 @@ def test_fixed_lengths_count_sampled_tokens(turns: str, every: int, expected: li
 def test_cutpoints_are_sampled_tokens(
     probs: list[float], turns: str, min_tokens: int, expected: list[int]
 ) -> None:
-    found = cutpoint_boundaries(np.log(np.array(probs)), sampled(turns), 0.9, min_tokens)
-    assert found == expected
+    boundaries = cutpoint_boundaries(np.log(np.array(probs)), sampled(turns), 0.9, min_tokens)
+    assert boundaries == expected
 
 
 @given(TURNS, MARKERS, st.integers(1, 5), st.floats(0.01, 0.99))

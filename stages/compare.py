@@ -40,7 +40,8 @@ Quantities = dict[str, dict[str, float | None] | None]
 """Interval of each quantity's difference; None where the quantity does not exist."""
 
 BANDS = ("failure_low", "failure_middle", "failure_high")
-REACHED_FRAC = 0.9  # of the lower of two policies' best success: what both must reach for their tokens to be compared
+# Of the lower of two policies' best success: both must reach it for their tokens to be compared.
+REACHED_FRAC = 0.9
 
 
 def main(exams_dir: Path, comparisons: Path, params_file: Path = Path("params.yaml")) -> None:
@@ -77,8 +78,8 @@ def compare(
     for other in others:
         if not all(map(pd.Index.equals, rewards[first].axes, rewards[other].axes)):
             raise BadInput(
-                f"exams {first} and {other} asked different problems or budgets, so they cannot be paired; "
-                f"run `dvc repro examine@{first} examine@{other}`"
+                f"exams {first} and {other} asked different problems or budgets, so they cannot be "
+                f"paired; run `dvc repro examine@{first} examine@{other}`"
             )
     pairs: dict[str, dict[str, Quantities]] = {}
     for level, mask in levels(grades[first], rewards, inits).items():
@@ -184,7 +185,8 @@ def differences(
         )
         if np.isnan(later.mean(axis=0) - earlier.mean(axis=0)).all():
             raise BadInput(
-                f"exams, {level}, {name}: the verifier failed on every answer; see column verdict of grades"
+                f"exams, {level}, {name}: the verifier failed on every answer; see column verdict "
+                "of grades"
             )
         is_single = len(before) == len(after) == 1
         estimate = (

@@ -1,5 +1,4 @@
-"""Examine a policy: what it answers at every token budget, on held-out problems and on some of the
-train split.
+"""Examine a policy: what it answers at every token budget, on held-out problems and on some seen.
 
 Reads   policy, problems, the format of their text; params.yaml `compute.inference`, `exam`.
 Writes  answers, one row per (problem, sample, budget); thoughts, one row per (problem, sample).
@@ -106,8 +105,9 @@ def draw_seen(problems: Sequence[Problem], settings: Exam) -> list[Problem]:
         eligible = [problem for problem in problems if problem.difficulty == difficulty]
         if len(eligible) < settings.num_seen:
             raise BadInput(
-                f"exam.num_seen asks for {settings.num_seen} problems of each difficulty, but difficulty {difficulty} "
-                f"has {len(eligible)} in its train split; ask for fewer, or raise task.tiers num_train"
+                f"exam.num_seen asks for {settings.num_seen} problems of each difficulty, but "
+                f"difficulty {difficulty} has {len(eligible)} in its train split; ask for fewer, "
+                "or raise task.tiers num_train"
             )
         rng = np.random.default_rng(derive_seed("seen", settings.seed, difficulty))
         drawn += [
@@ -125,9 +125,7 @@ def sit(
     renderer: Renderer,
     unfinished: Path,
 ) -> list[Path]:
-    """Do the exam's work that is not yet in `unfinished`, at all budgets; the folders of all
-    shards.
-    """
+    """Do the exam's work that is not yet in `unfinished`; the folders of all shards."""
     kept = shards.cut(work, settings.shard_rollouts, unfinished)
     answer = partial(
         answer_at_budgets,

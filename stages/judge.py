@@ -126,8 +126,8 @@ def read_answers(problems: Path, rollouts: Path, scores: Path) -> list[LabelledA
     foreign = sorted(set(sampled["rollout_id"]) ^ set(scored["rollout_id"]))
     if foreign:
         raise BadInput(
-            f"table scores, column rollout_id: {len(foreign)} rollout(s) stand in one of {rollouts} and {scores} only; "
-            f"first {foreign[0]}; run `dvc repro` to score again"
+            f"table scores, column rollout_id: {len(foreign)} rollout(s) stand in one of "
+            f"{rollouts} and {scores} only; first {foreign[0]}; run `dvc repro` to score again"
         )
     prompts = {problem.problem_id: problem.prompt for problem in read_problems(problems)}
     problem_of = dict(zip(sampled["rollout_id"], sampled["problem_id"], strict=True))
@@ -163,8 +163,9 @@ def need_both(judge_id: str, answers: Sequence[LabelledAnswer]) -> None:
     num_right = sum(answer.is_right for answer in answers)
     if num_right in (0, len(answers)):
         raise BadInput(
-            f"judge {judge_id}: {num_right} of the {len(answers)} answers it may learn from are right, and it needs "
-            f"right and wrong ones; name another round in params.yaml judges.{judge_id}.round"
+            f"judge {judge_id}: {num_right} of the {len(answers)} answers it may learn from are "
+            "right, and it needs right and wrong ones; name another round in params.yaml "
+            f"judges.{judge_id}.round"
         )
 
 

@@ -96,8 +96,9 @@ def draw_problems(problems: Sequence[Problem], settings: Rollout, seed: int) -> 
     eligible = [p for p in problems if p.difficulty in settings.difficulties]
     if len(eligible) < settings.num_problems:
         raise BadInput(
-            f"rollout.num_problems asks for {settings.num_problems} problems of difficulties {settings.difficulties}, "
-            f"but problems has {len(eligible)} in its train split; ask for fewer, or raise task.tiers num_train"
+            f"rollout.num_problems asks for {settings.num_problems} problems of difficulties "
+            f"{settings.difficulties}, but problems has {len(eligible)} in its train split; ask "
+            "for fewer, or raise task.tiers num_train"
         )
     rng = np.random.default_rng(derive_seed("problems", seed))
     return [

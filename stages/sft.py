@@ -3,8 +3,8 @@
 Reads   problems, demos; params.yaml `compute.training`, `inits.<init>`, and the policy folder that
         its `model.checkpoint` may name.
 Writes  a policy folder: safetensors weights, configuration, tokenizer; metrics of the loss.
-Method  Next-token loss on the completion only (`stages.engines.training.imitation`), weighted by what a
-        token is: the policy's own verdicts are rare and worth most.
+Method  Next-token loss on the completion only (`stages.engines.training.imitation`), weighted by
+        what a token is: the policy's own verdicts are rare and worth most.
 
 Example: python -m stages.sft --init r0 --problems data/problems.parquet \
          --demos data/demos/r0.parquet --policy data/policies/r0 \
@@ -107,8 +107,9 @@ def load_renderer(checkpoint: Path | None, form: TaskFormat, texts: Sequence[str
     lost = lost_words(renderer, [*form.segment_ends, *words])
     if lost:
         raise BadInput(
-            f"checkpoint {checkpoint}: its tokenizer gives {len(lost)} word(s) of this task back as "
-            f"something else; first {lost[0]!r}; start from a policy of this task, or give the init a model's shape"
+            f"checkpoint {checkpoint}: its tokenizer gives {len(lost)} word(s) of this task back "
+            f"as something else; first {lost[0]!r}; start from a policy of this task, or give the "
+            "init a model's shape"
         )
     renderer.cue_tokens(form)
     return renderer

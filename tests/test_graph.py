@@ -26,7 +26,9 @@ SHARED_MODELS = ("base", "checksum", "whole")
 TRAINING = r"inits|judges|recipes|inits\.<name>\.sft|judges\.<name>|recipes\.<name>\.update"
 MODELS = {
     "task": r"task",
-    "compute": r"compute\..*",
+    "compute/compute": r"compute\..*",
+    "compute/training": r"compute\.training",
+    "compute/inference": r"compute\.inference",
     "optimizer": TRAINING,
     "lora": TRAINING,
     "inits/init": r"inits",
@@ -49,7 +51,9 @@ MODELS = {
 OTHER_MODELS = {
     ("prepare", "inits/demonstrations"),  # a source of problems is one of demonstrations too
     ("probe", "optimizer"),  # a critic's, which no section names
-    ("report", "compute"),  # by the type of all params
+    ("report", "compute/compute"),  # by the type of all params
+    ("report", "compute/training"),
+    ("report", "compute/inference"),
 }
 """Models that a step lists beside those of the sections it reads."""
 

@@ -198,7 +198,7 @@ def _materials(
     for step in steps:
         sources_read = {dep.path for dep in step.deps if audit.graph.maker(dep.path) is None}
         read |= (sources_read - outputs).union(step.code)
-    for path in sorted(read):
+    for path in sorted(read.difference(RECORDS)):
         try:
             yield _resource(path, sha256_of([audit.tree.read(path)]))
         except (FileNotFoundError, IsADirectoryError):

@@ -1,12 +1,13 @@
 """dvc.lock held against its revision: dvc.yaml, params.yaml, the code in git, and its own edges."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePosixPath
 
 from lineage.proof.evidence import Evidence
 from lineage.record.audit import Audit
-from lineage.record.code_digest import listed_digest
+from lineage.record.code_digest import is_listed
 from lineage.record.digests import md5_of
 from lineage.record.errors import AuditError, Finding
 from lineage.record.lock import FOLDER, LISTER, Step
@@ -95,46 +96,64 @@ def check_edges(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> Iter
 
 
 def check_sources(audit: Audit, steps: Sequence[Step]) -> Iterator[Finding]:
-    """What a step read and no step wrote, and the code it ran, is in the revision."""
+    """What a step read and no step wrote, and the code it ran, is in the revision.
+
+    But for params.yaml, which the lister reads whole to refuse what is wrong in it: the values that
+    steps ran with are checked one by one.
+    """
     outs = [PurePosixPath(path) for path in audit.graph.makers]
     folders = {str(folder) for path in outs for folder in path.parents}
-    sources: dict[str, tuple[str, ...]] = {}
+    sources: dict[str, Source | None] = {}
     lister = audit.graph.steps.get(LISTER)
     for step in steps:
         read = {dep.path: dep.md5 for dep in step.deps if audit.graph.maker(dep.path) is None}
         for path, digest in {**read, **step.code}.items():
-            if path not in folders:
+            if path not in folders and path != PARAMS:
                 if path not in sources:
-                    sources[path] = source_digests(audit.tree, path, digest.endswith(FOLDER))
-                yield from _source(step, path, digest, sources[path])
+                    sources[path] = read_source(audit.tree, path, digest.endswith(FOLDER))
+                yield from _held(step, path, digest, sources[path])
         is_listed = any(audit.graph.maker(dep.path) is lister for dep in step.deps)
         if not step.code and is_listed:
             message = "what code it ran is not known: git has its listing in no commit"
             yield Finding("code", step.name, message)
 
 
-def source_digests(tree: Tree, path: str, is_folder: bool) -> tuple[str, ...]:
-    """What dvc.lock or a listing may name a source of the revision by; nothing without one.
+@dataclass(frozen=True)
+class Source:
+    """A file or folder of the revision that no step wrote."""
 
-    A folder has one name, that of the list of its members. A file has that of its bytes, and code
-    in a listing that of its tokens; older listings name code by its bytes, too.
-    """
+    path: str
+    md5: str
+    """Of a folder that of the list of its members, with `.dir` behind it."""
+    content: bytes | None
+    """None of a folder."""
+
+    def is_named(self, digest: str) -> bool:
+        """Whether dvc.lock or a listing of code names it so."""
+        if digest == self.md5:
+            return True
+        return self.content is not None and is_listed(self.path, self.content, digest)
+
+
+def read_source(tree: Tree, path: str, is_folder: bool) -> Source | None:
+    """A file or folder as it is in the revision; None where there is none."""
     if is_folder:
         members = []
         for name in tree.paths(f"{path}/"):
             members.append(Member(name.removeprefix(f"{path}/"), md5_of(tree.read(name))))
-        return (f"{md5_of(folder_list(members))}{FOLDER}",) if members else ()
+        md5 = f"{md5_of(folder_list(members))}{FOLDER}"
+        return Source(path, md5, None) if members else None
     try:
         content = tree.read(path)
     except (FileNotFoundError, IsADirectoryError):
-        return ()
-    return md5_of(content), listed_digest(path, content)
+        return None
+    return Source(path, md5_of(content), content)
 
 
-def _source(step: Step, path: str, digest: str, names: tuple[str, ...]) -> Iterator[Finding]:
-    if not names:
+def _held(step: Step, path: str, digest: str, source: Source | None) -> Iterator[Finding]:
+    if source is None:
         message = f"read {path}, which no step wrote and the revision does not have"
         yield Finding("code", step.name, message)
-    elif digest not in names:
+    elif not source.is_named(digest):
         message = f"ran with {path} {digest[:12]}, which is not what is there now"
         yield Finding("code", step.name, message)

@@ -25,7 +25,7 @@ FSTRING_START, FSTRING_END = (getattr(tokenize, f"FSTRING_{end}", None) for end 
 
 def is_listed(path: str, content: bytes, digest: str) -> bool:
     """Whether a file is the one that a listing names; older listings have md5 of its bytes."""
-    return digest in (md5_of(content), listed_digest(path, content))
+    return digest == md5_of(content) or digest == listed_digest(path, content)
 
 
 def listed_digest(path: str, content: bytes) -> str:

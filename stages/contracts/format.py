@@ -1,4 +1,4 @@
-"""How a task's text is marked: `prepare` writes it down for the steps that sample and judge text."""
+"""How a task's text is marked, as `prepare` writes it down for the steps that read text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

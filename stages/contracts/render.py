@@ -143,7 +143,8 @@ class Renderer:
         tokens = list(dict.fromkeys([*end_of_text, *([also] if isinstance(also, int) else also)]))
         if not tokens:
             raise BadInput(
-                f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add eos_token to one"
+                f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add "
+                "eos_token to one"
             )
         return tokens
 
@@ -159,7 +160,8 @@ class Renderer:
         held = next((text for text in self._control_texts if text in question), None)
         if held is not None:
             raise BadInput(
-                f"the question {question[:80]!r} holds {held!r}, a control token of this policy; leave that problem out"
+                f"the question {question[:80]!r} holds {held!r}, a control token of this policy; "
+                "leave that problem out"
             )
         return self.encode(self._rendered(question))
 
@@ -172,9 +174,9 @@ class Renderer:
         marker, tokens = self.encode(form.thinking_end), self.encode(form.cue)
         if len(marker) != 1 or self.words(marker) != [form.thinking_end] or tokens[:1] != marker:
             raise BadInput(
-                f"the tokenizer writes {form.thinking_end!r} as {self.words(marker)} and {form.cue!r} as "
-                f"{self.words(tokens)}; what ends thinking must be one token: choose another task.text.thinking_end, "
-                f"or a checkpoint whose tokenizer has it"
+                f"the tokenizer writes {form.thinking_end!r} as {self.words(marker)} and "
+                f"{form.cue!r} as {self.words(tokens)}; what ends thinking must be one token: "
+                "choose another task.text.thinking_end, or a checkpoint whose tokenizer has it"
             )
         return tokens
 

@@ -82,8 +82,8 @@ def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> Non
     wanted = None if lora is None else _shape_of(lora.rank, lora.alpha, lora.target_modules)
     if present is not None and wanted != present:
         raise BadInput(
-            f"{key}: {wanted and wanted._asdict()}, but the policy is an adapter, and is trained on "
-            f"in its own shape: {present._asdict()}"
+            f"{key}: {wanted and wanted._asdict()}, but the policy is an adapter, and is trained "
+            f"on in its own shape: {present._asdict()}"
         )
     if present is not None or wanted is None:
         return
@@ -91,8 +91,9 @@ def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> Non
     unknown = sorted(set(wanted.target_modules) - modules)
     if unknown:
         raise BadInput(
-            f"{key}.target_modules: the policy has no module named {unknown[0]} ({len(unknown)} unknown); its linear "
-            f"ones are {sorted({n.rsplit('.', 1)[-1] for n, m in model.named_modules() if _is_linear(m)})}"
+            f"{key}.target_modules: the policy has no module named {unknown[0]} ({len(unknown)} "
+            "unknown); its linear ones are "
+            f"{sorted({n.rsplit('.', 1)[-1] for n, m in model.named_modules() if _is_linear(m)})}"
         )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -117,7 +118,8 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     if stored.keys() != wanted.keys():
         odd = sorted(stored.keys() ^ wanted.keys())
         raise BadInput(
-            f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; delete it, run `dvc repro`"
+            f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; delete it, run `dvc "
+            "repro`"
         )
     with torch.no_grad():
         for name, tensor in wanted.items():

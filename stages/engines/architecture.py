@@ -65,8 +65,9 @@ def need_known(model: PreTrainedModel, name: str) -> None:
     difference = max(_difference(model, lengths) for lengths in TRIED_LENGTHS)
     if not difference < TOLERANCE_NATS:
         raise BadInput(
-            f"{name}: the architecture {type(model).__name__} gives other log-probabilities (by {difference:.2g} nats) "
-            "where texts are packed into one row, so its rounds could not be trained exactly; choose another checkpoint"
+            f"{name}: the architecture {type(model).__name__} gives other log-probabilities (by "
+            f"{difference:.2g} nats) where texts are packed into one row, so its rounds could not "
+            "be trained exactly; choose another checkpoint"
         )
 
 

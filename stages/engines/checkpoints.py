@@ -66,25 +66,27 @@ def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
             else ""
         )
         raise BadInput(
-            f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's folder{because}"
+            f"checkpoint {folder}: {', '.join(missing)} missing; it must be a policy's "
+            f"folder{because}"
         )
     for name in (CONFIG_FILE, SETTINGS_FILE):
         if (folder / name).is_file() and "auto_map" in _read(folder, name):
             raise BadInput(
-                f"checkpoint {folder}: {name} has auto_map, which asks for the checkpoint's own code to be run, and "
-                "that is never done; choose one whose architecture transformers knows"
+                f"checkpoint {folder}: {name} has auto_map, which asks for the checkpoint's own "
+                "code to be run, and that is never done; choose one whose architecture "
+                "transformers knows"
             )
     digest = weights_digest(folder, weights)
     if digest != start.sha256:
         raise BadInput(
-            f"checkpoint {folder}: the sha256 of its weights is {digest}, not {start.sha256}; these are other "
-            "weights: fetch the right ones, or mend model.sha256 in params.yaml"
+            f"checkpoint {folder}: the sha256 of its weights is {digest}, not {start.sha256}; "
+            "these are other weights: fetch the right ones, or mend model.sha256 in params.yaml"
         )
     return folder
 
 
 def weights_digest(folder: Path, weights: Sequence[str]) -> str:
-    """The sha256 of the one file of weights; of several, that of what `sha256sum` prints of them."""
+    """The sha256 of a lone file of weights; of several, of what `sha256sum` prints of them."""
     digests = []
     for name in weights:
         with (folder / name).open("rb") as stream:
@@ -122,8 +124,8 @@ def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
     ]
     if shown:
         raise BadInput(
-            f"checkpoint {folder}: {TOKENIZER_FILE} does not mark {shown[0]!r}, an end of text, as special, so that "
-            "answers would show it; mark it there"
+            f"checkpoint {folder}: {TOKENIZER_FILE} does not mark {shown[0]!r}, an end of text, as "
+            "special, so that answers would show it; mark it there"
         )
     return renderer
 

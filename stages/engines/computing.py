@@ -27,7 +27,7 @@ def use_threads() -> None:
 
 
 def autocast(model: PreTrainedModel, precision: Precision) -> AbstractContextManager[object]:
-    """The context of a forward pass: matrix products in `precision`, sums and weights as they are."""
+    """The context of a forward pass: products in `precision`, sums and weights as they are."""
     return torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 

@@ -65,8 +65,8 @@ def _wait(descriptor: int, node: Path, stage: str) -> None:
         except BlockingIOError:
             if time.monotonic() - begin >= patience:
                 raise MachineFailure(
-                    f"{stage}: no free accelerator: another job has held {node} for {patience:g} s; "
-                    f"see who with `fuser -v {node}`, or raise {WAIT_SECONDS}"
+                    f"{stage}: no free accelerator: another job has held {node} for {patience:g} "
+                    f"s; see who with `fuser -v {node}`, or raise {WAIT_SECONDS}"
                 ) from None
             time.sleep(POLL_SECONDS)
         else:

@@ -54,8 +54,9 @@ class Wording(NamedTuple):
         num_shared = min(len(right), len(wrong))
         if right[:num_shared] == wrong[:num_shared]:
             raise BadInput(
-                f"the tokenizer writes {self.right_word!r} as {right} and {self.wrong_word!r} as {wrong}, and a judge "
-                "could not tell them apart; choose a base policy whose tokenizer has both words"
+                f"the tokenizer writes {self.right_word!r} as {right} and {self.wrong_word!r} as "
+                f"{wrong}, and a judge could not tell them apart; choose a base policy whose "
+                "tokenizer has both words"
             )
         return right, wrong
 
@@ -69,7 +70,8 @@ def is_exact(folder: Path) -> bool:
     kind = read_json(folder / JUDGE_FILE).get("kind")
     if kind not in (EXACT, GENERATIVE):
         raise BadInput(
-            f"{folder / JUDGE_FILE}: no kind of judge is named {kind!r}; delete it and run `dvc repro`"
+            f"{folder / JUDGE_FILE}: no kind of judge is named {kind!r}; delete it and run `dvc "
+            "repro`"
         )
     return kind == EXACT
 

@@ -22,6 +22,7 @@ def need_positions(who: str, limit: int | None, num_tokens: int) -> None:
     """
     if limit is not None and limit < num_tokens:
         raise BadInput(
-            f"{who}: a policy of {limit} positions cannot hold the {num_tokens} tokens of its longest "
-            "prompt and completion; lower the budgets in params.yaml, or start from a longer model"
+            f"{who}: a policy of {limit} positions cannot hold the {num_tokens} tokens of its "
+            "longest prompt and completion; lower the budgets in params.yaml, or start from a "
+            "longer model"
         )

@@ -34,8 +34,9 @@ class Continuation:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A policy behind a sampling engine; prompt tokens it was given so far, and of these had in its
-    prefix cache.
+    """A policy behind a sampling engine.
+
+    It counts the prompt tokens that it was given so far, and of these those in its prefix cache.
     """
 
     num_prompt_tokens: int

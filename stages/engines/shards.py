@@ -1,8 +1,7 @@
-"""Work cut into shards, each kept when it is done: a killed run goes on after its last whole shard,
-to the same bytes.
+"""Work cut into shards, each kept when it is done.
 
-What the next keeper finds of a shard is a folder, whole or not there, for the caller publishes it
-atomically.
+A killed run goes on after its last whole shard, to the same bytes. What the next keeper finds of a
+shard is a folder, whole or not there, for the caller publishes it atomically.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +16,7 @@ Request = TypeVar("Request")
 
 
 def cut(work: Sequence[Item], num_items: int, folder: Path) -> dict[Path, Sequence[Item]]:
-    """Shards of `num_items`, the last of what is left, by the folder in `folder` where each is to
-    be kept.
-    """
+    """Shards of `num_items`, the last of what is left, by where in `folder` each is to be kept."""
     return {
         folder / f"{start:09d}": work[start : start + num_items]
         for start in range(0, len(work), num_items)

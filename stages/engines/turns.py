@@ -48,8 +48,9 @@ class Trace:
         return self.origin[: self.num_thinking_tokens].count(Origin.SAMPLED)
 
     def thinking(self, budget_tokens: int) -> list[int]:
-        """Its thinking as far as a budget goes, with what was put there behind the last token that
-        the budget has room for.
+        """Its thinking as far as a budget goes.
+
+        With what was put there behind the last token that the budget has room for.
         """
         origin = self.origin[: self.num_thinking_tokens]
         sampled = [place for place, put_by in enumerate(origin) if put_by == Origin.SAMPLED]
@@ -68,8 +69,7 @@ def think_then_answer(
     temperature: float,
     on_tokens: Callable[[int], None],
 ) -> list[Trace]:
-    """Let the policy think for at most `max_tokens` of each request, then answer in at most
-    `answer_tokens`.
+    """Let the policy think for at most `max_tokens`, then answer in at most `answer_tokens`.
 
     Thinking ends with the first token of the cue, where the policy writes it itself; it is given
     the others, and answers. Thinking that goes on at the budget is cut there and given all of the
@@ -95,8 +95,9 @@ def think_then_answer(
 
 
 class BudgetAnswer(NamedTuple):
-    """The answer at a token budget: tokens behind the cue, and whether thinking was cut, there or
-    at its own end.
+    """The answer at a token budget: tokens behind the cue, and whether thinking was cut.
+
+    There, or at the longest budget.
     """
 
     tokens: list[int]
@@ -112,8 +113,7 @@ def answer_at_budgets(
     temperature: float,
     on_tokens: Callable[[int], None],
 ) -> list[tuple[Trace, list[BudgetAnswer]]]:
-    """Let the policy think and answer, then cut each trace at every budget and force an answer
-    where it goes on.
+    """Let the policy think and answer, then force an answer at every budget that a trace passes.
 
     Returns:
         Each request's trace, and its answer at every budget.
@@ -144,9 +144,7 @@ def _cut_request(request: Request, trace: Trace, budget: int, answering: Answeri
 
 
 def _is_answered(trace: Trace, budget: int, longest: int) -> bool:
-    """Whether the trace's own answer stands at this budget: it stopped thinking by then, or was
-    forced just there.
-    """
+    """Whether its own answer stands at this budget: thinking had stopped, or was cut just there."""
     has_ended = trace.num_sampled_thinking_tokens <= budget and not trace.is_cut
     return budget == longest or has_ended
 
@@ -158,9 +156,7 @@ def _budget_answer(trace: Trace, forced: Continuation | None) -> BudgetAnswer:
 
 
 def answer_seed(seed: int) -> int:
-    """The seed of the answer to a completion whose thinking was drawn with `seed`: a stream of its
-    own.
-    """
+    """The seed of an answer, a stream of its own, where thinking was drawn with `seed`."""
     return derive_seed("answer", seed)
 
 

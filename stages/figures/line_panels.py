@@ -136,7 +136,7 @@ def _set_range(drawing: Drawing, lines: Sequence[Line]) -> None:
 
 
 def _inline(svg: str, label: str) -> str:
-    """The SVG element alone, sized by the page, with only the ids that something in it refers to."""
+    """The SVG element alone, sized by the page, with only those ids that it refers to."""
     body = re.sub(r"<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(

@@ -96,7 +96,7 @@ def look_at_thinking(
     renderer: Renderer,
     verifiers: isolated.VerifierWorkers,
 ) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
-    """The thinking segments of each sample, each with where it ends, by (problem_id, sample_index)."""
+    """The thinking segments of each sample and their ends, by (problem_id, sample_index)."""
     markers = form.segment_ends
     texts, ends = [], []
     for sample in samples:

@@ -1,4 +1,4 @@
-"""What a policy does while it thinks: segments that hit, that repeat, and that it misjudges itself."""
+"""What a policy does while it thinks: segments that hit, repeat, or are misjudged by itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

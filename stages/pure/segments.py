@@ -1,5 +1,6 @@
-"""Where a completion's thinking is cut into segments (episodes, in the meta-RL reading). Token
-positions only.
+"""Where a completion's thinking is cut into segments: token positions only.
+
+In the meta-RL reading these are episodes.
 
 Every cut gives boundaries 0 = j_0 < j_1 < … < j_k = number of thinking tokens; segment i is from
 j_i up to j_{i+1}. Without tokens the boundaries are [0]: no segment.
@@ -52,8 +53,7 @@ def marker_boundaries(
 
 
 def fixed_boundaries(is_sampled: IsToken, every: int) -> list[int]:
-    """Boundaries before each n-th sampled token, n = `every`, counted from 0: 0, n, 2n, … where all
-    are sampled.
+    """Boundaries before each n-th sampled token, n = `every`: 0, n, 2n, … where all are sampled.
 
     For streams that no marker divides. SPO-tree (arXiv 2505.23564) cuts so, at hundreds of tokens.
 
@@ -70,14 +70,14 @@ def fixed_boundaries(is_sampled: IsToken, every: int) -> list[int]:
 def cutpoint_boundaries(
     logprobs: Float[np.ndarray, " token"], is_sampled: IsToken, max_prob: float, min_tokens: int
 ) -> list[int]:
-    """Boundaries before tokens that the sampler gave a probability below `max_prob`: where a stream
-    could have forked.
+    """Boundaries before tokens that the sampler gave a probability below `max_prob`.
 
-    From the left, each such token at least `min_tokens` behind the boundary before it is cut at;
-    every segment but the last has at least `min_tokens` sampled tokens. After the cutpoints of
-    SPO-chain (arXiv 2505.23564), which likewise are tokens below a stated probability (0.9 in its
-    code). There a segment ends with every fifth of them, however near or far; here the distance in
-    tokens is bounded from below, and with it the number of probes from above.
+    There the stream could have forked. From the left, each such token at least `min_tokens` behind
+    the boundary before it is cut at; every segment but the last has at least `min_tokens` sampled
+    tokens. After the cutpoints of SPO-chain (arXiv 2505.23564), which likewise are tokens below a
+    stated probability (0.9 in its code). There a segment ends with every fifth of them, however
+    near or far; here the distance in tokens is bounded from below, and with it the number of probes
+    from above.
 
     Args:
         logprobs: of each thinking token as sampled, nats; NaN is not cut at. What it says of a

@@ -38,7 +38,7 @@ class Countdown:
         self.params = params
 
     def problems(self) -> Iterator[Problem]:
-        """Random problems per tier, each canonical problem (sorted numbers, target) at most once."""
+        """Random problems per tier, each canonical one (sorted numbers, target) at most once."""
         for tier in self.params.tiers:
             rng = random.Random(f"{self.params.seed}/{tier.num_numbers}")
             draws = (self._draw(rng, tier.num_numbers, draw) for draw in count())

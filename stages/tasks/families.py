@@ -55,7 +55,8 @@ def load_dataset(params: ReasoningGymTask, tier: ReasoningGymTier, size: int) ->
     families = sorted(DATASETS.keys() - {MIXTURE})
     if params.family not in families:
         raise BadInput(
-            f"params.yaml task.family: no family {params.family}; {_choices(params.family, families)}"
+            f"params.yaml task.family: no family {params.family}; "
+            f"{_choices(params.family, families)}"
         )
     where = f"params.yaml task.tiers, difficulty {tier.difficulty}: family {params.family}"
     try:

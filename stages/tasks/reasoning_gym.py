@@ -57,8 +57,8 @@ class ReasoningGym:
         """
         if self.params.family in HASH_ORDERED and sys.flags.hash_randomization:
             raise BadInput(
-                f"params.yaml task.family: {self.params.family} draws other problems at every start of Python; "
-                "run with PYTHONHASHSEED=0 in the environment"
+                f"params.yaml task.family: {self.params.family} draws other problems at every "
+                "start of Python; run with PYTHONHASHSEED=0 in the environment"
             )
         seen: set[str] = set()
         for tier in self.params.tiers:
@@ -128,7 +128,8 @@ class ReasoningGym:
     def _too_few(self, tier: ReasoningGymTier, missing: Mapping[str, int]) -> NoReturn:
         num_found = tier.num_train + tier.num_heldout - sum(missing.values())
         raise BadInput(
-            f"params.yaml task.tiers, difficulty {tier.difficulty}: family {self.params.family} gave {num_found} "
-            f"distinct questions with a reference answer that it accepts itself; still missing {missing['train']} "
-            f"train and {missing['heldout']} heldout (a tenth of all questions); ask for fewer or widen the config"
+            f"params.yaml task.tiers, difficulty {tier.difficulty}: family {self.params.family} "
+            f"gave {num_found} distinct questions with a reference answer that it accepts itself; "
+            f"still missing {missing['train']} train and {missing['heldout']} heldout (a tenth of "
+            "all questions); ask for fewer or widen the config"
         )

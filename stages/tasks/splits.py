@@ -46,6 +46,7 @@ def fill_splits(
             if not any(wanted.values()):
                 return
     raise BadInput(
-        f"params.yaml task.tiers: no more distinct problems {kind}; still missing {wanted['train']} train and "
-        f"{wanted['heldout']} heldout; ask for fewer or let numbers be larger"
+        f"params.yaml task.tiers: no more distinct problems {kind}; still missing "
+        f"{wanted['train']} train and {wanted['heldout']} heldout; ask for fewer or let numbers be "
+        "larger"
     )

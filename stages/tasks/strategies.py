@@ -114,7 +114,8 @@ def _worked_demonstration(problem: Problem, form: TaskFormat) -> StrategySetting
     solution = problem.metadata["solution"]
     if not solution:
         raise BadInput(
-            f"problem {problem.problem_id} came without a solution, which strategy worked shows; use direct"
+            f"problem {problem.problem_id} came without a solution, which strategy worked shows; "
+            "use direct"
         )
     thinking = solution.strip() + form.segment_ends[0]
     return StrategySettings(

@@ -40,7 +40,7 @@ class Source(Protocol):
     """Where problems, demonstrations and solution sets come from."""
 
     def problems(self) -> Iterator[Problem]:
-        """All problems of both splits; no problem of one split is a rewriting of one of the other."""
+        """All problems of both splits, none of one a rewriting of one of the other."""
         ...
 
     def demonstrations(
@@ -50,5 +50,5 @@ class Source(Protocol):
         ...
 
     def solutions(self, problem: Problem) -> list[str]:
-        """Every correct answer in the task's canonical form; none where the task cannot list them."""
+        """Every correct answer in canonical form; none where the task cannot list them."""
         ...

@@ -15,13 +15,21 @@ if TYPE_CHECKING:
     )
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-table{border-collapse:collapse;margin:.3rem 0 1rem;width:100%}th,td{border-bottom:1px solid #ddd;padding:.35rem .6rem;
-text-align:left;vertical-align:top}th{color:#666;font-weight:600}h1,h5{margin:1.2rem 0 .3rem}h5{font-size:1.05rem}
+body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;
+color:#222;background:#fff}
+table{border-collapse:collapse;margin:.3rem 0 1rem;width:100%}
+th,td{border-bottom:1px solid #ddd;padding:.35rem .6rem;text-align:left;vertical-align:top}
+th{color:#666;font-weight:600}
+h1,h5{margin:1.2rem 0 .3rem}
+h5{font-size:1.05rem}
 [id$=subheader] *{font-size:1rem;font-weight:400;color:#666;margin:0}
-.badge{background:#eef;border-radius:.3rem;padding:0 .35rem;font-family:monospace}.text-danger{color:#b00020}
-.text-success{color:#0a7a2f}.fa-check-circle::before{content:"\\2713  holds"}.fa-times::before{content:"\\2717  broken"}
-i{font-style:normal;white-space:nowrap}a{color:#0b57d0}
+.badge{background:#eef;border-radius:.3rem;padding:0 .35rem;font-family:monospace}
+.text-danger{color:#b00020}
+.text-success{color:#0a7a2f}
+.fa-check-circle::before{content:"\\2713  holds"}
+.fa-times::before{content:"\\2717  broken"}
+i{font-style:normal;white-space:nowrap}
+a{color:#0b57d0}
 """
 
 
@@ -44,7 +52,8 @@ def write_docs(
             docs / f"{name}.html", f"Round {round_id}: {name}", [home, *_sections(result, notes)]
         )
     rows = [
-        f'<tr><td><a href="{name}.html">{name}</a></td><td>{num_rows[name]}</td><td>{len(results_by_table[name])}</td>'
+        f'<tr><td><a href="{name}.html">{name}</a></td><td>{num_rows[name]}</td>'
+        f"<td>{len(results_by_table[name])}</td>"
         f"<td>{sum(not outcome.success for outcome in results_by_table[name])}</td></tr>"
         for name in results
     ]
@@ -75,7 +84,8 @@ def _sections(
 
 
 def _write_page(path: Path, title: str, body: Sequence[str]) -> None:
-    head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+    head = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+    head += f"<title>{html.escape(title)}</title>"
     page = [
         head,
         f"<style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>",

@@ -1,6 +1,4 @@
-"""What check frames are made with: list columns as flat arrays, and residuals that know what null
-means.
-"""
+"""What check frames are made with: list columns as flat arrays, residuals that know of null."""
 
 from dataclasses import dataclass
 
@@ -26,17 +24,16 @@ def residual(values: pd.Series, stored: pa.ChunkedArray, due: pd.Series) -> pd.S
 
 
 def looked_up(keys: pd.Series, numbers: pd.Series) -> pd.Series:
-    """The number of each key; NaN where it has none. `map` gives texts where there are no numbers
-    at all.
+    """The number of each key; NaN where it has none.
+
+    `map` gives texts where there are no numbers at all.
     """
     return numbers.reindex(keys).set_axis(keys.index)
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """A list column: each row's length, and for every entry its value, its row and its place in the
-    row.
-    """
+    """A list column: the length of each row, and every entry's value, row and place in the row."""
 
     lengths: Int[np.ndarray, " row"]
     values: Shaped[np.ndarray, " entry"]

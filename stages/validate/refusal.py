@@ -28,8 +28,9 @@ def refuse(
     raise BadInput(
         f"round {round_id}: {len(broken)} expectation(s) broken, so nothing trains on it{seen}:\n"
         + "\n".join(lines)
-        + "\nmend the stage that wrote the table (problems: prepare; rollouts: rollout; scores, segments: score; "
-        "probes: probe; gains: infogain) or delete its file, then run `dvc repro`"
+        + "\nmend the stage that wrote the table (problems: prepare; rollouts: rollout; "
+        "scores, segments: score; probes: probe; gains: infogain) or delete its file, then run "
+        "`dvc repro`"
     )
 
 
@@ -46,9 +47,10 @@ def explain(table: str, outcome: ExpectationResult, num_rows: int) -> str:
     bounds = ", ".join(f"{key} {value}" for key, value in outcome.bounds.items())
     rule = f"'{outcome.notes}'" + (f" ({bounds})" if bounds else "")
     if outcome.column not in outcome.first:
-        return f"table {table}, column {outcome.column}: {outcome.first['observed_value']} found; the rule is {rule}"
+        observed = outcome.first["observed_value"]
+        return f"table {table}, column {outcome.column}: {observed} found; the rule is {rule}"
     key = ", ".join(f"{name}={outcome.first[name]}" for name in TABLES[table].key)
     return (
-        f"table {table}, column {outcome.column}: {outcome.unexpected_count} of {num_rows} rows break {rule}; "
-        f"first {key} has {outcome.first[outcome.column]}"
+        f"table {table}, column {outcome.column}: {outcome.unexpected_count} of {num_rows} rows "
+        f"break {rule}; first {key} has {outcome.first[outcome.column]}"
     )

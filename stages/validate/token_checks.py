@@ -1,4 +1,4 @@
-"""What must hold of a completion's tokens, and of where each comes from: columns of check frames."""
+"""What must hold of a completion's tokens and their origins: columns of check frames."""
 
 from collections.abc import Sequence
 
@@ -71,7 +71,7 @@ def add_cues(frame: pd.DataFrame, rollouts: pa.Table, cue_tokens: Sequence[int])
 
 
 def answer_texts(rollouts: pa.Table, renderer: Renderer) -> pd.Series:
-    """What the policy wrote behind each rollout's cue, by rollout_id; empty where it never answered."""
+    """The text behind each rollout's cue, by rollout_id; empty where it never answered."""
     tokens = ragged(rollouts["completion_tokens"])
     origin = _origins(rollouts, tokens)
     last_cue = np.full(len(tokens.lengths), MISSING)
@@ -111,8 +111,9 @@ def _origins(rollouts: pa.Table, tokens: Ragged) -> Int[np.ndarray, " entry"]:
 def _is_foreign(
     tokens: Ragged, origin: Int[np.ndarray, " entry"], cue_tokens: Sequence[int]
 ) -> Bool[np.ndarray, " entry"]:
-    """Which cue tokens stand in a run that is neither the cue nor what follows the cue's first
-    token, where the policy wrote that itself.
+    """Which cue tokens stand in a run that is not the cue.
+
+    Nor what follows the cue's first token, where the policy wrote that itself.
     """
     cue, is_cue = np.asarray(cue_tokens), origin == Origin.CUE
     is_behind = np.append(False, is_cue[:-1]) & (tokens.positions > 0)

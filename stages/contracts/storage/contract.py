@@ -1,5 +1,4 @@
-"""What every table promises, and how rows are held against it: columns, nulls, unique keys in
-order.
+"""What every table promises, and how rows are held to it: columns, nulls, unique keys in order.
 
 A table is a folder of part files of bounded size. Rows are sorted by key within and across parts,
 so a stream of rows needs to know only the row before to tell that keys are unique. Every part's
@@ -94,7 +93,8 @@ def check_schema(stored: pa.Schema, table: Table, path: str) -> None:
     unknown = [name for name in stored.names if name not in known]
     if missing or unknown:
         raise BadInput(
-            f"table {table.name}: {path} has columns missing {missing} and columns unknown {unknown}"
+            f"table {table.name}: {path} has columns missing {missing} and columns unknown "
+            f"{unknown}"
         )
     expecting = [field for field in table.schema if field.name in stored.names]
     holding = [field for field in stored if field.name in table.schema.names]
@@ -105,7 +105,8 @@ def check_schema(stored: pa.Schema, table: Table, path: str) -> None:
             )
         if expected.type != found.type:
             raise BadInput(
-                f"table {table.name}, column {expected.name}: {path} holds {found.type}, not {expected.type}"
+                f"table {table.name}, column {expected.name}: {path} holds {found.type}, not "
+                f"{expected.type}"
             )
 
 
@@ -121,8 +122,8 @@ def check_rows(data: pa.Table, table: Table, path: str, before: pa.Table, start:
         if column.null_count:
             first = pc.index(pc.is_null(column), True).as_py()
             raise BadInput(
-                f"table {table.name}, column {field.name}: {column.null_count} null value(s) in {path}; "
-                f"first at row {start + first} {_key_of(data, table, first)}"
+                f"table {table.name}, column {field.name}: {column.null_count} null value(s) in "
+                f"{path}; first at row {start + first} {_key_of(data, table, first)}"
             )
     if all(name in data.column_names for name in table.key):
         _check_order(data, table, path, before, start)

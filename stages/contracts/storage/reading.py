@@ -111,7 +111,8 @@ def find_parts(path: Path, table: Table) -> list[Path]:
     foreign = [name for name, match in zip(names, matches, strict=True) if match is None]
     if foreign:
         raise BadInput(
-            f"table {table.name}: {path} holds {len(foreign)} file(s) that are no parts, {foreign}; {remedy}"
+            f"table {table.name}: {path} holds {len(foreign)} file(s) that are no parts, "
+            f"{foreign}; {remedy}"
         )
     num_parts = max((int(match["num_parts"]) for match in matches if match), default=1)
     wanted = [part_name(index, num_parts) for index in range(num_parts)]
@@ -167,8 +168,9 @@ def _as_of_today(data: pa.Table, table: Table, asked: Sequence[str]) -> pa.Table
 
 
 def _memory_bytes(file: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """About how many bytes these columns have in memory: more than in the file, where values that
-    recur stand once.
+    """About how many bytes these columns have in memory.
+
+    More than in the file, where values that recur stand once.
     """
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     leaves = [group.column(index) for group in groups for index in range(group.num_columns)]

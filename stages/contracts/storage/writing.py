@@ -26,7 +26,7 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 class Writer:
-    """Takes a table's rows in the order of their key and writes them, part by part, into a folder."""
+    """Writes a table's rows, given in the order of their key, part by part into a folder."""
 
     def __init__(self, folder: Path, table: Table, path: Path) -> None:
         self.num_rows = 0
@@ -87,9 +87,7 @@ class Writer:
 
 @contextmanager
 def table_writer(path: Path, table: Table) -> Iterator[Writer]:
-    """Yield what takes the rows in key order; publish the folder atomically when the block ends
-    well.
-    """
+    """Yield what takes the rows in key order; publish the folder when the block ends well."""
     with atomic(path) as beside:
         beside.mkdir(exist_ok=True)
         made = Writer(beside, table, path)
@@ -131,7 +129,8 @@ def _to_arrow(rows: Sequence[Mapping[str, Any]], table: Table, first: int) -> pa
         if row.keys() != names:
             missing, unknown = sorted(names - row.keys()), sorted(row.keys() - names)
             raise BadInput(
-                f"table {table.name}: row {index}: columns missing {missing}, columns unknown {unknown}"
+                f"table {table.name}: row {index}: columns missing {missing}, columns unknown "
+                f"{unknown}"
             )
     return pa.Table.from_arrays(
         [_array(rows, field, table, first) for field in table.schema], schema=table.schema
@@ -149,7 +148,8 @@ def _array(
         key = {name: rows[bad[0]][name] for name in table.key} if bad else {}
         first = f"; first at row {start + bad[0]} {key}" if bad else ""
         raise BadInput(
-            f"table {table.name}, column {field.name}: {len(bad)} value(s) do not fit {field.type} ({error}){first}"
+            f"table {table.name}, column {field.name}: {len(bad)} value(s) do not fit {field.type} "
+            f"({error}){first}"
         ) from None
 
 

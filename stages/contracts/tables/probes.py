@@ -1,6 +1,4 @@
-"""Table `probes`: one probed boundary of a rollout: the start of a thinking segment, or the end of
-the last a row.
-"""
+"""Table `probes`: one probed boundary of a rollout a row."""
 
 from stages.contracts.storage.contract import FLOAT, FLOATS, INT, TEXT, TEXTS, column, define
 

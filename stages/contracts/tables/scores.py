@@ -11,8 +11,8 @@ SCORES = define(
     column(
         "reward",
         FLOAT,
-        "what the round learns from: 1 right, 0 not, as its judge says, between with partial credit; null where "
-        "`exact` judges and failed",
+        "what the round learns from: 1 right, 0 not, as its judge says, between with partial "
+        "credit; null where `exact` judges and failed",
         nullable=True,
     ),
     column(

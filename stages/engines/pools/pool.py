@@ -1,8 +1,7 @@
-"""What does the inference of a stage: one engine or many. A stage cuts its work into items and
-cannot tell which.
+"""What does the inference of a stage: one engine or many. A stage cannot tell which.
 
-A work item is done in one go on one engine, and what comes of it depends on the item alone: so neither
-where it is done, nor after which, nor a second time after a failure, changes a row.
+A work item is done in one go on one engine, and what comes of it depends on the item alone: so
+neither where it is done, nor after which, nor a second time after a failure, changes a row.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,5 +1,4 @@
-"""Work done by the workers of a Ray cluster, handed out and brought back by Ray Data. The only
-importer of ray.
+"""Work done by the workers of a Ray cluster, by Ray Data. The only importer of ray.
 
 Each worker opens the policy once and does one part at a time. Ray starts a worker that died again
 and gives it its part again, `MAX_RETRIES` times; a part that was done stays done.
@@ -72,9 +71,7 @@ def ray_pool(
 
 
 def _start(where: RayCluster, folder: str) -> None:
-    """A cluster of this process: on loopback, with a token of its own, in `folder`; it dies with
-    this process.
-    """
+    """A cluster of this process, in `folder`: on loopback, behind a token; it dies with it."""
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex())
     Config.initialize("")  # reads the mode anew: vLLM may have imported ray long ago
     ray_constants.ENABLE_RAY_CLUSTER = (
@@ -106,8 +103,9 @@ def _join(where: RayCluster) -> None:
         )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise MachineFailure(
-            f"compute.inference.where.address: cannot join the Ray cluster at {where.address} ({_reason(error)}); start "
-            "its head with `ray start --head`, join this machine by `ray start --address=HOST:PORT`, or use kind here"
+            f"compute.inference.where.address: cannot join the Ray cluster at {where.address} "
+            f"({_reason(error)}); start its head with `ray start --head`, join this machine by "
+            "`ray start --address=HOST:PORT`, or use kind here"
         ) from None
 
 
@@ -115,8 +113,9 @@ def _need_room(where: RayCluster, kind: str) -> None:
     room = int(ray.cluster_resources().get(kind, 0))
     if room < where.num_workers:
         raise MachineFailure(
-            f"compute.inference.where.num_workers asks for {where.num_workers} workers of one {kind} each, but the Ray "
-            f"cluster at {where.address} has {room}; join machines with `ray start --address=HOST:PORT`, or lower it"
+            f"compute.inference.where.num_workers asks for {where.num_workers} workers of one "
+            f"{kind} each, but the Ray cluster at {where.address} has {room}; join machines with "
+            "`ray start --address=HOST:PORT`, or lower it"
         )
 
 
@@ -139,8 +138,8 @@ class RayPool(Generic[Model]):
         parts: Iterable[WorkItem],
         on_tokens: Callable[[int], None],
     ) -> Iterator[tuple[int, Result]]:
-        """See `stages.engines.pools.pool.Pool.each`. The workers start with the first part, and end with
-        the last.
+        """See `stages.engines.pools.pool.Pool.each`. The workers start with the first part, and end
+        with the last.
 
         Raises:
             MachineFailure: a worker died too often, or a part was lost or came twice.
@@ -166,8 +165,8 @@ class RayPool(Generic[Model]):
                     yield place, done.result
         except (RayError, ExecutionTimeoutError) as error:
             raise MachineFailure(
-                f"Ray gave up with {len(seen)} of {len(references)} parts done ({_reason(error)}); `ray status` and "
-                "the cluster's logs tell more; mend it and run again"
+                f"Ray gave up with {len(seen)} of {len(references)} parts done ({_reason(error)}); "
+                "`ray status` and the cluster's logs tell more; mend it and run again"
             ) from None
         lost = sorted(set(range(len(references))) - seen)
         if lost:

@@ -32,12 +32,12 @@ from vllm.sampling_params import RequestOutputKind
 CONFIG_FILE = "config.json"
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 MAX_NUM_SEQUENCES = 512
-CPU_BLOCK_TOKENS = 32  # the prefix cache shares whole blocks only; 128, the CPU's own choice, is more than most prompts
+# The prefix cache shares whole blocks only; 128, the CPU's own choice, is more than most prompts.
+CPU_BLOCK_TOKENS = 32
 
 
 class VllmSampler:
-    """A policy folder behind vLLM, in the policy's own precision; an adapter is served as one, on
-    its base.
+    """A policy folder behind vLLM, in its own precision; an adapter is served as one, on its base.
 
     Results depend on the requests of one `sample` call only, not on earlier calls: the prefix cache
     serves within a call and is emptied between calls, so a resumed run draws the same bits.
@@ -58,7 +58,8 @@ class VllmSampler:
                 {"enable_lora": True, "max_lora_rank": _room(read_shape(policy).rank)},
             )
         gc.collect()
-        gc.freeze()  # else vLLM, which collects again and again as it starts, looks through all libraries each time
+        # Else vLLM, which collects again and again as it starts, looks through all libraries.
+        gc.freeze()
         self._model = LLM(
             model=str(served),
             dtype=read_json(policy / CONFIG_FILE)[

@@ -25,8 +25,8 @@ class Example:
         advantages           .5   .5   .5   .5   .5  -.2   1.   1.   1.   1.    [token]
         is_anchored           1    1    1    0    0    1    0    0    0    0    [token]
 
-    The call's segment holds the reply that it earned, so that its advantage stands there too, and is
-    not read. The KL to the reference here holds thinking alone.
+    The call's segment holds the reply that it earned, so that its advantage stands there too, and
+    is not read. The KL to the reference here holds thinking alone.
     """
 
     prompt_tokens: Int[np.ndarray, " prompt"]

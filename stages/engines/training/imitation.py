@@ -24,8 +24,9 @@ from stages.running.progress import ProgressBar
 
 
 class WeightedText(NamedTuple):
-    """Tokens of a text to imitate, and the loss weight of each as a target; what is only read
-    weighs nothing.
+    """Tokens of a text to imitate, and the loss weight of each as a target.
+
+    What is only read weighs nothing.
     """
 
     tokens: list[int]
@@ -82,10 +83,10 @@ def train(
 def batch_losses(
     model: PreTrainedModel, batch: Sequence[WeightedText], settings: Sft, precision: Precision
 ) -> Iterator[torch.Tensor]:
-    """Shares of a batch's weighted mean next-token loss, nats, to be back-propagated before the
-    next is asked for.
+    """Shares of a batch's weighted mean next-token loss, nats.
 
-    Examples are packed end to end into rows; without `micro_batch_tokens` all rows are one share.
+    Each is to be back-propagated before the next is asked for. Examples are packed end to end into
+    rows; without `micro_batch_tokens` all rows are one share.
     """
     lengths = [len(example.tokens) for example in batch]
     rows = pack(lengths, settings.row_tokens)
@@ -114,8 +115,9 @@ def _rows_loss(
     spans: Sequence[Sequence[int]],
     precision: Precision,
 ) -> torch.Tensor:
-    """Weighted sum of the next-token loss over packed rows, each of examples as long as its `spans`
-    say.
+    """Weighted sum of the next-token loss over packed rows.
+
+    Each row is of examples as long as its `spans` say.
     """
     inputs = packed_inputs(model, spans, tokens.shape[1])
     with autocast(model, precision):
@@ -127,7 +129,7 @@ def _rows_loss(
 
 
 def summary(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The loss curve in about 100 points, each the mean of the steps around it, and where it ended."""
+    """The loss curve in about 100 points, each a mean of the steps around it, and its end."""
     losses = [record["loss"] for record in history]
     points = np.array_split(losses, max(1, min(100, len(losses))))
     curve = [round(float(point.mean()), 6) for point in points if len(point)]

@@ -1,5 +1,4 @@
-"""A recipe's loss over real rollouts: lay them out in rows, run the policy, weigh and sum the
-tokens.
+"""A recipe's loss over real rollouts: laid out in rows, run by the policy, weighed and summed.
 
 What must not move while the policy does is computed first, by `prepare`. `minibatch` then yields
 one share of the loss for each micro-batch; the shares add up to the minibatch's loss however it is
@@ -52,8 +51,9 @@ class Terms(NamedTuple):
 class PolicyLoss:
     """The loss of one recipe's update.
 
-    `reference` is there if and only if `settings.kl_coefficient` is. `temperature` is the one the rollouts were sampled at, `budget_tokens` the constant length of
-    `dr_grpo`, `precision` that of the models' passes.
+    `reference` is there if and only if `settings.kl_coefficient` is. `temperature` is the one the
+    rollouts were sampled at, `budget_tokens` the constant length of `dr_grpo`, `precision` that of
+    the models' passes.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
-"""One stage in several processes of this machine, a GPU each: started by torchrun's agent, a model
-shared by FSDP2.
+"""One stage in several processes of this machine, a GPU each, that share a model by FSDP2.
 
-A process among them is a rank. Each rank runs the whole stage up to its outputs, and of the work in
-between its own share: every sum is the same as in one process but for the order of its terms. The
-first rank writes, the others end before it does. One that fails takes the others with it, and the
-stage ends as it did. Stage and ranks meet by a file, and talk over the loopback interface alone.
+Torchrun's agent starts them. A process among them is a rank. Each rank runs the whole stage up to
+its outputs, and of the work in between its own share: every sum is the same as in one process but
+for the order of its terms. The first rank writes, the others end before it does. One that fails
+takes the others with it, and the stage ends as it did. Stage and ranks meet by a file, and talk
+over the loopback interface alone.
 """
 
 import ctypes
@@ -40,11 +40,10 @@ LOOPBACK = {
 
 @contextmanager
 def processes(stage: str, num_processes: int) -> Iterator[None]:
-    """Run the block in `num_processes` processes while this stage holds the accelerator alone; one
-    is this process.
+    """Run the block in `num_processes` processes; this stage holds the accelerator alone.
 
-    Of several, this one starts the others by the command that it was started by, waits, and ends as
-    they did: only they enter the block.
+    One is this process. Of several, it starts the others by the command that it was started by,
+    waits, and ends as they did: only they enter the block.
 
     Raises:
         MachineFailure: the accelerator was not free in time, or a rank was killed.
@@ -60,7 +59,7 @@ def processes(stage: str, num_processes: int) -> Iterator[None]:
 
 
 def _run_ranks(stage: str, num_processes: int) -> int:
-    """Start the ranks and wait; the exit code of the first that failed, which has said why, or 0."""
+    """Start the ranks and wait; the exit code of the first that failed, or 0."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -95,8 +94,9 @@ def _run_ranks(stage: str, num_processes: int) -> int:
             )  # those it took with it may be seen to end before
             if failure.exitcode < 0:
                 raise MachineFailure(
-                    f"{stage}: process {rank} of {num_processes} was killed by signal {-failure.exitcode}; where "
-                    "memory was short (9), lower micro_batch_tokens, then run again"
+                    f"{stage}: process {rank} of {num_processes} was killed by signal "
+                    f"{-failure.exitcode}; where memory was short (9), lower micro_batch_tokens, "
+                    "then run again"
                 ) from None
             return int(failure.exitcode)
         except SignalException as error:  # to this process, and the agent has ended the ranks
@@ -126,10 +126,10 @@ def _joined() -> Iterator[None]:
 
 
 def shard_model(model: PreTrainedModel) -> None:
-    """Leave to each rank its part of every weight, of its gradient and of its moments; gradients
-    are sums over ranks.
+    """Leave to each rank its shard of every weight, of its gradient and of its moments.
 
-    Weights come together layer by layer while a pass needs them. Without ranks nothing happens.
+    Gradients are sums over ranks. Weights come together layer by layer while a pass needs them.
+    Without ranks nothing happens.
     """
     if not dist.is_initialized():
         return

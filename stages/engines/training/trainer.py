@@ -33,13 +33,12 @@ CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
 
 
 def set_up(model: PreTrainedModel, training: Training) -> None:
-    """Make a model ready to be trained as params.yaml says; its weights stay in their own
-    precision.
+    """Make a model ready to be trained as params.yaml says.
 
-    The precision is written in its configuration, so that vLLM will sample from what comes out in
-    the same one. Layers that compute their activations anew must think they are in training; what
-    is in them must not, for it may drop out. Among several ranks each then holds its part of the
-    model.
+    Its weights stay in their own precision. That of the section is written in its configuration, so
+    that vLLM will sample from what comes out in the same one. Layers that compute their activations
+    anew must think they are in training; what is in them must not, for it may drop out. Among
+    several ranks each then holds its part of the model.
 
     Raises:
         BadInput: its architecture cannot compute activations anew.
@@ -53,8 +52,8 @@ def set_up(model: PreTrainedModel, training: Training) -> None:
 def _compute_anew(model: PreTrainedModel) -> None:
     if not model.supports_gradient_checkpointing:
         raise BadInput(
-            f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute activations anew; set it "
-            "to false, and lower micro_batch_tokens where memory is short"
+            f"compute.training.gradient_checkpointing: {type(model).__name__} cannot compute "
+            "activations anew; set it to false, and lower micro_batch_tokens where memory is short"
         )
     model.gradient_checkpointing_enable({"use_reentrant": False})
     for module in model.modules():
@@ -63,8 +62,7 @@ def _compute_anew(model: PreTrainedModel) -> None:
 
 
 class Trainer:
-    """AdamW over those of a model's parameters that are left to training, with exact save and
-    resume.
+    """AdamW over the parameters that are left to training, with exact save and resume.
 
     A model may be shared among ranks: then all of them step, save and resume together. A checkpoint
     holds whole tensors, so that a run may go on in another number of processes.
@@ -92,8 +90,7 @@ class Trainer:
     def step(
         self, losses: Iterable[Float[Tensor, ""]], learning_rate_scale: float = 1.0
     ) -> dict[str, float]:
-        """Back-propagate each micro-batch's share of the loss as it is produced, clip, and take one
-        step.
+        """Back-propagate each micro-batch's share of the loss as it comes, clip, take one step.
 
         Returns:
             The step's record, in `history`: loss and the gradient's norm before clipping; the

@@ -58,8 +58,9 @@ class Dataset:
             problem.split == RESERVED or problem.difficulty == NO_TIER for problem in problems
         )
         print(
-            f"{self._path}: {num_used} of {len(problems)} rows are problems; {len(problems) - num_used - num_apart} "
-            f"are more than task.tiers ask for, {num_apart} of a level in no tier or of the tenth kept apart",
+            f"{self._path}: {num_used} of {len(problems)} rows are problems; "
+            f"{len(problems) - num_used - num_apart} are more than task.tiers ask for, {num_apart} "
+            "of a level in no tier or of the tenth kept apart",
             file=sys.stderr,
         )
 
@@ -138,8 +139,9 @@ class Dataset:
             "a tenth of all questions" if split == "heldout" else "eight tenths of all questions"
         )
         raise BadInput(
-            f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} {split} problems "
-            f"({share}, by their text alone); ask for at most so many, or name more levels"
+            f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} "
+            f"{split} problems ({share}, by their text alone); ask for at most so many, or name "
+            "more levels"
         )
 
 

@@ -169,7 +169,7 @@ def test_a_cluster_that_is_not_there_is_named(where: RayCluster, policy: Path) -
     with (
         pytest.raises(
             MachineFailure,
-            match=r"compute.inference.address: cannot join the Ray cluster at 127.0.0.1:1",
+            match=r"compute.inference.where.address: cannot join the Ray cluster at 127.0.0.1:1",
         ),
         ray_pool.ray_pool(open_factor, policy, nowhere),
     ):

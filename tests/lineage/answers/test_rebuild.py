@@ -51,7 +51,7 @@ def test_made_anew_it_is_the_same_to_the_bit(without_exam: Path, tmp_path: Path)
     assert not (folder / "data/metrics/exams/s1.json").exists()
 
 
-@pytest.mark.parametrize("path", ["params.yaml", "stages/update.py"])
+@pytest.mark.parametrize("path", ["params.yaml", "stages/sft.py"])
 def test_params_or_code_that_are_not_the_commits_are_refused(copy: Path, path: str) -> None:
     with (copy / path).open("a") as file:
         file.write("# edited\n")

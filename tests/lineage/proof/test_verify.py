@@ -78,6 +78,15 @@ def test_an_old_commit_whatever_came_after(tree: Path, tmp_path: Path) -> None:
     assert verified(later, "HEAD~1").findings == []
 
 
+def test_words_about_params_are_no_finding(tree: Path, tmp_path: Path) -> None:
+    """What lists the code reads params.yaml whole; what steps ran with is in it as before."""
+    shutil.copytree(tree, tmp_path / "later", symlinks=True)
+    with (tmp_path / "later/params.yaml").open("a") as params:
+        params.write("# a comment\n")
+    succeed(["git", "commit", "--quiet", "--all", "--message", "later"], tmp_path / "later")
+    assert verified(tmp_path / "later").findings == []
+
+
 def test_a_bare_clone_with_a_remote(tree: Path, tmp_path: Path) -> None:
     remotes = {"shelf": str(tree / ".dvc/cache")}
     answer = verified(bare_clone(tree, tmp_path), remotes=remotes)

@@ -13,8 +13,6 @@ class Compute(Section):
 
     @property
     def num_probe_processes(self) -> int:
-        """Of those that read likelihoods on this machine: one where it is the workers of a cluster
-        that read them.
-        """
+        """Of those that read likelihoods here: one where the workers of a cluster read them."""
         is_elsewhere = isinstance(self.inference.where, RayCluster)
         return 1 if is_elsewhere else self.training.num_processes

@@ -16,5 +16,5 @@ class Training(Section):
     """Processes of this machine that share a model by FSDP2, one for each GPU."""
 
     def of_a_run(self) -> dict[str, Any]:
-        """What must stay as it is for an unfinished run to go on: all but the number of processes."""
+        """What an unfinished run needs unchanged to go on: all but the number of processes."""
         return self.model_dump(exclude={"num_processes"})

@@ -54,7 +54,7 @@ def size_of_an_output_edited(tree: Path) -> None:
 
 @kind("params")
 def recorded_param_edited(tree: Path) -> None:
-    edit_step(tree, "update@s1", "alpha: 1.0", "alpha: 2.0")
+    edit_step(tree, "update@s1", "learning_rate: 0.0003", "learning_rate: 0.0004")
 
 
 @kind("params")

@@ -1,5 +1,4 @@
-"""The steps of the method. Importing any of them first settles what its libraries read from the
-environment.
+"""The steps of the method; importing any settles what libraries read from the environment.
 
 It then hands a step that was started as a command over to a process that has its libraries loaded
 already, where there is one: `flows/warm.py` is the other side. On a small model the imports of
@@ -31,8 +30,9 @@ HASH_SEED = "0"
 
 
 def hand_over() -> None:
-    """Let the warm server run this command and exit as it did; return where there is no server for
-    it.
+    """Let the warm server run this command and exit as it did.
+
+    Returns where there is no server for it.
     """
     path = os.environ.get(SOCKET, "")
     is_step = (

@@ -113,8 +113,9 @@ def heldout_rewards(graded: pd.DataFrame) -> pd.DataFrame:
 def levels(
     graded: pd.DataFrame, rewards: Mapping[str, pd.DataFrame], inits: Collection[str]
 ) -> dict[str, pd.Series]:
-    """Which samples count at each level: all, each structural difficulty, and thirds of the
-    problems by failure.
+    """Which samples count at each level.
+
+    Levels are all, each structural difficulty, and thirds of the problems by failure.
 
     Failure is that of the first examined init, over all budgets, never of a policy that has learnt
     since. A sample is put in a band by the problem's other samples: banded by itself, the init
@@ -152,8 +153,9 @@ def _bands_of_others(rewards: pd.DataFrame, sample: int) -> pd.Series:
 
 
 def quantities(curve: pd.DataFrame, best: Float[np.ndarray, " budget"]) -> pd.DataFrame:
-    """What is compared of each problem: success at each budget, and regret against the oracle and
-    the best observed.
+    """What is compared of each problem, as columns.
+
+    Success at each budget, and regret against the oracle and against the best observed.
     """
     budgets, columns = (
         curve.columns.to_numpy(),
@@ -170,8 +172,9 @@ def quantities(curve: pd.DataFrame, best: Float[np.ndarray, " budget"]) -> pd.Da
 def differences(
     before: Sequence[pd.DataFrame], after: Sequence[pd.DataFrame], level: str, settings: Evaluate
 ) -> Quantities:
-    """Mean differences of the quantities of two policies, or of two lots of policies that differ in
-    seeds only.
+    """Mean differences of the quantities of two policies, or of two lots of them.
+
+    The policies of a lot differ in seeds only.
 
     Raises:
         BadInput: the verifier failed on every answer of a level.
@@ -201,8 +204,9 @@ def differences(
 def thrift(
     before: pd.DataFrame, after: pd.DataFrame, settings: Evaluate
 ) -> dict[str, float | None] | None:
-    """Tokens `after` needs per token `before` needs to reach a success that both reach; and which
-    success that is.
+    """Tokens `after` needs per token `before` needs to reach a success that both reach.
+
+    With the success that it is.
     """
     budgets = before.columns.to_numpy()
     reached = REACHED_FRAC * min(before.mean().max(), after.mean().max())

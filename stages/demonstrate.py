@@ -1,5 +1,4 @@
-"""Write down demonstrations of *how* to answer, in the strategy of an init, for its policy to
-imitate.
+"""Write down demonstrations of *how* to answer, in an init's strategy, for it to imitate.
 
 Reads   problems; params.yaml `inits.<init>.demonstrations` and `seed`.
 Writes  demos, one row per demonstration, on problems of the train split only.

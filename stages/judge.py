@@ -142,8 +142,9 @@ def read_answers(problems: Path, rollouts: Path, scores: Path) -> list[LabelledA
 
 
 def split(answers: Sequence[LabelledAnswer]) -> tuple[list[LabelledAnswer], list[LabelledAnswer]]:
-    """Answers to learn from, and those to a tenth of the problems (at least one), drawn by hash, to
-    be examined on.
+    """Answers to learn from, and those to be examined on.
+
+    The latter are those to a tenth of the problems, at least one, drawn by hash.
     """
     drawn = sorted(
         {answer.problem_id for answer in answers}, key=lambda name: derive_seed("judge", name)
@@ -172,8 +173,9 @@ def need_both(judge_id: str, answers: Sequence[LabelledAnswer]) -> None:
 def render(
     answers: Sequence[LabelledAnswer], wording: Wording, renderer: Renderer, weights: LossWeights
 ) -> list[WeightedText]:
-    """Tokens and loss weights of each judged answer: its word by class and `verdict`, a right
-    answer by `answer`.
+    """Tokens and loss weights of each judged answer.
+
+    Its word weighs by class and `verdict`, a right answer by `answer`.
     """
     right_word, wrong_word = wording.word_tokens(renderer)
     balance = balanced_weights(np.array([answer.is_right for answer in answers]))

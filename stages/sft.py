@@ -126,8 +126,9 @@ def load_model(
 
 
 def lost_words(renderer: Renderer, words: Iterable[str]) -> list[str]:
-    """Words that do not come back as they were written, sorted; a letter and its accent may come
-    back as one sign.
+    """Words that do not come back as they were written, sorted.
+
+    A letter and its accent may come back as one sign.
     """
     return sorted(
         word

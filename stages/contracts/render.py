@@ -1,5 +1,6 @@
-"""Text to tokens, once, and tokens to text for verifiers and people; elsewhere tokens go in and
-tokens come out.
+"""Text to tokens, once, and tokens to text for verifiers and people.
+
+Elsewhere tokens go in and tokens come out.
 """
 
 import json
@@ -31,8 +32,9 @@ NO_DATE = "1 Jan 2026"
 
 
 class Prompting(NamedTuple):
-    """How a question is put: behind a system text where there is one, in the chat template, then
-    `thinking_start`.
+    """How a question is put: in the chat template, then `thinking_start`.
+
+    It stands behind a system text where there is one.
     """
 
     system: str | None
@@ -112,8 +114,9 @@ class Renderer:
         return cls(tokenizer, {**MADE_HERE, **template}).asking(prompting)
 
     def asking(self, prompting: Prompting | None) -> "Renderer":
-        """The same, with questions put so; without `prompting` a question is a text in the policy's
-        own words.
+        """The same, with questions put so.
+
+        Without `prompting` a question is a text in the policy's own words.
         """
         kept = {name: text for name, text in self.files.items() if name != PROMPT_FILE}
         prompting_file = {} if prompting is None else {PROMPT_FILE: json_text(prompting._asdict())}
@@ -131,8 +134,9 @@ class Renderer:
 
     @cached_property
     def stop_tokens(self) -> list[int]:
-        """Tokens behind any of which the policy's text has ended; the tokenizer's own end of text
-        first.
+        """Tokens behind any of which the policy's text has ended.
+
+        The tokenizer's own end of text comes first.
 
         Raises:
             BadInput: there is none.
@@ -201,9 +205,7 @@ class Renderer:
         return [self._token_texts[token] for token in tokens]
 
     def save(self, folder: Path) -> None:
-        """Write the Hugging Face tokenizer files into a policy folder, and those that came with
-        them.
-        """
+        """Write the Hugging Face tokenizer files into a policy folder, and their companions."""
         with atomic(folder / TOKENIZER_FILE) as beside:
             self._tokenizer.save(str(beside))
         for name, text in self.files.items():

@@ -29,8 +29,9 @@ class Verdict(StrEnum):
 
 
 class Verification(NamedTuple):
-    """A verdict, and what the answer earns in training: its verdict's reward, or of a wrong one a
-    part below 1.
+    """A verdict, and what the answer earns in training.
+
+    That is its verdict's reward, or of a wrong answer a part below 1.
     """
 
     verdict: Verdict

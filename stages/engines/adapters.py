@@ -1,5 +1,6 @@
-"""Adapters: a policy that is another policy's weights, held still, and a small change to them
-(LoRA, by peft).
+"""Adapters: a policy that is another policy's weights, held still, and a small change to them.
+
+They are LoRA's, by peft.
 
 An adapter's folder has the change (`adapter_model.safetensors`, `adapter_config.json`, as peft and
 vLLM read them), a configuration and tokenizer like any policy's, and in `base/` the whole folder of
@@ -68,8 +69,9 @@ def read_shape(folder: Path) -> Shape:
 
 
 def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> None:
-    """Leave to training what the recipe says: all of a policy, or its adapter alone, new where it
-    has none.
+    """Leave to training what the recipe says: all of a policy, or its adapter alone.
+
+    The adapter is new where the policy has none.
 
     A new adapter is drawn from `seed` and changes nothing yet. `key` is where params.yaml says
     `lora`.
@@ -128,8 +130,9 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
 
 def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
-    """Write a model's adapter, and the base from the folder that the model was loaded from: a
-    policy's or adapter's.
+    """Write a model's adapter, and its base from the folder that the model was loaded from.
+
+    That is the folder of a policy or of an adapter.
     """
     shape = _shape(model)
     assert shape is not None

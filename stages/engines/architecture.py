@@ -23,8 +23,9 @@ TOLERANCE_NATS = 1e-3
 
 
 def attention_of(model: PreTrainedModel) -> str:
-    """The implementation of attention that computes what an architecture says, of variable length
-    where it can.
+    """The implementation of attention that computes what an architecture says.
+
+    It is of variable length where it can be.
     """
     if getattr(model.config, "attn_logit_softcapping", None):
         return "eager"
@@ -39,8 +40,9 @@ def is_windowed(model: PreTrainedModel) -> bool:
 
 
 def keep_masks_whole(model: PreTrainedModel) -> None:
-    """From now on a boolean mask [row, 1, query, key] given to the model means what its
-    architecture makes of it.
+    """Make a boolean mask given to the model mean what its architecture makes of it.
+
+    The mask is [row, 1, query, key].
     """
     if is_windowed(model) or model.config._attn_implementation == "eager":
         model.base_model.register_forward_pre_hook(_mend, with_kwargs=True)
@@ -72,8 +74,9 @@ def need_known(model: PreTrainedModel, name: str) -> None:
 
 
 def _difference(model: PreTrainedModel, lengths: Sequence[int]) -> float:
-    """Between log-probabilities of texts of some tokens packed into one row, and apart; nats, at
-    most.
+    """Largest difference between log-probabilities of texts packed into one row and apart, nats.
+
+    The texts are of some tokens of the vocabulary.
     """
     texts = [
         torch.arange(length, device=model.device) % model.config.vocab_size for length in lengths
@@ -107,8 +110,9 @@ def _mend(
 def _near(
     positions: Int[Tensor, "row query"], num_keys: int, window: int
 ) -> Bool[Tensor, "row 1 query key"]:
-    """Which keys are less than `window` before each query; keys not among the queries stand before
-    them in order.
+    """Which keys are less than `window` before each query.
+
+    Keys not among the queries stand before them in order.
     """
     before = torch.arange(num_keys - positions.shape[1], device=positions.device).expand(
         len(positions), -1

@@ -1,5 +1,6 @@
-"""Existing weights to start from: found or fetched, seen to be the ones meant, opened without
-running their code.
+"""Existing weights to start from: found or fetched, and opened without running their code.
+
+They are seen to be the ones meant.
 """
 
 import hashlib
@@ -46,8 +47,9 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
-    """The folder of a checkpoint, fetched first where it is the hub's; seen to be whole, and the
-    one meant.
+    """The folder of a checkpoint, fetched first where it is the hub's.
+
+    It is seen to be whole, and the one meant.
 
     Raises:
         BadInput: a file is missing, the weights are others or pickled, or it wants code of its own
@@ -98,8 +100,9 @@ def weights_digest(folder: Path, weights: Sequence[str]) -> str:
 
 
 def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
-    """The tokenizer of a checkpoint, with its chat template and stop tokens; questions are put as
-    `prompting` says.
+    """The tokenizer of a checkpoint, with its chat template and stop tokens.
+
+    Questions are put as `prompting` says.
 
     Raises:
         BadInput: the tokenizer is corrupt, or does not know where a text ends.
@@ -174,8 +177,9 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _fetch(start: HubCheckpoint) -> Path:
-    """A commit of a hub repository, in the hub's own cache; what is there already is not fetched
-    again.
+    """A commit of a hub repository, in the hub's own cache.
+
+    What is there already is not fetched again.
 
     In a process of its own: this one was told at its start that there is no network, and keeps to
     it.

@@ -1,5 +1,6 @@
-"""One accelerator job at a time on a machine, by a lock of the operating system that dies with its
-holder.
+"""One accelerator job at a time on a machine.
+
+The operating system's lock that sees to it dies with its holder.
 """
 
 import fcntl

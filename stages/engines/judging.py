@@ -1,5 +1,6 @@
-"""Judges of answers: folders that say whether an answer is right, the exact verifier's marker among
-them.
+"""Judges of answers: folders that say whether an answer is right.
+
+The exact verifier's marker is one of them.
 
 A judge folder holds judge.json. Of kind `exact` it stands for the task's own verifier and holds
 nothing else; of kind `generative` it is a policy folder beside it: a language model that goes on
@@ -28,8 +29,9 @@ ScoreAnswers = Callable[[Sequence[str], Sequence[str]], Sequence[float | None]]
 
 
 class Wording(NamedTuple):
-    """The text a generative judge is asked with: what stands before an answer, and the words it may
-    go on with.
+    """The text a generative judge is asked with.
+
+    What stands before an answer, and the words it may go on with.
     """
 
     cue: str
@@ -98,8 +100,9 @@ def load_wording(folder: Path) -> Wording:
 
 @contextmanager
 def open_judge(stage: str, folder: Path) -> Iterator[ScoreAnswers]:
-    """Yield what scores answers as a judge of either kind does, loaded once; it holds the device if
-    it needs it.
+    """Yield what scores answers as a judge of either kind does, loaded once.
+
+    It holds the device if it needs it.
 
     The exact verifier's verdict is all there is: it scores nothing, None.
 
@@ -114,8 +117,9 @@ def open_judge(stage: str, folder: Path) -> Iterator[ScoreAnswers]:
 
 
 def load_judge(folder: Path) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
-    """What gives P(right) of each answer to its prompt, as the generative judge in `folder` says,
-    from their texts.
+    """What gives P(right) of each answer to its prompt, from their texts.
+
+    It is the generative judge in `folder` that says so.
 
     One forward pass over all different (prompt, answer) pairs, in micro-batches: equal pairs get
     equal scores to the last bit. The caller holds the device (`exclusive_device`).

@@ -111,15 +111,17 @@ def answer_logprobs(
 
 
 def chunk_tokens(num_rows: int, prefix_tokens: int, max_entries: int) -> int:
-    """The most probe tokens T a row may add at once: num_rows · T · (prefix_tokens + T) ≤
-    max_entries.
+    """The most probe tokens T a row may add at once.
+
+    num_rows · T · (prefix_tokens + T) ≤ max_entries.
     """
     return (isqrt(prefix_tokens**2 + 4 * max_entries // num_rows) - prefix_tokens) // 2
 
 
 def chunks(batch: Sequence[ProbedPrefix], max_tokens: int) -> Iterator[list[list[Probe]]]:
-    """Each row's probes in pieces of at most `max_tokens`, or of one probe; a row that has none
-    left gives none.
+    """Each row's probes in pieces of at most `max_tokens`, or of one probe.
+
+    A row that has none left gives none.
     """
     pieces = [_pieces(trace, max_tokens) for trace in batch]
     for chunk in zip_longest(*pieces, fillvalue=None):
@@ -127,8 +129,9 @@ def chunks(batch: Sequence[ProbedPrefix], max_tokens: int) -> Iterator[list[list
 
 
 def _pieces(trace: ProbedPrefix, max_tokens: int) -> list[list[Probe]]:
-    """Probes from the last boundary to the first, so that a chunk's mask need be no wider than its
-    own boundaries.
+    """Probes from the last boundary to the first.
+
+    So a chunk's mask need be no wider than its own boundaries.
     """
     pieces: list[list[Probe]] = []
     num_tokens = 0
@@ -174,8 +177,9 @@ def _forward(
 
 
 def skips_blocks(model: PreTrainedModel) -> bool:
-    """Whether chunks go through torch's flex_attention: on a GPU, unless the architecture is not
-    made for it.
+    """Whether chunks go through torch's flex_attention.
+
+    They do on a GPU, unless the architecture is not made for it.
     """
     return model.device.type == "cuda" and model._supports_flex_attn and not is_windowed(model)
 
@@ -213,8 +217,9 @@ def dense_mask(
 def block_mask(
     chunk: Sequence[Sequence[Probe]], prefix_length: int, width: int, device: torch.device
 ) -> BlockMask:
-    """What `dense_mask` says, by blocks of 128 by 128 entries; flex_attention skips a block without
-    a True.
+    """What `dense_mask` says, by blocks of 128 by 128 entries.
+
+    flex_attention skips a block without a True.
 
     A token sees the keys below `limit` and those from `first` to `last`. The three are tensors,
     `prefix_length` within them, because a number that changes with the chunk has the kernel

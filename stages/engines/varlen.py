@@ -1,5 +1,6 @@
-"""Attention of variable length: texts packed end to end, each seen by itself alone, without a mask
-over the row.
+"""Attention of variable length: texts packed end to end, each seen by itself alone.
+
+There is no mask over the row.
 
 Fused kernels take rectangles. So each layer moves the tokens of texts about as long as each other
 into a rectangle of their own (`stages.pure.packing.regroup`), attends there causally, and moves
@@ -29,8 +30,9 @@ MASKED_ROW_TOKENS = 256
 
 
 class Slots(NamedTuple):
-    """Where tokens of packed rows, counted row after row, stand while they attend: in slots of
-    rectangles.
+    """Where tokens of packed rows stand while they attend: in slots of rectangles.
+
+    Tokens are counted row after row.
     """
 
     token_of_slot: Int[Tensor, " slot"]
@@ -43,8 +45,9 @@ class Slots(NamedTuple):
 def packed_inputs(
     model: PreTrainedModel, lengths: Sequence[Sequence[int]], width: int
 ) -> dict[str, Any]:
-    """What a model takes beside the tokens of packed rows, [row, `width`], each of texts as long as
-    its `lengths` say.
+    """What a model takes beside the tokens of packed rows, [row, `width`].
+
+    Each row is of texts as long as its `lengths` say.
 
     `width` may cut the last text of a row; tokens behind it are padding.
     """
@@ -114,8 +117,9 @@ def attend(
     sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Float[Tensor, "row token head feature"], None]:
-    """An attention function of transformers: [row, head, token, feature] to [row, token, head,
-    feature].
+    """An attention function of transformers.
+
+    From [row, head, token, feature] to [row, token, head, feature].
     """
     if segments is None:
         attended: tuple[Tensor, None] = sdpa_attention_forward(

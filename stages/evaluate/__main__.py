@@ -1,5 +1,4 @@
-"""What an exam's grades amount to: success by difficulty and budget, what samples and verdicts are
-worth.
+"""What an exam's grades amount to: success by difficulty and budget, samples, verdicts.
 
 Reads   grades; params.yaml `evaluate` and `report.training_budget_tokens`.
 Writes  metrics, one JSON object: fractions and tokens of the held-out problems, with bootstrap
@@ -173,8 +172,9 @@ def curve_metrics(
 
 
 def choice_metrics(choices: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
-    """pass@k, maj@k and best-of-n at each budget, for k and n = 1, 2, 4 … up to the samples of a
-    problem.
+    """pass@k, maj@k and best-of-n at each budget.
+
+    k and n are 1, 2, 4 … up to the samples of a problem.
     """
     return {
         name: {
@@ -188,8 +188,9 @@ def choice_metrics(choices: pd.DataFrame, intervals: Intervals) -> dict[str, Any
 
 
 def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
-    """How far the policy's verdicts on its own attempts can be trusted, and by how much checking
-    beats finding.
+    """How far the policy's verdicts on its own attempts can be trusted.
+
+    And by how much checking beats finding.
     """
     counts = longest.sort_values("problem_id")[[f"num_{name}" for name in VERDICTS]].to_numpy(float)
 
@@ -212,8 +213,9 @@ def verdict_metrics(longest: pd.DataFrame, intervals: Intervals) -> dict[str, An
 
 
 def success_by_num_segments(thoughtful: pd.DataFrame, intervals: Intervals) -> dict[str, Any]:
-    """Success of the samples that thought so many whole segments, at the longest budget, and of how
-    many problems.
+    """Success of the samples that thought so many whole segments, at the longest budget.
+
+    And of how many problems they are.
     """
     return {
         f"segments_{number}": {
@@ -252,8 +254,9 @@ def memorisation(answers: pd.DataFrame, intervals: Intervals) -> Json:
 
 
 def next_training(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Budget and difficulties for the next round, by e3's coupled curriculum; None and none where
-    nothing succeeds.
+    """Budget and difficulties for the next round, by e3's coupled curriculum.
+
+    None and none where nothing succeeds.
     """
     levels = {
         int(name.removeprefix("difficulty_")): metrics

@@ -1,5 +1,6 @@
-"""What an exam's grades come to, problem by problem: all that its metrics need, so that grades are
-read in a stream.
+"""What an exam's grades come to, problem by problem.
+
+It is all that the exam's metrics need, so that grades are read in a stream.
 """
 
 from collections.abc import Iterator, Sequence
@@ -93,8 +94,9 @@ def sums_of(graded: pd.DataFrame, sizes: Sequence[int]) -> Sums:
 def choices(
     known: pd.DataFrame, sizes: Sequence[int]
 ) -> Iterator[tuple[int, int, int, float, float, float]]:
-    """What each problem's judged samples at each budget are worth together: level, budget, k,
-    pass@k, maj@k, best-of-n.
+    """What each problem's verified samples at each budget are worth together.
+
+    As difficulty, budget, k, pass@k, maj@k, best-of-n.
 
     Answers are equal by their text. All that could not be parsed count as one answer, a wrong one.
     """

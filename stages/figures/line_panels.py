@@ -1,5 +1,6 @@
-"""Line panels as inline SVG: no fonts, dates or ids of the machine in them, so equal numbers give
-equal bytes.
+"""Line panels as inline SVG.
+
+No fonts, dates or ids of the machine are in them, so equal numbers give equal bytes.
 """
 
 import re
@@ -68,8 +69,9 @@ class Axes(NamedTuple):
 
 
 def draw(name: str, axes: Axes, lines: Sequence[Line]) -> str:
-    """One panel as an SVG element that fills its container; `name` keeps its ids apart from other
-    panels'.
+    """One panel as an SVG element that fills its container.
+
+    `name` keeps its ids apart from other panels'.
     """
     with rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")

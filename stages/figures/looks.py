@@ -30,8 +30,9 @@ class Look(NamedTuple):
 
 
 def looks(inits: Iterable[str], rounds: Rounds) -> dict[str, Look]:
-    """A look for every policy: inits in grey, each chain in a hue and marker of its own, darker
-    with each round.
+    """A look for every policy: inits in grey, each chain in a hue and marker of its own.
+
+    A chain's policies are darker with each round.
     """
     found = {
         name: Look("#" + f"{GREYS[i % len(GREYS)]:02x}" * 3, MARKERS[0])

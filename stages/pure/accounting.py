@@ -59,8 +59,9 @@ def statuses(
 def credit_share(
     outcome: Sequence[Float[np.ndarray, " _"]], credit: Sequence[Float[np.ndarray, " _"]]
 ) -> float:
-    """Mean over tokens of |credit| / (|outcome| + |credit|): how much of the advantage the
-    segments' credit makes.
+    """Mean over tokens of |credit| / (|outcome| + |credit|).
+
+    How much of the advantage the segments' credit makes.
 
     0 is the final reward alone. A token with neither counts 0; without tokens it is 0.
     """
@@ -74,8 +75,9 @@ def credit_share(
 def verdict_rates(
     claims: Float[np.ndarray, " attempt"], truths: Float[np.ndarray, " attempt"]
 ) -> VerdictRates:
-    """Share of wrong attempts that the policy calls correct, and of correct ones that it calls
-    wrong.
+    """Shares of false verdicts that the policy gives its own attempts.
+
+    Of wrong attempts those called correct, of correct ones those called wrong.
 
     1 for correct, 0 for wrong; attempts without a claim or a truth (NaN) are left out.
     """

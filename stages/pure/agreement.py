@@ -10,16 +10,18 @@ Counts = Int[np.ndarray, " distinct"]
 
 
 def answer_counts(answers: Sequence[str]) -> Counts:
-    """How often each distinct answer was given, falling; answers that differ in white space alone
-    are one.
+    """How often each distinct answer was given, falling.
+
+    Answers that differ in white space alone are one.
     """
     tally = Counter(" ".join(answer.split()) for answer in answers)
     return np.array(sorted(tally.values(), reverse=True), dtype=np.int64)
 
 
 def widest_stderr(counts: Counts) -> float:
-    """The greatest standard error that success can have, whichever of the answers are the correct
-    ones.
+    """The greatest standard error that success can have.
+
+    It holds whichever of the answers are the correct ones.
 
     max over sets S of distinct answers of sqrt(p_S (1 − p_S) / K), p_S = ∑_{c in S} n_c / K, K = ∑
     n_c. A verifier that judges equal answers equally makes success one of the p_S, so the plug-in

@@ -30,8 +30,9 @@ class Estimate(NamedTuple):
     high: float
 
     def rounded(self) -> dict[str, float | None]:
-        """To four digits, zero without a sign; None for what is infinite or unknown, which JSON
-        does not have.
+        """To four digits, zero without a sign.
+
+        None for what is infinite or unknown, which JSON does not have.
         """
         values = self._asdict().items()
         return {
@@ -65,8 +66,9 @@ def bootstrap_of_means(
     confidence: float,
     seed: int,
 ) -> Estimate:
-    """A statistic of column means with its interval, the rows of each sample resampled by
-    themselves.
+    """A statistic of column means with its interval.
+
+    The rows of each sample are resampled by themselves.
 
     One sample with the columns of two policies side by side is a paired comparison; two samples
     (problems seen and unseen, say) are an unpaired one. The statistic gets the means of all
@@ -97,8 +99,9 @@ def bootstrap_seeds(
     confidence: float,
     seed: int,
 ) -> Estimate:
-    """Mean difference of two experiments, each repeated under seeds of its own, all on the same
-    problems.
+    """Mean difference of two experiments, on the same problems.
+
+    Each is repeated under seeds of its own.
 
     Seeds are resampled within each experiment, then problems, the same for all seeds: every seed
     was asked the same problems, so problems are crossed with seeds, not nested in them, and what a
@@ -147,8 +150,9 @@ def _resampled(
 def _drawn_means(
     sample: Float[np.ndarray, "problem column"], counts: UInt16[np.ndarray, "draw problem"]
 ) -> Float[np.ndarray, "draw column"]:
-    """Column means of each resample, some resamples at a time: in floats their counts would fill
-    the memory.
+    """Column means of each resample, some resamples at a time.
+
+    In floats their counts would fill the memory.
     """
     size = max(1, BLOCK_COUNTS // len(sample))
     blocks = [counts[start : start + size] for start in range(0, len(counts), size)]
@@ -176,8 +180,9 @@ def _influences(
     statistic: Statistic,
     estimate: float,
 ) -> Float[np.ndarray, " problem"]:
-    """What each row of one sample does to the statistic, by leaving it out: (n − 1)(θ − θ without
-    it).
+    """What each row of one sample does to the statistic, by leaving it out.
+
+    (n − 1)(θ − θ without it).
     """
     sample = samples[place]
     size = len(sample)
@@ -234,8 +239,9 @@ def _interval(
 def _ends(
     estimate: float, ordered: Float[np.ndarray, " draw"], tail: float, bias: float, skew: float
 ) -> Estimate:
-    """The resamples at Φ(z0 + (z0 ∓ z) / (1 − a (z0 ∓ z))), rounded outwards, so that none is
-    between two of them.
+    """The resamples at Φ(z0 + (z0 ∓ z) / (1 − a (z0 ∓ z))), rounded outwards.
+
+    So none is between two of them.
     """
     last = len(ordered) - 1
     low, high = (ndtr(bias + (bias + z) / max(TIE, 1 - skew * (bias + z))) for z in (-tail, tail))

@@ -1,5 +1,6 @@
-"""What an exam measures beyond a mean: several samples, several budgets, a policy's verdicts on
-itself.
+"""What an exam measures beyond a mean.
+
+Several samples, several budgets, a policy's verdicts on itself.
 """
 
 from fractions import Fraction
@@ -29,8 +30,9 @@ def pass_at_k(
 def best_of_k(
     scores: Float[np.ndarray, " sample"], rewards: Float[np.ndarray, " sample"], k: int
 ) -> float:
-    """Mean reward of the sample with the highest score among k: the mean over all sets of k out of
-    one problem's n.
+    """Mean reward of the sample with the highest score among k.
+
+    The mean is over all sets of k out of one problem's n.
 
     Of samples with equal scores each is as likely to be chosen. A score that is the reward itself
     gives pass@k; equal scores give the mean reward. NaN where n < k.
@@ -50,8 +52,9 @@ def best_of_k(
 def majority_at_k(
     answers: Int[np.ndarray, " sample"], is_right: Bool[np.ndarray, " sample"], k: int
 ) -> float:
-    """Chance that the commonest answer among k samples is right, exactly: the mean over all sets of
-    k out of n.
+    """Chance that the commonest answer among k samples is right, exactly.
+
+    The mean is over all sets of k out of n.
 
     `answers` numbers one problem's distinct answers; equal numbers must be equally right. Answers
     that could not be parsed must have a number of their own: dropping them lets a policy that
@@ -67,8 +70,9 @@ def majority_at_k(
 
 @cache
 def _majority(classes: tuple[AnswerClass, ...], k: int) -> Fraction:
-    """Sum over right classes and their votes m of C(size, m) · ways of the others to stay at or
-    below m, ties split.
+    """Ways for a right class to win: ∑ C(size, m) · ways of the others to stay at or below m.
+
+    Summed over right classes and their votes m, ties split.
     """
     wins = Fraction(0)
     for place, (size, is_right) in enumerate(classes):
@@ -83,8 +87,9 @@ def _majority(classes: tuple[AnswerClass, ...], k: int) -> Fraction:
 
 
 def _ways_below(sizes: list[int], num_votes: int, most: int) -> dict[int, int]:
-    """Ways to spread votes over classes with at most `most` each, by how many classes have just as
-    many.
+    """Ways to spread votes over classes with at most `most` each.
+
+    By how many classes have just as many.
     """
     ways = {(0, 0): 1}
     for size in sizes:
@@ -102,8 +107,9 @@ def normalized_regret(
     budgets: Int[np.ndarray, " budget"],
     best: Float[np.ndarray, "*#problem budget"],
 ) -> Float[np.ndarray, "*problem"]:
-    """1 − area under success(C) / area under best(C), trapezoids: regret against a policy that
-    succeeds as `best`.
+    """1 − area under success(C) / area under best(C), by trapezoids.
+
+    It is the regret against a policy that succeeds as `best`.
 
     After MRT's cumulative regret (arXiv 2503.07572, definition 1), in tokens and divided by its
     largest value. With `best` 1 everywhere, the oracle, it is 0 for success 1 at every budget and 1
@@ -123,8 +129,9 @@ def normalized_regret(
 def tokens_to_reach(
     success: Float[np.ndarray, "*draw budget"], budgets: Int[np.ndarray, " budget"], level: float
 ) -> Float[np.ndarray, "*draw"]:
-    """Least budget at which success reaches `level`, linear between the budgets asked; infinite
-    where it never does.
+    """Least budget at which success reaches `level`.
+
+    Linear between the budgets asked; infinite where it never does.
 
     The first crossing counts where a curve rises and falls. A curve that starts at or above `level`
     needs `budgets[0]`.
@@ -169,8 +176,7 @@ def generation_verification_gap(
     false_negative_frac: Float[np.ndarray, "*draw"],
     hit_frac: Float[np.ndarray, "*draw"],
 ) -> Float[np.ndarray, "*draw"]:
-    """Balanced accuracy of a policy's verdicts on its own attempts, minus the share of attempts
-    that hit.
+    """Balanced accuracy of a policy's verdicts on its attempts, minus the share that hit.
 
     1 − (FP + FN) / 2 − hits. Above 0, checking is easier than finding, which attempting again lives
     on (e3, arXiv 2506.09026). Balanced, because where attempts mostly miss, "wrong" every time is
@@ -182,8 +188,9 @@ def generation_verification_gap(
 def failure_bands(
     failure: Float[np.ndarray, " problem"], num_bands: int
 ) -> Int[np.ndarray, " problem"]:
-    """Problems in bands of about equal size by failure rate, 0 the easiest: ⌊mean rank share ·
-    bands⌋.
+    """Problems in bands of about equal size by failure rate, 0 the easiest.
+
+    The band is ⌊mean rank share · bands⌋.
 
     Equal rates share their mean rank, so ties are never torn apart, and with many ties bands differ
     in size or are empty. NaN, nothing known, is band −1.

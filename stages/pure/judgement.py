@@ -1,5 +1,6 @@
-"""How well a score in [0, 1] tells right answers from wrong ones, and how a judge's words become
-such a score.
+"""How well a score in [0, 1] tells right answers from wrong ones.
+
+And how a judge's words become such a score.
 """
 
 import math
@@ -15,8 +16,9 @@ than the other.
 
 
 class Quality(NamedTuple):
-    """Of scores against the truth; NaN where there are no answers, or none of one class that is
-    needed.
+    """Of scores against the truth.
+
+    NaN where there are no answers, or none of one class that is needed.
     """
 
     base_rate: float
@@ -41,8 +43,9 @@ def right_probability(right_nats: float, wrong_nats: float) -> float:
 
 
 def balanced_weights(is_right: Bool[np.ndarray, " answer"]) -> Float[np.ndarray, " answer"]:
-    """A weight for each answer, n / (2 n_c) with n_c the answers of its class: both classes weigh n
-    / 2.
+    """A weight for each answer, n / (2 n_c) with n_c the answers of its class.
+
+    So both classes weigh n / 2.
 
     The mean weight is 1. With one class only, all weights are 1 / 2 and there is nothing to
     balance.
@@ -53,8 +56,9 @@ def balanced_weights(is_right: Bool[np.ndarray, " answer"]) -> Float[np.ndarray,
 
 
 def auc(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " answer"]) -> float:
-    """Area under the ROC curve: chance that a right answer is scored above a wrong one, ties
-    counting half.
+    """Area under the ROC curve.
+
+    The chance that a right answer is scored above a wrong one, ties counting half.
 
     By the mean rank of the right answers: AUC = (R - n_r (n_r + 1) / 2) / (n_r n_w), R the sum of
     their ranks among all scores (Mann-Whitney U, tied scores sharing their mean rank). NaN without
@@ -72,8 +76,9 @@ def auc(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " answe
 
 
 def quality(scores: Float[np.ndarray, " answer"], is_right: Bool[np.ndarray, " answer"]) -> Quality:
-    """Accuracy at `DECISION`, its mean over both classes, AUC, and the Brier score: mean (score -
-    is_right)².
+    """Accuracy at `DECISION`, its mean over both classes, AUC, and the Brier score.
+
+    The last is the mean of (score - is_right)².
 
     The base rate is the share of right answers. To compare with: a judge that always names the
     larger class has accuracy max(b, 1 - b), balanced accuracy 1/2 and, at best, a Brier score of b

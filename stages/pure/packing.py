@@ -35,8 +35,9 @@ def micro_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
 
 
 def balanced(sizes: Sequence[int], num_parts: int) -> list[list[int]]:
-    """Deal pieces to parts so that their sums come near: from the largest down, each to the part
-    that has least so far.
+    """Deal pieces to bins so that their sums come near.
+
+    From the largest down, each goes to the bin that has least so far.
 
     Returns:
         Indices of pieces, rising, one list a part; every piece exactly once.
@@ -51,8 +52,9 @@ def balanced(sizes: Sequence[int], num_parts: int) -> list[list[int]]:
 
 
 def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
-    """Place items into rows of at most `row_tokens`: each item, in order, into the first row with
-    room for it.
+    """Place items into rows of at most `row_tokens`.
+
+    Each item, in order, goes into the first row with room for it.
 
     An item longer than `row_tokens` gets a row of its own.
 
@@ -75,8 +77,9 @@ def pack(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
 def lay_out(
     lengths: Sequence[int], max_tokens: int, row_tokens: int | None
 ) -> list[list[list[int]]]:
-    """Micro-batches of rows of items: a row for each item, or with `row_tokens` items end to end as
-    `pack` lays them.
+    """Micro-batches of rows of items.
+
+    A row for each item, or with `row_tokens` items end to end as `pack` lays them.
 
     Returns:
         Item indices, a list a row, a list of rows a micro-batch of at most `max_tokens` with
@@ -110,8 +113,9 @@ class Regrouped(NamedTuple):
 
 
 def regroup(lengths: Sequence[int]) -> Regrouped:
-    """Rectangles of items that are about as long as each other: none is a fifth shorter than the
-    longest beside it.
+    """Rectangles of items that are about as long as each other.
+
+    None is a fifth shorter than the longest beside it.
     """
     groups = _alike(lengths)
     starts = np.cumsum([0, *lengths])[:-1]
@@ -129,8 +133,9 @@ def regroup(lengths: Sequence[int]) -> Regrouped:
 
 
 def _alike(lengths: Sequence[int]) -> list[list[int]]:
-    """Items from longest to shortest, ties by index, cut where one is a fifth shorter than the
-    first of its group.
+    """Items from longest to shortest, ties by index.
+
+    Cut where one is a fifth shorter than the first of its group.
     """
     groups: list[list[int]] = []
     for item in sorted(range(len(lengths)), key=lambda item: (-lengths[item], item)):
@@ -142,8 +147,9 @@ def _alike(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def pack_mask(lengths: Sequence[int], width: int) -> Bool[np.ndarray, "token token"]:
-    """Who may look at whom in a row of items laid end to end, then padding: causal within an item,
-    blind beyond it.
+    """Who may look at whom in a row of items laid end to end, then padding.
+
+    Causal within an item, blind beyond it.
 
     Padding tokens see themselves alone, so that no row of the mask is empty.
     """
@@ -174,8 +180,9 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "row token"]:
 def probe_positions(
     boundaries: Sequence[int], probe_lengths: Sequence[int]
 ) -> Int[np.ndarray, " probe_token"]:
-    """Position ids of the probes [probe_1 … probe_n], probe i standing after `boundaries[i]` prefix
-    tokens.
+    """Position ids of the probes [probe_1 … probe_n].
+
+    Probe i stands after `boundaries[i]` prefix tokens.
 
     Each probe's ids go on from its own boundary, as if the rest of the prefix and the other probes
     were not there.
@@ -190,8 +197,9 @@ def probe_positions(
 def probe_mask(
     prefix_length: int, boundaries: Sequence[int], probe_lengths: Sequence[int]
 ) -> Bool[np.ndarray, "probe_token key"]:
-    """Who may look at whom behind a prefix; True where query, a token of [probe_1 … probe_n], sees
-    key.
+    """Who may look at whom behind a prefix.
+
+    True where query, a token of [probe_1 … probe_n], sees key.
 
     Keys are [prefix, probe_1 … probe_n]. Probe i sees the first `boundaries[i]` prefix tokens and
     itself, causally: so one forward pass over all probes equals one for each [prefix up to boundary

@@ -10,8 +10,9 @@ def lambda_returns(
     num_boundaries: Int[np.ndarray, " rollout"],
     td_lambda: float,
 ) -> Float[np.ndarray, "rollout boundary"]:
-    """TD(λ) targets for the value of each boundary: G_j = (1 − λ) V_{j+1} + λ G_{j+1}, and G_k = r
-    at the last.
+    """TD(λ) targets for the value of each boundary.
+
+    G_j = (1 − λ) V_{j+1} + λ G_{j+1}, and G_k = r at the last.
 
     The reward comes after the answer that follows boundary k; nothing before it is rewarded and
     nothing is discounted (Sutton and Barto 2018, eq. 12.18 in its recursive form, γ = 1). λ = 1

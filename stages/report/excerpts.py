@@ -44,8 +44,9 @@ class Excerpt(NamedTuple):
 
 
 def choose(gains: pd.DataFrame, problem_of: Mapping[str, str], num_rollouts: int) -> list[str]:
-    """The rollouts whose segments differ most in progress, no two of one problem; ties go by
-    rollout_id.
+    """The rollouts whose segments differ most in progress, no two of one problem.
+
+    Ties go by rollout_id.
     """
     progress = gains.groupby("rollout_id")["progress"]
     spread = (progress.max() - progress.min()).dropna().reset_index()

@@ -64,8 +64,9 @@ def number(value: float | None) -> str:
 
 
 def tint(progress: float | None) -> str:
-    """Background of a segment: green for progress, purple for the opposite, strength by its square
-    root.
+    """Background of a segment: green for progress, purple for the opposite.
+
+    Its strength is by the square root.
     """
     if progress is None:
         return "transparent"

@@ -73,8 +73,9 @@ def budget_panels(settings: Params, metrics: Metrics) -> list[Panel]:
 
 
 def skill_panels(settings: Params, metrics: Metrics) -> list[Panel]:
-    """What several samples are worth at the training budget, and success by how much was thought, a
-    line a policy.
+    """What several samples are worth at the training budget, and success by length of thought.
+
+    A line a policy.
     """
     styles, at = (
         looks(settings.inits, settings.rounds),
@@ -108,8 +109,9 @@ def skill_panels(settings: Params, metrics: Metrics) -> list[Panel]:
 
 
 def information_chains(settings: Params, courses: Mapping[str, Course]) -> Iterator[ChainPanels]:
-    """J and progress by position in the rollout, a line a round in the look of the policy that
-    sampled it.
+    """J and progress by position in the rollout.
+
+    A line a round, in the look of the policy that sampled it.
     """
     styles = looks(settings.inits, settings.rounds)
     so_far, of_segment = "segments thought so far", "segment, from 0"

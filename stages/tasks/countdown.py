@@ -115,8 +115,9 @@ class Countdown:
 
 @lru_cache(maxsize=16384)
 def derivations(numbers: tuple[int, ...], max_result: int) -> tuple[Derivation, ...]:
-    """All ways to combine every number once, larger operand first, each result within 1 …
-    max_result.
+    """All ways to combine every number once, larger operand first.
+
+    Each result is within 1 … max_result.
     """
     if len(numbers) == 1:
         return ((),)

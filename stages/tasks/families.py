@@ -107,8 +107,9 @@ def _at_level(params: ReasoningGymTask, tier: ReasoningGymTier, where: str) -> M
 
 
 def reference_answer(entry: Mapping[str, Any]) -> str | None:
-    """The answer of an entry, or the example that families with many right answers keep in its
-    metadata.
+    """The answer of an entry, or the example that its metadata keeps.
+
+    Families with many right answers keep one there.
     """
     examples = [entry["answer"], *(entry["metadata"].get(key) for key in EXAMPLES)]
     answer = next((example for example in examples if example is not None), None)
@@ -116,15 +117,17 @@ def reference_answer(entry: Mapping[str, Any]) -> str | None:
 
 
 def is_readable(family: str, answer: str) -> bool:
-    """Whether the family may be asked about an answer: not an empty one, and to a formula family
-    only a formula.
+    """Whether the family may be asked about an answer.
+
+    Not about an empty one, and a formula family only about a formula.
     """
     return bool(answer.strip()) and (family not in FORMULA_FAMILIES or is_formula(answer))
 
 
 def is_formula(text: str) -> bool:
-    """Whether a text is numbers, one-letter names, known functions, brackets and + - * / ^: short,
-    and all ASCII.
+    """Whether a text is a formula: short, and all ASCII.
+
+    It may hold numbers, one-letter names, known functions, brackets and + - * / ^.
     """
     if (
         len(text) > MAX_FORMULA_CHARACTERS
@@ -137,8 +140,9 @@ def is_formula(text: str) -> bool:
 
 
 def pack(value: Any) -> Any:
-    """An entry as JSON that `unpack` turns back into an equal one: tuples and keys that are no text
-    are marked.
+    """An entry as JSON that `unpack` turns back into an equal one.
+
+    Tuples and keys that are no text are marked.
 
     Raises:
         TypeError: a value of another type than JSON's and tuples.

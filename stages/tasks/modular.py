@@ -1,5 +1,6 @@
-"""Modular multiplication, the negative control: a * b * c mod m, where an attempt tells nothing
-that is not known.
+"""Modular multiplication, the negative control: a * b * c mod m.
+
+An attempt tells nothing there that is not known.
 
 To verify an attempt is to work out the product, and who can do that needs no attempt; so a policy
 that cannot must show no progress in any estimate. A prime modulus is the purest: under another one
@@ -42,8 +43,9 @@ class Modular:
         settings: DirectDemonstrations | ReviseDemonstrations,
         seed: int,
     ) -> Iterator[StrategySettings]:
-        """The reference answer at once, or residues tried, each with its true verdict, then an
-        answer.
+        """The reference answer at once, or residues tried, then an answer.
+
+        Each residue tried has its true verdict.
         """
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):

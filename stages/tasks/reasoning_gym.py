@@ -48,8 +48,9 @@ class ReasoningGym:
         self.form = load_text_format(params.text)
 
     def problems(self) -> Iterator[Problem]:
-        """Entries per tier, each question at most once; which split a question is in depends on its
-        text alone.
+        """Entries per tier, each question at most once.
+
+        Which split a question is in depends on its text alone.
 
         Raises:
             BadInput: the family, a key or a value is wrong, or a tier has too few distinct
@@ -91,8 +92,9 @@ class ReasoningGym:
         return []
 
     def _draws(self, tier: ReasoningGymTier) -> Iterator[Problem | None]:
-        """Entry 0, 1, … as problems; None for one that cannot be used. Ends where the family's
-        entries end.
+        """Entry 0, 1, … as problems; None for one that cannot be used.
+
+        Ends where the family's entries end.
         """
         dataset = load_dataset(
             self.params, tier, size=2 * (tier.num_train + HELDOUT_BUCKETS * tier.num_heldout)

@@ -14,8 +14,9 @@ DRAWS_PER_PROBLEM = 1000
 
 
 def split_of(canonical: str, heldout_bucket: int) -> str | None:
-    """The split of a problem by its canonical name alone, whatever else is drawn; None for a
-    reserved tenth not asked.
+    """The split of a problem by its canonical name alone, whatever else is drawn.
+
+    None for a reserved tenth not asked.
 
     A tenth of all problems is held out, another tenth kept out of everything, and which is which is
     `heldout_bucket`: settings chosen on the one are examined on the other, and trained on the same
@@ -30,8 +31,9 @@ def split_of(canonical: str, heldout_bucket: int) -> str | None:
 def fill_splits(
     draws: Iterable[Problem | None], num_train: int, num_heldout: int, kind: str
 ) -> Iterator[Problem]:
-    """The distinct problems among endless `draws` of one `kind`; a draw that came to nothing is
-    None.
+    """The distinct problems among endless `draws` of one `kind`.
+
+    A draw that came to nothing is None.
 
     Raises:
         BadInput: too many draws bring nothing that is still missing.

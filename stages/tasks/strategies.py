@@ -1,5 +1,6 @@
-"""How a demonstration gets to its answer: which candidates are attempted, in which order, and which
-one is answered.
+"""How a demonstration gets to its answer.
+
+Which candidates are attempted, in which order, and which one is answered.
 
 A strategy knows of a problem's candidates nothing but how far the result of each lies from the
 target and which first step it begins with, and speaks of them by index; how they are written is the
@@ -63,8 +64,9 @@ class AttemptPlan(NamedTuple):
 def draw_problems(
     problems: Sequence[Problem], settings: Strategy, rng: random.Random
 ) -> Iterator[Problem]:
-    """The problem of each demonstration: none comes again before every other of its difficulty has
-    come.
+    """The problem of each demonstration.
+
+    None comes again before every other of its difficulty has come.
 
     Without `difficulty_weights` all are of one pool.
     """
@@ -97,8 +99,9 @@ def shown_demonstrations(
     form: TaskFormat,
     seed: int,
 ) -> Iterator[StrategySettings]:
-    """Strategies of tasks whose answers are given: the answer at once, or behind the solution it
-    came with.
+    """Demonstrations of tasks whose answers are given.
+
+    The answer at once, or behind the solution it came with.
 
     Raises:
         BadInput: a problem to be shown worked came without a solution.
@@ -158,8 +161,9 @@ def _answer(
 
 
 def _planned(candidates: Candidates, settings: Attempting, rng: random.Random) -> list[int]:
-    """Some misses, then a hit; in `parallel`, where no attempt is judged, the hit stands anywhere
-    among them.
+    """Some misses, then a hit.
+
+    In `parallel`, where no attempt has a verdict, the hit stands anywhere among them.
     """
     num_misses = rng.randrange(settings.max_planned_attempts) if candidates.misses else 0
     hit = rng.choice(candidates.hits)
@@ -172,8 +176,9 @@ def _planned(candidates: Candidates, settings: Attempting, rng: random.Random) -
 
 
 def _free(candidates: Candidates, settings: Attempting, rng: random.Random) -> Iterator[int]:
-    """Attempts until one hits, or is the last before giving up; `parallel` does not know that one
-    has hit.
+    """Attempts until one hits, or is the last before giving up.
+
+    `parallel` does not know that one has hit.
     """
     give_up_frac = rng.choice(settings.give_up_fracs)
     stops_at_hit = not isinstance(settings, ParallelDemonstrations)
@@ -199,8 +204,9 @@ def _guess(
 def _families(
     candidates: Candidates, settings: SearchDemonstrations, rng: random.Random
 ) -> Iterator[list[int]]:
-    """First steps in random order, each with at most `max_siblings` continuations, those first that
-    look nearest.
+    """First steps in random order, each with at most `max_siblings` continuations.
+
+    Those that look nearest come first.
 
     They look farther than they are by up to `max_blur`: to a perfect eye the first sibling would
     decide.

@@ -21,8 +21,9 @@ def load_text_format(params: Text) -> TaskFormat:
 
 
 class TextFormat:
-    r"""Bytes merged into `vocabulary_size` tokens; any text comes back exactly. See
-    `stages.tasks.task.Format`.
+    r"""Bytes merged into `vocabulary_size` tokens; any text comes back exactly.
+
+    See `stages.tasks.task_format.TaskFormat`.
 
     prompt      <bos>What is 6 times 7?\n
     segment     Six sevens are forty-two.\n\n
@@ -43,8 +44,9 @@ class TextFormat:
         self.vocabulary_size = vocabulary_size
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
-        """A byte-level BPE trained on `texts`; smaller than `vocabulary_size` where they hold too
-        little to merge.
+        """A byte-level BPE trained on `texts`.
+
+        Smaller than `vocabulary_size` where they hold too little to merge.
         """
         markers = (self.cue, *self.segment_ends)
         tokenizer = Tokenizer(models.BPE())

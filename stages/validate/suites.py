@@ -1,5 +1,6 @@
-"""Great Expectations suites, run over a table some rows at a time: one outcome for each expectation
-in the end.
+"""Great Expectations suites, run over a table some rows at a time.
+
+There is one result for each expectation in the end.
 """
 
 import json

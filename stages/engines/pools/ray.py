@@ -138,8 +138,9 @@ class RayPool(Generic[Model]):
         parts: Iterable[WorkItem],
         on_tokens: Callable[[int], None],
     ) -> Iterator[tuple[int, Result]]:
-        """See `stages.engines.pools.pool.Pool.each`. The workers start with the first part, and end
-        with the last.
+        """See `stages.engines.pools.pool.Pool.each`.
+
+        The workers start with the first item, and end with the last.
 
         Raises:
             MachineFailure: a worker died too often, or a part was lost or came twice.

@@ -1,5 +1,6 @@
-"""Problems from outside become problems of ours, or are refused: by kind, with counts and places,
-never silently.
+"""Problems from outside become problems of ours, or are refused.
+
+They are refused by kind, with counts and places, never silently.
 """
 
 import hashlib
@@ -64,8 +65,9 @@ class Intake:
     def problem(
         self, question: Question, difficulty: int, number: int, place: str
     ) -> Problem | None:
-        """The problem of a question, its split `reserved` where it is of the tenth kept apart; None
-        for one refused.
+        """The problem of a question; None for one refused.
+
+        Its split is `reserved` where it is of the tenth kept apart.
         """
         faults = list(self._faults(question))
         for fault in faults:

@@ -1,5 +1,6 @@
-"""Rows of a JSONL or Parquet file that somebody else wrote: each as it stands, or what is wrong
-with it.
+"""Rows of a JSONL or Parquet file that somebody else wrote.
+
+Each comes as it stands, or as what is wrong with it.
 """
 
 import hashlib
@@ -14,8 +15,9 @@ from stages.running.errors import BadInput
 
 
 class Row(NamedTuple):
-    """A row by its 1-based line; `fault` says why its `values` cannot be read, and is empty where
-    they can.
+    """A row by its 1-based line.
+
+    `fault` says why its `values` cannot be read, and is empty where they can.
     """
 
     line: int

@@ -71,12 +71,12 @@ experiment: $(INSTALLED) ## Compare objectives over seeds; hours, resumable: run
 		--folder data/experiments/objectives --json docs/results/objectives.json --figures docs/results
 
 parity: $(INSTALLED) ## Value and gradient of every loss against TRL, in float64
-	@$(RUN) $(BIN)/python -m benchmarks.trl_parity --folder .venv/var/trl
+	@$(RUN) $(BIN)/python -m benchmarks.trl.parity --folder .venv/var/trl
 
 benchmark: $(INSTALLED) ## Seconds by phase and round; rollout against bare vLLM; a round against TRL's, in equal work
 	@$(RUN) $(BIN)/python -m benchmarks.round_seconds
 	@$(RUN) $(BIN)/python -m benchmarks.rollout_speed
-	@$(RUN) $(BIN)/python -m benchmarks.against_trl --folder .venv/var/trl --policy data/policies/r0
+	@$(RUN) $(BIN)/python -m benchmarks.trl.speed --folder .venv/var/trl --policy data/policies/r0
 
 overhead: $(INSTALLED) ## What DVC, Prefect, Great Expectations and start-up cost a round, up to 30 rounds
 	@$(RUN) $(BIN)/python -m benchmarks.overhead --folder .venv/var/overhead

@@ -7,6 +7,7 @@ rows are taken again and again under the names of problems and rollouts.
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -105,11 +106,15 @@ def write_problems(folder: Path, num_problems: int, task: str) -> None:
     """As many train problems as held-out ones; each split has one prompt."""
     with table_writer(folder / "problems.parquet", PROBLEMS) as to_problems:
         for split in ("heldout", "train"):
-            made = {"split": split, "prompt": PROMPTS[split], "metadata": METADATA[split]}
-            to_problems.add(
-                row(PROBLEMS, problem_id=f"{split[0]}{n:08d}", task=task, answer=RIGHT, **made)
-                for n in range(num_problems)
-            )
+            to_problems.add(problem_rows(split, num_problems, task))
+
+
+def problem_rows(split: str, num_problems: int, task: str) -> Iterator[dict[str, Any]]:
+    """Problems of one prompt and answer, in the order of their names."""
+    made = {"split": split, "prompt": PROMPTS[split], "metadata": METADATA[split]}
+    for number in range(num_problems):
+        name = f"{split[0]}{number:08d}"
+        yield row(PROBLEMS, problem_id=name, task=task, answer=RIGHT, **made)
 
 
 def write_round(folder: Path, num_problems: int, kinds_of_all: Kinds) -> None:

@@ -130,8 +130,8 @@ def measure(
     cores = sorted(os.sched_getaffinity(0))
     expected = loop(submissions)
 
-    def isolated(asked: Sequence[Submission]) -> list[bool]:
-        return [verdict is Verdict.CORRECT for verdict in verify(task, asked)]
+    def isolated(given: Sequence[Submission]) -> list[bool]:
+        return [verdict is Verdict.CORRECT for verdict in verify(task, given)]
 
     def timed(way: Loop, num_cores: int) -> tuple[float, float]:
         """Seconds of the start and of the rest."""

@@ -88,8 +88,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     """
     if ready := os.environ.get("KNOWHOW_FINISHED"):
         return Path(ready)
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
     with FileLock(folder.with_suffix(".lock")):
         if not folder.with_suffix(".done").exists():
             folder.mkdir()

@@ -60,9 +60,9 @@ class Exam:
         raw["exam"]["budgets_tokens"], raw["report"]["training_budget_tokens"] = BUDGETS, 18
         raw["evaluate"]["num_resamples"] = 200
         (root / "params.yaml").write_text(yaml.safe_dump(raw))
-        asked = {"numbers": [3, 7, 5], "target": 36}
+        metadata = {"numbers": [3, 7, 5], "target": 36}
         problems = [
-            Problem(name, split, 3, "<bos> 3 7 5 T36 :", RIGHT, asked, 0)
+            Problem(name, split, 3, "<bos> 3 7 5 T36 :", RIGHT, metadata, 0)
             for name, split in SPLITS.items()
         ]
         write_table(

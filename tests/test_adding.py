@@ -135,11 +135,11 @@ def weighed(arrays: RoundArrays, weight: float) -> Advantage:
     groups = rewards.groupby("problem_id")["reward"]
     spread = groups.transform("std", ddof=0) + 1e-4
     rewards["expected"] = 0.5 * (rewards["reward"] - groups.transform("mean")) / spread
-    found = copy.table("ledger").merge(rewards, on="rollout_id")
-    trained = found[found["status"] == "trained"]
+    ledger = copy.table("ledger").merge(rewards, on="rollout_id")
+    trained = ledger[ledger["status"] == "trained"]
     assert len(trained) > 10
     assert np.allclose(trained["mean_advantage"], trained["expected"], atol=1e-6)
-    assert (found.loc[found["status"] != "trained", "expected"] == 0).all()
+    assert (ledger.loc[ledger["status"] != "trained", "expected"] == 0).all()
 
 
 def test_an_estimator_is_a_class_a_function_and_a_line(copy: Copy) -> None:
@@ -206,12 +206,12 @@ def probe_by_elapsed(inputs: ProbeInputs, settings: Elapsed) -> list[Row]:
     assert copy.run(f"validate@{ROUND}") == steps
 
     segments = copy.table("segments")
-    found = copy.table("gains").merge(segments, on=["rollout_id", "segment_index"])
-    assert len(found) > 50
-    lengths = (found["end_token"] - found["start_token"]) / 64
-    assert np.allclose(found["progress"], lengths, atol=1e-6)
-    assert (found["stderr"] == 0).all()
-    assert found["info_gain_nats"].isna().all()
+    gains = copy.table("gains").merge(segments, on=["rollout_id", "segment_index"])
+    assert len(gains) > 50
+    lengths = (gains["end_token"] - gains["start_token"]) / 64
+    assert np.allclose(gains["progress"], lengths, atol=1e-6)
+    assert (gains["stderr"] == 0).all()
+    assert gains["info_gain_nats"].isna().all()
 
 
 def test_another_verifier_of_a_task_is_a_file(copy: Copy) -> None:
@@ -318,30 +318,30 @@ class Completions(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         assert self.path == "/v1/completions"
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.lock:
             type(self).num_asked += 1
-            tokens, logprobs = self.complete(asked)
+            tokens, logprobs = self.complete(order)
         choice = {"token_ids": tokens, "logprobs": {"token_logprobs": logprobs}}
         body = json.dumps({"choices": [choice]}).encode()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body)
 
-    def complete(self, asked: dict[str, Any]) -> tuple[list[int], list[float]]:
+    def complete(self, order: dict[str, Any]) -> tuple[list[int], list[float]]:
         """Draw tokens by the request's own seed."""
-        generator = torch.Generator().manual_seed(asked["seed"] % 2**63)
+        generator = torch.Generator().manual_seed(order["seed"] % 2**63)
         tokens: list[int] = []
         logprobs: list[float] = []
-        while len(tokens) < asked["max_tokens"]:
+        while len(tokens) < order["max_tokens"]:
             with torch.no_grad():
-                ids = torch.tensor([[*asked["prompt"], *tokens]])
-                logits = self.model(input_ids=ids).logits[0, -1] / asked["temperature"]
+                ids = torch.tensor([[*order["prompt"], *tokens]])
+                logits = self.model(input_ids=ids).logits[0, -1] / order["temperature"]
             token = int(logits.softmax(-1).multinomial(1, generator=generator))
             tokens.append(token)
             noise = NOISE_NATS * (2 * float(torch.rand(())) - 1)
             logprobs.append(float(logits.log_softmax(-1)[token]) + noise)
-            if token in asked["stop_token_ids"]:
+            if token in order["stop_token_ids"]:
                 break
         return tokens, logprobs
 

@@ -31,33 +31,33 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_comparisons_are_those_computed_by_hand(compared: dict[str, Any]) -> None:
     assert set(compared) == {"i2_minus_r0", "o1_minus_r0", "o1_minus_i2"}
-    found = compared["i2_minus_r0"]
-    assert set(found) == {"all", "difficulty_3", "difficulty_10", *compare.BANDS}
+    comparison = compared["i2_minus_r0"]
+    assert set(comparison) == {"all", "difficulty_3", "difficulty_10", *compare.BANDS}
     budgets = {f"budget_{budget}" for budget in BUDGETS}
-    assert set(found["all"]) == {
+    assert set(comparison["all"]) == {
         *budgets,
         "normalized_regret",
         "regret_against_best",
         "tokens_ratio",
     }
     # At 8 tokens: p0 1 - 0, p1 1 - 1/2, p2 1 - 0, p3 0 - 0.
-    assert found["all"]["budget_8"]["mean"] == 0.625
-    assert found["difficulty_3"]["budget_8"]["mean"] == 0.75
-    assert found["difficulty_10"]["budget_8"]["mean"] == 0.5
+    assert comparison["all"]["budget_8"]["mean"] == 0.625
+    assert comparison["difficulty_3"]["budget_8"]["mean"] == 0.75
+    assert comparison["difficulty_10"]["budget_8"]["mean"] == 0.5
     # Of two problems that differ by 0 and 1, resamples have means 0, 1/2 and 1.
-    assert found["difficulty_3"]["budget_0"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
-    assert found["difficulty_3"]["budget_16"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert comparison["difficulty_3"]["budget_0"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
+    assert comparison["difficulty_3"]["budget_16"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     # Areas of r0: 1/4, 1/2, 0, 1/4; of i2: 3/4, 1, 3/4, 0.
-    assert found["all"]["normalized_regret"]["mean"] == -0.375
+    assert comparison["all"]["normalized_regret"]["mean"] == -0.375
     # Best observed: i2's 1/4 and 3/4, then 3/4 of both: an area of 5/8.
-    assert found["all"]["regret_against_best"]["mean"] == -0.6
+    assert comparison["all"]["regret_against_best"]["mean"] == -0.6
 
 
 def test_tokens_are_compared_at_a_success_that_both_reach(compared: dict[str, Any]) -> None:
     """Mean curves: r0 0, 1/8, 3/4 and i2 1/4, 3/4, 3/4, so both reach 9/10 of 3/4."""
-    found = compared["i2_minus_r0"]["all"]["tokens_ratio"]
-    assert found["success_level"] == 0.675
-    assert found["mean"] == pytest.approx((8 * 0.425 / 0.5) / (8 + 8 * 0.55 / 0.625), abs=1e-4)
+    ratios = compared["i2_minus_r0"]["all"]["tokens_ratio"]
+    assert ratios["success_level"] == 0.675
+    assert ratios["mean"] == pytest.approx((8 * 0.425 / 0.5) / (8 + 8 * 0.55 / 0.625), abs=1e-4)
     # i2 solves p1 at once: of a level reached without thinking there is no ratio.
     frame = pd.DataFrame([[1.0, 1.0]], columns=[0, 8])
     assert compare.thrift(frame, frame, SETTINGS) is None
@@ -70,12 +70,12 @@ def test_a_failed_verifier_is_left_out_of_a_comparison(compared: dict[str, Any])
 
 def test_bands_of_failure_by_hand(compared: dict[str, Any]) -> None:
     """r0's second samples put p2 above the rest; its first put p1 below, p2 above, two between."""
-    found = {band: compared["i2_minus_r0"][band]["budget_8"]["mean"] for band in compare.BANDS}
-    assert found["failure_low"] == 1.0  # p1's second sample: 1 - 0
-    assert found["failure_middle"] == pytest.approx(
+    means = {band: compared["i2_minus_r0"][band]["budget_8"]["mean"] for band in compare.BANDS}
+    assert means["failure_low"] == 1.0  # p1's second sample: 1 - 0
+    assert means["failure_middle"] == pytest.approx(
         1 / 3, abs=1e-4
     )  # p0 1 - 0, p1's first sample 1 - 1, p3 0 - 0
-    assert found["failure_high"] == 1.0  # p2 1 - 0
+    assert means["failure_high"] == 1.0  # p2 1 - 0
 
 
 def test_a_policy_does_not_gain_on_what_the_init_happened_to_fail(world: World) -> None:
@@ -98,8 +98,8 @@ def test_a_policy_does_not_gain_on_what_the_init_happened_to_fail(world: World) 
     )
     gain = (frames["i2"] - frames["r0"]).sort_index()[8]
     assert abs(gain[masks["failure_high"]].mean()) < 0.12
-    own = (1 - frames["r0"].sort_index()[8]).groupby("problem_id").transform("mean") == 1
-    assert gain[own].mean() > 0.3
+    is_failed = (1 - frames["r0"].sort_index()[8]).groupby("problem_id").transform("mean") == 1
+    assert gain[is_failed].mean() > 0.3
 
 
 def test_one_sample_a_problem_gives_no_bands(world: World) -> None:
@@ -133,21 +133,21 @@ def test_policies_that_differ_in_seeds_only_are_compared_over_seeds(world: World
 
     world.edit_params(edit)
     write_exam(world, "o4", REWARDS["i2"])
-    found = world.compare()
-    assert {name for name in found if "+" in name} == {"o1+o4_minus_r0", "o1+o4_minus_i2"}
-    together = found["o1+o4_minus_r0"]["all"]
+    comparisons = world.compare()
+    assert {name for name in comparisons if "+" in name} == {"o1+o4_minus_r0", "o1+o4_minus_i2"}
+    together = comparisons["o1+o4_minus_r0"]["all"]
     # At 8 tokens o1 is r0 less 1/8, o4 is i2, and r0 succeeds in 1/8.
     assert together["budget_8"]["mean"] == pytest.approx((0.625 - 0.125) / 2)
     assert "tokens_ratio" not in together
-    widths = [found[name]["all"]["budget_0"] for name in ("o1+o4_minus_r0", "o1_minus_r0")]
+    widths = [comparisons[name]["all"]["budget_0"] for name in ("o1+o4_minus_r0", "o1_minus_r0")]
     assert widths[0]["high"] - widths[0]["low"] > widths[1]["high"] - widths[1]["low"]
 
 
 def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
     before, after = (pd.DataFrame({"budget_8": [value]}) for value in (1e-6, 0.0))
-    found = compare.differences([before], [after], "all", SETTINGS)["budget_8"]
-    assert found is not None
-    assert str(found["mean"]) == "0.0"
+    difference = compare.differences([before], [after], "all", SETTINGS)["budget_8"]
+    assert difference is not None
+    assert str(difference["mean"]) == "0.0"
 
 
 def test_a_verifier_that_failed_everywhere_is_told(world: World) -> None:

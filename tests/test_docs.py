@@ -37,7 +37,7 @@ def test_tables_of_variants_are_what_the_classes_say(generate: ModuleType) -> No
     for page in generate.PAGES:
         text = page.read_text()
         assert text == generate.with_variants(text), "run `make docs`"
-        marked += [found[2] for found in generate.MARKED.finditer(text)]
+        marked += [match[2] for match in generate.MARKED.finditer(text)]
     assert sorted(marked) == sorted(generate.VARIANTS)
 
 

@@ -190,11 +190,11 @@ def kill(address: str, folder: Path, wait: float | None, blind_wait: float, **se
 
 def kept_work(scratch: Path) -> dict[Path, int]:
     """Files of unfinished work, and when each was written."""
-    found = {}
+    by_stage = {}
     for path in scratch.glob("*-*/*"):
         with contextlib.suppress(FileNotFoundError):  # a stage at work may rename it meanwhile
-            found[path] = path.stat().st_mtime_ns
-    return found
+            by_stage[path] = path.stat().st_mtime_ns
+    return by_stage
 
 
 def test_experiments_metrics_plots_and_graph(

@@ -33,9 +33,9 @@ def drawn(num_seen: int, seed: int, problems: list[Problem] = PROBLEMS) -> list[
 
 @given(st.integers(0, 9), st.integers(0, 99))
 def test_each_difficulty_is_asked_as_often(num_seen: int, seed: int) -> None:
-    found = drawn(num_seen, seed)
-    assert len(set(found)) == len(found)
-    assert [name[:2] for name in found] == ["d3"] * num_seen + ["d4"] * num_seen
+    seen = drawn(num_seen, seed)
+    assert len(set(seen)) == len(seen)
+    assert [name[:2] for name in seen] == ["d3"] * num_seen + ["d4"] * num_seen
 
 
 def test_the_draw_is_the_exams_own() -> None:

@@ -170,10 +170,14 @@ def test_what_is_no_python_is_in_the_listing_of_who_names_it(
         if path.is_file() and path.suffix not in (".py", ".pyc")
     ]
     names = [str(path.relative_to(ROOT)) for path in files]
-    found = {name: [stage for stage, has in listings.items() if name in has] for name in names}
-    assert found.pop("stages/report/report.html.j2") == ["report"]
-    assert found
-    assert all(stages == ["validate"] for stages in found.values()), found  # the suites
+    stages_by_name = {
+        name: [stage for stage, has in listings.items() if name in has] for name in names
+    }
+    assert stages_by_name.pop("stages/report/report.html.j2") == ["report"]
+    assert stages_by_name
+    assert all(stages == ["validate"] for stages in stages_by_name.values()), (
+        stages_by_name
+    )  # the suites
 
 
 @pytest.mark.parametrize("stage", STAGES)

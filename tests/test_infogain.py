@@ -52,12 +52,12 @@ def column(rows: Rows, name: str) -> list[Any]:
 @pytest.mark.parametrize("estimator", ["set_likelihood", "answer_likelihood"])
 def test_known_answers_give_probability_and_nats(estimator: str) -> None:
     log_success = [math.log(0.1), math.log(0.4), math.log(0.2)]
-    found = gains([boundary(j, estimator, ["7"], [value]) for j, value in enumerate(log_success)])
-    assert column(found, "progress") == pytest.approx([0.3, -0.2])
-    assert column(found, "info_gain_nats") == pytest.approx([math.log(4), math.log(0.5)])
-    assert column(found, "stderr") == [0, 0]
-    assert column(found, "num_judged_after") == [1, 1]
-    assert column(found, "is_interpolated") == [False, False]
+    rows = gains([boundary(j, estimator, ["7"], [value]) for j, value in enumerate(log_success)])
+    assert column(rows, "progress") == pytest.approx([0.3, -0.2])
+    assert column(rows, "info_gain_nats") == pytest.approx([math.log(4), math.log(0.5)])
+    assert column(rows, "stderr") == [0, 0]
+    assert column(rows, "num_judged_after") == [1, 1]
+    assert column(rows, "is_interpolated") == [False, False]
 
 
 def sampled(
@@ -67,8 +67,8 @@ def sampled(
 
 
 def test_forced_answers_give_a_share_and_its_error() -> None:
-    found = gains([sampled(0), sampled(1)], {0: [0, 0, 1, 0], 1: [1, 1, 0, np.nan]})
-    [row] = found
+    rows = gains([sampled(0), sampled(1)], {0: [0, 0, 1, 0], 1: [1, 1, 0, np.nan]})
+    [row] = rows
     assert (row["success_before"], row["success_after"]) == pytest.approx((1 / 4, 2 / 3))
     assert (row["num_judged_before"], row["num_judged_after"]) == (4, 3)
     assert row["stderr"] == pytest.approx(math.sqrt(0.25 * 0.75 / 4 + 2 / 9 / 3))
@@ -76,39 +76,39 @@ def test_forced_answers_give_a_share_and_its_error() -> None:
 
 
 def test_partial_credit_gives_a_mean_and_its_own_error() -> None:
-    [found] = gains([sampled(0), sampled(1)], {0: [0.5, 0.5, 0.5, 0.5], 1: [1, 0.5, 0, math.nan]})
-    assert (found["success_before"], found["success_after"], found["num_judged_after"]) == (
+    [gain] = gains([sampled(0), sampled(1)], {0: [0.5, 0.5, 0.5, 0.5], 1: [1, 0.5, 0, math.nan]})
+    assert (gain["success_before"], gain["success_after"], gain["num_judged_after"]) == (
         0.5,
         0.5,
         3,
     )
-    assert found["stderr"] == pytest.approx(
+    assert gain["stderr"] == pytest.approx(
         math.sqrt((0.25 + 0.25) / 9), abs=1e-7
     )  # no variance before
 
 
 def test_boundaries_between_two_probed_ones_lie_on_the_line() -> None:
-    found = gains(
+    rows = gains(
         [sampled(0), sampled(3), sampled(4)], {0: [0, 0, 0, 1], 3: [1, 1, 1, 1], 4: [1, 1, 0, 0]}
     )
-    assert column(found, "success_after") == pytest.approx([0.5, 0.75, 1.0, 0.5])
-    assert column(found, "progress") == pytest.approx([0.25, 0.25, 0.25, -0.5])
-    assert sum(column(found, "progress")) == pytest.approx(0.5 - 0.25, abs=1e-15)
-    assert column(found, "num_judged_before") == [4, 0, 0, 4]
-    assert column(found, "num_judged_after") == [0, 0, 4, 4]
-    assert column(found, "is_interpolated") == [True, True, True, False]
+    assert column(rows, "success_after") == pytest.approx([0.5, 0.75, 1.0, 0.5])
+    assert column(rows, "progress") == pytest.approx([0.25, 0.25, 0.25, -0.5])
+    assert sum(column(rows, "progress")) == pytest.approx(0.5 - 0.25, abs=1e-15)
+    assert column(rows, "num_judged_before") == [4, 0, 0, 4]
+    assert column(rows, "num_judged_after") == [0, 0, 4, 4]
+    assert column(rows, "is_interpolated") == [True, True, True, False]
     whole = math.sqrt(0.25 * 0.75 / 4)
-    assert column(found, "stderr") == pytest.approx([whole / 3] * 3 + [math.sqrt(0.25 / 4)])
+    assert column(rows, "stderr") == pytest.approx([whole / 3] * 3 + [math.sqrt(0.25 / 4)])
 
 
 def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
-    found = gains(
+    rows = gains(
         [sampled(0), sampled(1), sampled(2)], {0: [1, 1, 1, 1], 1: [np.nan] * 4, 2: [0, 0, 0, 0]}
     )
-    assert column(found, "progress") == [None, None]
-    assert column(found, "stderr") == [None, None]
-    assert column(found, "is_interpolated") == [False, False]
-    assert column(found, "num_judged_after") == [0, 4]
+    assert column(rows, "progress") == [None, None]
+    assert column(rows, "stderr") == [None, None]
+    assert column(rows, "is_interpolated") == [False, False]
+    assert column(rows, "num_judged_after") == [0, 4]
 
 
 def test_entropy_falls_by_hand_and_is_gated() -> None:
@@ -127,11 +127,11 @@ def test_entropy_falls_by_hand_and_is_gated() -> None:
 
 
 def test_a_critics_values_are_success() -> None:
-    found = gains([boundary(j, "critic", value=value) for j, value in enumerate([0.25, 0.75, 0.5])])
-    assert column(found, "progress") == pytest.approx([0.5, -0.25])
-    assert column(found, "stderr") == [0, 0]
-    assert column(found, "num_judged_after") == [0, 0]
-    assert column(found, "info_gain_nats") == [None, None]
+    rows = gains([boundary(j, "critic", value=value) for j, value in enumerate([0.25, 0.75, 0.5])])
+    assert column(rows, "progress") == pytest.approx([0.5, -0.25])
+    assert column(rows, "stderr") == [0, 0]
+    assert column(rows, "num_judged_after") == [0, 0]
+    assert column(rows, "info_gain_nats") == [None, None]
 
 
 def test_a_rollout_without_thinking_has_no_gains() -> None:

@@ -174,12 +174,12 @@ def train(folder: Path, out: Path) -> None:
 
 
 def test_labels_are_the_exact_verdicts_and_its_failures_are_left_out(folder: Path) -> None:
-    found = judge.read_answers(
+    labelled = judge.read_answers(
         *(folder / f"{name}.parquet" for name in ("problems", "rollouts", "scores"))
     )
-    assert [answer.is_right for answer in found] == [True, False, False] * NUM_PROBLEMS
-    assert found[0].text.startswith("1 + 0")
-    assert found[0].prompt.startswith("<bos> 0 1")
+    assert [answer.is_right for answer in labelled] == [True, False, False] * NUM_PROBLEMS
+    assert labelled[0].text.startswith("1 + 0")
+    assert labelled[0].prompt.startswith("<bos> 0 1")
 
 
 def test_scores_of_another_round_are_refused(folder: Path) -> None:

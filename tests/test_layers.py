@@ -86,9 +86,9 @@ def layer(file: Path) -> str:
 def direct(file: Path) -> set[Path]:
     """Project files a file imports itself."""
     return {
-        found
+        target
         for module in imported_modules(file)
-        if (found := project_file(module)) and found != file
+        if (target := project_file(module)) and target != file
     }
 
 
@@ -246,8 +246,8 @@ def test_one_owner_of_an_optimizer() -> None:
 
 def test_no_circles() -> None:
     edges = {file: direct(file) for file in FILES}
-    found = next(circles(edges), None)
-    assert found is None, " -> ".join(str(file.relative_to(ROOT)) for file in found or [])
+    circle = next(circles(edges), None)
+    assert circle is None, " -> ".join(str(file.relative_to(ROOT)) for file in circle or [])
 
 
 def test_circles_are_found() -> None:

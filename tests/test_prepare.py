@@ -122,8 +122,10 @@ def test_the_verifier_of_the_page_judges_a_task(home: Path) -> None:
     prepare.main(*PREPARED)
     problem = read_problems(Path("problems.parquet"))[0]
     texts = (" ".join(problem.answer), f"{problem.answer}1", "no number")
-    found = verify(load(path).task, [Submission(problem, text, is_attempt=False) for text in texts])
-    assert found == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE]
+    verified = verify(
+        load(path).task, [Submission(problem, text, is_attempt=False) for text in texts]
+    )
+    assert verified == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE]
     file.write_text(VERIFIER + "\n")
     with pytest.raises(BadInput, match=r"set task\.verifier\.sha256 to the one found"):
         prepare.main(*PREPARED)
@@ -199,8 +201,8 @@ def test_an_edited_class_is_not_the_one_that_params_mean(home: Path) -> None:
     file = home / "tasks_of_mine" / "ones.py"
     settle("user", file, CLASS)
     file.write_text(CLASS + "\n# edited\n")
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(
-        BadInput, match=f"tasks_of_mine/ones.py: its sha256 is {found}, not .* set task.sha256"
+        BadInput, match=f"tasks_of_mine/ones.py: its sha256 is {digest}, not .* set task.sha256"
     ):
         prepare.main(*PREPARED)

@@ -61,8 +61,8 @@ def needed(roots: list[Requirement], python: str) -> set[str]:
 def complete(extra: str) -> dict[str, str]:
     """The pins of all that the base and an extra need, on any Python."""
     roots = [*declared("base"), *declared(extra)]
-    own = LOCK.own_pins(PYPROJECT, extra) if extra in LOCK.ENGINES else {}
-    pins = LOCK.locked(PYPROJECT) | own
+    engine_pins = LOCK.own_pins(PYPROJECT, extra) if extra in LOCK.ENGINES else {}
+    pins = LOCK.locked(PYPROJECT) | engine_pins
     names = set().union(*(needed(roots, python) for python in PYTHONS))
     assert names <= pins.keys(), f"`make lock`: no pin for {sorted(names - pins.keys())}"
     return {name: pins[name] for name in names}
@@ -75,14 +75,14 @@ def exported(name: str) -> str:
 
 def modules(package: str) -> set[str]:
     """Top-level modules that a package of the project imports, lazily too."""
-    found = set()
+    imported = set()
     for file in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(node.module.partition(".")[0])
-    return found - {*sys.stdlib_module_names, *PACKAGES, "benchmarks"}
+                imported.add(node.module.partition(".")[0])
+    return imported - {*sys.stdlib_module_names, *PACKAGES, "benchmarks"}
 
 
 @cache
@@ -129,8 +129,8 @@ def test_the_engines_differ_in_their_builds_alone() -> None:
 
 @pytest.mark.parametrize("group", ["base", *EXTRAS])
 def test_the_lock_is_within_what_is_declared(group: str) -> None:
-    own = LOCK.own_pins(PYPROJECT, group) if group in LOCK.ENGINES else {}
-    pins = LOCK.locked(PYPROJECT) | own
+    engine_pins = LOCK.own_pins(PYPROJECT, group) if group in LOCK.ENGINES else {}
+    pins = LOCK.locked(PYPROJECT) | engine_pins
     versions = {str(need): pins[canonicalize_name(need.name)] for need in declared(group)}
     assert not {need: at for need, at in versions.items() if at not in Requirement(need).specifier}
 
@@ -141,8 +141,8 @@ def test_requirements_are_exported_from_the_lock() -> None:
     files = LOCK.files(sets)
     assert {f"{name}.txt": exported(name) for name in EXTRAS} == files, "run `make lock`"
     pins = LOCK.locked(PYPROJECT)
-    own = LOCK.own_pins(PYPROJECT, OTHER)
-    assert other == {name: pins[name] for name in other.keys() - own.keys()} | own
+    engine_pins = LOCK.own_pins(PYPROJECT, OTHER)
+    assert other == {name: pins[name] for name in other.keys() - engine_pins.keys()} | engine_pins
     assert other.keys() >= complete("base").keys() | names(OTHER)
 
 

@@ -317,12 +317,12 @@ def test_a_generative_judge_decides_the_reward_and_the_verdict_stays_exact(
     exact, _ = scored(folder, "exact")
     scores, _ = scored(folder, "g1")
     assert [row["verdict"] for row in scores] == [row["verdict"] for row in exact]
-    found = load_judge(folder / "g1")([PROBLEM.prompt] * 5, [GOOD, BAD, GOOD, "", BAD])
-    assert [row["judge_score"] for row in scores] == pytest.approx(found, abs=1e-7)
+    given = load_judge(folder / "g1")([PROBLEM.prompt] * 5, [GOOD, BAD, GOOD, "", BAD])
+    assert [row["judge_score"] for row in scores] == pytest.approx(given, abs=1e-7)
     assert (
         scores[0]["judge_score"] == scores[2]["judge_score"]
     )  # the thinking before it means nothing
-    assert [row["reward"] for row in scores] == [float(value >= 0.5) for value in found]
+    assert [row["reward"] for row in scores] == [float(value >= 0.5) for value in given]
 
 
 def test_decisions_teach_nothing_where_a_judge_finds_all_answers_alike_and_scores_would() -> None:

@@ -102,8 +102,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return {name: tables[name] for name in names}
 
     prepare.main(**of("problems", "solutions"), **given, exact_judge=folder / "exact")
-    asked = read_problems(tables["problems"], split="train")[:NUM_PROBLEMS]
-    rows = [rollout(problem, sample, renderer) for problem in asked for sample in (0, 1)]
+    problems = read_problems(tables["problems"], split="train")[:NUM_PROBLEMS]
+    rows = [rollout(problem, sample, renderer) for problem in problems for sample in (0, 1)]
     write_table(tables["rollouts"], ROLLOUTS, rows)
     score.main(
         ROUND,

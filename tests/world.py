@@ -85,8 +85,8 @@ class World:
         """Run the stage before; its comparisons."""
         comparisons = self.arguments["comparisons"]
         compare.main(self.data / "exams", comparisons, self.params)
-        found: dict[str, Any] = json.loads(comparisons.read_text())
-        return found
+        comparisons_by_pair: dict[str, Any] = json.loads(comparisons.read_text())
+        return comparisons_by_pair
 
     def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change params.yaml in place."""

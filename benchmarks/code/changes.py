@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from stages.code import code_digest
 
@@ -134,6 +135,6 @@ def _names(node: ast.stmt) -> list[str]:
         return [node.name]
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        names = (child for target in targets for child in ast.walk(target))
-        return [child.id for child in names if isinstance(child, ast.Name)] or [REST]
+        children = chain.from_iterable(map(ast.walk, targets))
+        return [child.id for child in children if isinstance(child, ast.Name)] or [REST]
     return [PROGRAM if _is_program(node) else REST]

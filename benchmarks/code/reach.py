@@ -22,6 +22,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -70,19 +71,20 @@ def main(out: Path | None = None) -> None:
     replays = list(replayed(then, now))
     print(replay_table(replays, reach, now))
     if out is not None:
-        commits = [
-            {**replay._asdict(), "then": sorted(replay.then), "now": sorted(replay.now)}
-            for replay in replays
-        ]
+        commits = []
+        for replay in replays:
+            stale = {"then": sorted(replay.then), "now": sorted(replay.now)}
+            commits.append({**replay._asdict(), **stale})
         write_json(out, {"num_steps_by_file": reach, "commits": commits})
 
 
 def listings_today() -> Listings:
     """The listings of the tree."""
-    return {
-        step_name(step): frozenset(file.relative_to(ROOT).as_posix() for file in files_of(step))
-        for step in steps()
-    }
+    listings = {}
+    for step in steps():
+        files = frozenset(file.relative_to(ROOT).as_posix() for file in files_of(step))
+        listings[step_name(step)] = files
+    return listings
 
 
 def listings_before() -> Listings:
@@ -116,7 +118,7 @@ def git(*arguments: str, given: bytes = b"") -> bytes:
 
 def reach_of(listings: Listings) -> dict[str, int]:
     """For each file how many steps list it, most first."""
-    counts = Counter(file for files in listings.values() for file in files)
+    counts = Counter(chain.from_iterable(listings.values()))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -133,45 +135,50 @@ def replayed(then: Listings, now: Listings) -> Iterator[Replay]:
 
 def sources_today() -> dict[str, Source]:
     """Every file under `stages` by its definitions; of what is no Python, all of it is one."""
-    found = {}
+    sources = {}
     for file in (ROOT / "stages").rglob("*"):
         name, is_python = file.relative_to(ROOT).as_posix(), file.suffix == ".py"
         if file.is_file() and file.suffix != ".pyc":
-            found[name] = read_source(file.read_bytes()) if is_python else Source({CONTENT: []})
-    return found
+            sources[name] = read_source(file.read_bytes()) if is_python else Source({CONTENT: []})
+    return sources
 
 
 def commits() -> Iterator[tuple[str, str, list[Change]]]:
     """Each commit with the files under `stages` that it changed."""
     shown = ("--reverse", "--raw", "--no-renames", "--abbrev=40", "--format=%x00%H %s")
     log = git("log", *shown, BEFORE, "--", "stages")
-    entries = [entry.splitlines() for entry in log.decode().split("\0")[1:]]
-    rows = [[line.split() for line in entry[1:] if line] for entry in entries]
-    blobs = contents({name for entry in rows for row in entry for name in row[2:4]})
-    for entry, changed in zip(entries, rows, strict=True):
-        commit, _, subject = entry[0].partition(" ")
-        yield commit, subject, [Change(row[5], blobs[row[2]], blobs[row[3]]) for row in changed]
+    rows_of: dict[str, list[list[str]]] = {}
+    names = set()
+    for entry in log.decode().split("\0")[1:]:
+        title, *lines = entry.splitlines()
+        rows_of[title] = [line.split() for line in lines if line]
+        for row in rows_of[title]:
+            names.update(row[2:4])
+    blobs = contents(names)
+    for title, rows in rows_of.items():
+        commit, _, subject = title.partition(" ")
+        yield commit, subject, [Change(row[5], blobs[row[2]], blobs[row[3]]) for row in rows]
 
 
 def contents(names: set[str]) -> dict[str, bytes]:
     """Files by the names git has for their contents; empty where there was none."""
     wanted = sorted(name for name in names if name.strip("0"))
     stream = git("cat-file", "--batch", given="\n".join(wanted).encode())
-    found = {"0" * 40: b""}
+    by_oid = {"0" * 40: b""}
     for name in wanted:
         header, _, stream = stream.partition(b"\n")
         size = int(header.split()[2])
-        found[name], stream = stream[:size], stream[size + 1 :]
-    return found
+        by_oid[name], stream = stream[:size], stream[size + 1 :]
+    return by_oid
 
 
 def files_today(changes: Sequence[Change], today: Mapping[str, Source]) -> dict[str, list[str]]:
     """Today's files that hold what a commit changed, each with what it is."""
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     for path, name in changed_names(changes):
         for file in homes(path, name, today):
-            found.setdefault(file, []).append(f"{path}: {name}")
-    return {file: found[file] for file in sorted(found)}
+            files.setdefault(file, []).append(f"{path}: {name}")
+    return {file: files[file] for file in sorted(files)}
 
 
 def homes(path: str, name: str, today: Mapping[str, Source]) -> set[str]:
@@ -216,20 +223,22 @@ def reach_table(reach: Mapping[str, int], num_steps: int) -> str:
 
 def replay_table(replays: Sequence[Replay], reach: Mapping[str, int], listings: Listings) -> str:
     """One line a commit, and what holds of all."""
-    own = {file for file in listings[ROLLOUT] if reach[file] <= OWN_STEPS}
+    sampling = {file for file in listings[ROLLOUT] if reach[file] <= OWN_STEPS}
     lines = [f"{'commit':8}{'then':>5}{'now':>5}  {ROLLOUT}"]
     for replay in replays:
-        now = "own" if own & replay.files.keys() else "now" if ROLLOUT in replay.now else ""
+        now = "own" if sampling & replay.files.keys() else "now" if ROLLOUT in replay.now else ""
         sampled = f"{'then' if ROLLOUT in replay.then else '':5}{now}"
         counts = f"{len(replay.then):5}{len(replay.now):5}"
         lines.append(f"{replay.commit[:7]:8}{counts}  {sampled:9} {replay.subject[:60]}")
-    then, now_ = (tally(side) for side in zip(*((r.then, r.now) for r in replays), strict=True))
-    frac = now_[0] / len(listings)
-    holds = frac <= MAX_MEAN_FRAC and now_[1] <= MAX_ROLLOUTS
-    num_own = sum(bool(own & replay.files.keys()) for replay in replays)
+    mean_then, num_then = tally([replay.then for replay in replays])
+    mean_now, num_now = tally([replay.now for replay in replays])
+    frac = mean_now / len(listings)
+    holds = frac <= MAX_MEAN_FRAC and num_now <= MAX_ROLLOUTS
+    num_own = sum(bool(sampling & replay.files.keys()) for replay in replays)
     lines += [
-        f"{len(replays)} commits; steps stale in the mean: {then[0]:.1f} then, {now_[0]:.1f} now, "
-        f"{frac:.0%} of {len(listings)}; {ROLLOUT} in {then[1]} then, {now_[1]} now",
+        f"{len(replays)} commits; steps stale in the mean: {mean_then:.1f} then, "
+        f"{mean_now:.1f} now, {frac:.0%} of {len(listings)}; "
+        f"{ROLLOUT} in {num_then} then, {num_now} now",
         f"{num_own} of these changed a file that at most {OWN_STEPS} steps list",
         f"at most {MAX_MEAN_FRAC:.0%} and {MAX_ROLLOUTS}: {'holds' if holds else 'DOES NOT HOLD'}",
     ]

@@ -172,10 +172,8 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
     prompts = [renderer.encode(prompt) for prompt in job["prompts"]]
     work = list(plan_rows("b", prompts, settings))
     requests = [Request(row["prompt_tokens"], settings.budget_tokens, row["seed"]) for row in work]
-    items = [
-        requests[at : at + settings.shard_rollouts]
-        for at in range(0, len(requests), settings.shard_rollouts)
-    ]
+    size = settings.shard_rollouts
+    items = [requests[start : start + size] for start in range(0, len(requests), size)]
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
     pool = KeptPool(samplers, think, items, job["num_rounds"])
 

@@ -22,14 +22,14 @@ def test_a_tiny_round_runs_on_the_cpu(tmp_path: Path) -> None:
     out = tmp_path / "check.json"
     words = ["--size", "tiny", "--device", "cpu", "--repeats", "1", "--out", str(out)]
     printed = succeed([*CHECK, *words], ROOT)
-    found = json.loads(out.read_text())
-    assert found["versions"]["torch"] == torch.__version__
-    assert found["rollout"]["num_differing"] == 0
-    assert found["rollout"]["tokens_per_second"]["ours"] > 0
-    assert found["train"]["update"]["max_logprob_difference_nats"] < 1e-4
-    assert 0 < found["train"]["update"]["utilisation"] < 1
-    assert found["train"]["probe"]["tokens_per_second"] > 0
-    assert found["invariant"] == {"failed": "vLLM offers batch invariance on GPUs only"}
+    report = json.loads(out.read_text())
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["rollout"]["num_differing"] == 0
+    assert report["rollout"]["tokens_per_second"]["ours"] > 0
+    assert report["train"]["update"]["max_logprob_difference_nats"] < 1e-4
+    assert 0 < report["train"]["update"]["utilisation"] < 1
+    assert report["train"]["probe"]["tokens_per_second"] > 0
+    assert report["invariant"] == {"failed": "vLLM offers batch invariance on GPUs only"}
     assert "0 of 8 rollouts differ in a bit" in printed
 
 
@@ -43,10 +43,10 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
 
 def test_the_recipe_gets_this_checks_amount_of_work() -> None:
     recipe = load(Path("params.yaml")).recipes[RECIPE]
-    found = sized(SIZES["0.5B"], recipe)
-    assert found.rollout.budget_tokens == 512
-    assert found.update.epochs == 1
-    assert found.update.loss == recipe.update.loss
+    changed = sized(SIZES["0.5B"], recipe)
+    assert changed.rollout.budget_tokens == 512
+    assert changed.update.epochs == 1
+    assert changed.update.loss == recipe.update.loss
 
 
 def test_boundaries_lie_between_prompt_and_thought() -> None:
@@ -74,8 +74,8 @@ def test_the_ceiling_is_measured() -> None:
 
 def test_a_part_that_failed_says_why() -> None:
     parts = {name: {"failed": f"no {name}"} for name in ("rollout", "invariant", "train")}
-    found = table({"size": "tiny", "device": "none", "date": "2026-11-25", "versions": {}, **parts})
-    assert found.splitlines()[1:] == [
+    text = table({"size": "tiny", "device": "none", "date": "2026-11-25", "versions": {}, **parts})
+    assert text.splitlines()[1:] == [
         "rollout: no rollout",
         "invariant: no invariant",
         "train: no train",

@@ -27,9 +27,11 @@ GROWTH = Growth(30, 200, Spent(9.0, 8.0), Spent(3.0, 2.0), None)
 
 
 def test_a_rounds_parts_add_up() -> None:
-    found = parts(20.0, FACTS)
-    assert found == Advantage(total=20.0, work=6.0, startup=4.0, validation=2.0, other=2.0, dvc=6.0)
-    assert sum(found) == 2 * found.total
+    of_round = parts(20.0, FACTS)
+    assert of_round == Advantage(
+        total=20.0, work=6.0, startup=4.0, validation=2.0, other=2.0, dvc=6.0
+    )
+    assert sum(of_round) == 2 * of_round.total
 
 
 def test_overhead_is_all_but_work_at_the_length_of_the_chain() -> None:
@@ -38,9 +40,9 @@ def test_overhead_is_all_but_work_at_the_length_of_the_chain() -> None:
 
 def test_the_table_holds_the_claims_against_the_longest_chain() -> None:
     rounds = {"cold": [Advantage(60, 6, 30, 9, 6, 9)], "warm": [Advantage(60, 6, 30, 4, 2, 9)]}
-    found = table([GROWTH], {"pass": 0.1}, rounds)
-    assert "warm at 30 rounds 45.0 s, under 60 s: holds; under 36 s: DOES NOT HOLD" in found
-    assert found.splitlines()[2].split() == [
+    text = table([GROWTH], {"pass": 0.1}, rounds)
+    assert "warm at 30 rounds 45.0 s, under 60 s: holds; under 36 s: DOES NOT HOLD" in text
+    assert text.splitlines()[2].split() == [
         *("30", "200", "9.0", "(8.0)", "3.0", "(2.0)", "54.0", "45.0"),
     ]
 

@@ -37,7 +37,7 @@ def test_a_long_trace_is_probed_without_its_square() -> None:
 def test_the_table_has_a_line_a_count() -> None:
     timings = [Timing(2, 1.0, 2.5, 1e-6), Timing(64, 1.0, 9.0, 1e-6)]
     peak = Peak(16_000, 200, 3.0, 200.0, 900.0)
-    found = table(timings, peak, [Blocks(4, 2_296, 1_723)])
-    assert "2.50" in found.splitlines()[1]
-    assert "16,000 tokens, 200 boundaries: 200 MiB" in found
-    assert "chunks: 4; blocks with an entry: 1,723 of 2,296" in found
+    text = table(timings, peak, [Blocks(4, 2_296, 1_723)])
+    assert "2.50" in text.splitlines()[1]
+    assert "16,000 tokens, 200 boundaries: 200 MiB" in text
+    assert "chunks: 4; blocks with an entry: 1,723 of 2,296" in text

@@ -96,8 +96,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_round_adds_up_by_hand(data: Path) -> None:
-    found = summary(read_runs(data))
-    assert found["parts"]["round i1"]["seconds"] == {
+    report = summary(read_runs(data))
+    assert report["parts"]["round i1"]["seconds"] == {
         "orchestration": 10,  # five stages, 2 s before each
         "startup": 37,
         "sampling": 16,
@@ -136,13 +136,13 @@ def test_memory_is_the_most_of_a_stages_runs(data: Path) -> None:
 
 
 def test_a_pause_between_sittings_is_nobodys_second(data: Path) -> None:
-    found = summary(read_runs(data))
-    assert found["parts"]["exam i1"]["seconds"]["orchestration"] == 0
-    assert found["num_pauses"] == 1
-    assert found["elapsed_seconds"] == 192
+    report = summary(read_runs(data))
+    assert report["parts"]["exam i1"]["seconds"]["orchestration"] == 0
+    assert report["num_pauses"] == 1
+    assert report["elapsed_seconds"] == 192
     assert (
-        sum(part["seconds"]["total"] for part in found["parts"].values())
-        == found["elapsed_seconds"]
+        sum(part["seconds"]["total"] for part in report["parts"].values())
+        == report["elapsed_seconds"]
     )
 
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
-from stages.contracts.params.task import CountdownTask
+from fixtures.tasks import countdown_task
 from stages.contracts.render import (
     BOS,
     EOS,
@@ -27,16 +27,7 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
 
-TASK = CountdownTask.model_validate(
-    {
-        "name": "countdown",
-        "seed": 0,
-        "max_number": 12,
-        "max_result": 99,
-        "heldout_bucket": 0,
-        "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
-    }
-)
+TASK = countdown_task()
 COUNTDOWN = Renderer(load_format(TASK).tokenizer([]))
 TEXT = Renderer(
     TextFormat(290).tokenizer(["What is 6 times 7?\n", "Six sevens are forty-two.\n\n"])

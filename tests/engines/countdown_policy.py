@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from fixtures.tasks import countdown_task
 from stages.contracts.params.inits.model import ModelShape
-from stages.contracts.params.task import CountdownTask
 from stages.contracts.render import Renderer
 from stages.engines.new_policy import new_policy
 from stages.tasks.formats import load_format
@@ -14,16 +14,7 @@ from stages.tasks.formats import load_format
 SHAPE = ModelShape(
     hidden_size=64, intermediate_size=24, num_layers=2, num_heads=2, max_positions=64
 )
-TASK = CountdownTask.model_validate(
-    {
-        "name": "countdown",
-        "seed": 0,
-        "max_number": 12,
-        "max_result": 99,
-        "heldout_bucket": 0,
-        "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
-    }
-)
+TASK = countdown_task()
 FORM = load_format(TASK)
 RENDERER = Renderer(FORM.tokenizer([]))
 TOKENS = RENDERER.encode("<bos> 3 5 7 T36 : 7 + 5 12 12 * 3 36 = # 7 + 5 12")

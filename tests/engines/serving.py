@@ -20,11 +20,11 @@ import dataclasses, json, sys
 from pathlib import Path
 from stages.engines.sampler import Request
 from stages.engines.samplers.vllm import VllmSampler
-found = []
+sampled = []
 for policy, prompts in json.loads(sys.argv[1]):
     requests = [Request(tokens, int(sys.argv[3]), seed) for seed, tokens in enumerate(prompts)]
-    found.append(VllmSampler(Path(policy)).sample(requests, 1.0, lambda _: None))
-rows = [[dataclasses.asdict(one) for one in of_policy] for of_policy in found]
+    sampled.append(VllmSampler(Path(policy)).sample(requests, 1.0, lambda _: None))
+rows = [[dataclasses.asdict(one) for one in of_policy] for of_policy in sampled]
 Path(sys.argv[2]).write_text(json.dumps(rows))
 """
 Prompts = Sequence[Sequence[int]]
@@ -34,13 +34,13 @@ def served(
     policies: Sequence[tuple[Path, Prompts]], num_tokens: int, folder: Path
 ) -> list[list[dict[str, Any]]]:
     """A completion of each prompt by each policy, one engine after the other."""
-    asked = json.dumps([(str(policy), prompts) for policy, prompts in policies])
+    order = json.dumps([(str(policy), prompts) for policy, prompts in policies])
     succeed(
-        [sys.executable, "-c", SERVE, asked, str(folder / "completions.json"), str(num_tokens)],
+        [sys.executable, "-c", SERVE, order, str(folder / "completions.json"), str(num_tokens)],
         ROOT,
     )
-    found: list[list[dict[str, Any]]] = json.loads((folder / "completions.json").read_text())
-    return found
+    completions: list[list[dict[str, Any]]] = json.loads((folder / "completions.json").read_text())
+    return completions
 
 
 def difference_nats(
@@ -51,8 +51,8 @@ def difference_nats(
     for prompt, completion in zip(prompts, completions, strict=True):
         tokens = torch.tensor([[*prompt, *completion["tokens"]]])
         with torch.no_grad():
-            found = token_logprobs(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:])[
+            logprobs = token_logprobs(model(input_ids=tokens[:, :-1]).logits, tokens[:, 1:])[
                 0, len(prompt) - 1 :
             ]
-        largest = max(largest, (found - torch.tensor(completion["logprobs"])).abs().max().item())
+        largest = max(largest, (logprobs - torch.tensor(completion["logprobs"])).abs().max().item())
     return largest

@@ -91,8 +91,10 @@ def test_answers_probed_in_one_pass_are_those_of_a_pass_each(
         )
         for text in texts()
     ]
-    found = answer_logprobs(model, traces, 4096, renderer.pad_token, "float32", lambda _: None)
-    for trace, values in zip(traces, found, strict=True):
+    in_one_pass = answer_logprobs(
+        model, traces, 4096, renderer.pad_token, "float32", lambda _: None
+    )
+    for trace, values in zip(traces, in_one_pass, strict=True):
         for row, boundary in enumerate(trace.boundaries):
             for column, answer in enumerate(trace.answers):
                 tokens = torch.tensor([*trace.prefix_tokens[:boundary], *answer])

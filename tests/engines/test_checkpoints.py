@@ -66,8 +66,8 @@ def test_a_checkpoint_without_one_of_its_files_is_refused(name: str, copied: Pat
 def test_other_weights_than_the_digest_says_are_refused(copied: Path) -> None:
     start = checkpoint(copied)
     save_policy(policy(seed=2), RENDERER, copied)
-    found = checkpoint(copied).sha256
-    with pytest.raises(BadInput, match=rf"{found}, not {start.sha256}"):
+    digest = checkpoint(copied).sha256
+    with pytest.raises(BadInput, match=rf"{digest}, not {start.sha256}"):
         find_checkpoint(start)
 
 
@@ -169,13 +169,13 @@ class Hub(BaseHTTPRequestHandler):
     """As much of the hub as one fetch asks for: a commit's list of files, and the files."""
 
     folder: Path
-    asked: list[str]
+    paths: list[str]
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
-        self.asked.append(self.path)
+        self.paths.append(self.path)
         if self.path.startswith(f"/api/models/org/name/tree/{REVISION}"):
             files = [
                 {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": p.name}
@@ -214,7 +214,7 @@ def hub(
     """A hub on loopback with a checkpoint, code and pickles; and where it is fetched to."""
     (copied / "own.py").write_text("raise SystemExit(1)")
     (copied / "pytorch_model.bin").write_bytes(b"pickle")
-    Hub.folder, Hub.asked = copied, []
+    Hub.folder, Hub.paths = copied, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     Thread(target=server.serve_forever, daemon=True).start()
     home = tmp_path_factory.mktemp("hub")
@@ -231,7 +231,7 @@ def test_a_commit_of_the_hub_is_fetched_without_its_code(hub: Path, copied: Path
     )
     assert folder.is_relative_to(hub)
     assert (folder / WEIGHTS_FILE).read_bytes() == (copied / WEIGHTS_FILE).read_bytes()
-    assert not any(path.endswith((".py", ".bin")) for path in Hub.asked)
+    assert not any(path.endswith((".py", ".bin")) for path in Hub.paths)
     with pytest.raises(
         BadInput, match=r"checkpoint org/other at 0123.*no such repository or commit"
     ):

@@ -119,9 +119,9 @@ def test_truncated_importance_accounts_for_what_bfloat16_rounds() -> None:
         update={"importance_correction": ImportanceCorrection(kind="truncate", cap=1.001)}
     )
     watched: dict[Precision, dict[str, float]] = {"float32": {}, "bfloat16": {}}
-    for precision, found in watched.items():
+    for precision, figures in watched.items():
         loss = PolicyLoss(settings, 1.0, 12, precision, None)
-        list(loss.minibatch(model, loss.prepare(model, examples), found, lambda _: None))
+        list(loss.minibatch(model, loss.prepare(model, examples), figures, lambda _: None))
     exact, rounded = watched["float32"], watched["bfloat16"]
     assert exact["mean_logprob_difference_nats"] < 1e-6
     assert exact["importance_clipped_frac"] == 0

@@ -74,13 +74,13 @@ def word_logprob(folder: Path, prompt: str, answer: str, word: str) -> float:
 def expected(folder: Path, prompt: str, answers: Sequence[str]) -> list[float]:
     """P(right) as defined: the word for right over both words."""
     wording = load_wording(folder)
-    found = []
+    scores = []
     for answer in answers:
         right = np.exp(word_logprob(folder, prompt, answer, wording.right_word))
-        found.append(
+        scores.append(
             right / (right + np.exp(word_logprob(folder, prompt, answer, wording.wrong_word)))
         )
-    return found
+    return scores
 
 
 def log_odds(scores: Sequence[float]) -> np.ndarray:
@@ -88,9 +88,9 @@ def log_odds(scores: Sequence[float]) -> np.ndarray:
 
 
 def test_a_score_is_the_share_of_the_word_for_right(countdown: Path) -> None:
-    found = load_judge(countdown)([PROMPT] * 4, ANSWERS)
-    assert found == pytest.approx(expected(countdown, PROMPT, ANSWERS), abs=TOLERANCE)
-    assert np.ptp(found) > 100 * TOLERANCE
+    scores = load_judge(countdown)([PROMPT] * 4, ANSWERS)
+    assert scores == pytest.approx(expected(countdown, PROMPT, ANSWERS), abs=TOLERANCE)
+    assert np.ptp(scores) > 100 * TOLERANCE
 
 
 def test_words_of_several_tokens_count_as_wholes(text: Path) -> None:
@@ -98,19 +98,19 @@ def test_words_of_several_tokens_count_as_wholes(text: Path) -> None:
     right, wrong = load_wording(text).word_tokens(renderer)
     assert len(right) > 1
     assert len(right) != len(wrong)
-    found = log_odds(load_judge(text)(["<bos>How much?\n"] * 3, answers))
-    assert found == pytest.approx(
+    odds = log_odds(load_judge(text)(["<bos>How much?\n"] * 3, answers))
+    assert odds == pytest.approx(
         log_odds(expected(text, "<bos>How much?\n", answers)), abs=TOLERANCE
     )
-    assert np.ptp(found) > 100 * TOLERANCE
+    assert np.ptp(odds) > 100 * TOLERANCE
 
 
 def test_equal_pairs_score_equally_to_the_last_bit_whatever_stands_beside_them(
     countdown: Path,
 ) -> None:
     once = load_judge(countdown)([PROMPT] * 4, ANSWERS)
-    asked = [*ANSWERS[::-1], *ANSWERS, *ANSWERS]
-    assert load_judge(countdown)([PROMPT] * 12, asked) == [*once[::-1], *once, *once]
+    answers = [*ANSWERS[::-1], *ANSWERS, *ANSWERS]
+    assert load_judge(countdown)([PROMPT] * 12, answers) == [*once[::-1], *once, *once]
 
 
 def test_micro_batches_change_nothing_but_the_last_digits(

@@ -96,8 +96,8 @@ def packed(
 
 @pytest.mark.parametrize("micro_batch_tokens", [1, 60, 10_000])
 def test_one_pass_equals_a_pass_each(model: PreTrainedModel, micro_batch_tokens: int) -> None:
-    found = packed(model, traces(), micro_batch_tokens)
-    for trace, values in zip(traces(), found, strict=True):
+    in_one_pass = packed(model, traces(), micro_batch_tokens)
+    for trace, values in zip(traces(), in_one_pass, strict=True):
         expected = one_by_one(model, trace)
         assert values.shape == (len(trace.boundaries), len(trace.answers))
         assert values == pytest.approx(expected, abs=TOLERANCE_NATS)
@@ -112,8 +112,8 @@ def test_any_shapes_in_any_chunks_equal_a_pass_each(
     model = tiny_llama(VOCABULARY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likelihood, "KEYS_PER_TOKEN", keys)
-        found = packed(model, rows, micro)
-    for trace, values in zip(rows, found, strict=True):
+        in_one_pass = packed(model, rows, micro)
+    for trace, values in zip(rows, in_one_pass, strict=True):
         assert values == pytest.approx(one_by_one(model, trace), abs=TOLERANCE_NATS)
 
 
@@ -145,13 +145,13 @@ def test_no_mask_is_larger_than_promised(
 
     monkeypatch.setattr(likelihood, "probe_mask", watch)
     monkeypatch.setattr(likelihood, "KEYS_PER_TOKEN", 64)
-    [found] = packed(tiny_llama(VOCABULARY), [trace], 4096)
+    [logprobs] = packed(tiny_llama(VOCABULARY), [trace], 4096)
     assert max(entries) <= 64 * 4096
     assert len(entries) > 10
     assert widths == sorted(widths, reverse=True), (
         "a chunk reads no more of the prefix than its boundaries"
     )
-    assert found.shape == (100, 1)
+    assert logprobs.shape == (100, 1)
 
 
 def test_the_order_of_rows_means_nothing(model: PreTrainedModel) -> None:
@@ -190,9 +190,9 @@ def test_a_cue_of_two_tokens_is_given_not_predicted(model: PreTrainedModel) -> N
 
 
 def test_progress_is_told_each_row_once(model: PreTrainedModel) -> None:
-    told: list[int] = []
-    answer_logprobs(model, traces(), 60, PAD, "float32", told.append)
-    assert sorted(told) == sorted(trace.num_tokens for trace in traces())
+    token_counts: list[int] = []
+    answer_logprobs(model, traces(), 60, PAD, "float32", token_counts.append)
+    assert sorted(token_counts) == sorted(trace.num_tokens for trace in traces())
     assert traces()[0].num_tokens == 9 + 3 * (4 + 2 + 7)
 
 

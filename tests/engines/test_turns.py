@@ -26,17 +26,17 @@ ANSWERING = Answering([CUE], ANSWER_TOKENS)
 
 
 class Script:
-    """A sampler that says what it is told to, and remembers what it was asked."""
+    """A sampler that says what its script says, and keeps the requests."""
 
     def __init__(self, *calls: Sequence[list[int]]) -> None:
         self.calls = list(calls)
-        self.asked: list[list[Request]] = []
+        self.requests: list[list[Request]] = []
 
     def sample(
         self, requests: Sequence[Request], temperature: float, on_tokens: Callable[[int], None]
     ) -> list[Continuation]:
-        said = self.calls[len(self.asked)]
-        self.asked.append(list(requests))
+        said = self.calls[len(self.requests)]
+        self.requests.append(list(requests))
         assert len(said) == len(requests)
         for tokens, request in zip(said, requests, strict=True):
             assert len(tokens) <= request.max_tokens
@@ -66,17 +66,17 @@ def test_who_writes_the_cue_answers() -> None:
     trace, script = play([11, 12, CUE], [13, EOS])
     tokens = [11, 12, CUE, 13, EOS]
     assert trace == Trace(tokens, logprobs(tokens), [0] * 5, 2, "stop")
-    [asked] = script.asked[1]
-    assert asked.prompt_tokens == [*PROMPT, 11, 12, CUE]
-    assert asked.max_tokens == ANSWER_TOKENS
-    assert asked.stop_token is None
+    [request] = script.requests[1]
+    assert request.prompt_tokens == [*PROMPT, 11, 12, CUE]
+    assert request.max_tokens == ANSWER_TOKENS
+    assert request.stop_token is None
 
 
 def test_a_cue_at_the_very_end_of_the_budget_is_the_policys_own() -> None:
     trace, script = play([11, 12, 13, 14, 15, CUE], [16, EOS])
     assert (trace.num_thinking_tokens, trace.finish_reason) == (5, "stop")
     assert trace.origin == [0] * 8
-    assert script.asked[1][0].max_tokens == ANSWER_TOKENS
+    assert script.requests[1][0].max_tokens == ANSWER_TOKENS
 
 
 def test_who_answers_at_once_has_not_thought() -> None:
@@ -90,9 +90,9 @@ def test_who_still_thinks_at_the_budget_is_given_the_cue() -> None:
     assert trace.logprobs == [*logprobs([11, 12, 13, 14, 15, 16]), 0.0, *logprobs([17, EOS])]
     assert (trace.num_thinking_tokens, trace.origin) == (6, [0] * 6 + [1] + [0] * 2)
     assert trace.finish_reason == "forced"
-    [asked] = script.asked[1]
-    assert asked.prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE]
-    assert asked.max_tokens == ANSWER_TOKENS
+    [request] = script.requests[1]
+    assert request.prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE]
+    assert request.max_tokens == ANSWER_TOKENS
 
 
 LONG = Answering([CUE, 51, 52], ANSWER_TOKENS)
@@ -104,7 +104,7 @@ def test_who_writes_the_first_token_of_a_long_cue_is_given_the_others() -> None:
     assert trace.logprobs == [*logprobs([11, CUE]), 0.0, 0.0, *logprobs([17, EOS])]
     assert (trace.num_thinking_tokens, trace.origin) == (1, [0, 0, 1, 1, 0, 0])
     assert (trace.finish_reason, trace.is_cut) == ("stop", False)
-    assert script.asked[1][0].prompt_tokens == [*PROMPT, 11, CUE, 51, 52]
+    assert script.requests[1][0].prompt_tokens == [*PROMPT, 11, CUE, 51, 52]
 
 
 def test_who_still_thinks_at_the_budget_is_given_all_of_a_long_cue() -> None:
@@ -112,7 +112,7 @@ def test_who_still_thinks_at_the_budget_is_given_all_of_a_long_cue() -> None:
     assert trace.tokens == [11, 12, 13, 14, 15, 16, CUE, 51, 52, 17, EOS]
     assert (trace.num_thinking_tokens, trace.origin) == (6, [0] * 6 + [1] * 3 + [0] * 2)
     assert (trace.finish_reason, trace.is_cut) == ("forced", True)
-    assert script.asked[1][0].prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE, 51, 52]
+    assert script.requests[1][0].prompt_tokens == [*PROMPT, 11, 12, 13, 14, 15, 16, CUE, 51, 52]
 
 
 @pytest.mark.parametrize(
@@ -132,22 +132,22 @@ def test_who_ends_without_the_cue_has_only_thought() -> None:
     assert (trace.num_thinking_tokens, trace.finish_reason) == (3, "stop")
     assert trace.origin == [0] * 3
     assert trace.answer_tokens == []
-    assert script.asked[1] == []
+    assert script.requests[1] == []
 
 
 def test_the_answer_is_drawn_with_a_seed_of_its_own() -> None:
     _, script = play([11, 12, 13, 14, 15, 16], [EOS])
-    [thinking], [answering] = script.asked
+    [thinking], [answering] = script.requests
     assert thinking.seed == 7
     assert answering.seed == answer_seed(7) != 7
     assert len({answer_seed(seed) for seed in range(1000)} | set(range(1000))) == 2000
 
 
 def test_every_token_sampled_is_reported() -> None:
-    told: list[int] = []
+    token_counts: list[int] = []
     script = Script([[11, EOS], [11, 12, 13, 14, 15, 16]], [[17, EOS]])
-    think_then_answer(script, [request(1), request(2)], ANSWERING, 1.0, told.append)
-    assert told == [2, 6, 2]
+    think_then_answer(script, [request(1), request(2)], ANSWERING, 1.0, token_counts.append)
+    assert token_counts == [2, 6, 2]
 
 
 WORDS = st.sampled_from([11, 12])
@@ -172,11 +172,11 @@ def test_what_is_trained_on_is_what_was_sampled(
     pending = iter(rests)
     for first, trace in zip(firsts, traces, strict=True):
         sampled = first if first[-1] == EOS else [*first, *next(pending)]
-        own = [i for i, origin in enumerate(trace.origin) if origin == Origin.SAMPLED]
-        assert [trace.tokens[i] for i in own] == sampled
-        assert [trace.logprobs[i] for i in own] == logprobs(sampled)
+        written = [i for i, origin in enumerate(trace.origin) if origin == Origin.SAMPLED]
+        assert [trace.tokens[i] for i in written] == sampled
+        assert [trace.logprobs[i] for i in written] == logprobs(sampled)
         forced = [trace.tokens[i] for i, at in enumerate(trace.origin) if at == Origin.CUE]
-        assert not any(trace.logprobs[i] for i in range(len(trace.tokens)) if i not in own)
+        assert not any(trace.logprobs[i] for i in range(len(trace.tokens)) if i not in written)
         assert forced == (
             cue
             if trace.is_cut
@@ -235,7 +235,7 @@ def test_answers_at_budgets_by_hand() -> None:
         [[14, EOS], [27, EOS]],
         [[31, EOS], [32, EOS], [33, EOS]],
     )
-    (own, own_answers), (cut, cut_answers) = answer_at_budgets(
+    (whole, own_answers), (cut, cut_answers) = answer_at_budgets(
         script,
         requests,
         budgets_tokens=[2, 3, 6],
@@ -243,7 +243,7 @@ def test_answers_at_budgets_by_hand() -> None:
         temperature=1.0,
         on_tokens=lambda _: None,
     )
-    assert (own.is_cut, cut.is_cut) == (False, True)
+    assert (whole.is_cut, cut.is_cut) == (False, True)
     assert own_answers == [
         BudgetAnswer([31, EOS], True),
         BudgetAnswer([14, EOS], False),
@@ -254,9 +254,9 @@ def test_answers_at_budgets_by_hand() -> None:
         BudgetAnswer([33, EOS], True),
         BudgetAnswer([27, EOS], True),
     ]
-    assert [asked.prompt_tokens for asked in script.asked[2]] == [
+    assert [pending.prompt_tokens for pending in script.requests[2]] == [
         [*PROMPT, 11, 12, CUE],
         [*PROMPT, 21, 22, CUE],
         [*PROMPT, 21, 22, 23, CUE],
     ]
-    assert len({asked.seed for call in script.asked for asked in call}) == 7
+    assert len({pending.seed for call in script.requests for pending in call}) == 7

@@ -30,13 +30,13 @@ def test_sums_of_some_problems_at_a_time_are_those_of_all(
     whole, sizes = edited_sums(graded[0]), samples_up_to(2)
     parts = joined([sums_of(rows[rows["problem_id"] == name], sizes) for name in SPLITS])
     assert evaluate.grade(parts, 18, INTERVALS) == evaluate.grade(whole, 18, INTERVALS)
-    for found, expected in zip(parts, whole, strict=True):
+    for sums, expected in zip(parts, whole, strict=True):
         order = [
             name
             for name in expected.columns
             if name != "reward" and not name.endswith(("_k", "_n"))
         ]
-        left, right = (frame.sort_values(order, ignore_index=True) for frame in (found, expected))
+        left, right = (frame.sort_values(order, ignore_index=True) for frame in (sums, expected))
         pd.testing.assert_frame_equal(left, right, check_dtype=False)
 
 
@@ -62,8 +62,8 @@ def test_unreadable_answers_are_one_wrong_answer() -> None:
             "difficulty": 3,
         }
     )
-    found = chosen(rows)["maj_at_k"]["budget_9"]
-    assert found["k_4"]["mean"] == 0.0
-    assert found["k_1"]["mean"] == 0.25
+    majority = chosen(rows)["maj_at_k"]["budget_9"]
+    assert majority["k_4"]["mean"] == 0.0
+    assert majority["k_1"]["mean"] == 0.25
     different = rows.assign(verdict=["correct", *["incorrect"] * 3])
     assert chosen(different)["maj_at_k"]["budget_9"]["k_4"]["mean"] == 0.25

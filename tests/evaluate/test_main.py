@@ -37,32 +37,34 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, dict
 def test_metrics_of_held_out_answers_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     _, metrics = graded
     assert set(metrics) == {"all", "difficulty_3", "curriculum"}
-    found = metrics["all"]
-    assert found == metrics["difficulty_3"]
-    assert [found["success"][f"budget_{budget}"]["mean"] for budget in BUDGETS] == [
+    of_all = metrics["all"]
+    assert of_all == metrics["difficulty_3"]
+    assert [of_all["success"][f"budget_{budget}"]["mean"] for budget in BUDGETS] == [
         0.0,
         0.25,
         0.5,
         0.75,
     ]
     area = 9 * 0.125 + 9 * 0.375 + 18 * 0.625
-    assert found["normalized_regret"]["mean"] == pytest.approx(1 - area / 36, abs=1e-4)
-    assert found["regret_against_own_best"]["mean"] == pytest.approx(1 - area / 36 / 0.75, abs=1e-4)
-    assert found["extrapolation"]["mean"] == 0.25
-    assert {name: value["mean"] for name, value in found["tokens_to_reach"].items()} == {
+    assert of_all["normalized_regret"]["mean"] == pytest.approx(1 - area / 36, abs=1e-4)
+    assert of_all["regret_against_own_best"]["mean"] == pytest.approx(
+        1 - area / 36 / 0.75, abs=1e-4
+    )
+    assert of_all["extrapolation"]["mean"] == 0.25
+    assert {name: value["mean"] for name, value in of_all["tokens_to_reach"].items()} == {
         "success_25": 9.0,
         "success_50": 18.0,
         "success_75": 36.0,
     }
-    assert found["num_problems"] == 2
-    assert found["used_tokens"]["budget_36"] == (18 + 9 + 19 + 0) / 4
-    assert found["hit_frac"] == pytest.approx(2 / 6, abs=1e-4)
+    assert of_all["num_problems"] == 2
+    assert of_all["used_tokens"]["budget_36"] == (18 + 9 + 19 + 0) / 4
+    assert of_all["hit_frac"] == pytest.approx(2 / 6, abs=1e-4)
 
 
 def test_several_samples_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
-    found = graded[1]["all"]
+    of_all = graded[1]["all"]
     means = {
-        name: [found[name][f"budget_{budget}"]["k_2"]["mean"] for budget in BUDGETS]
+        name: [of_all[name][f"budget_{budget}"]["k_2"]["mean"] for budget in BUDGETS]
         for name in ("pass_at_k", "maj_at_k", "best_of_n")
     }
     assert means == {
@@ -70,22 +72,22 @@ def test_several_samples_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) ->
         "maj_at_k": [0.0, 0.25, 0.5, 0.75],
         "best_of_n": [0.0, 0.5, 0.5, 1.0],
     }
-    assert set(found["pass_at_k"]["budget_0"]) == {"k_1", "k_2"}
+    assert set(of_all["pass_at_k"]["budget_0"]) == {"k_1", "k_2"}
 
 
 def test_verdicts_and_thoughts_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     """Of three misses that were judged one is called right, of two hits one is called wrong."""
-    found = graded[1]["all"]
-    assert found["self_verification"]["false_positive_frac"]["mean"] == pytest.approx(
+    of_all = graded[1]["all"]
+    assert of_all["self_verification"]["false_positive_frac"]["mean"] == pytest.approx(
         1 / 3, abs=1e-4
     )
-    assert found["self_verification"]["false_negative_frac"]["mean"] == 0.5
-    assert found["generation_verification_gap"]["mean"] == pytest.approx(
+    assert of_all["self_verification"]["false_negative_frac"]["mean"] == 0.5
+    assert of_all["generation_verification_gap"]["mean"] == pytest.approx(
         1 - (1 / 3 + 1 / 2) / 2 - 2 / 6, abs=1e-4
     )
     by_number = {
         name: (value["mean"], value["num_problems"])
-        for name, value in found["success_by_num_segments"].items()
+        for name, value in of_all["success_by_num_segments"].items()
     }
     assert by_number == {
         "segments_0": (1, 1),
@@ -160,11 +162,11 @@ def test_a_failed_verifier_is_left_out_and_counted(
 ) -> None:
     rewards = graded[0]["reward"].astype(float).copy()
     rewards["h1", 0, 36] = float("nan")
-    found = evaluate.grade(edited_sums(graded[0], reward=rewards.to_numpy()), 18, INTERVALS)
-    assert found["num_unverified"] == 1
-    assert found["success"]["budget_36"]["mean"] == 1.0
+    metrics = evaluate.grade(edited_sums(graded[0], reward=rewards.to_numpy()), 18, INTERVALS)
+    assert metrics["num_unverified"] == 1
+    assert metrics["success"]["budget_36"]["mean"] == 1.0
     assert (
-        found["pass_at_k"]["budget_36"]["k_2"]["mean"] == 1.0
+        metrics["pass_at_k"]["budget_36"]["k_2"]["mean"] == 1.0
     )  # of h0 alone: h1 has one sample left
     with pytest.raises(BadInput, match="the verifier failed on every answer at some budget"):
         evaluate.grade(edited_sums(graded[0], reward=float("nan")), 18, INTERVALS)
@@ -172,13 +174,20 @@ def test_a_failed_verifier_is_left_out_and_counted(
 
 def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     silent = dict.fromkeys([name for name in graded[0].columns if name.startswith("num_")], 0)
-    found = evaluate.grade(edited_sums(graded[0], reward=0.0, **silent), 36, INTERVALS)
-    assert found["self_verification"] == {"false_positive_frac": None, "false_negative_frac": None}
-    assert found["generation_verification_gap"] is None
-    assert found["extrapolation"] is None
-    assert found["regret_against_own_best"] is None
-    assert found["tokens_to_reach"] == {"success_25": None, "success_50": None, "success_75": None}
-    assert evaluate.next_training({"all": found, "difficulty_3": found}) == {
+    metrics = evaluate.grade(edited_sums(graded[0], reward=0.0, **silent), 36, INTERVALS)
+    assert metrics["self_verification"] == {
+        "false_positive_frac": None,
+        "false_negative_frac": None,
+    }
+    assert metrics["generation_verification_gap"] is None
+    assert metrics["extrapolation"] is None
+    assert metrics["regret_against_own_best"] is None
+    assert metrics["tokens_to_reach"] == {
+        "success_25": None,
+        "success_50": None,
+        "success_75": None,
+    }
+    assert evaluate.next_training({"all": metrics, "difficulty_3": metrics}) == {
         "budget_tokens": None,
         "difficulties": [],
         "budget_tokens_by_difficulty": {"difficulty_3": None},

@@ -41,10 +41,10 @@ def test_arms_of_one_pair_of_seeds_differ_by_their_recipe_alone() -> None:
     outcome, information, *_ = (Params.model_validate(chain.params) for chain in planned())
     assert outcome.inits == information.inits
     assert outcome.inits["r0"].seed == 1
-    own, other = outcome.recipes["outcome"], information.recipes["information"]
-    assert own.update.objective == Outcome(name="outcome")
-    assert own == other.model_copy(
-        update={"update": other.update.model_copy(update={"objective": own.update.objective})}
+    one, other = outcome.recipes["outcome"], information.recipes["information"]
+    assert one.update.objective == Outcome(name="outcome")
+    assert one == other.model_copy(
+        update={"update": other.update.model_copy(update={"objective": one.update.objective})}
     )
     assert [entry.seed for entry in outcome.rounds.values()] == [
         entry.seed for entry in information.rounds.values()
@@ -60,7 +60,7 @@ def test_rounds_are_one_line_from_the_init_and_no_seed_comes_twice() -> None:
         for chain in planned_chains
         if chain.arm == "outcome"
     }
-    assert len({seed for own in seeds.values() for seed in own}) == 4 * len(seeds)
+    assert len({seed for of_chain in seeds.values() for seed in of_chain}) == 4 * len(seeds)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_another_variant_replaces_all_of_the_one_below() -> None:
         "epochs": 2,
     }
     for above in ({"alpha": 0.5}, {"name": "information", "alpha": 0.5}):
-        found = overlay(below, {"objective": above})
-        assert found["objective"] == {"name": "information", "alpha": 0.5}
+        laid = overlay(below, {"objective": above})
+        assert laid["objective"] == {"name": "information", "alpha": 0.5}
 
 
 @given(TREES, TREES)

@@ -51,17 +51,17 @@ def test_at_an_exams_own_cost_success_is_that_exams(
 def test_cost_to_reach_by_hand() -> None:
     success = np.array([[0.0, 0.2, 0.6], [0.5, 0.1, 0.9], [0.0, 0.1, 0.2], [0.0, 0.5, 0.5]])
     spent = np.array([[0.0, 10, 30], [0.0, 10, 30], [0.0, 10, 30], [0.0, 8, 30]])
-    found = cost_to_reach(success, spent, np.array([0.4, 0.4, 0.4, 0.5]))
-    assert found.tolist() == pytest.approx([20, 0, math.inf, 8])
+    costs = cost_to_reach(success, spent, np.array([0.4, 0.4, 0.4, 0.5]))
+    assert costs.tolist() == pytest.approx([20, 0, math.inf, 8])
 
 
 @given(arrays(float, (5, 4), elements=UNIT), UNIT)
 def test_with_equal_costs_it_is_the_exams_formula(success: np.ndarray, level: float) -> None:
     spent = np.array([0, 3, 7, 20])
-    found = cost_to_reach(success, np.tile(spent.astype(float), (5, 1)), np.full(5, level))
+    costs = cost_to_reach(success, np.tile(spent.astype(float), (5, 1)), np.full(5, level))
     # A level missed by no more than rounding counts as reached here; keep clear of it.
     is_clear = (np.abs(success - level) > 1e-9).all(axis=1)
-    assert found[is_clear] == pytest.approx(tokens_to_reach(success, spent, level)[is_clear])
+    assert costs[is_clear] == pytest.approx(tokens_to_reach(success, spent, level)[is_clear])
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
@@ -71,11 +71,11 @@ def test_the_same_course_at_a_factor_of_the_cost_has_that_ratio(factor: float) -
     arm = curve(
         [[0.1, 0.3, 0.7]] * 2, [[0, 10 * factor, 10 * factor + 0.4 / 0.225 * 10 * factor]] * 2
     )
-    found = reach(baseline, arm, *ASKED)
-    assert found.level == pytest.approx(0.525)
-    assert found.ratio.mean == pytest.approx(factor)
-    assert found.inverse.mean == pytest.approx(1 / factor)
-    assert (found.never_frac, found.undefined_frac) == (0, 0)
+    reached = reach(baseline, arm, *ASKED)
+    assert reached.level == pytest.approx(0.525)
+    assert reached.ratio.mean == pytest.approx(factor)
+    assert reached.inverse.mean == pytest.approx(1 / factor)
+    assert (reached.never_frac, reached.undefined_frac) == (0, 0)
 
 
 def test_runs_that_agree_leave_no_doubt() -> None:
@@ -88,21 +88,21 @@ def test_an_arm_that_never_gets_there_is_infinite_and_its_inverse_nothing() -> N
     baseline = curve([[0, 0.2, 0.5]] * 2, [[0, 10, 20]] * 2)
     # One of two runs gets there, far enough for both.
     arm = curve([[0, 0.1, 0.1], [0, 0.4, 0.9]], [[0, 10, 20]] * 2)
-    found = reach(baseline, arm, *ASKED)
-    assert found.ratio.mean == pytest.approx(1.0)
-    assert math.isinf(found.ratio.high)
-    assert found.inverse.low == 0
-    assert found.never_frac == pytest.approx(0.25, abs=0.06)  # both draws are the first run
+    reached = reach(baseline, arm, *ASKED)
+    assert reached.ratio.mean == pytest.approx(1.0)
+    assert math.isinf(reached.ratio.high)
+    assert reached.inverse.low == 0
+    assert reached.never_frac == pytest.approx(0.25, abs=0.06)  # both draws are the first run
     lost = reach(baseline, curve([[0, 0.1, 0.1]] * 2, [[0, 10, 20]] * 2), *ASKED)
     assert (lost.ratio.mean, lost.inverse.mean, lost.never_frac) == (math.inf, 0, 1)
 
 
 def test_a_baseline_that_learns_nothing_gives_no_ratio() -> None:
     still = curve([[0.5, 0.5, 0.5]] * 2, [[0, 10, 20]] * 2)
-    found = reach(still, curve([[0.5, 0.6, 0.7]] * 2, [[0, 10, 20]] * 2), *ASKED)
-    assert found.undefined_frac == 1
-    assert all(math.isnan(value) for value in found.ratio)
-    assert found.ratio.rounded() == {"mean": None, "low": None, "high": None}
+    reached = reach(still, curve([[0.5, 0.6, 0.7]] * 2, [[0, 10, 20]] * 2), *ASKED)
+    assert reached.undefined_frac == 1
+    assert all(math.isnan(value) for value in reached.ratio)
+    assert reached.ratio.rounded() == {"mean": None, "low": None, "high": None}
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 100))
@@ -117,8 +117,8 @@ def test_intervals_are_wider_the_fewer_the_runs() -> None:
     resampled = np.linspace(0, 1, 1001)
     influences = [np.resize([1.0, -1.0], size) for size in (2, 4, 10, 1000)]
     widths = [
-        (found := widened(0.5, resampled, [own], 0.95)).high - found.low
-        for own in [*influences, np.zeros(9)]
+        (estimate := widened(0.5, resampled, [rows], 0.95)).high - estimate.low
+        for rows in [*influences, np.zeros(9)]
     ]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] == pytest.approx(0.95, abs=0.002)
@@ -151,8 +151,8 @@ def test_the_two_level_interval_holds_the_truth() -> None:
         curves = [simulated(rng, 4, pace) for pace in (0.05, 0.1)]
         together = [LearningCurve(c.success.mean(axis=0)[None], c.spent[:1]) for c in curves]
         for name, (baseline, arm) in (("both", curves), ("problems", together)):
-            found = reach(baseline, arm, 200, 0.95, trial).ratio
-            held[name] += found.low <= 0.5 <= found.high
+            ratio = reach(baseline, arm, 200, 0.95, trial).ratio
+            held[name] += ratio.low <= 0.5 <= ratio.high
     assert held["both"] / trials >= 0.93
     assert held["problems"] / trials <= 0.85
 
@@ -172,12 +172,12 @@ def test_what_both_arms_of_a_pair_share_is_no_doubt() -> None:
     for trial in range(trials):
         rng = np.random.default_rng([4, trial])
         baseline, arm = paired(rng, 6)
-        found = reach(baseline, arm, 200, 0.95, trial).ratio
+        ratio = reach(baseline, arm, 200, 0.95, trial).ratio
         shuffled = reach(
             baseline, LearningCurve(arm.success[::-1], arm.spent), 200, 0.95, trial
         ).ratio
-        held += found.low <= 0.5 <= found.high
-        excluded += found.high < 1
+        held += ratio.low <= 0.5 <= ratio.high
+        excluded += ratio.high < 1
         excluded_shuffled += shuffled.high < 1
     assert held / trials >= 0.93
     assert excluded / trials >= 0.9

@@ -29,8 +29,8 @@ class Run:
     def results(self) -> dict[str, Any]:
         """What it writes."""
         results.main(self.profile, self.folder, self.out / "toy.json", self.out, PARAMS)
-        found: dict[str, Any] = json.loads((self.out / "toy.json").read_text())
-        return found
+        content: dict[str, Any] = json.loads((self.out / "toy.json").read_text())
+        return content
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def found(finished: Run) -> dict[str, Any]:
+def compared(finished: Run) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((finished.out / "toy.json").read_text())
     return content
 
@@ -57,24 +57,28 @@ def sure(value: float) -> dict[str, float]:
     return {"mean": value, "low": value, "high": value}
 
 
-def test_it_says_what_it_is_of(found: Mapping[str, Any], finished: Run) -> None:
-    assert found["command"].startswith(
+def test_it_says_what_it_is_of(compared: Mapping[str, Any], finished: Run) -> None:
+    assert compared["command"].startswith(
         f"python -m experiments.results --profile {finished.profile} --folder"
     )
-    assert found["commit"] == "0123abcd"
-    assert found["baseline"] == "outcome"
-    assert found["chains"]["outcome"] == ["outcome-init1-seed5", "outcome-init2-seed5"]
-    assert (found["num_runs"], found["missing"], found["num_unverified_problems"]) == (2, [], 0)
-    assert found["num_problems"] == {"all": 4, "difficulty_3": 2, "difficulty_10": 2}
-    assert found["exam_rounds"] == [0, 2, 4]
-    assert found["trained_difficulties"] == [3]
+    assert compared["commit"] == "0123abcd"
+    assert compared["baseline"] == "outcome"
+    assert compared["chains"]["outcome"] == ["outcome-init1-seed5", "outcome-init2-seed5"]
+    assert (compared["num_runs"], compared["missing"], compared["num_unverified_problems"]) == (
+        2,
+        [],
+        0,
+    )
+    assert compared["num_problems"] == {"all": 4, "difficulty_3": 2, "difficulty_10": 2}
+    assert compared["exam_rounds"] == [0, 2, 4]
+    assert compared["trained_difficulties"] == [3]
 
 
 def test_costs_count_probes_only_where_the_objective_learns_from_them(
-    found: Mapping[str, Any],
+    compared: Mapping[str, Any],
 ) -> None:
     """A round samples 100 tokens, probes 250 and trains 50, which count three times."""
-    costs = {arm: own["costs"] for arm, own in found["arms"].items()}
+    costs = {arm: entry["costs"] for arm, entry in compared["arms"].items()}
     assert costs["outcome"]["rollout_tokens"]["by_round"] == [[100.0] * 4] * 2
     assert costs["outcome"]["probe_tokens"] == costs["information"]["probe_tokens"]
     assert costs["outcome"]["compute_tokens"]["cumulative"] == [[250.0, 500, 750, 1000]] * 2
@@ -82,10 +86,10 @@ def test_costs_count_probes_only_where_the_objective_learns_from_them(
     assert costs["outcome"]["seconds"]["by_round"] == [[12.0] * 4] * 2  # six steps of two seconds
 
 
-def test_the_end_by_hand(found: Mapping[str, Any]) -> None:
+def test_the_end_by_hand(compared: Mapping[str, Any]) -> None:
     """Success at 0, 8 and 16 tokens: 0, 1/2, 1 of `outcome`, 0, 1, 1 of `information`."""
-    for level in found["num_problems"]:
-        end = {arm: own["final"][level] for arm, own in found["arms"].items()}
+    for level in compared["num_problems"]:
+        end = {arm: entry["final"][level] for arm, entry in compared["arms"].items()}
         assert end["outcome"] == {
             "budget_0": sure(0),
             "budget_8": sure(0.5),
@@ -94,23 +98,23 @@ def test_the_end_by_hand(found: Mapping[str, Any]) -> None:
             "gain_at_16": sure(0.5),
         }
         assert end["information"]["normalized_regret"] == sure(0.25)
-        by_run = {arm: own["final_by_run"][level] for arm, own in found["arms"].items()}
+        by_run = {arm: entry["final_by_run"][level] for arm, entry in compared["arms"].items()}
         assert by_run == {"outcome": [0.5, 0.5], "information": [1.0, 1.0]}
-        less = found["differences"][PAIR]["final"][level]
+        less = compared["differences"][PAIR]["final"][level]
         assert (less["budget_8"], less["normalized_regret"]) == (sure(0.5), sure(-0.25))
 
 
-def test_at_equal_cost(found: Mapping[str, Any]) -> None:
+def test_at_equal_cost(compared: Mapping[str, Any]) -> None:
     """For equal sampled tokens, four rounds each; for equal compute, two rounds against four."""
-    matched = found["differences"][PAIR]["matched"]
+    matched = compared["differences"][PAIR]["matched"]
     assert (matched["rollout_tokens"]["cost"], matched["compute_tokens"]["cost"]) == (400, 1000)
     assert matched["rollout_tokens"]["all"]["budget_8"] == sure(0.5)
     assert matched["compute_tokens"]["all"]["budget_8"] == sure(0)
 
 
-def test_half_the_tokens_are_a_ratio_of_one_half(found: Mapping[str, Any]) -> None:
-    reach = found["differences"][PAIR]["reach"]
-    for level in found["num_problems"]:
+def test_half_the_tokens_are_a_ratio_of_one_half(compared: Mapping[str, Any]) -> None:
+    reach = compared["differences"][PAIR]["reach"]
+    for level in compared["num_problems"]:
         assert reach["rollout_tokens"][level] == {
             "level": 0.5,
             "ratio": sure(0.5),
@@ -121,23 +125,23 @@ def test_half_the_tokens_are_a_ratio_of_one_half(found: Mapping[str, Any]) -> No
         assert reach["compute_tokens"][level]["ratio"] == sure(1.0)
 
 
-def test_learning_and_drift(found: Mapping[str, Any]) -> None:
-    course = found["arms"]["information"]["learning"]["all"]
+def test_learning_and_drift(compared: Mapping[str, Any]) -> None:
+    course = compared["arms"]["information"]["learning"]["all"]
     assert [at["success"]["mean"] for at in course] == [0, 0.5, 1]
     assert [at["rollout_tokens"] for at in course] == [0, 200, 400]
-    watched = found["arms"]["information"]["rounds"]
+    watched = compared["arms"]["information"]["rounds"]
     assert watched["last_entropy_nats"] == [0.5, 0.4, 0.3, 0.2]
     assert watched["false_positive_frac"] == [None, 0.25, 0.25, 0.25]
     assert watched["thinking_tokens"] == [2.5] * 4  # rollouts of 4, 4, 2 and 0 tokens
-    exams = found["arms"]["information"]["exams"]
+    exams = compared["arms"]["information"]["exams"]
     assert exams["thinking_tokens"] == [16.0] * 3
     assert exams["false_positive_frac"] == [0.5] * 3
 
 
-def test_drift_by_hand(found: Mapping[str, Any]) -> None:
+def test_drift_by_hand(compared: Mapping[str, Any]) -> None:
     """Of two answers to a problem one calls its miss a hit; none repeats, all are forced at 16."""
-    for level in found["num_problems"]:
-        assert found["arms"]["information"]["drift"][level] == {
+    for level in compared["num_problems"]:
+        assert compared["arms"]["information"]["drift"][level] == {
             "repeat_frac": sure(0),
             "false_positive_frac": sure(0.5),
             "false_negative_frac": sure(0),
@@ -145,7 +149,7 @@ def test_drift_by_hand(found: Mapping[str, Any]) -> None:
             "thinking_tokens": sure(16),
             "last_entropy_nats": sure(0.2),
         }
-        assert found["differences"][PAIR]["drift"][level]["false_positive_frac"] == sure(0)
+        assert compared["differences"][PAIR]["drift"][level]["false_positive_frac"] == sure(0)
 
 
 def test_the_page_has_the_numbers(finished: Run) -> None:
@@ -169,15 +173,15 @@ def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
     copied: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (copied.folder / "done/information-init1-seed5-evaluate").unlink()
-    found = copied.results()
-    assert found["missing"] == ["information-init1-seed5"]
-    assert found["chains"] == {
+    results = copied.results()
+    assert results["missing"] == ["information-init1-seed5"]
+    assert results["chains"] == {
         "outcome": ["outcome-init2-seed5"],
         "information": ["information-init2-seed5"],
     }
-    told = capsys.readouterr().err
-    assert "1 chain(s) missing: information-init1-seed5" in told
-    assert "comparing 2 arms on 1 run(s) each" in told
+    said = capsys.readouterr().err
+    assert "1 chain(s) missing: information-init1-seed5" in said
+    assert "comparing 2 arms on 1 run(s) each" in said
     (copied.folder / "done/outcome-init2-seed5-evaluate").unlink()
     with pytest.raises(
         BadInput, match=r"under no seeds .* \(2 of 4 .* first information-init1-seed5"

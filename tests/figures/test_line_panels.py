@@ -48,8 +48,8 @@ def test_ids_of_two_panels_stay_apart_and_all_are_used() -> None:
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, other)]
     assert ids[0]
     assert not ids[0] & ids[1]
-    for svg, own in zip((one, other), ids, strict=True):
-        assert own == set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    for svg, ids_of_svg in zip((one, other), ids, strict=True):
+        assert ids_of_svg == set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
 
 
 def test_values_below_zero_show_where_zero_is() -> None:

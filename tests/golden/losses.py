@@ -72,14 +72,16 @@ def draw() -> dict[str, Any]:
             rng.integers(VOCABULARY, size=n).tolist() for n in (num_prompt, num_completion)
         )
         before = [prompt[-1], *completion[:-1]]
-        own = [
+        logprobs = [
             log_softmax(drawn["start"][a])[b].real for a, b in zip(before, completion, strict=True)
         ]
         drawn["rollouts"].append(
             {
                 "prompt_tokens": prompt,
                 "completion_tokens": completion,
-                "sampler_logprobs": (np.array(own) + rng.normal(scale=0.3, size=num_completion))
+                "sampler_logprobs": (
+                    np.array(logprobs) + rng.normal(scale=0.3, size=num_completion)
+                )
                 .round(3)
                 .tolist(),
                 "advantages": rng.normal(size=num_completion).round(3).tolist(),
@@ -166,10 +168,10 @@ def loss_and_watched(
 ) -> tuple[complex, dict[str, float]]:
     """The loss of the four rollouts as one minibatch, and what is watched beside it."""
     correction, tokens = case.get("importance_correction"), list(targets(drawn["rollouts"]))
-    own, start, reference = (
+    after, start, reference = (
         [log_softmax(row) for row in t] for t in (policy, drawn["start"], drawn["reference"])
     )
-    logprobs = [own[t.before][t.token] for t in tokens]
+    logprobs = [after[t.before][t.token] for t in tokens]
     raw = [math.exp(start[t.before][t.token].real - t.sampler) for t in tokens]
     behaviour = [start[t.before][t.token].real if correction else t.sampler for t in tokens]
     ratios = ratios_of(
@@ -183,7 +185,7 @@ def loss_and_watched(
     anchors = [
         ratio * (cmath.exp(gap) - 1 - gap) for ratio, gap in zip(drawn_from, gaps, strict=True)
     ]
-    spreads = [-sum(cmath.exp(value) * value for value in own[t.before]) for t in tokens]
+    spreads = [-sum(cmath.exp(value) * value for value in after[t.before]) for t in tokens]
     gains = [correction_of(w, correction) * t.advantage for w, t in zip(raw, tokens, strict=True)]
     objectives, are_clipped = zip(
         *map(objective_of, [case] * len(tokens), gains, logprobs, ratios), strict=True
@@ -224,12 +226,12 @@ def importance_watched(raw: Sequence[float], correction: Mapping[str, Any]) -> d
 
 def gradient(case: Mapping[str, Any], drawn: Mapping[str, Any]) -> list[list[float]]:
     """Of the loss over the policy's table."""
-    found = np.zeros((VOCABULARY, VOCABULARY))
-    for place in np.ndindex(*found.shape):
+    derivatives = np.zeros((VOCABULARY, VOCABULARY))
+    for place in np.ndindex(*derivatives.shape):
         moved = np.array(drawn["policy"], dtype=complex)
         moved[place] += 1j * STEP
-        found[place] = loss_and_watched(moved.tolist(), case, drawn)[0].imag / STEP
-    return found.tolist()
+        derivatives[place] = loss_and_watched(moved.tolist(), case, drawn)[0].imag / STEP
+    return derivatives.tolist()
 
 
 def golden() -> dict[str, Any]:
@@ -237,12 +239,12 @@ def golden() -> dict[str, Any]:
     drawn, cases = draw(), {}
     for name, case in CASES.items():
         value, watched = loss_and_watched(drawn["policy"], case, drawn)
-        found = {
+        content = {
             "value": complex(value).real,
             "gradient": gradient(case, drawn),
             "watched": watched,
         }
-        cases[name] = {"settings": case, **found}
+        cases[name] = {"settings": case, **content}
     constants = {"temperature": TEMPERATURE, "budget_tokens": BUDGET_TOKENS}
     return {
         "inputs": {**constants, "clip_low": CLIP_LOW, "clip_high": CLIP_HIGH, **drawn},
@@ -251,9 +253,11 @@ def golden() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    found = golden()
-    lines = [f' "{name}": {json.dumps(case)}' for name, case in found["cases"].items()]
+    content = golden()
+    lines = [f' "{name}": {json.dumps(case)}' for name, case in content["cases"].items()]
     text = (
-        f'{{"inputs": {json.dumps(found["inputs"])},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n"
+        f'{{"inputs": {json.dumps(content["inputs"])},\n"cases": {{\n'
+        + ",\n".join(lines)
+        + "\n}}\n"
     )
     FILE.write_text(text, encoding="utf-8")

@@ -14,6 +14,6 @@ def test_a_lost_reward_is_not_a_zero(tmp_path: Path) -> None:
     ]
     rows = [{**row, "judge_score": None, "answer": "1"} for row in rows]
     write_table(tmp_path / "scores.parquet", SCORES, rows)
-    found = read_rewards(tmp_path / "scores.parquet")
-    assert found["a"] == 1.0
-    assert found["b"] != found["b"]
+    rewards = read_rewards(tmp_path / "scores.parquet")
+    assert rewards["a"] == 1.0
+    assert rewards["b"] != rewards["b"]

@@ -33,14 +33,14 @@ def model() -> PreTrainedModel:
 def traces(num_problems: int, group_size: int = 4) -> list[ValuedPrefix]:
     """Random thinking behind one prompt token, rewards by the toss of a coin."""
     rng = np.random.default_rng(2)
-    found = []
+    prefixes = []
     for problem in range(num_problems):
         for _ in range(group_size):
             tokens = [1, *rng.integers(1, VOCABULARY, int(rng.integers(5, 14))).tolist()]
-            found.append(
+            prefixes.append(
                 ValuedPrefix(f"p{problem}", tokens, [1, len(tokens)], float(rng.random() < 0.5))
             )
-    return found
+    return prefixes
 
 
 def valued(
@@ -51,9 +51,9 @@ def valued(
 
 def test_a_state_is_the_policys_at_the_token_before_the_boundary(model: PreTrainedModel) -> None:
     rows = traces(3)
-    told: list[int] = []
+    token_counts: list[int] = []
     for trace, states in zip(
-        rows, boundary_states(model, rows, 30, PAD, "float32", told.append), strict=True
+        rows, boundary_states(model, rows, 30, PAD, "float32", token_counts.append), strict=True
     ):
         with torch.no_grad():
             hidden = model.base_model(
@@ -61,7 +61,7 @@ def test_a_state_is_the_policys_at_the_token_before_the_boundary(model: PreTrain
             ).last_hidden_state[0]
         expected = hidden[[boundary - 1 for boundary in trace.boundaries]]
         assert states.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
-    assert sorted(told) == sorted(len(trace.tokens) for trace in rows)
+    assert sorted(token_counts) == sorted(len(trace.tokens) for trace in rows)
 
 
 def test_success_that_the_state_tells_is_recovered(model: PreTrainedModel) -> None:
@@ -73,8 +73,8 @@ def test_success_that_the_state_tells_is_recovered(model: PreTrainedModel) -> No
             for states in boundary_states(model, rows, 4000, PAD, "float32", lambda _: None)
         ]
     )
-    told = (last_states @ torch.linspace(-1, 1, last_states.shape[1])).double().numpy()
-    success = 1 / (1 + np.exp(-2.5 * (told - told.mean()) / told.std()))
+    signal = (last_states @ torch.linspace(-1, 1, last_states.shape[1])).double().numpy()
+    success = 1 / (1 + np.exp(-2.5 * (signal - signal.mean()) / signal.std()))
     rows = [
         replace(trace, reward=float(rng.random() < s))
         for trace, s in zip(rows, success, strict=True)
@@ -98,8 +98,8 @@ def test_values_of_a_chain_are_those_of_its_closed_form() -> None:
     settings = SETTINGS.model_copy(update={"num_epochs": 300, "td_lambda": 0.2})
     critic = train_critic(states, rewards, settings, seed=3)
     with torch.no_grad():
-        found = critic(torch.eye(4)).sigmoid().squeeze(-1).numpy()
-    assert found == pytest.approx([*(onward @ success), *success], abs=0.03)
+        values = critic(torch.eye(4)).sigmoid().squeeze(-1).numpy()
+    assert values == pytest.approx([*(onward @ success), *success], abs=0.03)
 
 
 def fold_of(trace: ValuedPrefix) -> int:

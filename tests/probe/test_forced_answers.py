@@ -63,8 +63,8 @@ def texts(
 def test_every_place_gets_its_answers_in_order() -> None:
     table = Table({1: [11], 2: [12]})
     asking = AnswerSampling(3, answer_tokens=3, temperature=1.0, adaptive=None)
-    found = sample_answers(table, [place(1), place(2)], asking, decode, lambda _: None)
-    assert found == [[("11", -0.5)] * 3, [("12", -0.5)] * 3]
+    answers = sample_answers(table, [place(1), place(2)], asking, decode, lambda _: None)
+    assert answers == [[("11", -0.5)] * 3, [("12", -0.5)] * 3]
     assert len(table.calls) == 1
     assert len({request.seed for request in table.calls[0][:3]}) == 3
     assert [request.prompt_tokens[1] for request in table.calls[0]] == [1, 1, 1, 2, 2, 2]
@@ -105,12 +105,12 @@ def test_the_error_of_success_is_held_whatever_is_correct(
 ) -> None:
     adaptive = AdaptiveProbes(max_probes=num_probes + extra, max_stderr=max_stderr)
     places = [place(1, seed, index) for index in range(4)]
-    for found in texts(Table({1: [11, 11, 12, 13]}), places, adaptive, num_probes):
-        assert num_probes <= len(found) <= adaptive.max_probes
-        if len(found) < adaptive.max_probes:
-            for right in set(found):
-                share = found.count(right) / len(found)
-                assert (share * (1 - share) / len(found)) ** 0.5 <= max_stderr + 1e-12
+    for drawn in texts(Table({1: [11, 11, 12, 13]}), places, adaptive, num_probes):
+        assert num_probes <= len(drawn) <= adaptive.max_probes
+        if len(drawn) < adaptive.max_probes:
+            for right in set(drawn):
+                share = drawn.count(right) / len(drawn)
+                assert (share * (1 - share) / len(drawn)) ** 0.5 <= max_stderr + 1e-12
 
 
 def test_no_places_ask_nothing() -> None:
@@ -120,10 +120,10 @@ def test_no_places_ask_nothing() -> None:
 
 
 def test_every_token_sampled_is_reported() -> None:
-    told: list[int] = []
+    token_counts: list[int] = []
     asking = AnswerSampling(4, answer_tokens=3, temperature=1.0, adaptive=None)
-    sample_answers(Table({1: [11]}), [place(1)], asking, decode, told.append)
-    assert told == [1] * 4
+    sample_answers(Table({1: [11]}), [place(1)], asking, decode, token_counts.append)
+    assert token_counts == [1] * 4
 
 
 def test_temperature_and_room_reach_the_sampler() -> None:
@@ -135,5 +135,5 @@ def test_temperature_and_room_reach_the_sampler() -> None:
 @pytest.mark.parametrize("max_probes", [4, 6, 9])
 def test_the_last_draw_stops_at_the_most(max_probes: int) -> None:
     adaptive = AdaptiveProbes(max_probes=max_probes, max_stderr=1e-9)
-    [found] = texts(Table({1: list(range(30))}), [place(1)], adaptive)
-    assert len(found) == max_probes
+    [drawn] = texts(Table({1: list(range(30))}), [place(1)], adaptive)
+    assert len(drawn) == max_probes

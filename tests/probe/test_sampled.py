@@ -35,9 +35,9 @@ def test_shards_hold_whole_rollouts_in_order() -> None:
     rollouts = [ProbedRollout(f"r{n}", "p", n, 1, [1] * 5, [0, 2, 4][: n + 1]) for n in range(3)]
     sampling = {"num_probes": 2, "answer_tokens": 3, "temperature": 1.0}
     settings = ForcedAnswer(estimator="forced_answer", shard_rollouts=2, **sampling)
-    found = [
+    shards = [
         [(r.rollout_id, index) for r, index in shard] for shard in shards_of(rollouts, settings)
     ]
-    assert found == [[("r0", 0), ("r1", 0), ("r1", 1)], [("r2", 0), ("r2", 1), ("r2", 2)]]
+    assert shards == [[("r0", 0), ("r1", 0), ("r1", 1)], [("r2", 0), ("r2", 1), ("r2", 2)]]
     [whole] = shards_of(rollouts, ForcedAnswer(estimator="forced_answer", **sampling))
     assert whole == [place for shard in shards_of(rollouts, settings) for place in shard]

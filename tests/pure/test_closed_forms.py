@@ -199,8 +199,8 @@ def test_noise_clipped_at_zero_pays_for_attempts_that_never_hit(go_on: Fraction)
         for noisy in (noise, np.maximum(0, noise)):
             arrays = group.arrays(np.zeros(len(group.streams)))
             arrays = arrays._replace(segments=segments._replace(gain=noisy))
-            found = information_of(arrays, 0.0, 0.0, **AS_IT_IS)
-            gradients.append(group.gradient(found))
+            advantage = information_of(arrays, 0.0, 0.0, **AS_IT_IS)
+            gradients.append(group.gradient(advantage))
     plain, clipped = gradients[0] + gradients[2], gradients[1] + gradients[3]
     assert plain == pytest.approx(0, abs=1e-12)
     assert clipped > 1e-3

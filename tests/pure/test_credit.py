@@ -37,32 +37,36 @@ def test_group_mean_by_hand() -> None:
 def test_group_normalized_by_hand() -> None:
     rewards = np.array([1.0, 1.0, 1.0, 0.0, 1.0, 0.0])
     groups = np.array([0, 0, 0, 0, 1, 1])
-    found = group_normalized(rewards, groups, normalize_by_std=True, std_epsilon=1e-4)
+    advantages = group_normalized(rewards, groups, normalize_by_std=True, std_epsilon=1e-4)
     third, whole = 0.25 / (0.4330127018922193 + 1e-4), 0.75 / (0.4330127018922193 + 1e-4)
-    assert found == pytest.approx(
+    assert advantages == pytest.approx(
         [third, third, third, -whole, 0.5 / 0.5001, -0.5 / 0.5001], abs=1e-12
     )
 
 
 def test_without_the_division_only_the_mean_goes() -> None:
-    found = group_normalized(np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(4, dtype=int), False, 1e-4)
-    assert found.tolist() == [0.75, -0.25, -0.25, -0.25]
+    advantages = group_normalized(
+        np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(4, dtype=int), False, 1e-4
+    )
+    assert advantages.tolist() == [0.75, -0.25, -0.25, -0.25]
 
 
 def test_a_failed_verifier_counts_for_nothing_in_its_group() -> None:
     rewards = np.array([1.0, np.nan, 0.0, np.nan])
-    found = group_normalized(
+    advantages = group_normalized(
         rewards, np.array([0, 0, 0, 1]), normalize_by_std=True, std_epsilon=1e-4
     )
-    assert np.isnan(found[[1, 3]]).all()
-    assert found[[0, 2]] == pytest.approx([0.5 / 0.5001, -0.5 / 0.5001], abs=1e-12)
+    assert np.isnan(advantages[[1, 3]]).all()
+    assert advantages[[0, 2]] == pytest.approx([0.5 / 0.5001, -0.5 / 0.5001], abs=1e-12)
 
 
 @pytest.mark.parametrize("reward", [0.0, 1.0])
 @pytest.mark.parametrize("normalize_by_std", [True, False])
 def test_a_group_of_equal_rewards_teaches_nothing(reward: float, normalize_by_std: bool) -> None:
-    found = group_normalized(np.full(7, reward), np.zeros(7, dtype=int), normalize_by_std, 1e-4)
-    assert (found == 0).all()
+    advantages = group_normalized(
+        np.full(7, reward), np.zeros(7, dtype=int), normalize_by_std, 1e-4
+    )
+    assert (advantages == 0).all()
 
 
 @given(BINARY_GROUPS, st.booleans())
@@ -70,8 +74,10 @@ def test_advantages_of_a_group_sum_to_zero(
     pairs: list[tuple[int, float]], normalize_by_std: bool
 ) -> None:
     rewards, groups = columns(pairs)
-    found = group_normalized(rewards, groups, normalize_by_std, 1e-4)
-    assert np.bincount(groups, weights=found) == pytest.approx(np.zeros(groups.max() + 1), abs=1e-9)
+    advantages = group_normalized(rewards, groups, normalize_by_std, 1e-4)
+    assert np.bincount(groups, weights=advantages) == pytest.approx(
+        np.zeros(groups.max() + 1), abs=1e-9
+    )
 
 
 @given(BINARY_GROUPS, st.randoms())
@@ -137,9 +143,9 @@ def test_one_outcome_is_where_the_outcome_teaches_nothing(pairs: list[tuple[int,
 
 def test_length_penalty_by_hand() -> None:
     rewards, thinking = np.array([1.0, 1.0, 0.0, np.nan]), np.array([0, 36, 72, 10])
-    found = length_penalized(rewards, thinking, budget_tokens=72, penalty=0.25)
-    assert found[:3].tolist() == [1.0, 0.875, -0.25]
-    assert np.isnan(found[3])
+    penalized = length_penalized(rewards, thinking, budget_tokens=72, penalty=0.25)
+    assert penalized[:3].tolist() == [1.0, 0.875, -0.25]
+    assert np.isnan(penalized[3])
 
 
 def test_of_equal_answers_the_shorter_stream_wins() -> None:
@@ -163,15 +169,15 @@ ROLLOUTS = np.array([0, 0, 0, 0, 1, 1])
     ],
 )
 def test_gains_to_come_by_hand(discount: float, expected: list[float]) -> None:
-    found = to_come(GAINS, ROLLOUTS, discount)
-    assert found[[0, 1, 2, 4]].tolist() == expected
-    assert np.isnan(found[[3, 5]]).all()
+    credit = to_come(GAINS, ROLLOUTS, discount)
+    assert credit[[0, 1, 2, 4]].tolist() == expected
+    assert np.isnan(credit[[3, 5]]).all()
 
 
 def test_a_lost_gain_adds_nothing_to_others() -> None:
-    found = to_come(np.array([0.5, np.nan, 0.25]), np.zeros(3, dtype=int), 1.0)
-    assert found[[0, 2]].tolist() == [0.75, 0.25]
-    assert np.isnan(found[1])
+    credit = to_come(np.array([0.5, np.nan, 0.25]), np.zeros(3, dtype=int), 1.0)
+    assert credit[[0, 2]].tolist() == [0.75, 0.25]
+    assert np.isnan(credit[1])
 
 
 def test_no_segments_have_no_credit() -> None:
@@ -199,16 +205,16 @@ def test_credit_is_never_clipped(pairs: list[tuple[int, float]]) -> None:
 @given(SEGMENTS)
 def test_to_go_is_the_last_success_less_the_one_before(pairs: list[tuple[int, float]]) -> None:
     gains, rollouts = columns(sorted(pairs, key=lambda pair: pair[0]))
-    found = to_come(gains, rollouts, 1.0)
+    credit = to_come(gains, rollouts, 1.0)
     for rollout in np.unique(rollouts):
         success = np.concatenate([[0.5], 0.5 + np.cumsum(gains[rollouts == rollout])])
-        assert found[rollouts == rollout] == pytest.approx(success[-1] - success[:-1], abs=1e-12)
+        assert credit[rollouts == rollout] == pytest.approx(success[-1] - success[:-1], abs=1e-12)
 
 
 def test_discounted_by_tokens_by_hand() -> None:
-    found = token_discounted(np.array([0.5, -0.25, np.nan]), np.array([2, 3, 9]), 0.5)
-    assert found[:2].tolist() == [0.125, -0.03125]
-    assert np.isnan(found[2])
+    discounted = token_discounted(np.array([0.5, -0.25, np.nan]), np.array([2, 3, 9]), 0.5)
+    assert discounted[:2].tolist() == [0.125, -0.03125]
+    assert np.isnan(discounted[2])
 
 
 def test_sooner_is_worth_more_by_tokens_and_the_same_without_discount() -> None:
@@ -218,8 +224,10 @@ def test_sooner_is_worth_more_by_tokens_and_the_same_without_discount() -> None:
 
 
 def test_spread_by_hand() -> None:
-    found = spread(np.array([0.5, -1.0, 2.0]), np.array([0, 0, 2]), [0, 2, 1], [2, 3, 1], [4, 2, 1])
-    assert [tokens.tolist() for tokens in found] == [[0.5, 0.5, -1.0, 0.0], [0.0, 0.0], [0.0]]
+    by_token = spread(
+        np.array([0.5, -1.0, 2.0]), np.array([0, 0, 2]), [0, 2, 1], [2, 3, 1], [4, 2, 1]
+    )
+    assert [tokens.tolist() for tokens in by_token] == [[0.5, 0.5, -1.0, 0.0], [0.0, 0.0], [0.0]]
     flags = spread(np.array([True]), np.array([0]), [1], [2], [3])
     assert flags[0].tolist() == [False, True, False]
 

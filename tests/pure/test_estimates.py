@@ -34,8 +34,8 @@ def test_bootstrap_leaves_problems_without_a_value_out() -> None:
 
 
 def covered_frac(interval: Callable[[int], Estimate], truth: float, num_trials: int = 400) -> float:
-    found = [interval(trial) for trial in range(num_trials)]
-    return float(np.mean([low - 1e-12 <= truth <= high + 1e-12 for _, low, high in found]))
+    intervals = [interval(trial) for trial in range(num_trials)]
+    return float(np.mean([low - 1e-12 <= truth <= high + 1e-12 for _, low, high in intervals]))
 
 
 def exam(
@@ -135,15 +135,15 @@ def test_pairing_cancels_what_problems_have_in_common() -> None:
 
 @given(arrays(np.float64, st.integers(1, 12), elements=FRACTIONS), st.integers(0, 99))
 def test_the_mean_lies_within_its_values(values: np.ndarray, seed: int) -> None:
-    found = bootstrap(values, 100, 0.95, seed)
-    assert found.mean == pytest.approx(values.mean(), abs=1e-12)
-    assert values.min() - 1e-12 <= found.low <= found.high <= values.max() + 1e-12
+    estimate = bootstrap(values, 100, 0.95, seed)
+    assert estimate.mean == pytest.approx(values.mean(), abs=1e-12)
+    assert values.min() - 1e-12 <= estimate.low <= estimate.high <= values.max() + 1e-12
 
 
 def test_columns_side_by_side_are_a_paired_comparison() -> None:
     pairs = np.random.default_rng(2).random((40, 2))
-    found = bootstrap_of_means([pairs], lambda means: means[..., 1] - means[..., 0], 300, 0.9, 4)
-    assert found == pytest.approx(bootstrap(pairs[:, 1] - pairs[:, 0], 300, 0.9, 4), abs=1e-12)
+    estimate = bootstrap_of_means([pairs], lambda means: means[..., 1] - means[..., 0], 300, 0.9, 4)
+    assert estimate == pytest.approx(bootstrap(pairs[:, 1] - pairs[:, 0], 300, 0.9, 4), abs=1e-12)
 
 
 def test_unknown_entries_are_left_out_of_their_column_alone() -> None:
@@ -157,42 +157,44 @@ def test_resamples_without_a_value_are_left_out() -> None:
     """Of three problems one was judged: resamples without it have no ratio, the others the same."""
     counts = np.array([[1.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = bootstrap_of_means(
+        estimate = bootstrap_of_means(
             [counts], lambda means: means[..., 0] / means[..., 1], 200, 0.9, 1
         )
-    assert found == (0.25, 0.25, 0.25)
+    assert estimate == (0.25, 0.25, 0.25)
 
 
 def test_an_infinite_statistic_stays_infinite() -> None:
     def tokens(means: np.ndarray) -> np.ndarray:
         return np.where(means[..., 0] >= 0.5, 10.0, np.inf)
 
-    found = bootstrap_of_means([np.array([[0.0], [0.0], [1.0], [1.0], [0.0]])], tokens, 300, 0.9, 1)
-    assert found == (math.inf, 10.0, math.inf)
+    estimate = bootstrap_of_means(
+        [np.array([[0.0], [0.0], [1.0], [1.0], [0.0]])], tokens, 300, 0.9, 1
+    )
+    assert estimate == (math.inf, 10.0, math.inf)
 
 
 def test_intervals_lean_towards_the_long_tail() -> None:
     """One success in fifty: resampling says 0 to 3, the truth may well be higher."""
     values = np.zeros(50)
     values[0] = 1
-    found = bootstrap(values, 2000, 0.95, 1)
-    assert found.high - found.mean > found.mean - found.low
-    assert found.high >= 0.08
+    estimate = bootstrap(values, 2000, 0.95, 1)
+    assert estimate.high - estimate.mean > estimate.mean - estimate.low
+    assert estimate.high >= 0.08
 
 
 @given(arrays(np.float64, (3, 6), elements=SHARES), arrays(np.float64, (2, 6), elements=SHARES))
 def test_the_difference_of_repeated_experiments(earlier: np.ndarray, later: np.ndarray) -> None:
-    found = bootstrap_seeds(earlier, later, 100, 0.95, 0)
-    assert found.mean == pytest.approx(later.mean() - earlier.mean(), abs=1e-12)
-    assert -1 <= found.low <= found.high <= 1
+    estimate = bootstrap_seeds(earlier, later, 100, 0.95, 0)
+    assert estimate.mean == pytest.approx(later.mean() - earlier.mean(), abs=1e-12)
+    assert -1 <= estimate.low <= estimate.high <= 1
     turned = bootstrap_seeds(later, later, 100, 0.95, 0)
     assert turned.low <= 0 <= turned.high
 
 
 def test_rounding_keeps_what_json_can_hold() -> None:
-    found = Estimate(-0.00001, math.inf, 0.123456).rounded()
-    assert found == {"mean": 0.0, "low": None, "high": 0.1235}
-    assert str(found["mean"]) == "0.0"
+    rounded = Estimate(-0.00001, math.inf, 0.123456).rounded()
+    assert rounded == {"mean": 0.0, "low": None, "high": 0.1235}
+    assert str(rounded["mean"]) == "0.0"
     assert Estimate(math.nan, 0.0, 1.0).rounded()["mean"] is None
 
 

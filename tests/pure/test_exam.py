@@ -148,8 +148,8 @@ def test_majority_is_the_mean_over_all_sets(
 def test_regret_against_the_oracle_by_hand(
     success: list[float], budgets: list[int], expected: float
 ) -> None:
-    found = normalized_regret(np.array(success), np.array(budgets), np.ones(len(budgets)))
-    assert found == pytest.approx(expected, abs=1e-12)
+    regret = normalized_regret(np.array(success), np.array(budgets), np.ones(len(budgets)))
+    assert regret == pytest.approx(expected, abs=1e-12)
 
 
 def test_regret_against_the_best_observed_by_hand() -> None:
@@ -160,11 +160,11 @@ def test_regret_against_the_best_observed_by_hand() -> None:
 
 
 def test_regret_of_many_problems() -> None:
-    found = normalized_regret(
+    regret = normalized_regret(
         np.array([[0.0, 1.0], [1.0, 1.0], [np.nan, 1.0]]), np.array([0, 8]), np.ones(2)
     )
-    assert found[:2].tolist() == [0.5, 0.0]
-    assert math.isnan(found[2])
+    assert regret[:2].tolist() == [0.5, 0.0]
+    assert math.isnan(regret[2])
 
 
 @given(arrays(np.float64, (2, 4), elements=FRACTIONS))

@@ -97,14 +97,14 @@ def test_useless_segments_earn_nothing_on_average_where_clipping_would_pay_them(
 
 @pytest.mark.parametrize(("num_probes", "expected"), [(4, 0.35), (8, 0.25), (20, 0.16)])
 def test_stderr_at_even_odds(num_probes: int, expected: float) -> None:
-    found = progress_stderr(binomial([0.5, 0.5], [num_probes, num_probes]))
-    assert found == pytest.approx([math.sqrt((0.25 + 0.25) / num_probes)], abs=1e-12)
-    assert found == pytest.approx([expected], abs=0.005)
+    stderr = progress_stderr(binomial([0.5, 0.5], [num_probes, num_probes]))
+    assert stderr == pytest.approx([math.sqrt((0.25 + 0.25) / num_probes)], abs=1e-12)
+    assert stderr == pytest.approx([expected], abs=0.005)
 
 
 def test_stderr_by_hand_with_unequal_probes() -> None:
-    found = progress_stderr(binomial([0.5, 0.75, 1.0], [4, 8, 2]))
-    assert found == pytest.approx([0.29315098498896436, 0.15309310892394862], abs=1e-12)
+    stderr = progress_stderr(binomial([0.5, 0.75, 1.0], [4, 8, 2]))
+    assert stderr == pytest.approx([0.29315098498896436, 0.15309310892394862], abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_stderr_without_probes_is_unknown_not_zero() -> None:
 @given(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=20))
 def test_variance_is_binomial_where_answers_are_right_or_wrong(rewards: list[float]) -> None:
     share = sum(rewards) / len(rewards)
-    found = success_variance(np.array([*rewards, np.nan]))
-    assert found == pytest.approx(binomial([share], [len(rewards)])[0], abs=1e-12)
+    variance = success_variance(np.array([*rewards, np.nan]))
+    assert variance == pytest.approx(binomial([share], [len(rewards)])[0], abs=1e-12)
 
 
 def test_variance_by_hand_with_partial_credit() -> None:
@@ -147,8 +147,8 @@ def test_no_rewards_of_equal_answers_make_the_error_wider_than_it_may_be(
 
 
 def test_information_gain_by_hand() -> None:
-    found = information_gain(np.log([0.25, 0.5, 0.1]))
-    assert found == pytest.approx([math.log(2), math.log(0.2)])
+    nats = information_gain(np.log([0.25, 0.5, 0.1]))
+    assert nats == pytest.approx([math.log(2), math.log(0.2)])
     assert information_gain(np.array([-np.inf, -1.0]))[0] == np.inf
 
 
@@ -174,9 +174,9 @@ def test_interpolation_by_hand() -> None:
 
 
 def test_an_unknown_success_is_carried_to_its_neighbours_and_no_further() -> None:
-    found = interpolated(np.array([0.2, np.nan, 0.6, 0.8]), np.array([0, 2, 4, 6]))
-    assert np.isnan(found).tolist() == [False, True, True, True, False, False, False]
-    assert found[[0, 4, 5, 6]] == pytest.approx([0.2, 0.6, 0.7, 0.8])
+    success = interpolated(np.array([0.2, np.nan, 0.6, 0.8]), np.array([0, 2, 4, 6]))
+    assert np.isnan(success).tolist() == [False, True, True, True, False, False, False]
+    assert success[[0, 4, 5, 6]] == pytest.approx([0.2, 0.6, 0.7, 0.8])
 
 
 @st.composite
@@ -229,9 +229,9 @@ def test_the_correction_takes_most_of_the_plug_in_bias() -> None:
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
 def test_entropy_is_not_negative_and_knows_no_order(counts: list[int]) -> None:
-    found = answer_entropy(np.array(counts))
-    assert found >= 0
-    assert found == pytest.approx(answer_entropy(np.array(counts[::-1])), abs=1e-12)
+    entropy = answer_entropy(np.array(counts))
+    assert entropy >= 0
+    assert entropy == pytest.approx(answer_entropy(np.array(counts[::-1])), abs=1e-12)
 
 
 def test_certainty_of_a_wrong_answer_has_information_but_no_progress() -> None:

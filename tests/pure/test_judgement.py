@@ -68,14 +68,19 @@ def test_both_classes_weigh_half_the_answers(judged: list[tuple[float, bool]]) -
 
 def test_quality_by_hand() -> None:
     """Right at .9 and .4, wrong at .5 and .1: three of four pairs in order, one hit of each."""
-    found = quality(np.array([0.9, 0.4, 0.5, 0.1]), np.array([True, True, False, False]))
-    assert found == pytest.approx(Quality(0.5, 0.5, 0.5, 0.75, (0.01 + 0.36 + 0.25 + 0.01) / 4))
+    measured = quality(np.array([0.9, 0.4, 0.5, 0.1]), np.array([True, True, False, False]))
+    assert measured == pytest.approx(Quality(0.5, 0.5, 0.5, 0.75, (0.01 + 0.36 + 0.25 + 0.01) / 4))
 
 
 def test_accuracy_flatters_where_balanced_accuracy_does_not() -> None:
     """A judge that always says wrong, where nine of ten answers are."""
-    found = quality(np.zeros(10), np.arange(10) == 0)
-    assert (found.accuracy, found.balanced_accuracy, found.auc, found.brier) == (0.9, 0.5, 0.5, 0.1)
+    measured = quality(np.zeros(10), np.arange(10) == 0)
+    assert (measured.accuracy, measured.balanced_accuracy, measured.auc, measured.brier) == (
+        0.9,
+        0.5,
+        0.5,
+        0.1,
+    )
 
 
 def test_what_a_missing_class_leaves_open() -> None:

@@ -44,7 +44,7 @@ def draw(seed: int, rows: int = 3, width: int = 7, vocabulary: int = 6) -> dict[
     }
 
 
-def found(kind: str, logprobs: Tensor, batch: dict[str, Tensor]) -> Surrogate:
+def terms_of(kind: str, logprobs: Tensor, batch: dict[str, Tensor]) -> Surrogate:
     """A batch's surrogate, each row a sequence."""
     sequence = torch.arange(len(logprobs)).unsqueeze(1).expand(logprobs.shape)
     values = batch["sampler_logprobs"], batch["advantages"], batch["mask"]
@@ -101,7 +101,7 @@ def test_the_ratio_is_one_at_the_temperature_drawn_at_and_at_no_other() -> None:
     drawn_at = {**batch, "sampler_logprobs": token_logprobs(batch["logits"], batch["targets"], 0.7)}
     drawn_at["mask"] = torch.ones_like(batch["mask"])
     ratios = [
-        found("dapo", token_logprobs(batch["logits"], batch["targets"], t), drawn_at)
+        terms_of("dapo", token_logprobs(batch["logits"], batch["targets"], t), drawn_at)
         .ratio.mean()
         .item()
         for t in (0.7, 1.0)
@@ -120,9 +120,9 @@ def test_entropy_by_hand() -> None:
 
 @given(SEEDS)
 def test_entropy_is_between_zero_and_that_of_chance(seed: int) -> None:
-    found = entropy(5 * draw(seed)["logits"])
-    assert (found >= 0).all()
-    assert (found <= math.log(6) + 1e-12).all()
+    values = entropy(5 * draw(seed)["logits"])
+    assert (values >= 0).all()
+    assert (values <= math.log(6) + 1e-12).all()
 
 
 def test_weighted_nll_by_hand() -> None:
@@ -154,7 +154,7 @@ def test_the_clip_of_one_token(
             "advantages": zero + advantage,
             "mask": torch.tensor([[True]]),
         }
-        terms = found(kind, trainer, one)
+        terms = terms_of(kind, trainer, one)
         terms.objective.sum().backward()
         assert terms.objective.item() == pytest.approx(objective, abs=1e-12)
         assert terms.is_clipped.item() == is_clipped
@@ -175,7 +175,7 @@ def test_cispo_bounds_a_tokens_weight_and_drops_no_gradient(
         "advantages": torch.full((1, 1), advantage, dtype=torch.float64),
         "mask": torch.tensor([[True]]),
     }
-    terms = found("cispo", trainer, one)
+    terms = terms_of("cispo", trainer, one)
     terms.objective.sum().backward()
     assert terms.objective.item() == pytest.approx(weight * advantage * -2)
     assert trainer.grad.item() == pytest.approx(weight * advantage)
@@ -190,7 +190,7 @@ def test_gspo_by_hand() -> None:
         "advantages": torch.tensor([[1.0, -2.0], [1.0, -2.0]], dtype=torch.float64),
         "mask": torch.ones(2, 2, dtype=torch.bool),
     }
-    terms = found("gspo", trainer, batch)
+    terms = terms_of("gspo", trainer, batch)
     terms.objective.sum().backward()
     up, down = math.exp(0.2), math.exp(-0.3)
     assert terms.objective.detach().numpy() == pytest.approx(
@@ -216,7 +216,7 @@ def test_gspo_token_by_token_is_plain_gspo_where_a_sequence_has_one_advantage(se
             )
             value = (of_sequence * batch["mask"].any(1)).sum()
         else:
-            value = (found("gspo", logprobs, batch).objective / counts.unsqueeze(1)).sum()
+            value = (terms_of("gspo", logprobs, batch).objective / counts.unsqueeze(1)).sum()
         value.backward()
         values.append(value.item())
         gradients.append(logprobs.grad.numpy())
@@ -242,7 +242,7 @@ def test_sequence_mean_by_hand() -> None:
 def test_the_clipped_surrogate_equals_loops(seed: int, temperature: float) -> None:
     batch = draw(seed)
     logits = batch["logits"].requires_grad_()
-    terms = found("dapo", token_logprobs(logits, batch["targets"], temperature), batch)
+    terms = terms_of("dapo", token_logprobs(logits, batch["targets"], temperature), batch)
     terms.objective.sum().backward()
     objective, gradient, num_clipped = by_loops({**batch, "logits": logits.detach()}, temperature)
     assert terms.objective.sum().item() == pytest.approx(objective, abs=1e-10)
@@ -262,7 +262,7 @@ def test_the_batches_drawn_clip_on_both_sides() -> None:
 def test_at_the_sampling_policy_the_gradient_is_the_plain_policy_gradient(kind: str) -> None:
     batch = draw(1)
     logprobs = token_logprobs(batch["logits"], batch["targets"]).requires_grad_()
-    terms = found(kind, logprobs, {**batch, "sampler_logprobs": logprobs.detach()})
+    terms = terms_of(kind, logprobs, {**batch, "sampler_logprobs": logprobs.detach()})
     terms.objective.sum().backward()
     assert logprobs.grad.numpy() == pytest.approx(
         (batch["advantages"] * batch["mask"]).numpy(), abs=1e-12
@@ -281,7 +281,7 @@ def test_masked_tokens_weigh_nothing_whatever_they_hold(kind: str, wild: float) 
         **{name: torch.where(batch["mask"], batch[name], wild) for name in list(batch)[2:4]},
     }
     trainer = torch.where(batch["mask"], logprobs, wild).requires_grad_()
-    terms, expected = found(kind, trainer, changed), found(kind, logprobs, batch)
+    terms, expected = terms_of(kind, trainer, changed), terms_of(kind, logprobs, batch)
     terms.objective.sum().backward()
     for one, other in zip(terms, expected, strict=True):
         assert torch.equal(one.detach(), other)

@@ -138,9 +138,9 @@ def test_cut_by_hand() -> None:
 
 
 def test_regroup_by_hand() -> None:
-    found = regroup([3, 6, 5, 3])  # tokens 0-2, 3-8, 9-13, 14-16
-    assert found.shapes == [(2, 6), (2, 3)]
-    assert found.token_of_slot.tolist() == [
+    regrouped = regroup([3, 6, 5, 3])  # tokens 0-2, 3-8, 9-13, 14-16
+    assert regrouped.shapes == [(2, 6), (2, 3)]
+    assert regrouped.token_of_slot.tolist() == [
         3,
         4,
         5,
@@ -160,7 +160,7 @@ def test_regroup_by_hand() -> None:
         15,
         16,
     ]
-    assert found.slot_of_token.tolist() == [
+    assert regrouped.slot_of_token.tolist() == [
         12,
         13,
         14,
@@ -183,14 +183,14 @@ def test_regroup_by_hand() -> None:
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=25))
 def test_every_token_has_a_slot_of_its_own_and_few_are_empty(lengths: list[int]) -> None:
-    found = regroup(lengths)
-    assert sum(items for items, _ in found.shapes) == len(lengths)
-    assert sum(items * slots for items, slots in found.shapes) == len(found.token_of_slot)
-    assert (found.token_of_slot[found.slot_of_token] == np.arange(sum(lengths))).all()
-    assert (1 - MAX_EMPTY_FRAC) * len(found.token_of_slot) <= sum(lengths)
-    assert (np.diff(found.token_of_slot) <= 1).sum() >= len(found.token_of_slot) - len(lengths), (
-        "in order in an item"
-    )
+    regrouped = regroup(lengths)
+    assert sum(items for items, _ in regrouped.shapes) == len(lengths)
+    assert sum(items * slots for items, slots in regrouped.shapes) == len(regrouped.token_of_slot)
+    assert (regrouped.token_of_slot[regrouped.slot_of_token] == np.arange(sum(lengths))).all()
+    assert (1 - MAX_EMPTY_FRAC) * len(regrouped.token_of_slot) <= sum(lengths)
+    assert (np.diff(regrouped.token_of_slot) <= 1).sum() >= len(regrouped.token_of_slot) - len(
+        lengths
+    ), "in order in an item"
 
 
 def test_a_packed_row_equals_its_items_alone() -> None:

@@ -13,9 +13,9 @@ CURVES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
 
 def test_lambda_returns_by_hand() -> None:
     values = np.array([[0.1, 0.4, 0.6], [0.3, 0.9, 0.0]])
-    found = lambda_returns(values, np.array([1.0, 0.0]), np.array([3, 2]), td_lambda=0.5)
-    assert found[0] == pytest.approx([0.5 * 0.4 + 0.5 * 0.8, 0.5 * 0.6 + 0.5 * 1.0, 1.0])
-    assert found[1, :2] == pytest.approx([0.5 * 0.9 + 0.5 * 0.0, 0.0])
+    targets = lambda_returns(values, np.array([1.0, 0.0]), np.array([3, 2]), td_lambda=0.5)
+    assert targets[0] == pytest.approx([0.5 * 0.4 + 0.5 * 0.8, 0.5 * 0.6 + 0.5 * 1.0, 1.0])
+    assert targets[1, :2] == pytest.approx([0.5 * 0.9 + 0.5 * 0.0, 0.0])
 
 
 @given(CURVES, st.floats(0, 1))

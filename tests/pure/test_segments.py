@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.contracts.params.task import CountdownTask
+from fixtures.tasks import countdown_task
 from stages.contracts.render import Renderer
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.tasks.formats import load_format
@@ -61,17 +61,7 @@ def test_an_empty_marker_is_refused() -> None:
 
 
 def test_markers_that_begin_alike_are_told_apart() -> None:
-    task = CountdownTask.model_validate(
-        {
-            "name": "countdown",
-            "seed": 0,
-            "max_number": 12,
-            "max_result": 99,
-            "heldout_bucket": 0,
-            "tiers": [{"num_numbers": 3, "num_train": 1, "num_heldout": 1}],
-        }
-    )
-    form = load_format(task)
+    form = load_format(countdown_task())
     renderer = Renderer(form.tokenizer([]))
     assert renderer.encode("<") != renderer.encode("<<")
     tokens = renderer.encode("7 + 5 12 << 9 + 3 12 < 6 * 6 36 = 7 +")
@@ -248,8 +238,8 @@ def test_fixed_lengths_count_sampled_tokens(turns: str, every: int, expected: li
 def test_cutpoints_are_sampled_tokens(
     probs: list[float], turns: str, min_tokens: int, expected: list[int]
 ) -> None:
-    found = cutpoint_boundaries(np.log(np.array(probs)), sampled(turns), 0.9, min_tokens)
-    assert found == expected
+    boundaries = cutpoint_boundaries(np.log(np.array(probs)), sampled(turns), 0.9, min_tokens)
+    assert boundaries == expected
 
 
 @given(TURNS, MARKERS, st.integers(1, 5), st.floats(0.01, 0.99))

@@ -73,9 +73,9 @@ class Elements(HTMLParser):
 
 
 def test_measures_are_those_computed_by_hand(world: World) -> None:
-    found = report.measure(report.read_round(world.data / "rounds/i1"))
+    measures = report.measure(report.read_round(world.data / "rounds/i1"))
     progress = np.array([0.5, -0.25, 0.25, 0.0])
-    assert found == {
+    assert measures == {
         "reward": pytest.approx(2 / 3),
         "thinking_tokens": pytest.approx((4 + 4 + 2 + 0) / 4),
         "one_outcome_frac": 0.5,
@@ -148,18 +148,18 @@ def test_bytes_do_not_depend_on_the_process_or_the_place(tmp_path: Path) -> None
 
 
 def test_text_of_models_and_problems_stays_text(written: tuple[World, str]) -> None:
-    found = Elements(written[1])
-    assert HOSTILE in found.text
-    assert "<img src=x onerror=alert(q0)>" in found.text
-    assert not {tag for tag, _ in found.elements} & {"script", "img"}
+    page = Elements(written[1])
+    assert HOSTILE in page.text
+    assert "<img src=x onerror=alert(q0)>" in page.text
+    assert not {tag for tag, _ in page.elements} & {"script", "img"}
     assert not [
-        name for _, attributes in found.elements for name in attributes if name.startswith("on")
+        name for _, attributes in page.elements for name in attributes if name.startswith("on")
     ]
 
 
 def test_nothing_is_loaded(written: tuple[World, str]) -> None:
-    found = Elements(written[1])
-    assert not {tag for tag, _ in found.elements} & {
+    page = Elements(written[1])
+    assert not {tag for tag, _ in page.elements} & {
         "link",
         "iframe",
         "object",
@@ -168,7 +168,7 @@ def test_nothing_is_loaded(written: tuple[World, str]) -> None:
         "video",
         "image",
     }
-    for tag, attributes in found.elements:
+    for tag, attributes in page.elements:
         assert not set(attributes) & {"src", "srcset", "background", "action"}, tag
         targets = [attributes[name] for name in ("href", "xlink:href") if name in attributes]
         assert all(target.startswith("#") for target in targets), targets
@@ -300,10 +300,10 @@ class Browser:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         console = [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
         events = json.loads(log.read_text())["events"]
-        asked = [event["params"] for event in events if "url" in event.get("params", {})]
+        requests = [event["params"] for event in events if "url" in event.get("params", {})]
         # The browser's own requests have no origin; a page's have one, if only "null".
         by_page = [
-            a["url"] for a in asked if a.get("initiator", "not an origin") != "not an origin"
+            a["url"] for a in requests if a.get("initiator", "not an origin") != "not an origin"
         ]
         return done.stdout, console, [url for url in by_page if not url.startswith("file:")]
 
@@ -325,21 +325,21 @@ def test_the_browser_notices_errors_and_requests(browser: Browser, tmp_path: Pat
     page.write_text(
         '<!DOCTYPE html><title>loud</title><img src="http://example.com/a.png"><script>nothing()</script>'
     )
-    _, console, asked = browser.open(page, "--dump-dom")
+    _, console, requests = browser.open(page, "--dump-dom")
     assert any("nothing is not defined" in line for line in console)
-    assert "http://example.com/a.png" in asked
+    assert "http://example.com/a.png" in requests
 
 
 def test_a_browser_shows_the_page_without_error_or_request(
     browser: Browser, written: tuple[World, str], tmp_path: Path
 ) -> None:
     world = written[0]
-    dom, console, asked = browser.open(world.arguments["page"], "--dump-dom")
+    dom, console, requests = browser.open(world.arguments["page"], "--dump-dom")
     assert [name for name in SECTIONS if f'<section id="{name}">' in dom] == SECTIONS
     assert dom.count("<svg") >= 15
     assert "<script" not in dom
     assert console == []
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("width", [1280, 500])

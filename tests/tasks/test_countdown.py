@@ -96,7 +96,7 @@ def brute_force(
     """All ways, by trying every ordered pair of positions."""
     if len(numbers) == 1:
         return {()}
-    found = set()
+    reached = set()
     for i, j in itertools.permutations(range(len(numbers)), 2):
         a, b = numbers[i], numbers[j]
         rest = tuple(n for k, n in enumerate(numbers) if k not in (i, j))
@@ -104,24 +104,24 @@ def brute_force(
         for operator, result in results.items():
             if a >= b and 1 <= result <= max_result:
                 step = (a, operator, b, result)
-                found |= {(step, *tail) for tail in brute_force((*rest, result), max_result)}
-    return found
+                reached |= {(step, *tail) for tail in brute_force((*rest, result), max_result)}
+    return reached
 
 
 def test_one_two_three_has_the_37_derivations_counted_by_hand() -> None:
     # 2 and 1 make 3, 1, 2, 2 and leave 3: 3 + 4 + 3 + 3. 3 and 1 make 4, 2, 3, 3 and leave 2: 4 + 3
     # + 3 + 3. 3 and 2 make 5, 1, 6 and leave 1: 4 + 3 + 4.
-    found = derivations((1, 2, 3), 99)
-    assert len(found) == len(set(found)) == 37
-    assert {tuple(map(tuple, d)) for d in found} == brute_force((1, 2, 3), 99)
+    by_result = derivations((1, 2, 3), 99)
+    assert len(by_result) == len(set(by_result)) == 37
+    assert {tuple(map(tuple, d)) for d in by_result} == brute_force((1, 2, 3), 99)
 
 
 @QUICK
 @given(st.lists(st.integers(1, 12), min_size=2, max_size=4), st.sampled_from([10, 24, 99]))
 def test_derivations_are_those_of_a_brute_force_search(numbers: list[int], max_result: int) -> None:
-    found = derivations(tuple(sorted(numbers)), max_result)
-    assert len(found) == len(set(found))
-    assert {tuple(map(tuple, d)) for d in found} == brute_force(tuple(numbers), max_result)
+    by_result = derivations(tuple(sorted(numbers)), max_result)
+    assert len(by_result) == len(set(by_result))
+    assert {tuple(map(tuple, d)) for d in by_result} == brute_force(tuple(numbers), max_result)
 
 
 def test_counts_are_those_asked_for(problems: list[Problem]) -> None:

@@ -54,11 +54,11 @@ def test_every_familys_levels_give_problems_or_are_known_not_to(end: str) -> Non
         levels = [
             len(attribute.levels) for attribute in create_curriculum(family).attributes.values()
         ]
-        found = outcome(family, 0 if end == "bottom" else max(levels) - 1)
+        result = outcome(family, 0 if end == "bottom" else max(levels) - 1)
         if (family, end) in REFUSED:
-            assert f"refuses this level: {REFUSED[family, end]}" in found
+            assert f"refuses this level: {REFUSED[family, end]}" in result
         else:
-            assert found == ("nothing" if family in NO_REFERENCE else "problem"), family
+            assert result == ("nothing" if family in NO_REFERENCE else "problem"), family
 
 
 def test_families_without_a_curriculum_are_those_named_here() -> None:

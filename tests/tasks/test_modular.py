@@ -230,11 +230,11 @@ def test_who_cannot_verify_gains_exactly_nothing_by_an_attempt() -> None:
 
 @pytest.mark.parametrize("estimate", [exact_success, forced_success])
 def test_no_spurious_gain(problems: list[Problem], estimate: Any) -> None:
-    found = gains(problems, estimate, knows=False)
-    mean, stderr = mean_and_stderr(found.mean(axis=1))
+    gained = gains(problems, estimate, knows=False)
+    mean, stderr = mean_and_stderr(gained.mean(axis=1))
     assert abs(mean) < 3 * stderr
     assert stderr < 0.003
-    clipped, clipped_stderr = mean_and_stderr(np.maximum(0, found).mean(axis=1))
+    clipped, clipped_stderr = mean_and_stderr(np.maximum(0, gained).mean(axis=1))
     assert clipped > 5 * clipped_stderr  # the trap: useless attempts would be paid
 
 

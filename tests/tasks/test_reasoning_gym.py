@@ -165,7 +165,7 @@ def test_partial_credit_is_paid_where_it_is_asked_for() -> None:
     assert right == 1 > part > nothing
     requests = [Submission(problem, answer, is_attempt=False) for answer in answers]
     with open_verifiers(params) as pool:
-        assert pool.judge(requests) == [
+        assert pool.verify(requests) == [
             (Verdict.CORRECT, 1.0),
             (Verdict.INCORRECT, part),
             (Verdict.INCORRECT, nothing),

@@ -30,10 +30,10 @@ def test_each_problem_is_taken_once_in_the_order_drawn_and_only_where_one_is_mis
     heldout = [name for name in names if split_of(name, 0) == "heldout"]
     assert len(heldout) >= 2
     draws = (draw for name in cycle(names) for draw in (None, problem(name), problem(name)))
-    found = [
+    taken = [
         p.problem_id for p in fill_splits(draws, num_train=3, num_heldout=2, kind="of this kind")
     ]
-    assert found == sorted([*train[:3], *heldout[:2]], key=names.index)
+    assert taken == sorted([*train[:3], *heldout[:2]], key=names.index)
 
 
 def test_looking_ends_where_nothing_new_is_drawn() -> None:

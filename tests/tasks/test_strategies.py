@@ -62,7 +62,7 @@ def is_hit(index: int) -> bool:
     return SOME.distances[index] == 0
 
 
-def found(trace: AttemptPlan) -> list[int]:
+def hits_of(trace: AttemptPlan) -> list[int]:
     return [index for index in trace.attempts if is_hit(index)]
 
 
@@ -99,7 +99,7 @@ def test_shares_are_those_asked_for(shape: Attempting) -> None:
     immediate = sum(not trace.attempts for trace in drawn) / len(drawn)
     assert immediate == pytest.approx(0.2, abs=0.03)
     planned = traces(changed(shape, immediate_answer_frac=0.0, planned_hit_frac=1.0))
-    assert all(len(found(trace)) == 1 for trace in planned)
+    assert all(len(hits_of(trace)) == 1 for trace in planned)
     misses = Counter(len(trace.attempts) - 1 for trace in planned)
     expected = dict.fromkeys(range(4), 0.25)
     if (
@@ -114,7 +114,7 @@ def test_shares_are_those_asked_for(shape: Attempting) -> None:
 @each_strategy
 def test_answers_come_after_any_number_of_misses(shape: Attempting) -> None:
     """Committing without a hit is seen at every depth, or success there would measure form."""
-    drawn = [trace for trace in traces(shape) if not found(trace)]
+    drawn = [trace for trace in traces(shape) if not hits_of(trace)]
     depths = {(len(trace.attempts), is_hit(trace.answer)) for trace in drawn}
     longest = (
         2 if shape is SEARCH else 6
@@ -128,8 +128,8 @@ def test_answers_come_after_any_number_of_misses(shape: Attempting) -> None:
 @each_strategy
 def test_what_was_found_is_answered(shape: Attempting) -> None:
     for trace in traces(shape):
-        if found(trace):
-            assert trace.answer == found(trace)[-1]
+        if hits_of(trace):
+            assert trace.answer == hits_of(trace)[-1]
 
 
 @each_strategy
@@ -140,7 +140,7 @@ def test_who_found_nothing_is_wrong_as_often_as_asked(
     drawn = [
         t
         for t in traces(changed(shape, wrong_answer_frac=wrong_answer_frac))
-        if t.attempts and not found(t)
+        if t.attempts and not hits_of(t)
     ]
     wrong = [trace for trace in drawn if not is_hit(trace.answer)]
     assert len(wrong) / len(drawn) == pytest.approx(wrong_answer_frac, abs=0.05)
@@ -176,7 +176,7 @@ def test_parallel_goes_on_behind_a_hit_and_plans_one_anywhere() -> None:
     )  # length tells nothing of success
     planned = traces(changed(PARALLEL, immediate_answer_frac=0.0, planned_hit_frac=1.0))
     places = Counter(
-        trace.attempts.index(found(trace)[0]) for trace in planned if len(trace.attempts) == 4
+        trace.attempts.index(hits_of(trace)[0]) for trace in planned if len(trace.attempts) == 4
     )
     assert set(places) == {0, 1, 2, 3}
 

@@ -83,8 +83,8 @@ def made(columns: dict[str, Any], schema: pa.Schema, names: Any) -> pa.Table:
 
 def update(objective: str = "information", keys: Any = None, **changes: Any) -> Update:
     """The tiny update with another objective and changes, checked as params.yaml is."""
-    asked = {"objective": {**OBJECTIVES[objective], **(keys or {})}, "normalize_by_std": False}
-    return Update.model_validate({**RECIPE.update.model_dump(), **asked, **changes})
+    chosen = {"objective": {**OBJECTIVES[objective], **(keys or {})}, "normalize_by_std": False}
+    return Update.model_validate({**RECIPE.update.model_dump(), **chosen, **changes})
 
 
 def on_tokens(
@@ -95,7 +95,7 @@ def on_tokens(
     return token_advantages(known(rewards), settings, RECIPE.rollout.budget_tokens)
 
 
-def sum_over_ranks(objective: str, keys: Any = None, **changes: Any) -> list[list[float]]:
+def summed_advantages(objective: str, keys: Any = None, **changes: Any) -> list[list[float]]:
     """The advantage of every token of each rollout."""
-    found = on_tokens(objective, keys, **changes)
-    return [(a + b).tolist() for a, b in zip(found.outcome, found.credit, strict=True)]
+    advantages = on_tokens(objective, keys, **changes)
+    return [(a + b).tolist() for a, b in zip(advantages.outcome, advantages.credit, strict=True)]

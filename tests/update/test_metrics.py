@@ -11,7 +11,7 @@ def test_what_was_learnt_from_by_hand() -> None:
     """The cue token of the second rollout is not trained."""
     advantages = on_tokens("information")
     _, rows = assemble(known(), advantages, update("information"))
-    found = composition(known(), advantages, rows)
+    composed = composition(known(), advantages, rows)
     shares = [*[1 / 3] * 2, *[0.5] * 2, *[0.0] * 2, *[0.6] * 3, 0.0, *[1.0, 1.0, 0.0] * 2]
-    assert found["mean_credit_frac"] == pytest.approx(sum(shares) / len(shares), abs=1e-12)
-    assert found["verdicts"] == {"false_positive_frac": 0.5, "false_negative_frac": 0.5}
+    assert composed["mean_credit_frac"] == pytest.approx(sum(shares) / len(shares), abs=1e-12)
+    assert composed["verdicts"] == {"false_positive_frac": 0.5, "false_negative_frac": 0.5}

@@ -172,8 +172,8 @@ def forget_the_width(rows: Rows) -> None:
 
 def lose_the_last_boundary(rows: Rows) -> None:
     rollout_id = interpolated(rows)["rollout_id"]
-    own = [row for row in rows["probes"] if row["rollout_id"] == rollout_id]
-    rows["probes"].remove(own[-1])
+    probes = [row for row in rows["probes"] if row["rollout_id"] == rollout_id]
+    rows["probes"].remove(probes[-1])
 
 
 def probe_past_the_end(rows: Rows) -> None:
@@ -201,7 +201,7 @@ def test_a_wrong_interpolation_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("estimator", "table", "column", "value", "found"),
+    ("estimator", "table", "column", "value", "named"),
     [
         ("critic", "probes", "value", None, "probes, column is_value_due"),
         ("critic", "probes", "value", 1.5, "probes, column value"),
@@ -238,7 +238,7 @@ def test_each_estimator_is_held_to_its_own_rules(
     table: str,
     column: str,
     value: float | None,
-    found: str,
+    named: str,
     tmp_path: Path,
     workplace: Path,
 ) -> None:
@@ -246,7 +246,7 @@ def test_each_estimator_is_held_to_its_own_rules(
     rows = sound_rows(load(params_file), Renderer.of_policy(workplace / "r0"))
     put(table, column, value)(rows)
     write_unchecked(tmp_path, rows)
-    with pytest.raises(BadInput, match=f"table {found}:"):
+    with pytest.raises(BadInput, match=f"table {named}:"):
         run(tmp_path, workplace / "r0", params_file)
 
 
@@ -429,17 +429,17 @@ def test_rows_judged_some_at_a_time_come_to_the_same(
     sound: Rows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows, told = copy.deepcopy(sound), []
+    rows, said = copy.deepcopy(sound), []
     change(rows)
     write_unchecked(tmp_path, rows)
     for num_rows in (len(rows["probes"]), len(rows["probes"]) // 2):
         monkeypatch.setattr(validate, "BATCH_ROWS", num_rows)
         try:
-            told.append(str(run(tmp_path, workplace / "r0", workplace / "params.yaml")))
+            said.append(str(run(tmp_path, workplace / "r0", workplace / "params.yaml")))
         except BadInput as error:
-            told.append(str(error))
-    assert told[0] == told[1]
-    assert ("nothing trains" in told[0]) == (change is spoil)
+            said.append(str(error))
+    assert said[0] == said[1]
+    assert ("nothing trains" in said[0]) == (change is spoil)
 
 
 def test_every_broken_expectation_has_its_line(

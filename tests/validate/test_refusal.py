@@ -11,7 +11,7 @@ from stages.validate.suites import ExpectationResult
 
 
 def result(success: bool = False, **changes: Any) -> ExpectationResult:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "type": "expect_column_values_to_be_between",
         "column": "reward",
         "bounds": {"min_value": 0, "max_value": 1},
@@ -20,7 +20,7 @@ def result(success: bool = False, **changes: Any) -> ExpectationResult:
         "unexpected_count": 0 if success else 2,
         "first": None if success else {"rollout_id": "i1/p/0", "reward": 1.5},
     }
-    return ExpectationResult(**{**told, **changes})
+    return ExpectationResult(**{**fields, **changes})
 
 
 def test_a_row_that_breaks_a_rule_is_named_by_its_key() -> None:

@@ -49,15 +49,15 @@ ATTEMPTS = """
 
 def test_it_says_right_wrong_or_unreadable(chosen: Chosen) -> None:
     verifier = load_verifier(chosen(SAYS))
-    found = [verifier.verify(METADATA, text) for text in ("yes", "no", "perhaps")]
-    assert found == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE]
+    verdicts = [verifier.verify(METADATA, text) for text in ("yes", "no", "perhaps")]
+    assert verdicts == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNPARSABLE]
     assert verifier.verify_attempt(METADATA, "8") is None
 
 
 def test_it_grades_attempts_where_it_knows_them(chosen: Chosen) -> None:
     verifier = load_verifier(chosen(SAYS + ATTEMPTS))
-    found = [verifier.verify_attempt(METADATA, text) for text in ("8", "7", "?")]
-    assert found == [Verdict.CORRECT, Verdict.INCORRECT, None]
+    verdicts = [verifier.verify_attempt(METADATA, text) for text in ("8", "7", "?")]
+    assert verdicts == [Verdict.CORRECT, Verdict.INCORRECT, None]
 
 
 def test_a_verifier_of_the_house_may_be_chosen_too(chosen: Chosen) -> None:
@@ -86,8 +86,8 @@ def test_it_runs_confined_and_a_lost_answer_is_an_error(chosen: Chosen) -> None:
     )
     problem = Problem("p", "train", 2, "3 5 T8", "3 + 5 8", METADATA, 1)
     texts = ("yes", "write", "no")
-    found = verify(task, [Submission(problem, text, False) for text in texts])
-    assert found == [Verdict.CORRECT, Verdict.ERROR, Verdict.INCORRECT]
+    verified = verify(task, [Submission(problem, text, False) for text in texts])
+    assert verified == [Verdict.CORRECT, Verdict.ERROR, Verdict.INCORRECT]
     assert not Path("out").exists()
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
+from fixtures.tasks import mathematics_task
 from stages.contracts.params.task import (
-    DatasetTask,
     ModularTask,
     ModularTier,
     ReasoningGymTask,
@@ -40,19 +40,7 @@ MODULAR = ModularTask(
     heldout_bucket=0,
     tiers=[ModularTier(num_factors=2, num_train=1, num_heldout=1)],
 )
-MATHEMATICS = DatasetTask.model_validate(
-    {
-        "name": "dataset",
-        "path": "none.jsonl",
-        "sha256": "0" * 64,
-        "columns": {"question": "question", "answer": "answer"},
-        "seed": 1,
-        "text": TEXT,
-        "max_question_characters": 100,
-        "heldout_bucket": 0,
-        "tiers": [{"difficulty": 0, "num_train": 1, "num_heldout": 1}],
-    }
-)
+MATHEMATICS = mathematics_task()
 
 
 EXACT: dict[str, tuple[TaskParams, str, dict[str, Any]]] = {
@@ -76,14 +64,14 @@ def case(name: str) -> tuple[TaskParams, Problem]:
 def test_hostile_answers_do_no_harm(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task, asked = case(name)
+    task, problem = case(name)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)
     before = set(psutil.Process().children(recursive=True))
-    texts = [aimed(text, str(tmp_path / "canary"), asked.answer) for text in HOSTILE]
+    texts = [aimed(text, str(tmp_path / "canary"), problem.answer) for text in HOSTILE]
     verdicts = verify(
-        task, [Submission(asked, text, is_attempt=False) for text in texts], TIMEOUT_SECONDS
+        task, [Submission(problem, text, is_attempt=False) for text in texts], TIMEOUT_SECONDS
     )
     fooled = [
         text[:80]
@@ -99,26 +87,26 @@ def test_hostile_answers_do_no_harm(
 
 @pytest.mark.parametrize("name", ["expression", "modular"])
 def test_hostile_attempts_do_no_harm(name: str, tmp_path: Path) -> None:
-    task, asked = case(name)
-    texts = [aimed(text, str(tmp_path / "canary"), asked.answer) for text in HOSTILE]
+    task, problem = case(name)
+    texts = [aimed(text, str(tmp_path / "canary"), problem.answer) for text in HOSTILE]
     verdicts = verify(
-        task, [Submission(asked, text, is_attempt=True) for text in texts], TIMEOUT_SECONDS
+        task, [Submission(problem, text, is_attempt=True) for text in texts], TIMEOUT_SECONDS
     )
     assert set(verdicts) <= {Verdict.INCORRECT, Verdict.UNPARSABLE}
 
 
 def test_a_bomb_is_killed_at_its_limit_and_the_next_answers_are_judged() -> None:
-    task, asked = case("math")
-    right = Submission(asked, asked.answer, is_attempt=False)
+    task, problem = case("math")
+    right = Submission(problem, problem.answer, is_attempt=False)
     worker = _Worker(partial(_load_verify, task), 5.0)
     try:
-        assert worker.judge([right]) == [(Verdict.CORRECT, 1)]
+        assert worker.verify([right]) == [(Verdict.CORRECT, 1)]
         worker._timeout_seconds = TIMEOUT_SECONDS
         begin = time.monotonic()
-        assert worker.judge([right._replace(text="9^{9^{9^{9}}}")]) == [(Verdict.TIMEOUT, None)]
+        assert worker.verify([right._replace(text="9^{9^{9^{9}}}")]) == [(Verdict.TIMEOUT, None)]
         assert TIMEOUT_SECONDS <= time.monotonic() - begin < TIMEOUT_SECONDS + 1
         worker._timeout_seconds = 5.0
-        assert worker.judge([right, right]) == [(Verdict.CORRECT, 1)] * 2
+        assert worker.verify([right, right]) == [(Verdict.CORRECT, 1)] * 2
     finally:
         worker.stop()
 

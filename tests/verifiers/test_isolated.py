@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.contracts.params.task import CountdownTask, CountdownTier, DatasetTask
+from fixtures.tasks import countdown_task
+from stages.contracts.params.task import DatasetTask
 from stages.contracts.verdict import Verdict, Verification
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
@@ -28,14 +29,7 @@ from stages.verifiers.isolated import (
     verify_with,
 )
 
-COUNTDOWN = CountdownTask(
-    name="countdown",
-    seed=1,
-    max_number=12,
-    max_result=99,
-    heldout_bucket=0,
-    tiers=[CountdownTier(num_numbers=3, num_train=1, num_heldout=1)],
-)
+COUNTDOWN = countdown_task()
 PROBLEM = Problem("countdown:3-5-7>36", "train", 3, "", "", {"numbers": [3, 5, 7], "target": 36}, 0)
 RIGHT = "7 + 5 12 12 * 3 36"
 TIMEOUT_SECONDS = 0.5
@@ -145,7 +139,7 @@ CRASHES = tuple(
 )
 
 
-def asked(*texts: str) -> list[Submission]:
+def submissions(*texts: str) -> list[Submission]:
     return [Submission(PROBLEM, text, is_attempt=False) for text in texts]
 
 
@@ -159,7 +153,7 @@ def shared_worker() -> Iterator[_Worker]:
 @pytest.fixture
 def worker(shared_worker: _Worker) -> _Worker:
     """A worker of the fake verifier, past its start."""
-    assert shared_worker.judge(asked("correct")) == [(Verdict.CORRECT, 1)]
+    assert shared_worker.verify(submissions("correct")) == [(Verdict.CORRECT, 1)]
     return shared_worker
 
 
@@ -167,7 +161,7 @@ def test_verdicts_keep_the_order_of_requests() -> None:
     texts = ["correct", "incorrect", "no attempt"] * NUM_MANY
     expected = [Verdict.CORRECT, Verdict.INCORRECT, None] * NUM_MANY
     counts: list[int] = []
-    assert verify_with(load_fake, asked(*texts), TIMEOUT_SECONDS, counts.append) == expected
+    assert verify_with(load_fake, submissions(*texts), TIMEOUT_SECONDS, counts.append) == expected
     assert sum(counts) == len(texts)
 
 
@@ -180,7 +174,7 @@ def test_a_reward_is_the_verdicts_or_what_the_verifier_says(worker: _Worker) -> 
         None,
         (Verdict.ERROR, None),
     ]
-    assert worker.judge(asked(*texts)) == expected
+    assert worker.verify(submissions(*texts)) == expected
 
 
 def test_nothing_to_judge_is_no_work() -> None:
@@ -197,13 +191,13 @@ def test_answers_and_attempts_go_to_their_own_methods() -> None:
 @pytest.mark.parametrize("deed", HANGS)
 def test_a_hang_is_killed_at_its_limit(worker: _Worker, deed: str) -> None:
     begin = time.monotonic()
-    assert worker.judge(asked(deed)) == [(Verdict.TIMEOUT, None)]
+    assert worker.verify(submissions(deed)) == [(Verdict.TIMEOUT, None)]
     assert TIMEOUT_SECONDS <= time.monotonic() - begin < TIMEOUT_SECONDS + 1
 
 
 @pytest.mark.parametrize("deed", CRASHES)
 def test_a_crash_or_a_refused_deed_is_an_error(worker: _Worker, deed: str) -> None:
-    assert worker.judge(asked(deed)) == [(Verdict.ERROR, None)]
+    assert worker.verify(submissions(deed)) == [(Verdict.ERROR, None)]
 
 
 def test_only_the_guilty_lose_their_verdict() -> None:
@@ -211,7 +205,7 @@ def test_only_the_guilty_lose_their_verdict() -> None:
     texts[3] = texts[4] = texts[-1] = "exit 0"
     texts[7] = texts[CHUNK_SUBMISSIONS] = "sleep"
     bad = {"exit 0": Verdict.ERROR, "sleep": Verdict.TIMEOUT}
-    verdicts = verify_with(load_fake, asked(*texts), TIMEOUT_SECONDS)
+    verdicts = verify_with(load_fake, submissions(*texts), TIMEOUT_SECONDS)
     assert verdicts == [bad.get(text, Verdict.CORRECT) for text in texts]
 
 
@@ -219,13 +213,13 @@ def test_a_worker_that_cannot_start_is_a_machine_failure_and_says_why(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(MachineFailure, match="did not start"):
-        verify_with(load_broken, asked("correct"))
+        verify_with(load_broken, submissions("correct"))
     assert "no such verifier" in capfd.readouterr().err
 
 
 def test_no_process_stays_behind() -> None:
     before = psutil.Process().children()
-    verify_with(load_fake, asked("correct", "sleep"), TIMEOUT_SECONDS)
+    verify_with(load_fake, submissions("correct", "sleep"), TIMEOUT_SECONDS)
     assert psutil.Process().children() == before
 
 
@@ -233,9 +227,9 @@ def test_workers_die_with_their_parent() -> None:
     program = (
         "import sys, test_isolated as t\n"
         "worker = t._Worker(t.load_fake, 60.0)\n"
-        "worker.judge(t.asked('correct'))\n"
+        "worker.verify(t.submissions('correct'))\n"
         "print(worker._process.pid, flush=True)\n"
-        "worker.judge(t.asked('sleep'))\n"
+        "worker.verify(t.submissions('sleep'))\n"
     )
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])
@@ -253,11 +247,11 @@ def test_workers_die_with_their_parent() -> None:
 def test_a_pools_workers_live_from_batch_to_batch() -> None:
     requests = [Submission(PROBLEM, RIGHT, False)] * NUM_MANY
     with open_verifiers(COUNTDOWN) as pool:
-        first = pool.judge(requests)
+        first = pool.verify(requests)
         started = {child.pid for child in psutil.Process().children() if child.is_running()}
         assert (
-            pool.judge(requests)
-            == pool.judge(requests[:1]) * NUM_MANY
+            pool.verify(requests)
+            == pool.verify(requests[:1]) * NUM_MANY
             == first
             == [(Verdict.CORRECT, 1)] * NUM_MANY
         )

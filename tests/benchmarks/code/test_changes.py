@@ -43,8 +43,8 @@ def changes(before: str, after: str, path: str = "a.py") -> Change:
     return Change(path, before.encode(), after.encode())
 
 
-def names(*found: Change) -> set[tuple[str, str]]:
-    return set(changed_names(found))
+def names(*changes: Change) -> set[tuple[str, str]]:
+    return set(changed_names(changes))
 
 
 def test_a_file_is_read_by_its_definitions() -> None:

@@ -24,9 +24,9 @@ def test_ratios_are_of_tokens_a_second_turn_by_turn() -> None:
 
 
 def test_the_table_says_what_does_not_hold() -> None:
-    found = table(ROUNDS, {"trl": 9.0}, Losses(2, 1.0, 1e-9, 1e-9))
-    assert "both: ratio by the clock 1.80 [1.20 … 2.40], of processors 2.70 [1.80 … 3.60]" in found
-    assert "2 times TRL's tokens/s: DOES NOT HOLD; losses within 0.0001: holds" in found
+    text = table(ROUNDS, {"trl": 9.0}, Losses(2, 1.0, 1e-9, 1e-9))
+    assert "both: ratio by the clock 1.80 [1.20 … 2.40], of processors 2.70 [1.80 … 3.60]" in text
+    assert "2 times TRL's tokens/s: DOES NOT HOLD; losses within 0.0001: holds" in text
 
 
 def test_losses_are_compared_step_by_step() -> None:

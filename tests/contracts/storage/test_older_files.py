@@ -89,9 +89,9 @@ def test_a_nullable_column_that_a_file_lacks_is_null(
     path = tmp_path_factory.getbasetemp() / "lacking" / f"{table.name}.parquet"
     store(path, pa.Table.from_pylist(rows, table.schema).drop_columns([column]))
     expected = [row | {column: None} for row in rows]
-    found = read_table(path, table)
-    assert found.schema == table.schema
-    assert found.to_pylist() == expected
+    read = read_table(path, table)
+    assert read.schema == table.schema
+    assert read.to_pylist() == expected
     assert [row for batch in read_batches(path, table) for row in batch.to_pylist()] == expected
     assert [*merge_rows([path], table)] == expected
     assert read_table(path, table, [column]).to_pydict() == {column: [None] * len(rows)}
@@ -99,20 +99,20 @@ def test_a_nullable_column_that_a_file_lacks_is_null(
 
 
 def test_a_forced_span_is_a_cue(older: Path) -> None:
-    found = read_table(older, ROLLOUTS)
-    assert found.schema == ROLLOUTS.schema
-    assert found["token_origin"].to_pylist() == ORIGINS
-    assert found["completion_tokens"].to_pylist() == [[*range(span[1])] for span in SPANS]
-    assert found["finish_reason"].to_pylist() == ["stop"] * len(SPANS)
+    read = read_table(older, ROLLOUTS)
+    assert read.schema == ROLLOUTS.schema
+    assert read["token_origin"].to_pylist() == ORIGINS
+    assert read["completion_tokens"].to_pylist() == [[*range(span[1])] for span in SPANS]
+    assert read["finish_reason"].to_pylist() == ["stop"] * len(SPANS)
 
 
 @pytest.mark.parametrize(
     "columns", [["token_origin"], ["seed", "token_origin"], ["token_origin", "completion_tokens"]]
 )
 def test_columns_are_given_in_the_order_asked(older: Path, columns: list[str]) -> None:
-    found = read_table(older, ROLLOUTS, columns)
-    assert found.column_names == columns
-    assert found["token_origin"].to_pylist() == ORIGINS
+    read = read_table(older, ROLLOUTS, columns)
+    assert read.column_names == columns
+    assert read["token_origin"].to_pylist() == ORIGINS
 
 
 @pytest.mark.parametrize("max_rows", [1, 2, 100])
@@ -131,9 +131,9 @@ def test_an_older_table_without_rows_is_one(tmp_path: Path) -> None:
 def test_every_span_is_laid_on_its_own_tokens(spans: list[tuple[int, int, int]]) -> None:
     rows = [spanned(f"r{number}", *span) for number, span in enumerate(spans)]
     [conversion] = ROLLOUTS.conversions
-    found = conversion.make(pa.Table.from_pylist(rows, SPANNED))
+    origin = conversion.make(pa.Table.from_pylist(rows, SPANNED))
     expected = [[int(a <= place < b) for place in range(size)] for size, a, b in spans]
-    assert found.to_pylist() == expected
+    assert origin.to_pylist() == expected
 
 
 REFUSED: list[tuple[str, Callable[[pa.Table], pa.Table], str]] = [

@@ -82,20 +82,20 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_part_comes_once_though_a_worker_dies(where: RayCluster, policy: Path) -> None:
     """The policy travels with the work; who does an item, and after which, makes no difference."""
-    work, told, killed = partial(multiply, seconds=0.5), [], 0
-    found: list[tuple[int, list[int]]] = []
+    work, token_counts, killed = partial(multiply, seconds=0.5), [], 0
+    results: list[tuple[int, list[int]]] = []
     pids = set()
     with ray_pool.ray_pool(open_factor, policy, where) as pool:
-        for place, (pid, numbers) in pool.each(work, PARTS, told.append):
-            found.append((place, numbers))
+        for place, (pid, numbers) in pool.each(work, PARTS, token_counts.append):
+            results.append((place, numbers))
             pids.add(pid)
             if not killed:
                 os.kill(killed := pid, 9)
     alone = [
         (place, numbers) for place, (_, numbers) in OneEngine(7).each(work, PARTS, lambda _: None)
     ]
-    assert sorted(found) == alone
-    assert sorted(told) == sorted(number for part in PARTS for number in part)
+    assert sorted(results) == alone
+    assert sorted(token_counts) == sorted(number for part in PARTS for number in part)
     assert len(pids) >= 2
 
 
@@ -114,21 +114,21 @@ def test_a_machine_lost_half_way_costs_no_part(
     machine = cluster.add_node(num_cpus=1)
     raylet = psutil.Process(machine.all_processes[ray_constants.PROCESS_TYPE_RAYLET][0].process.pid)
     work, parts, num_workers = partial(multiply, seconds=0.5), PARTS * 3, 3
-    found: dict[int, list[int]] = {}
+    results: dict[int, list[int]] = {}
     for _ in range(2):
-        left = [place for place in range(len(parts)) if place not in found]
-        asked = where.model_copy(update={"num_workers": num_workers})
-        with suppress(MachineFailure), ray_pool.ray_pool(open_factor, policy, asked) as pool:
+        left = [place for place in range(len(parts)) if place not in results]
+        fewer = where.model_copy(update={"num_workers": num_workers})
+        with suppress(MachineFailure), ray_pool.ray_pool(open_factor, policy, fewer) as pool:
             for place, (pid, numbers) in pool.each(
                 work, [parts[place] for place in left], lambda _: None
             ):
-                assert left[place] not in found
-                found[left[place]] = numbers
+                assert left[place] not in results
+                results[left[place]] = numbers
                 if num_workers == 3 and pid in {child.pid for child in raylet.children()}:
                     num_workers = 2
                     cluster.remove_node(machine, allow_graceful=False)
     assert num_workers == 2, "no part was done there"
-    assert found == {place: [7 * number for number in part] for place, part in enumerate(parts)}
+    assert results == {place: [7 * number for number in part] for place, part in enumerate(parts)}
 
 
 def test_an_error_of_the_work_is_handed_back_as_it_is(where: RayCluster, policy: Path) -> None:

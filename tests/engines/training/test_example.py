@@ -20,7 +20,7 @@ from tests.update.by_hand import update
 LINE = re.compile(r"^ +(\w+) +([-.\d ]+?)(?: +\[token\])?$", re.MULTILINE)
 
 
-def told() -> dict[str, list[float]]:
+def worked_example() -> dict[str, list[float]]:
     """The columns of numbers in the docstring."""
     assert Example.__doc__ is not None
     columns = {name: text.split() for name, text in LINE.findall(Example.__doc__)}
@@ -28,8 +28,8 @@ def told() -> dict[str, list[float]]:
 
 
 def made() -> Example:
-    """The rollout of the docstring, its segments with the advantages told there."""
-    columns = told()
+    """The rollout of the docstring, its segments with the advantages given there."""
+    columns = worked_example()
     tokens = [int(token) for token in columns["completion_tokens"]]
     rollout = {
         "rollout_id": "r",
@@ -67,7 +67,7 @@ def made() -> Example:
 
 
 def test_the_worked_example_is_what_an_update_makes() -> None:
-    columns, example = told(), made()
+    columns, example = worked_example(), made()
     assert columns.keys() == {
         *("origin", "completion_tokens", "is_target", "sampler_logprobs", "advantages"),
         "is_anchored",
@@ -78,7 +78,7 @@ def test_the_worked_example_is_what_an_update_makes() -> None:
 
 def test_what_was_not_sampled_is_no_target_and_has_no_log_probability() -> None:
     example = made()
-    is_given = np.array(told()["origin"]) != 0
+    is_given = np.array(worked_example()["origin"]) != 0
     assert (example.is_target == ~is_given).all()
     assert not example.sampler_logprobs[is_given].any()
     assert not example.is_anchored[is_given].any()

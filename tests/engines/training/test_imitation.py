@@ -56,8 +56,8 @@ def test_every_example_is_seen_once_an_epoch() -> None:
 
 def test_the_learning_rate_by_hand() -> None:
     shape = settings(warmup_frac=0.2, final_learning_rate_frac=0.1)
-    found = [imitation.learning_rate_scale(step, 10, shape) for step in (0, 1, 2, 6, 10)]
-    assert found == pytest.approx([0.5, 1.0, 1.0, 0.55, 0.1])
+    scales = [imitation.learning_rate_scale(step, 10, shape) for step in (0, 1, 2, 6, 10)]
+    assert scales == pytest.approx([0.5, 1.0, 1.0, 0.55, 0.1])
 
 
 def loss_and_gradient(
@@ -131,9 +131,9 @@ def test_no_example_is_asked_to_predict_the_first_token_of_the_next() -> None:
 
 def test_the_loss_curve_by_hand() -> None:
     history = [{"loss": float(step), "grad_norm": 1.0} for step in range(200)]
-    found = imitation.summary(history)
-    assert (found["num_steps"], found["final_loss"]) == (200, 198.5)
-    assert found["loss_curve"] == [0.5 + 2 * point for point in range(100)]
+    summary = imitation.summary(history)
+    assert (summary["num_steps"], summary["final_loss"]) == (200, 198.5)
+    assert summary["loss_curve"] == [0.5 + 2 * point for point in range(100)]
     assert imitation.summary(history[:2])["loss_curve"] == [0.0, 1.0]
 
 

@@ -73,15 +73,17 @@ def measure(
     return total, [parameter.grad.numpy() for parameter in model.parameters()], watched
 
 
-def assert_equal(found: Measured, expected: Measured, tolerance: float) -> None:
-    assert found[0] == pytest.approx(expected[0], abs=tolerance)
-    for one, other in zip(found[1], expected[1], strict=True):
+def assert_equal(measured: Measured, expected: Measured, tolerance: float) -> None:
+    assert measured[0] == pytest.approx(expected[0], abs=tolerance)
+    for one, other in zip(measured[1], expected[1], strict=True):
         assert one == pytest.approx(other, abs=tolerance)
-    assert found[2] == pytest.approx(expected[2], abs=tolerance)
+    assert measured[2] == pytest.approx(expected[2], abs=tolerance)
 
 
-def largest_difference(found: Measured, expected: Measured) -> float:
-    return max(np.abs(one - other).max() for one, other in zip(found[1], expected[1], strict=True))
+def largest_difference(measured: Measured, expected: Measured) -> float:
+    return max(
+        np.abs(one - other).max() for one, other in zip(measured[1], expected[1], strict=True)
+    )
 
 
 # 1. Golden values
@@ -116,7 +118,7 @@ def test_value_gradient_and_watched_are_those_of_plain_loops(
         clip_high=inputs["clip_high"],
         row_tokens=row_tokens,
     )
-    found = measure(
+    measured = measure(
         TablePolicy(inputs["policy"]),
         update,
         [
@@ -129,7 +131,7 @@ def test_value_gradient_and_watched_are_those_of_plain_loops(
         inputs["budget_tokens"],
     )
     assert_equal(
-        found, (expected["value"], [np.array(expected["gradient"])], expected["watched"]), 1e-10
+        measured, (expected["value"], [np.array(expected["gradient"])], expected["watched"]), 1e-10
     )
 
 
@@ -166,7 +168,7 @@ def batch() -> list[Example]:
                 model(input_ids=torch.from_numpy(tokens)[None], use_cache=False).logits[0]
                 / TEMPERATURE
             )
-        own = logits.log_softmax(-1).numpy()[
+        logprobs = logits.log_softmax(-1).numpy()[
             np.arange(prompt_length - 1, len(tokens) - 1), tokens[prompt_length:]
         ]
         is_target = np.arange(length) != length // 2 if length > 1 else np.ones(1, dtype=bool)
@@ -174,7 +176,7 @@ def batch() -> list[Example]:
             Example(
                 tokens[:prompt_length],
                 tokens[prompt_length:],
-                own + 0.3 * rng.standard_normal(length),
+                logprobs + 0.3 * rng.standard_normal(length),
                 rng.standard_normal(length),
                 is_target,
                 np.arange(length) < 4,
@@ -236,9 +238,9 @@ def test_rollouts_in_a_packed_row_are_strangers(packing: str) -> None:
         silent[0], completion_tokens=np.ones(9, dtype=int), prompt_tokens=np.array([7, 7])
     )
     other = [changed, second]
-    found, expected = (measure(llama(0), update, examples) for examples in (other, silent))
-    assert found[0] == pytest.approx(expected[0], abs=1e-12)
-    assert largest_difference(found, expected) < 1e-12
+    measured, expected = (measure(llama(0), update, examples) for examples in (other, silent))
+    assert measured[0] == pytest.approx(expected[0], abs=1e-12)
+    assert largest_difference(measured, expected) < 1e-12
 
 
 def test_a_rollout_without_a_prompt_is_refused() -> None:
@@ -324,8 +326,8 @@ def test_forced_tokens_are_context_and_never_targets(loss: str) -> None:
         wild.append(
             replace(example, **values, is_anchored=example.is_anchored | ~example.is_target)
         )
-    expected, found = (measure(llama(0), update, e, llama(1), llama(2)) for e in (batch(), wild))
-    assert_equal(found, expected, 0.0)
+    expected, measured = (measure(llama(0), update, e, llama(1), llama(2)) for e in (batch(), wild))
+    assert_equal(measured, expected, 0.0)
     first = batch()[0]
     tokens = first.completion_tokens.copy()
     tokens[int(np.flatnonzero(~first.is_target)[0])] += 1
@@ -411,17 +413,17 @@ def test_a_sequences_ratio_does_not_grow_with_its_length() -> None:
 def test_credit_by_segment_survives_a_ratio_by_sequence() -> None:
     """Plain GSPO differentiates the sequence's ratio alone: credit +1 and −1 would cancel."""
     policy = TablePolicy([[0.2, -0.1, 0.0], [0.0, 0.3, 0.1], [0.1, 0.1, -0.2]])
-    own = policy.logits.detach().log_softmax(-1).numpy()
+    logprobs = policy.logits.detach().log_softmax(-1).numpy()
     all_tokens = np.ones(2, dtype=bool)
     example = Example(
         np.array([0]),
         np.array([1, 2]),
-        own[[0, 1], [1, 2]],
+        logprobs[[0, 1], [1, 2]],
         np.array([1.0, -1.0]),
         all_tokens,
         all_tokens,
     )
     _, [gradient], _ = measure(policy, settings(loss="gspo"), [example], temperature=1.0)
-    probabilities = np.exp(own)
+    probabilities = np.exp(logprobs)
     assert gradient[0] == pytest.approx(-(np.eye(3)[1] - probabilities[0]) / 2, abs=1e-12)
     assert gradient[1] == pytest.approx((np.eye(3)[2] - probabilities[1]) / 2, abs=1e-12)

@@ -64,6 +64,6 @@ def arrays_of(segments: Segments, outcome: np.ndarray) -> RoundArrays:
     return RoundArrays(outcome, outcome, groups, thinking, segments, 1e-4)
 
 
-def assert_advantage(found: Advantage, outcome: list[float], credit: list[float]) -> None:
-    assert found.outcome == pytest.approx(outcome, abs=1e-12, nan_ok=True)
-    assert found.credit == pytest.approx(credit, abs=1e-12)
+def assert_advantage(advantage: Advantage, outcome: list[float], credit: list[float]) -> None:
+    assert advantage.outcome == pytest.approx(outcome, abs=1e-12, nan_ok=True)
+    assert advantage.credit == pytest.approx(credit, abs=1e-12)

@@ -26,8 +26,8 @@ from tests.pure.objectives.by_hand import (
 
 
 def test_the_first_attempt_ends_where_the_revision_begins() -> None:
-    found = within_first_attempt(SEGMENTS.is_attempt, SEGMENTS.rollout)
-    assert found.tolist() == [True, False, False, True, False, True]
+    is_first = within_first_attempt(SEGMENTS.is_attempt, SEGMENTS.rollout)
+    assert is_first.tolist() == [True, False, False, True, False, True]
     late = within_first_attempt(np.array([False, False, True, True]), np.zeros(4, dtype=int))
     assert late.tolist() == [True, True, True, False]
     assert within_first_attempt(np.zeros(0, dtype=bool), np.zeros(0, dtype=int)).shape == (0,)
@@ -46,9 +46,9 @@ def test_every_rollout_begins_with_its_first_attempt_and_never_returns_to_it(row
 
 
 def test_improvement_by_hand() -> None:
-    found = improvement(ARRAYS.rewards, SEGMENTS)
-    assert found[0] == 1.0
-    assert np.isnan(found[1:]).all()  # its verifier was lost; it made no attempt
+    gained = improvement(ARRAYS.rewards, SEGMENTS)
+    assert gained[0] == 1.0
+    assert np.isnan(gained[1:]).all()  # its verifier was lost; it made no attempt
     hits = SEGMENTS._replace(attempt_grade=np.ones(6))
     broken = improvement(np.array([0.0, 0.5, NAN]), hits)
     assert broken[:2].tolist() == [-1.0, -0.5]
@@ -78,19 +78,19 @@ def test_correction_by_hand() -> None:
     rewards, groups = np.array([1.0, 0.0]), np.zeros(2, dtype=int)
     outcome = group_normalized(rewards, groups, False, 1e-4)
     arrays = RoundArrays(outcome, rewards, groups, np.array([4, 4]), segments, 1e-4)
-    found = correction(arrays, alpha=10.0, **AS_IT_IS)
-    assert_advantage(found, [0.5, 0.5, -0.5, -0.5], [0, 10, 0, -10])
+    advantage = correction(arrays, alpha=10.0, **AS_IT_IS)
+    assert_advantage(advantage, [0.5, 0.5, -0.5, -0.5], [0, 10, 0, -10])
     plain = correction(arrays, alpha=0.0, **AS_IT_IS)
     assert_advantage(plain, [0.5, 0.5, -0.5, -0.5], [0.0] * 4)
 
 
 def test_where_the_improvement_is_unknown_there_is_no_bonus() -> None:
-    found = correction(ARRAYS, alpha=2.0, **AS_IT_IS)
-    assert_advantage(found, OUTCOME, [0, 2, 2, 0, 0, 0])
+    advantage = correction(ARRAYS, alpha=2.0, **AS_IT_IS)
+    assert_advantage(advantage, OUTCOME, [0, 2, 2, 0, 0, 0])
 
 
 def test_a_failed_verifier_leaves_nothing_to_learn() -> None:
     values = np.array([NAN, 0.0, 0.0])
-    found = correction(ARRAYS._replace(outcome=values, rewards=values), alpha=1.0, **CENTRED)
-    assert np.isnan((found.outcome + found.credit)[:3]).all()
-    assert not np.isnan((found.outcome + found.credit)[3:]).any()
+    advantage = correction(ARRAYS._replace(outcome=values, rewards=values), alpha=1.0, **CENTRED)
+    assert np.isnan((advantage.outcome + advantage.credit)[:3]).all()
+    assert not np.isnan((advantage.outcome + advantage.credit)[3:]).any()

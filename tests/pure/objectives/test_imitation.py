@@ -10,8 +10,8 @@ from tests.pure.objectives.by_hand import ARRAYS, LISTS, NAN, SEGMENTS, Rows, as
 
 
 def test_progress_per_token_by_hand() -> None:
-    found = progress_per_token(SEGMENTS, np.array([8, 4, 0]))
-    assert found.tolist() == [0.5 / 8, 0.25 / 4, 0.0]
+    per_token = progress_per_token(SEGMENTS, np.array([8, 4, 0]))
+    assert per_token.tolist() == [0.5 / 8, 0.25 / 4, 0.0]
 
 
 def test_the_total_would_rank_by_the_last_boundary_alone() -> None:
@@ -28,8 +28,8 @@ def test_imitated_by_hand() -> None:
     groups = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     progress = np.array([0.1, 0.3, 0.2, 0.9, -0.5, 0.0, 0.4, 0.4, 0.9])
     for keep_frac, expected in ((0.5, [1, 2, 4, 6]), (1.0, [0, 1, 2, 4, 6, 7]), (0.0, [])):
-        found = imitated(rewards, groups, progress, keep_frac)
-        assert np.flatnonzero(found).tolist() == expected
+        is_imitated = imitated(rewards, groups, progress, keep_frac)
+        assert np.flatnonzero(is_imitated).tolist() == expected
     assert imitated(np.zeros(0), np.zeros(0, dtype=int), np.zeros(0), 0.5).shape == (0,)
 
 

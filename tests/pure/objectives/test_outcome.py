@@ -30,6 +30,6 @@ def test_a_group_with_one_outcome_teaches_by_progress_alone() -> None:
 
 
 def test_a_failed_verifier_leaves_nothing_to_learn() -> None:
-    found = outcome(ARRAYS._replace(outcome=np.array([NAN, 0.0, 0.0])))
-    assert np.isnan(found.outcome[:3]).all()
-    assert not np.isnan(found.outcome[3:]).any()
+    advantage = outcome(ARRAYS._replace(outcome=np.array([NAN, 0.0, 0.0])))
+    assert np.isnan(advantage.outcome[:3]).all()
+    assert not np.isnan(advantage.outcome[3:]).any()

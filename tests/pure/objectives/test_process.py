@@ -31,34 +31,34 @@ def graded(attempts: list[float], verdicts: list[float]) -> RoundArrays:
 
 def test_process_by_hand() -> None:
     """Attempts 0 and 1 normalise to -1 and 1, and so do their verdicts; the lost one has none."""
-    found = process(ARRAYS, alpha=1.0, credit_discount=1.0, **NORMALIZED)
-    assert_advantage(found, OUTCOME, [-2 + 2, 2, 0, 0, 0, 0])
-    own = process(ARRAYS, alpha=1.0, credit_discount=0.0, **NORMALIZED)
-    assert own.credit.tolist() == [-2, 2, 0, 0, 0, 0]
+    advantage = process(ARRAYS, alpha=1.0, credit_discount=1.0, **NORMALIZED)
+    assert_advantage(advantage, OUTCOME, [-2 + 2, 2, 0, 0, 0, 0])
+    myopic = process(ARRAYS, alpha=1.0, credit_discount=0.0, **NORMALIZED)
+    assert myopic.credit.tolist() == [-2, 2, 0, 0, 0, 0]
 
 
 def test_a_segment_without_a_grade_contributes_nothing_and_gets_what_follows() -> None:
     ungraded = graded([NAN, 1.0, NAN, 0.0, NAN, NAN], [NAN] * 6)
-    found = process(ungraded, alpha=1.0, credit_discount=1.0, **NORMALIZED)
-    assert found.credit.tolist() == [1, 1, 0, -1, 0, 0]
+    advantage = process(ungraded, alpha=1.0, credit_discount=1.0, **NORMALIZED)
+    assert advantage.credit.tolist() == [1, 1, 0, -1, 0, 0]
 
 
 def test_each_kind_of_grade_is_scaled_on_its_own() -> None:
     """True verdicts on misses teach nothing, and charge no attempt for having a verdict."""
     missed = graded([0.0, 0.0, NAN, 0.0, NAN, NAN], [1.0, 1.0, NAN, 1.0, NAN, NAN])
-    found = process(missed, alpha=1.0, credit_discount=1.0, **CENTRED)
-    assert (found.credit == 0).all()
+    advantage = process(missed, alpha=1.0, credit_discount=1.0, **CENTRED)
+    assert (advantage.credit == 0).all()
 
 
 @given(LISTS)
 def test_graded_rewards_of_a_group_sum_to_zero(rows: Rows) -> None:
     arrays = arrays_of(made(rows), np.zeros(4))
-    found = process(arrays, alpha=1.0, credit_discount=0.0, **CENTRED)
-    assert found.credit.sum() == pytest.approx(0, abs=1e-9)
+    advantage = process(arrays, alpha=1.0, credit_discount=0.0, **CENTRED)
+    assert advantage.credit.sum() == pytest.approx(0, abs=1e-9)
 
 
 def test_a_failed_verifier_leaves_nothing_to_learn() -> None:
     lost = ARRAYS._replace(outcome=np.array([NAN, 0.0, 0.0]))
-    found = process(lost, alpha=1.0, credit_discount=1.0, **CENTRED)
-    assert np.isnan((found.outcome + found.credit)[:3]).all()
-    assert not np.isnan((found.outcome + found.credit)[3:]).any()
+    advantage = process(lost, alpha=1.0, credit_discount=1.0, **CENTRED)
+    assert np.isnan((advantage.outcome + advantage.credit)[:3]).all()
+    assert not np.isnan((advantage.outcome + advantage.credit)[3:]).any()

@@ -16,8 +16,11 @@ def test_on_tokens_by_hand() -> None:
     )
     is_anchored = np.array([True, False, True])
     is_sampled = [np.array([True, False, False, True]), np.array([True])]
-    found = on_tokens(advantage, is_anchored, segments, is_sampled)
-    assert [tokens.tolist() for tokens in found.outcome] == [[0.5, 0.5, 1.0, 1.0], [-1.0]]
-    assert [tokens.tolist() for tokens in found.credit] == [[0.25, 0.25, 0.0, 0.0], [0.0]]
-    assert [tokens.tolist() for tokens in found.is_target] == [[True, False, False, True], [True]]
-    assert [tokens.tolist() for tokens in found.is_anchored] == [[True] + [False] * 3, [True]]
+    by_token = on_tokens(advantage, is_anchored, segments, is_sampled)
+    assert [tokens.tolist() for tokens in by_token.outcome] == [[0.5, 0.5, 1.0, 1.0], [-1.0]]
+    assert [tokens.tolist() for tokens in by_token.credit] == [[0.25, 0.25, 0.0, 0.0], [0.0]]
+    assert [tokens.tolist() for tokens in by_token.is_target] == [
+        [True, False, False, True],
+        [True],
+    ]
+    assert [tokens.tolist() for tokens in by_token.is_anchored] == [[True] + [False] * 3, [True]]

@@ -108,7 +108,8 @@ def test_sampled_probes_agree_with_exact_ones(
     shared = ["--problems", "data/problems.parquet", "--rollouts", f"{of_round}/rollouts.parquet"]
     shared += ["--probes", str(probes), "--params-file", str(changed)]
     shared += ["--round-id", "i1"]
-    probe = ["--policy", "data/policies/r0"]
+    probe = ["--policy", "data/policies/r0", "--text-format", "data/format.json"]
+    probe += ["--solutions", "data/solutions.parquet"]
     probe += [
         word
         for name in ("scores", "segments")
@@ -314,7 +315,7 @@ def test_bad_parameters_stop_the_run(old: str, new: str, named: str, untouched: 
     text = (PROFILES / "tiny.yaml").read_text()
     assert old in text
     (folder / "params.yaml").write_text(text.replace(old, new, 1))
-    done = run([sys.executable, "-m", "stages.contracts.params"], folder)
+    done = run([sys.executable, "-m", "stages.contracts.params.whole"], folder)
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr

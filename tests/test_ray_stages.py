@@ -14,11 +14,16 @@ import pytest
 from fixtures.checkouts import PROFILES
 
 PATIENCE_SECONDS = 300
-INPUTS = {"policy": "data/policies/r0", "problems": "data/problems.parquet"}
+INPUTS = {
+    "policy": "data/policies/r0",
+    "problems": "data/problems.parquet",
+    "text_format": "data/format.json",
+}
 ROUND = {"round_id": "i1"}
 JUDGED = {
     **ROUND,
     **{name: f"data/rounds/i1/{name}.parquet" for name in ("rollouts", "scores", "segments")},
+    "solutions": "data/solutions.parquet",
 }
 
 
@@ -28,10 +33,9 @@ def running(
 ) -> Iterator[psutil.Popen]:
     """A stage on two Ray workers, with the code and the inputs of a finished checkout."""
     text = (PROFILES / "tiny.yaml").read_text()
-    assert "{engine: vllm}" in text
-    (out / "params.yaml").write_text(
-        text.replace("{engine: vllm}", "{engine: ray, address: local, num_workers: 2}")
-    )
+    here, cluster = "{kind: here}", "{kind: ray, address: local, num_workers: 2}"
+    assert here in text
+    (out / "params.yaml").write_text(text.replace(here, cluster))
     arguments = {**INPUTS, **arguments, "params_file": out / "params.yaml"}
     options = [
         str(word)
@@ -115,7 +119,13 @@ def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Pat
     shards = tmp_path / "scratch"
     out = tmp_path / "rollouts.parquet"
     with running(
-        "rollout", finished, tmp_path, **ROUND, rollouts=out, scratch_root=shards
+        "rollout",
+        finished,
+        tmp_path,
+        **ROUND,
+        rollouts=out,
+        scratch_root=shards,
+        code="data/code/rollout.json",
     ) as stage:
         wait_until(lambda: list(shards.glob("*/[0-9]*")) or stage.poll() is not None)
         assert len(list(shards.glob("*/[0-9]*"))) < 4
@@ -128,7 +138,8 @@ def test_a_worker_killed_half_way_costs_no_rollout(finished: Path, tmp_path: Pat
 
 def test_an_exam_has_the_same_answers(finished: Path, tmp_path: Path) -> None:
     written = {name: tmp_path / f"{name}.parquet" for name in ("answers", "thoughts")}
-    with running("examine", finished, tmp_path, policy_id="r0", **written) as stage:
+    listed = {"policy_id": "r0", "code": "data/code/examine.json"}
+    with running("examine", finished, tmp_path, **listed, **written) as stage:
         assert stage.wait(PATIENCE_SECONDS) == 0
     for name, table in written.items():
         assert part_bytes(table) == part_bytes(finished / f"data/exams/r0/{name}.parquet")

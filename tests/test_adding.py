@@ -362,7 +362,7 @@ def served(copy: Copy) -> Iterator[str]:
 
 
 def test_a_sampler_is_a_class_and_a_file(copy: Copy, served: str) -> None:
-    """A server samples the round; its rounded log-probabilities pass the gate as it says so."""
+    """A server samples the round; the gate lets its log-probabilities be a little off."""
     section = "stages/contracts/params/compute/inference.py"
     copy.replace(
         section,

@@ -27,7 +27,8 @@ NEVER_IMPORTED = {
     "base": {"sqlalchemy"},  # a version that Prefect works with
     ENGINE: {"apache-tvm-ffi", "triton", "intel-cmplr-lib-ur"},  # pinned for what vLLM needs
     "lineage": {"dvc-s3", "pyopenssl"},  # imported by DVC and by model-signing
-    "dev": {"mypy", "ruff", "types-psutil", "types-pyyaml", "types-tqdm"},  # programs, and stubs
+    # programs, stubs, and what pytest is told to check shapes by
+    "dev": {"beartype", "mypy", "ruff", "types-psutil", "types-pyyaml", "types-tqdm"},
 }
 
 

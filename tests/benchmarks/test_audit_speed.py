@@ -33,8 +33,8 @@ def test_a_round_has_every_entry_and_every_row(tree: Path) -> None:
     assert {"examine", "evaluate", "validate", "update"} <= audit.graph.of_key("n2").keys()
     assert pq.read_table(tree / "data/rounds/n2/ledger.parquet").num_rows == 90
     answer = rows(audit, "n2")
-    assert answer["findings"] == []
-    assert [row["num_rows"] for row in answer["generations"][-1]["rows"]] == [81, 9]
+    assert answer.findings == []
+    assert [status.num_rows for status in answer.generations[-1].rows] == [81, 9]
 
 
 @pytest.mark.parametrize("question", ["rows", "leaks"])

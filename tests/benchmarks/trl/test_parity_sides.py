@@ -34,7 +34,7 @@ def test_the_rollouts_lie_on_both_sides_of_the_bounds() -> None:
 
 def test_a_loss_has_a_gradient_over_all_parameters() -> None:
     base = load(ROOT / "params.yaml").recipes["information"].update.model_dump()
-    changes = {"objective": "outcome", **CASES[0].ours, "micro_batch_tokens": 26}
+    changes = {"objective": {"name": "outcome"}, **CASES[0].ours, "micro_batch_tokens": 26}
     measured = by_us(Update.model_validate({**base, **changes}), rollouts(is_per_token=False))
     assert measured.gradient.dtype == np.float64
     assert len(measured.gradient) == sum(p.numel() for p in policy(0).parameters())

@@ -5,8 +5,9 @@ of processors, all threads of a process, are what other jobs on the machine dist
 flatter a way that leaves a core idle, so both clocks are shown.
 """
 
-import os
+import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,21 @@ from typing import Generic, NamedTuple, TypeVar
 
 MEBIBYTE = 2**20
 KIBIBYTE = 2**10
+
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+begin = time.perf_counter()
+exit_code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+seconds = time.perf_counter() - begin
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({
+    "seconds": seconds,
+    "processor_seconds": used.ru_utime + used.ru_stime,
+    "peak_kib": used.ru_maxrss,
+    "exit_code": exit_code,
+}))
+"""
+"""A process as small as can be: the kernel counts a forking parent's memory as its child's peak."""
 
 Result = TypeVar("Result")
 
@@ -70,12 +86,13 @@ def run_program(
     words: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Ended:
     """Run a program to its end; what it prints on stdout is dropped, stderr is left to be seen."""
-    begin = time.perf_counter()
-    child = subprocess.Popen(words, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    spent = Spent(time.perf_counter() - begin, used.ru_utime + used.ru_stime)
-    return Ended(spent, used.ru_maxrss * KIBIBYTE / MEBIBYTE, child.returncode)
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *words]
+    printed = subprocess.run(
+        launcher, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    ended = json.loads(printed)
+    spent = Spent(ended["seconds"], ended["processor_seconds"])
+    return Ended(spent, ended["peak_kib"] * KIBIBYTE / MEBIBYTE, ended["exit_code"])
 
 
 def peak_mib() -> float:

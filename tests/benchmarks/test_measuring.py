@@ -52,13 +52,18 @@ def test_waiting_takes_no_processor_and_work_does() -> None:
 
 
 def test_a_program_is_measured_with_what_it_started(tmp_path: Path) -> None:
-    """It waits for a child that works: the child's processor seconds count, its memory apart."""
+    """It waits for a child that works: the child's processor seconds count, its memory apart.
+
+    Nor does the memory of whoever measures count.
+    """
+    held = b"1" * (1100 * 2**20)
     work = "import time\nwhile time.process_time() < 0.3: pass\n" + "x = bytearray(64 * 2**20)"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}]); print(7)"
     ended = run_program([sys.executable, "-c", start], tmp_path, {**os.environ, "A": "1"})
     assert ended.exit_code == 0
     assert ended.spent.processor_seconds >= 0.3
     assert 64 < ended.peak_mib < 1000
+    assert len(held) > 0
 
 
 def test_a_program_that_fails_says_how() -> None:

@@ -351,7 +351,8 @@ def test_figures_and_segments_are_drawn_within_the_width(
     pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert pixels.shape[1] == width
     assert pixels.std() > 10
-    for look in looks(load(world.params)).values():
+    everything = load(world.params)
+    for look in looks(everything.inits, everything.rounds).values():
         color = [int(look.color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (abs(pixels - color).max(axis=2) <= 2).sum() > 50, look
     margin = pixels[:, -8:].reshape(-1, 3)

@@ -211,7 +211,7 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
     `compute_tokens` are forward passes of one token: those sampled, probed, and trained on.
 
     `compute_tokens` are forward passes of one token: those sampled, probed, and trained on. Probes
-    are sampled in every round, to watch it; an objective that does not learn from them is not
+    are sampled in every round, to watch it; an update that does not learn from them is not
     charged for them. A probe's tokens are those its estimator counts; prompts, and what a prefix
     cache spares, are in neither number. `seconds` are those of all steps, on whatever machine ran
     them.
@@ -222,7 +222,7 @@ def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
         update = _facts(data / "policies" / f"{name}.run.json")
         sampled = sum(read_json(data / "metrics/updates" / f"{name}.json")["tokens"].values())
         probed, trained = facts["probes"]["counts"]["num_tokens"], update["counts"]["num_tokens"]
-        is_charged = settings.recipes[entry.recipe].update.objective.reads_gains
+        is_charged = settings.recipes[entry.recipe].update.reads_gains
         row = {
             "rollout_tokens": sampled,
             "probe_tokens": probed,

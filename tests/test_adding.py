@@ -82,7 +82,7 @@ def test_an_objective_is_a_class_a_formula_and_a_line(copy: Copy) -> None:
     """It weighs the outcome's advantage; nothing but the update runs again."""
     copy.replace(
         "stages/contracts/params/recipes/objective.py",
-        "Objective = Annotated[\n    Outcome",
+        "Objective = Annotated[\n    Outcome\n",
         '''class Weighed(ObjectiveTraits):
     """A = weight · A_out."""
 
@@ -91,7 +91,9 @@ def test_an_objective_is_a_class_a_formula_and_a_line(copy: Copy) -> None:
 
 
 Objective = Annotated[
-    Weighed | Outcome''',
+    Weighed
+    | Outcome
+''',
     )
     copy.write(
         "stages/pure/objectives/weighed.py",
@@ -114,7 +116,7 @@ def weighed(arrays: RoundArrays, weight: float) -> Advantage:
         "from stages.pure.objectives.weighed import weighed\n"
         "from stages.pure.objectives.tokens import",
     )
-    copy.replace(table, "    Regret,\n)", "    Regret,\n    Weighed,\n)")
+    copy.replace(table, "    Process,\n)", "    Process,\n    Weighed,\n)")
     copy.replace(table, "    Outcome: outcome,\n", "    Outcome: outcome,\n    Weighed: weighed,\n")
 
     def chosen(params: dict) -> None:

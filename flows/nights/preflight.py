@@ -99,6 +99,19 @@ def round_is_possible(plan: NightPlan) -> None:
     params_file.check_text(proposed)
 
 
+def recipe_is_no_control(plan: NightPlan) -> None:
+    """The night learns by its recipe's own objective, not by a stand-in for its credit."""
+    text = git.read("HEAD", PARAMS)
+    recipes = yaml_text.values(text)["recipes"] if text else {}
+    recipe = recipes.get(plan.settings.recipe) or {}
+    control = (recipe.get("update") or {}).get("control")
+    if control is not None:
+        raise Unfit(
+            f"recipe {plan.settings.recipe} has update.control {control}: such an arm is for "
+            "comparison, and no champion comes of it; name another recipe in nightly.yaml"
+        )
+
+
 def someone_commits(plan: NightPlan) -> None:
     """Git knows in whose name, and need not make one up from the machine's."""
     for who in ("AUTHOR", "COMMITTER"):
@@ -246,6 +259,7 @@ CHECKS: tuple[Callable[[NightPlan], None], ...] = (
     disk_is_free,
     champion_is_at_hand,
     round_is_possible,
+    recipe_is_no_control,
     remote_works,
     key_is_there,
 )

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 IsRollout = Bool[np.ndarray, " rollout"]
 
@@ -70,6 +70,16 @@ def credit_share(
     )
     shares = np.divide(dense, sparse + dense, out=np.zeros(len(dense)), where=dense > 0)
     return float(shares.mean()) if len(shares) else 0.0
+
+
+def group_shares(
+    amounts: Float[np.ndarray, " rollout"], groups: Int[np.ndarray, " rollout"]
+) -> Float[np.ndarray, " rollout"]:
+    """Of each rollout, its group's part of the sum of all amounts; 0 where that sum is 0."""
+    total = amounts.sum()
+    if not total:
+        return np.zeros(len(amounts))
+    return np.bincount(groups, weights=amounts)[groups] / total
 
 
 def verdict_rates(

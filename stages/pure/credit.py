@@ -5,6 +5,7 @@ the order of its stream.
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -13,16 +14,34 @@ PerItem = Float[np.ndarray, " item"]
 PerRollout = Float[np.ndarray, " rollout"]
 PerSegment = Float[np.ndarray, " segment"]
 RolloutOfSegment = Int[np.ndarray, " segment"]
+Baseline = Literal["none", "group_mean"]
+Scale = Literal["none", "group", "round"]
 
 
 def group_mean(values: PerItem, groups: Int[np.ndarray, " item"]) -> PerItem:
-    """Mean over each item's group, NaN items left out; 0 for a group without any."""
+    """Mean over each item's group, NaN items left out; 0 for a group without any.
+
+    The mean of equal values is that value, to the last bit: a sum divided by a count need not be,
+    and what is left of 0.1 three times would be a gradient of rounding.
+    """
+    usable = ~np.isnan(values)
+    lowest, highest = group_range(values, groups)
+    counts = np.bincount(groups[usable], minlength=len(lowest))
+    sums = np.bincount(groups[usable], weights=values[usable], minlength=len(lowest))
+    means = np.divide(sums, counts, out=np.zeros(len(lowest)), where=counts > 0)
+    return np.where(lowest == highest, lowest, means)[groups]
+
+
+def group_range(
+    values: PerItem, groups: Int[np.ndarray, " item"]
+) -> tuple[Float[np.ndarray, " group"], Float[np.ndarray, " group"]]:
+    """Least and greatest value of each group, NaN left out; inf and −inf where there is none."""
     usable = ~np.isnan(values)
     size = int(groups.max(initial=-1)) + 1
-    counts = np.bincount(groups[usable], minlength=size)
-    sums = np.bincount(groups[usable], weights=values[usable], minlength=size)
-    means = np.divide(sums, counts, out=np.zeros(size), where=counts > 0)
-    return means[groups]
+    lowest, highest = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(lowest, groups[usable], values[usable])
+    np.maximum.at(highest, groups[usable], values[usable])
+    return lowest, highest
 
 
 def group_normalized(
@@ -36,30 +55,32 @@ def group_normalized(
     Eq. 3 of arXiv 2402.03300. The standard deviation is the population's (ddof 0); the field's ε is
     1e-4 (TRL) or 1e-6 (verl). Without `normalize_by_std` the division is left out (Dr. GRPO, arXiv
     2503.20783). A NaN reward (a failed verifier) stays NaN and counts for nothing in its group. A
-    group of equal rewards gets zeros.
+    group of equal rewards gets zeros, whatever the reward.
     """
-    return group_scaled(rewards, groups, "group_mean", normalize_by_std, std_epsilon)
+    scale: Scale = "group" if normalize_by_std else "none"
+    return scaled(rewards, groups, "group_mean", scale, std_epsilon)
 
 
-def group_scaled(
+def scaled(
     values: PerItem,
     groups: Int[np.ndarray, " item"],
-    baseline: str,
-    normalize_by_std: bool,
+    baseline: Baseline,
+    scale: Scale,
     std_epsilon: float,
 ) -> PerItem:
-    """(v − b) / (std_group v + ε), b the group's mean, or 0 with `baseline` none.
+    """(v − b) / (rms(v − b) + ε), b the group's mean, or 0 with `baseline` none.
 
-    The standard deviation is about the mean whatever the baseline (population's, ddof 0); without
-    `normalize_by_std` nothing is divided. NaN stays NaN and counts for nothing. Equal values become
-    0 with `group_mean`, v / ε without a baseline.
+    rms is the root mean square about zero, of the group's values or of the whole round's; with
+    `scale` none nothing is divided. Less the group's mean, the group's rms is its standard
+    deviation (ddof 0). Without a baseline equal values become about 1 or −1, a value alone in its
+    group too, and zeros stay 0: no quotient exceeds √n, n the number of values that the rms is
+    over. NaN stays NaN and counts for nothing.
     """
-    assert baseline in ("none", "group_mean")
-    centred = values - group_mean(values, groups)
-    kept = centred if baseline == "group_mean" else values
-    if not normalize_by_std:
-        return kept
-    return kept / (np.sqrt(group_mean(centred**2, groups)) + std_epsilon)
+    centred = values - group_mean(values, groups) if baseline == "group_mean" else values
+    if scale == "none":
+        return centred
+    over = groups if scale == "group" else np.zeros_like(groups)
+    return centred / (np.sqrt(group_mean(centred**2, over)) + std_epsilon)
 
 
 def is_one_outcome(
@@ -69,11 +90,7 @@ def is_one_outcome(
 
     True for a group with one usable reward, or none.
     """
-    usable = ~np.isnan(rewards)
-    size = int(groups.max(initial=-1)) + 1
-    lowest, highest = np.full(size, np.inf), np.full(size, -np.inf)
-    np.minimum.at(lowest, groups[usable], rewards[usable])
-    np.maximum.at(highest, groups[usable], rewards[usable])
+    lowest, highest = group_range(rewards, groups)
     return (lowest >= highest)[groups]
 
 
@@ -94,11 +111,10 @@ def length_penalized(
 def to_come(gains: PerSegment, rollout_of_segment: RolloutOfSegment, discount: float) -> PerSegment:
     """∑_{i ≥ j} discount^{i−j} Δ_i over segments i of j's rollout: its gain and those behind it.
 
-    Discount 0 is the segment's own gain (myopic; VinePPO, arXiv 2410.01679, A = V_j − V_{j−1} where
-    no reward falls inside). Discount 1 telescopes to J_k − J_{j−1} (to go): it differs between
-    segments by what was gained before, so it is no constant of the rollout. Gains are never clipped
-    at zero: E max(0, Δ + noise) > 0 would pay for useless segments. A segment whose own gain is
-    unknown (NaN, as the answer's is) stays NaN, and adds nothing to others'.
+    `discount` is in (0, 1]. With 1 the sum telescopes to J_k − J_{j−1}: it differs between segments
+    by what was gained before, so it is no constant of the rollout. Gains are never clipped at zero:
+    E max(0, Δ + noise) > 0 would pay for useless segments. A segment whose own gain is unknown
+    (NaN, as the answer's is) stays NaN, and adds nothing to others'.
     """
     assert (np.diff(rollout_of_segment) >= 0).all(), "segments of one rollout must stand together"
     sums = np.nan_to_num(gains, nan=0.0)
@@ -106,28 +122,6 @@ def to_come(gains: PerSegment, rollout_of_segment: RolloutOfSegment, discount: f
         if rollout_of_segment[index] == rollout_of_segment[index + 1]:
             sums[index] += discount * sums[index + 1]
     return np.where(np.isnan(gains), np.nan, sums)
-
-
-def token_discounted(
-    gains: PerSegment, used_tokens: Int[np.ndarray, " segment"], discount: float
-) -> PerSegment:
-    """discount^{t_j} Δ_j, t_j the thinking tokens sampled before segment j ends.
-
-    It is the segment's part of the area under the J curve. Cut at a budget of t tokens, a stream
-    succeeds with J(t) = J_j for t_j ≤ t < t_{j+1}, and J_k for ever after its last boundary. Weigh
-    the budgets geometrically, (1 − γ) γ^t for t = 0, 1, …: mean budget γ / (1 − γ) tokens. Then,
-    each jump Δ_j counting from t_j on,
-
-        area = (1 − γ) ∑_t γ^t J(t) = J_0 + ∑_j Δ_j (1 − γ) ∑_{t ≥ t_j} γ^t = J_0 + ∑_j γ^{t_j} Δ_j.
-
-    1 − area is the regret to an oracle that succeeds at once (MRT's cumulative regret, arXiv
-    2503.07572, sums over whole episodes instead, up to a fixed number). The gradient of the
-    expected area gives a token the terms that it can still change, those of its own segment and of
-    later ones: `to_come` of these gains, discount 1. Time counts from the start of the stream, so
-    late segments matter little even to their own tokens; that is the objective. With γ = 1 they are
-    the gains themselves, with γ = 0 nothing that took a token counts.
-    """
-    return discount**used_tokens * gains
 
 
 def spread(

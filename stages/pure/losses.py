@@ -5,6 +5,7 @@ gives each token's objective, `aggregation` the weights and the denominator, bot
 first micro-batch.
 """
 
+import math
 from typing import Literal, NamedTuple, assert_never
 
 import numpy as np
@@ -124,8 +125,14 @@ def clipped(
     PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) with a bound of its own
     on either side (DAPO, arXiv 2503.14476, eq. 10; equal bounds are GRPO's) and an advantage per
     token. With ρ = 1 everywhere the gradient is the plain policy gradient and nothing is clipped.
+
+    A ratio too large for the number's precision is held at e^88 (float32) where A ≥ 0: the minimum
+    does not take it there, and infinity times 0 would be NaN in value or gradient. Where A < 0 the
+    minimum is it, and stays infinite.
     """
-    ratio = log_ratio.exp()
+    is_held = log_ratio.exp().isinf() & (advantages >= 0)
+    longest = math.floor(math.log(torch.finfo(log_ratio.dtype).max))
+    ratio = torch.where(is_held, torch.full_like(log_ratio, longest), log_ratio).exp()
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
     objective = torch.minimum(ratio * advantages, bounded * advantages)
     return Surrogate(objective, ratio.detach(), bounded * advantages < ratio * advantages)

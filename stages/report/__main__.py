@@ -245,7 +245,7 @@ def shown_round(settings: Params) -> str | None:
     informed = [
         name
         for name, entry in settings.rounds.items()
-        if settings.recipes[entry.recipe].update.objective.reads_gains
+        if settings.recipes[entry.recipe].update.reads_gains
     ]
     return next(reversed(informed or [*settings.rounds]), None)
 

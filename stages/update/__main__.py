@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from stages.contracts.params.base import Count, Positive, read_section
 from stages.contracts.params.compute.training import Training
-from stages.contracts.params.recipes.update import Update
+from stages.contracts.params.recipes.update import Limits, Update
 from stages.contracts.params.round import Round
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table
@@ -42,7 +42,7 @@ from stages.running.publish import atomic, read_json, write_json
 from stages.running.scratch import scratch
 from stages.update.advantage import token_advantages
 from stages.update.examples import assemble, count_statuses
-from stages.update.metrics import composition, summary
+from stages.update.metrics import Extremes, composition, extremes_of, summary
 from stages.update.round_tables import need_attempts, read_round
 from stages.update.training import Sampling, load_loss, train
 
@@ -82,11 +82,14 @@ def main(
     settings, facts = read_settings(params_file, round_id), RunFacts("update")
     entry, update = settings.round, settings.update
     need_success(validation, round_id)
-    tables = read_round(rollouts, scores, segments, gains, update.objective.gain_column)
+    tables = read_round(rollouts, scores, segments, gains, update)
     need_attempts(tables.segments, entry.recipe, update.objective)
-    advantages = token_advantages(tables, update, settings.sampling.budget_tokens)
+    budget_tokens = settings.sampling.budget_tokens
+    advantages = token_advantages(tables, update, budget_tokens, entry.seed)
     examples, rows = assemble(tables, advantages, update)
     need_examples(len(examples), rows, rollouts)
+    extremes = extremes_of(tables, advantages, rows)
+    need_moderation(extremes, update.limits, f"recipes.{entry.recipe}.update")
     use_threads()
 
     anchors = [reference] if update.kl_coefficient else []
@@ -103,7 +106,7 @@ def main(
         with facts.phase("training"):
             train(trainer, loss, examples, update, entry.seed, unfinished)
         ranks.gather_on_first(model)
-        learnt = composition(tables, advantages, rows)
+        learnt = composition(tables, advantages, rows, extremes)
         write_json(metrics, {**summary(rows, trainer.history), **learnt})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         write_table(ledger, LEDGER, rows)
@@ -156,6 +159,27 @@ def need_examples(num_examples: int, rows: Sequence[dict[str, Any]], rollouts: P
             f"{rollouts}: no rollout of {len(rows)} has anything to learn from (statuses "
             f"{count_statuses(rows)}); raise num_problems or group_size, or choose easier problems"
         )
+
+
+def need_moderation(extremes: Extremes, limits: Limits | None, key: str) -> None:
+    """Refuse an update that one problem, or one token, would make.
+
+    Raises:
+        BadInput: a figure is beyond its limit.
+    """
+    if limits is None:
+        return
+    allowed = limits.model_dump()
+    for name, figure, problem in (
+        ("max_abs_advantage", extremes.max_abs_advantage, extremes.problem_of_max),
+        ("largest_group_share", extremes.largest_group_share, extremes.problem_of_largest),
+    ):
+        if figure > allowed[name]:
+            raise BadInput(
+                f"{name} is {figure:.4g}, above {key}.limits.{name} {allowed[name]:.4g}: problem "
+                f"{problem} would be most of what is learnt; look at its rollouts and gains, then "
+                f"change {key}.objective, sample more problems, or raise the limit"
+            )
 
 
 if __name__ == "__main__":

@@ -1,37 +1,45 @@
 """Which advantage each token gets: the formula of each objective, and nothing else knows them."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from stages.contracts.params.recipes.objective import (
+    Anytime,
     Correction,
     CorrectionStart,
     Information,
+    Myopic,
+    MyopicProcess,
     Objective,
     ObjectiveTraits,
     Offline,
     Outcome,
     Process,
-    Regret,
 )
 from stages.contracts.params.recipes.update import Update
 from stages.pure.credit import group_normalized, length_penalized
+from stages.pure.objectives.anytime import anytime
 from stages.pure.objectives.arrays import Advantage, RoundArrays
 from stages.pure.objectives.correction import correction, correction_start, within_first_attempt
 from stages.pure.objectives.imitation import imitation
 from stages.pure.objectives.information import information
+from stages.pure.objectives.myopic import myopic
 from stages.pure.objectives.outcome import outcome
-from stages.pure.objectives.process import process
-from stages.pure.objectives.regret import regret
-from stages.pure.objectives.tokens import TokenAdvantages, on_tokens
+from stages.pure.objectives.process import myopic_process, process
+from stages.pure.objectives.repeats import less_repeats
+from stages.pure.objectives.tokens import TokenAdvantages, on_tokens, stops_apart
+from stages.pure.seeds import derive_seed
 from stages.update.round_tables import RoundTables, thinking_tokens
 
 FORMULAS: Mapping[type[ObjectiveTraits], Callable[..., Advantage]] = {
     Outcome: outcome,
     Process: process,
+    MyopicProcess: myopic_process,
     Information: information,
-    Regret: regret,
+    Anytime: anytime,
+    Myopic: myopic,
     CorrectionStart: correction_start,
     Correction: correction,
     Offline: imitation,
@@ -39,12 +47,14 @@ FORMULAS: Mapping[type[ObjectiveTraits], Callable[..., Advantage]] = {
 """Called with the round's arrays and, by name, the objective's keys (`formula_keys`)."""
 
 
-def formula_keys(objective: Objective) -> dict[str, float | bool | str]:
+def formula_keys(objective: Objective) -> dict[str, Any]:
     """The keys that are numbers of the formula: all but its name and the column of gains."""
     return objective.model_dump(exclude={"name", "gain"})
 
 
-def round_arrays(tables: RoundTables, settings: Update, budget_tokens: int) -> RoundArrays:
+def round_arrays(
+    tables: RoundTables, settings: Update, budget_tokens: int, round_seed: int
+) -> RoundArrays:
     """What the formulas start from: the outcome's advantage, and all that is known of segments."""
     thinking = thinking_tokens(tables)
     rewards, penalty = tables.rewards, settings.length_penalty
@@ -57,26 +67,31 @@ def round_arrays(tables: RoundTables, settings: Update, budget_tokens: int) -> R
         rewards=tables.rewards,
         groups=tables.groups,
         thinking_tokens=thinking,
-        segments=tables.segments,
+        segments=stops_apart(tables.segments, tables.is_sampled),
+        normalize_by_std=settings.normalize_by_std,
         std_epsilon=settings.std_epsilon,
+        budget_tokens=budget_tokens,
+        control=settings.control,
+        seed=derive_seed("control", round_seed),
     )
 
 
-def segment_advantages(arrays: RoundArrays, objective: Objective) -> Advantage:
-    """Each segment's advantage by the recipe's objective."""
-    return FORMULAS[type(objective)](arrays, **formula_keys(objective))
+def segment_advantages(arrays: RoundArrays, settings: Update) -> Advantage:
+    """Each segment's advantage by the recipe's objective, less the price of repeating."""
+    objective = settings.objective
+    advantage = FORMULAS[type(objective)](arrays, **formula_keys(objective))
+    if settings.repeat_penalty is None:
+        return advantage
+    return less_repeats(advantage, arrays.segments.is_repeat, settings.repeat_penalty)
 
 
-def token_advantages(tables: RoundTables, settings: Update, budget_tokens: int) -> TokenAdvantages:
+def token_advantages(
+    tables: RoundTables, settings: Update, budget_tokens: int, round_seed: int
+) -> TokenAdvantages:
     """What the objective gives to segments, laid on their tokens."""
-    segments = tables.segments
-    arrays = round_arrays(tables, settings, budget_tokens)
+    arrays = round_arrays(tables, settings, budget_tokens, round_seed)
+    segments = arrays.segments
     is_anchored = np.ones(len(segments.rollout), dtype=bool)
     if settings.objective.holds_first_attempt:
         is_anchored = within_first_attempt(segments.is_attempt, segments.rollout)
-    return on_tokens(
-        segment_advantages(arrays, settings.objective),
-        is_anchored,
-        segments,
-        tables.is_sampled,
-    )
+    return on_tokens(segment_advantages(arrays, settings), is_anchored, segments, tables.is_sampled)

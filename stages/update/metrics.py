@@ -1,11 +1,12 @@
 """What is written of an update beside the policy."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from stages.pure.accounting import Status, credit_share, verdict_rates
+from stages.pure.accounting import Status, credit_share, group_shares, verdict_rates
 from stages.pure.objectives.tokens import TokenAdvantages
 from stages.update.round_tables import RoundTables
 
@@ -13,6 +14,23 @@ AVERAGED = (
     *("clip_frac", "kl_nats", "grad_norm", "reference_kl_nats"),
     *("importance_mean", "importance_ess_frac", "importance_clipped_frac"),
 )
+
+
+class Extremes(NamedTuple):
+    """What of an update is largest, and whose it is."""
+
+    max_abs_advantage: float
+    problem_of_max: str
+    largest_group_share: float
+    """Of the sum of |advantage| over trained tokens."""
+    problem_of_largest: str
+
+    def figures(self) -> dict[str, float]:
+        """The numbers alone."""
+        return {
+            "max_abs_advantage": self.max_abs_advantage,
+            "largest_group_share": self.largest_group_share,
+        }
 
 
 def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
@@ -42,14 +60,48 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
     }
 
 
-def composition(
+def extremes_of(
     tables: RoundTables, advantages: TokenAdvantages, rows: Sequence[dict[str, Any]]
+) -> Extremes:
+    """The largest advantage of a trained token and the largest share of a problem."""
+    trained = _trained_rows(rows)
+    outcome, earned = _of_targets(advantages, trained)
+    totals = [kept + added for kept, added in zip(outcome, earned, strict=True)]
+    peaks = np.array([np.abs(total).max(initial=0.0) for total in totals])
+    pulls = np.array([np.abs(total).sum() for total in totals])
+    problems = tables.rollouts["problem_id"]
+    shares = group_shares(pulls, tables.groups[trained])
+    top, largest = int(peaks.argmax()), int(shares.argmax())
+    return Extremes(
+        float(peaks[top]),
+        problems[trained[top]].as_py(),
+        float(shares[largest]),
+        problems[trained[largest]].as_py(),
+    )
+
+
+def composition(
+    tables: RoundTables,
+    advantages: TokenAdvantages,
+    rows: Sequence[dict[str, Any]],
+    extremes: Extremes,
 ) -> dict[str, Any]:
-    """What was learnt from: credit's share of the trained tokens' advantages; true verdicts."""
-    trained = [row for row, entry in enumerate(rows) if entry["status"] == Status.TRAINED]
+    """What was learnt from: credit's share of the advantages, the extremes, true verdicts."""
+    share = credit_share(*_of_targets(advantages, _trained_rows(rows)))
+    rates = verdict_rates(tables.self_verdicts, tables.segments.attempt_grade)
+    return {"mean_credit_frac": share, **extremes.figures(), "verdicts": rates._asdict()}
+
+
+def _trained_rows(rows: Sequence[dict[str, Any]]) -> list[int]:
+    return [row for row, entry in enumerate(rows) if entry["status"] == Status.TRAINED]
+
+
+def _of_targets(
+    advantages: TokenAdvantages, trained: Sequence[int]
+) -> tuple[list[Float[np.ndarray, " _"]], list[Float[np.ndarray, " _"]]]:
+    """Both parts of the advantage, of the target tokens of each rollout trained on."""
     outcome, earned = (
         [values[row][advantages.is_target[row]] for row in trained]
         for values in (advantages.outcome, advantages.credit)
     )
-    rates = verdict_rates(tables.self_verdicts, tables.segments.attempt_grade)
-    return {"mean_credit_frac": credit_share(outcome, earned), "verdicts": rates._asdict()}
+    return outcome, earned

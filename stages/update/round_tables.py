@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from stages.contracts.origin import Origin
 from stages.contracts.params.recipes.objective import Objective
+from stages.contracts.params.recipes.update import Update
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.gains import GAINS
 from stages.contracts.tables.rollouts import ROLLOUTS
@@ -17,7 +18,9 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.pure.objectives.arrays import Segments
+from stages.pure.objectives.repeats import is_repeat
 from stages.pure.objectives.tokens import IsToken
+from stages.pure.rewards import success_reward
 from stages.running.errors import BadInput
 
 ROLLOUT_COLUMNS = (
@@ -28,6 +31,7 @@ SEGMENT_COLUMNS = (
     *("rollout_id", "segment_index", "start_token", "end_token"),
     *("attempt_verdict", "self_verdict"),
 )
+SUCCESS_COLUMNS = ("success_before", "success_after")
 
 
 class RoundTables(NamedTuple):
@@ -35,6 +39,7 @@ class RoundTables(NamedTuple):
 
     rollouts: pa.Table
     rewards: Float[np.ndarray, " rollout"]
+    """What the recipe learns from: the verified reward, or the success in its place."""
     groups: Int[np.ndarray, " rollout"]
     """Rollouts of one problem have one number."""
     is_sampled: list[IsToken]
@@ -45,53 +50,79 @@ class RoundTables(NamedTuple):
 
 
 def read_round(
-    rollouts: Path, scores: Path, segments: Path, gains: Path, gain_column: str | None
+    rollouts: Path, scores: Path, segments: Path, gains: Path, settings: Update
 ) -> RoundTables:
-    """Read what an update needs of a round; of gains the column that its objective reads.
+    """Read what an update needs of a round; of gains the columns that its recipe reads.
 
     Raises:
         BadInput: a table is missing or breaks its contract.
     """
-    gain_columns = ["rollout_id", "segment_index", *([gain_column] if gain_column else [])]
+    gain_column = settings.objective.gain_column
+    of_gains = [
+        *([gain_column] if gain_column else []),
+        *(SUCCESS_COLUMNS if settings.reward == "success" else []),
+    ]
     return round_tables(
         read_table(rollouts, ROLLOUTS, ROLLOUT_COLUMNS),
         read_table(scores, SCORES, ["rollout_id", "reward"]),
         read_table(segments, SEGMENTS, SEGMENT_COLUMNS),
-        read_table(gains, GAINS, gain_columns),
-        gain_column,
+        read_table(gains, GAINS, ["rollout_id", "segment_index", *of_gains]),
+        settings,
     )
 
 
 def round_tables(
-    rollouts: pa.Table,
-    scores: pa.Table,
-    segments: pa.Table,
-    gains: pa.Table,
-    gain_column: str | None,
+    rollouts: pa.Table, scores: pa.Table, segments: pa.Table, gains: pa.Table, settings: Update
 ) -> RoundTables:
     """The tables as arrays."""
     groups = np.unique(rollouts["problem_id"].to_numpy(), return_inverse=True)[1]
-    rows = _rows_in(rollouts, segments)
-    claims = floats(segments["self_verdict"])
-    grades = attempt_grades(segments["attempt_verdict"])
     is_sampled = sampled_tokens(rollouts)
-    used = [np.append(0, is_own.cumsum()) for is_own in is_sampled]
-    ends = segments["end_token"].to_numpy().astype(int)
+    gain_column, rows = settings.objective.gain_column, _rows_in(rollouts, segments)
     gain = np.full(len(rows), np.nan)
     if gain_column is not None:
         gain = _gain_of(segments, gains, gain_column, rollouts)
-    known = Segments(
+    known = _segments_of(rollouts, segments, groups, is_sampled, gain)
+    rewards = floats(scores["reward"])
+    if settings.reward == "success":
+        success = [
+            _gain_of(segments, gains, column, rollouts)[known.is_thinking]
+            for column in SUCCESS_COLUMNS
+        ]
+        rewards = success_reward(rewards, groups, known.rollout[known.is_thinking], *success)
+    claims = floats(segments["self_verdict"])
+    return RoundTables(rollouts, rewards, groups, is_sampled, known, claims)
+
+
+def _segments_of(
+    rollouts: pa.Table,
+    segments: pa.Table,
+    groups: Int[np.ndarray, " rollout"],
+    is_sampled: list[IsToken],
+    gain: Float[np.ndarray, " segment"],
+) -> Segments:
+    rows = _rows_in(rollouts, segments)
+    starts, ends = (segments[name].to_numpy().astype(int) for name in ("start_token", "end_token"))
+    claims = floats(segments["self_verdict"])
+    grades = attempt_grades(segments["attempt_verdict"])
+    is_thinking = starts < rollouts["num_thinking_tokens"].to_numpy()[rows]
+    tokens = rollouts["completion_tokens"].to_pylist()
+    used = [np.append(0, is_own.cumsum()) for is_own in is_sampled]
+    spans = [*zip(rows, starts, ends, strict=True)]
+    return Segments(
         rollout=rows,
         group=groups[rows],
-        start_tokens=segments["start_token"].to_numpy().astype(int),
+        start_tokens=starts,
         end_tokens=ends,
         gain=gain,
+        is_thinking=is_thinking,
+        is_stop=np.zeros(len(rows), dtype=bool),
         is_attempt=pc.is_valid(segments["attempt_verdict"]).to_numpy(),
+        is_repeat=is_thinking
+        & is_repeat([tuple(tokens[row][start:end]) for row, start, end in spans], rows),
         attempt_grade=grades,
         verdict_grade=np.where(np.isnan(claims) | np.isnan(grades), np.nan, claims == grades),
-        used_tokens=np.array([used[row][end] for row, end in zip(rows, ends, strict=True)], int),
+        used_tokens=np.array([used[row][end] for row, _, end in spans], dtype=int),
     )
-    return RoundTables(rollouts, floats(scores["reward"]), groups, is_sampled, known, claims)
 
 
 def sampled_tokens(rollouts: pa.Table) -> list[IsToken]:

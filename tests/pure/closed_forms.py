@@ -128,10 +128,24 @@ class Group:
     def arrays(self, outcome: np.ndarray) -> RoundArrays:
         """The round, its rollouts having this advantage of their outcome."""
         thinking, segments = self.thinking_tokens, self.segments()
-        return RoundArrays(outcome, self.rewards, self.groups, thinking, segments, 1e-4)
+        return RoundArrays(
+            outcome=outcome,
+            rewards=self.rewards,
+            groups=self.groups,
+            thinking_tokens=thinking,
+            segments=segments,
+            normalize_by_std=False,
+            std_epsilon=1e-4,
+            budget_tokens=ATTEMPT_TOKENS * self.search.budget_attempts,
+            control=None,
+            seed=0,
+        )
 
     def segments(self) -> Segments:
-        """Attempts, then the answer, of each rollout; a known hit brings success from g to 1."""
+        """Attempts, then the choice to stop, of each rollout; a hit brings success from g to 1.
+
+        The answer behind it is no choice: there is nothing of the policy in it.
+        """
         rows = [(row, j) for row, s in enumerate(self.streams) for j in range(s.num_attempts + 1)]
         rollout, index = (np.array(column) for column in zip(*rows, strict=True))
         num_attempts, is_hit = (np.array([s[field] for s in self.streams]) for field in (1, 2))
@@ -144,7 +158,10 @@ class Group:
             end_tokens=ATTEMPT_TOKENS * (index + 1),
             used_tokens=ATTEMPT_TOKENS * (index + 1),
             gain=np.where(is_attempt, hits * (1 - float(self.search.guess)), np.nan),
+            is_thinking=is_attempt,
+            is_stop=~is_attempt,
             is_attempt=is_attempt,
+            is_repeat=np.zeros(len(rollout), dtype=bool),
             attempt_grade=np.where(is_attempt, hits, np.nan),
             verdict_grade=np.where(is_attempt, 1.0, np.nan),
         )

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from stages.pure.credit import (
     group_mean,
     group_normalized,
-    group_scaled,
+    group_range,
     is_one_outcome,
     length_penalized,
+    scaled,
     spread,
     to_come,
-    token_discounted,
 )
+from stages.pure.survival import geometric_survival
 
 BINARY_GROUPS = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0])), min_size=1, max_size=24
@@ -92,38 +93,105 @@ def test_the_order_of_rollouts_means_nothing(
     )
 
 
-def test_group_scaled_by_hand() -> None:
+def test_scaled_by_hand() -> None:
     values, groups = np.array([0.4, 0.0, -0.1, np.nan, 0.9]), np.array([0, 0, 0, 0, 1])
-    assert group_scaled(values, groups, "none", False, 0.5)[[0, 1, 2, 4]].tolist() == [
-        0.4,
-        0.0,
-        -0.1,
-        0.9,
-    ]
-    centred = group_scaled(values, groups, "group_mean", False, 0.5)
-    assert centred[[0, 1, 2, 4]] == pytest.approx([0.3, -0.1, -0.2, 0.0], abs=1e-12)
-    divided = group_scaled(values, groups, "group_mean", True, 0.5)
+    known = [0, 1, 2, 4]
+    assert scaled(values, groups, "none", "none", 0.5)[known].tolist() == [0.4, 0.0, -0.1, 0.9]
+    centred = scaled(values, groups, "group_mean", "none", 0.5)
+    assert centred[known] == pytest.approx([0.3, -0.1, -0.2, 0.0], abs=1e-12)
+    divided = scaled(values, groups, "group_mean", "group", 0.5)
     std = (0.14 / 3) ** 0.5  # of (.3, -.1, -.2) about 0
-    assert divided[[0, 1, 2, 4]] == pytest.approx(
-        np.array([0.3, -0.1, -0.2, 0.0]) / (std + 0.5), abs=1e-12
-    )
-    assert divided[4] == 0
-    only_divided = group_scaled(values, groups, "none", True, 0.5)
-    assert only_divided[[0, 1, 2, 4]] == pytest.approx(
-        [0.4 / (std + 0.5), 0, -0.1 / (std + 0.5), 1.8], abs=1e-12
-    )
-    assert np.isnan([centred[3], divided[3], only_divided[3]]).all()
-    with pytest.raises(AssertionError):
-        group_scaled(values, groups, "mean", False, 0.5)
+    expected = np.array([0.3, -0.1, -0.2, 0.0]) / (std + 0.5)
+    assert divided[known] == pytest.approx(expected, abs=1e-12)
+    about_zero = scaled(values, groups, "none", "group", 0.5)
+    rms = (0.17 / 3) ** 0.5
+    expected = [0.4 / (rms + 0.5), 0, -0.1 / (rms + 0.5), 0.9 / 1.4]
+    assert about_zero[known] == pytest.approx(expected, abs=1e-12)
+    of_round = scaled(values, groups, "none", "round", 0.5)
+    rms = (0.98 / 4) ** 0.5
+    expected = np.array([0.4, 0, -0.1, 0.9]) / (rms + 0.5)
+    assert of_round[known] == pytest.approx(expected, abs=1e-12)
+    assert np.isnan([a[3] for a in (centred, divided, about_zero, of_round)]).all()
 
 
 @given(SEGMENTS)
-def test_scaled_by_its_std_a_group_has_std_one(pairs: list[tuple[int, float]]) -> None:
+def test_less_its_mean_a_group_is_scaled_by_its_std(pairs: list[tuple[int, float]]) -> None:
     values, groups = columns(pairs)
-    scaled = group_scaled(values, groups, "group_mean", True, 1e-12)
+    scaled_values = scaled(values, groups, "group_mean", "group", 1e-12)
     for group in np.unique(groups):
         if values[groups == group].std() > 1e-3:
-            assert scaled[groups == group].std() == pytest.approx(1, abs=1e-6)
+            assert scaled_values[groups == group].std() == pytest.approx(1, abs=1e-6)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(-1e6, 1e6)), min_size=1, max_size=24),
+    st.sampled_from(["none", "group_mean"]),
+    st.sampled_from(["group", "round"]),
+)
+def test_nothing_scaled_exceeds_the_root_of_the_number(
+    pairs: list[tuple[int, float]], baseline: str, scale: str
+) -> None:
+    values, groups = columns(pairs)
+    over = np.bincount(groups)[groups] if scale == "group" else np.full(len(values), len(values))
+    result = scaled(values, groups, baseline, scale, 1e-9)
+    assert np.isfinite(result).all()
+    assert (np.abs(result) <= np.sqrt(over) * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("value", [0.3, -0.375, 1e-3])
+@pytest.mark.parametrize("count", [1, 8])
+def test_values_that_are_alike_become_one(value: float, count: int) -> None:
+    alike, group = np.full(count, value), np.zeros(count, dtype=int)
+    result = scaled(alike, group, "none", "group", 1e-4)
+    assert result == pytest.approx(np.full(count, np.sign(value)), abs=0.1)
+    assert scaled(0 * alike, group, "none", "group", 1e-4).tolist() == [0.0] * count
+
+
+@given(
+    st.floats(-1e3, 1e3),
+    st.integers(1, 12),
+    st.sampled_from([1e-9, 1e-4]),
+    st.sampled_from(["none", "group", "round"]),
+)
+def test_equal_values_less_their_mean_are_exactly_zero(
+    value: float, count: int, std_epsilon: float, scale: str
+) -> None:
+    alike, group = np.full(count, value), np.zeros(count, dtype=int)
+    assert not scaled(alike, group, "group_mean", scale, std_epsilon).any()
+    for is_divided in (True, False):
+        assert not group_normalized(alike, group, is_divided, std_epsilon).any()
+
+
+@pytest.mark.parametrize(("count", "std_epsilon"), [(3, 1e-4), (8, 1e-9)])
+def test_equal_partial_credit_leaves_no_rounding(count: int, std_epsilon: float) -> None:
+    """The sum of 0.1 three times, divided by three, is not 0.1."""
+    rewards = np.full(count, 0.1)
+    assert group_normalized(rewards, np.zeros(count, dtype=int), True, std_epsilon).tolist() == (
+        [0.0] * count
+    )
+
+
+# A problem's gains as its rollouts made them; the second is an ordinary one.
+ORDINARY = [[0.1, 0.5], [0.05, -0.1], [0.0, 0.1], [0.4]]
+
+
+@pytest.mark.parametrize("gains", [[[0.3], [0.3], [0.3], [0.3]], [[-0.375], [], [], []]])
+@pytest.mark.parametrize("baseline", ["none", "group_mean"])
+def test_no_problem_outweighs_the_others_for_gaining_alike(
+    gains: list[list[float]], baseline: str
+) -> None:
+    """One attempt a rollout, all of equal progress; one segment in the whole group."""
+    sizes = [sum(map(len, problem)) for problem in (gains, ORDINARY)]
+    values = np.array([gain for problem in (gains, ORDINARY) for row in problem for gain in row])
+    groups = np.repeat([0, 1], sizes)
+    credit = np.abs(scaled(values, groups, baseline, "group", 1e-4))
+    assert credit[groups == 0].max() < credit[groups == 1].max()
+
+
+def test_group_range_by_hand() -> None:
+    lowest, highest = group_range(np.array([1.0, -1.0, np.nan, np.nan]), np.array([0, 0, 0, 1]))
+    assert lowest.tolist() == [-1.0, np.inf]
+    assert highest.tolist() == [1.0, -np.inf]
 
 
 def test_one_outcome_by_hand() -> None:
@@ -163,7 +231,6 @@ ROLLOUTS = np.array([0, 0, 0, 0, 1, 1])
 @pytest.mark.parametrize(
     ("discount", "expected"),
     [
-        (0.0, [0.5, -0.25, 0.125, 1.0]),
         (1.0, [0.375, -0.125, 0.125, 1.0]),
         (0.5, [0.5 - 0.125 + 0.03125, -0.25 + 0.0625, 0.125, 1.0]),
     ],
@@ -183,7 +250,6 @@ def test_a_lost_gain_adds_nothing_to_others() -> None:
 def test_no_segments_have_no_credit() -> None:
     nothing = np.zeros(0, dtype=int)
     assert to_come(np.zeros(0), nothing, 1.0).shape == (0,)
-    assert token_discounted(np.zeros(0), nothing, 0.9).shape == (0,)
     assert [tokens.tolist() for tokens in spread(np.zeros(0), nothing, [], [], [2, 0])] == [
         [0, 0],
         [],
@@ -198,7 +264,6 @@ def test_segments_out_of_order_are_refused() -> None:
 @given(SEGMENTS)
 def test_credit_is_never_clipped(pairs: list[tuple[int, float]]) -> None:
     gains, rollouts = columns(sorted(pairs))
-    assert (to_come(gains, rollouts, 0.0) == gains).all()
     assert (to_come(-gains, rollouts, 0.7) == -to_come(gains, rollouts, 0.7)).all()
 
 
@@ -209,18 +274,6 @@ def test_to_go_is_the_last_success_less_the_one_before(pairs: list[tuple[int, fl
     for rollout in np.unique(rollouts):
         success = np.concatenate([[0.5], 0.5 + np.cumsum(gains[rollouts == rollout])])
         assert credit[rollouts == rollout] == pytest.approx(success[-1] - success[:-1], abs=1e-12)
-
-
-def test_discounted_by_tokens_by_hand() -> None:
-    discounted = token_discounted(np.array([0.5, -0.25, np.nan]), np.array([2, 3, 9]), 0.5)
-    assert discounted[:2].tolist() == [0.125, -0.03125]
-    assert np.isnan(discounted[2])
-
-
-def test_sooner_is_worth_more_by_tokens_and_the_same_without_discount() -> None:
-    early, late = (token_discounted(np.array([0.4]), np.array([t]), 0.9)[0] for t in (5, 50))
-    assert early > late > 0
-    assert token_discounted(np.array([0.4]), np.array([50]), 1.0).tolist() == [0.4]
 
 
 def test_spread_by_hand() -> None:
@@ -237,7 +290,7 @@ def test_a_useless_segment_is_charged_what_its_group_gains_on_average(
     pairs: list[tuple[int, float]],
 ) -> None:
     progress, groups = columns([*pairs, (0, 0.0)])
-    credit = group_scaled(progress, groups, "group_mean", False, 1e-4)
+    credit = scaled(progress, groups, "group_mean", "none", 1e-4)
     assert credit[-1] == pytest.approx(-progress[groups == 0].mean(), abs=1e-12)
     assert np.bincount(groups, weights=credit) == pytest.approx(
         np.zeros(groups.max() + 1), abs=1e-9
@@ -302,23 +355,20 @@ def test_without_normalization_the_sum_only_scales_outcome() -> None:
     )
 
 
-@pytest.mark.parametrize("discount", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("discount", [1e-9, 0.5, 1.0])
 @pytest.mark.parametrize("baseline", ["none", "group_mean"])
 def test_progress_by_segment_points_elsewhere(baseline: str, discount: float) -> None:
     """To go as well: what is to come depends on where in the stream it is counted from."""
     outcome, _ = outcome_and_scalar(normalize_by_std=True)
     gains = to_come(progress_of_each_segment().ravel(), ROLLOUT_OF_SEGMENT, discount)
-    credit = group_scaled(gains, GROUPS[ROLLOUT_OF_SEGMENT], baseline, False, 0.0)
+    credit = scaled(gains, GROUPS[ROLLOUT_OF_SEGMENT], baseline, "none", 0.0)
     assert cosine(policy_gradient(outcome + credit), policy_gradient(outcome)) < 0.99
 
 
 def test_summed_with_a_discount_a_trace_is_no_longer_its_outcome() -> None:
     outcome, _ = outcome_and_scalar(normalize_by_std=True)
     ends = np.tile(SEGMENT_TOKENS * np.arange(1, NUM_SEGMENTS + 1), len(REWARDS))
-    area = (
-        token_discounted(progress_of_each_segment().ravel(), ends, 0.9)
-        .reshape(len(REWARDS), NUM_SEGMENTS)
-        .sum(1)
-    )
+    discounted = geometric_survival(ends, 0.9) * progress_of_each_segment().ravel()
+    area = discounted.reshape(len(REWARDS), NUM_SEGMENTS).sum(1)
     dense = group_normalized(REWARDS + ALPHA * area, GROUPS, True, 0.0)[ROLLOUT_OF_SEGMENT]
     assert cosine(policy_gradient(dense), policy_gradient(outcome)) < 0.9999

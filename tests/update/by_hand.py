@@ -30,6 +30,11 @@ SAMPLED = {
     "finish_reason": ["stop", "forced", "length", "stop", "stop"],
 }
 REWARDS = [1.0, 0.0, None, 1.0, 1.0]
+BEFORE, AFTER = (
+    {"a0": [0.0, 0.25], "a1": [0.75], "a2": [0.25], "b0": [0.25], "b1": [0.25]},
+    {"a0": [0.25, 0.75], "a1": [0.0], "a2": [0.25], "b0": [0.75], "b1": [0.5]},
+)
+"""Success before and after each thinking segment."""
 # rollout_id, segment_index, start_token, end_token, attempt_verdict, self_verdict, progress
 SEGMENT_ROWS = [
     ("a0", 0, 0, 2, "incorrect", True, 0.25),
@@ -43,21 +48,27 @@ SEGMENT_ROWS = [
     ("b1", 0, 0, 2, "unparsable", False, 0.25),
     ("b1", 1, 2, 3, None, None, None),
 ]
-PLAIN = {"credit_baseline": "none", "normalize_credit_by_std": False}
-CREDIT = {"alpha": 1.0, "credit_discount": 0.0, **PLAIN}
+PLAIN = {"credit_baseline": "none", "credit_scale": "none"}
+CREDIT = {"alpha": 1.0, **PLAIN}
+TO_GO = {"credit_discount": 1.0, **CREDIT}
+GEOMETRIC = {"kind": "geometric", "token_discount": 0.98}
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "outcome": {"name": "outcome"},
-    "information": {"name": "information", "gain": "progress", **CREDIT},
-    "regret": {"name": "regret", "gain": "progress", "token_discount": 0.98, **CREDIT},
-    "process": {"name": "process", **CREDIT},
+    "information": {"name": "information", "gain": "progress", **TO_GO},
+    "anytime": {"name": "anytime", "gain": "progress", "prior": GEOMETRIC, **CREDIT},
+    "myopic": {"name": "myopic", "gain": "progress", **CREDIT},
+    "process": {"name": "process", **TO_GO},
+    "myopic_process": {"name": "myopic_process", **CREDIT},
     "correction_start": {"name": "correction_start"},
     "correction": {"name": "correction", "alpha": 1.0, **PLAIN},
     "offline": {"name": "offline", "gain": "progress", "keep_frac": 0.5},
 }
 
 
-def known(rewards: list[float | None] | None = None) -> RoundTables:
-    """The round; `rewards` in the place of its own."""
+def known(
+    rewards: list[float | None] | None = None, settings: Update = RECIPE.update
+) -> RoundTables:
+    """The round as an update reads it; `rewards` in the place of its own."""
     columns = [list(column) for column in zip(*SEGMENT_ROWS, strict=True)]
     segments = dict(zip(SEGMENT_COLUMNS, columns[:-1], strict=True))
     thinking = [row for row in SEGMENT_ROWS if row[-1] is not None]
@@ -65,6 +76,8 @@ def known(rewards: list[float | None] | None = None) -> RoundTables:
         "rollout_id": [row[0] for row in thinking],
         "segment_index": [row[1] for row in thinking],
         "progress": [row[-1] for row in thinking],
+        "success_before": [BEFORE[row[0]][row[1]] for row in thinking],
+        "success_after": [AFTER[row[0]][row[1]] for row in thinking],
     }
     scores = {"rollout_id": SAMPLED["rollout_id"], "reward": rewards or REWARDS}
     return round_tables(
@@ -72,7 +85,7 @@ def known(rewards: list[float | None] | None = None) -> RoundTables:
         made(scores, SCORES.schema, scores),
         made(segments, SEGMENTS.schema, SEGMENT_COLUMNS),
         made(gains, GAINS.schema, gains),
-        "progress",
+        settings,
     )
 
 
@@ -92,7 +105,8 @@ def on_tokens(
 ) -> TokenAdvantages:
     """What that update gives to tokens."""
     settings = update(objective, keys, **changes)
-    return token_advantages(known(rewards), settings, RECIPE.rollout.budget_tokens)
+    tables = known(rewards, settings)
+    return token_advantages(tables, settings, RECIPE.rollout.budget_tokens, round_seed=3)
 
 
 def summed_advantages(objective: str, keys: Any = None, **changes: Any) -> list[list[float]]:

@@ -41,7 +41,7 @@ from stages.running.errors import EXIT_MACHINE, BadInput
 from stages.running.publish import read_json, write_json
 from stages.tasks.formats import load_format
 from stages.update.__main__ import main
-from tests.update.by_hand import CREDIT, OBJECTIVES, PROFILE
+from tests.update.by_hand import OBJECTIVES, PROFILE
 
 ATTEMPT, MISS, CUE, ANSWER = "3 + 5 8", "<<", "#", "7 + 5 12"
 
@@ -175,7 +175,6 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-TO_GO = {**CREDIT, "credit_discount": 1.0}
 CASES: dict[str, dict[str, Any]] = {
     "outcome": {"objective": OBJECTIVES["outcome"]},
     "penalized": {
@@ -187,12 +186,19 @@ CASES: dict[str, dict[str, Any]] = {
         "objective": {
             **OBJECTIVES["information"],
             "gain": "info_gain_nats",
-            "normalize_credit_by_std": True,
+            "credit_scale": "group",
         }
     },
-    "to_go": {"objective": {**OBJECTIVES["information"], **TO_GO}, "entropy_coefficient": 0.01},
-    "regret": {"objective": {**OBJECTIVES["regret"], **TO_GO}, "loss": "cispo"},
-    "process": {"objective": {**OBJECTIVES["process"], **TO_GO}, "loss": "gspo"},
+    "control": {
+        "objective": OBJECTIVES["information"],
+        "control": "shuffled_rounds",
+        "entropy_coefficient": 0.01,
+    },
+    "success": {"objective": OBJECTIVES["outcome"], "reward": "success"},
+    "anytime": {"objective": OBJECTIVES["anytime"], "loss": "cispo"},
+    "myopic": {"objective": OBJECTIVES["myopic"], "repeat_penalty": 0.1},
+    "process": {"objective": OBJECTIVES["process"], "loss": "gspo"},
+    "myopic_process": {"objective": OBJECTIVES["myopic_process"]},
     "correction_start": {"objective": OBJECTIVES["correction_start"], "kl_coefficient": 0.5},
     "correction": {"objective": {**OBJECTIVES["correction"], "alpha": 10.0}, "loss": "dr_grpo"},
     "offline": {"objective": OBJECTIVES["offline"]},
@@ -211,8 +217,10 @@ def test_an_update_runs_under_every_objective(name: str, world: World) -> None:
     assert metrics["mean_grad_norm"] > 0
     assert metrics["verdicts"]["false_positive_frac"] == 0
     assert metrics["verdicts"]["false_negative_frac"] == 1
-    has_credit = name not in ("outcome", "penalized", "correction_start", "offline")
+    has_credit = name not in ("outcome", "penalized", "success", "correction_start", "offline")
     assert (metrics["mean_credit_frac"] > 0) == has_credit
+    assert metrics["max_abs_advantage"] > 0
+    assert 0.25 <= metrics["largest_group_share"] <= 1
     before, after = (load_policy(world.folder / part).state_dict() for part in ("policy", "next"))
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
@@ -355,6 +363,15 @@ def test_a_round_with_nothing_to_learn_from_is_refused(world: World) -> None:
         BadInput, match=r"no rollout of 12 has anything to learn from .*'filtered_group': 12"
     ):
         world.run(filter_groups="one_outcome")
+
+
+@pytest.mark.parametrize("name", ["max_abs_advantage", "largest_group_share"])
+def test_an_update_of_one_token_or_one_problem_is_refused(name: str, world: World) -> None:
+    limits = {"max_abs_advantage": 1e3, "largest_group_share": 1.0}
+    figure = world.run(limits=limits)[name]
+    said = rf"{name} is .*, above recipes.information.update.limits.{name} .*: problem p\d would"
+    with pytest.raises(BadInput, match=said):
+        world.run(limits={**limits, name: 0.9 * figure})
 
 
 def test_nothing_trains_on_what_was_not_validated(world: World) -> None:

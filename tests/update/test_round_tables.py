@@ -6,7 +6,7 @@ import pytest
 
 from stages.contracts.verdict import Verdict
 from stages.update.round_tables import attempt_grades, floats
-from tests.update.by_hand import NAN, known
+from tests.update.by_hand import NAN, known, update
 
 TABLES = known()
 
@@ -27,6 +27,23 @@ def test_segments_are_those_of_their_rollouts() -> None:
 def test_an_answer_has_no_gain() -> None:
     expected = [0.25, 0.5, NAN, -0.75, NAN, 0.0, 0.5, NAN, 0.25, NAN]
     assert TABLES.segments.gain == pytest.approx(expected, nan_ok=True)
+
+
+def test_thinking_ends_where_the_rollout_says() -> None:
+    expected = [True, True, False, True, False, True, True, False, True, False]
+    assert TABLES.segments.is_thinking.tolist() == expected
+    assert not TABLES.segments.is_stop.any()
+
+
+def test_an_attempt_of_the_same_tokens_is_a_repeat() -> None:
+    """The answer of the first rollout has those tokens too, and is none."""
+    assert np.flatnonzero(TABLES.segments.is_repeat).tolist() == [1]
+
+
+def test_the_reward_may_be_the_success_behind_the_last_segment() -> None:
+    success = known(settings=update("outcome", reward="success"))
+    assert success.rewards == pytest.approx([0.75, 0, NAN, 0.75, 0.5], nan_ok=True)
+    assert np.isnan(success.segments.gain).all()  # which outcome does not read
 
 
 def test_verdicts_become_grades() -> None:

@@ -157,6 +157,8 @@ class PolicyLoss:
         for items in rows:
             laid.append(np.concatenate([examples[item].tokens for item in items]).tolist())
         tokens = pad(laid, 0).to(model.device)
+        if tokens.shape[1] == 1:  # texts of one token: nothing is predicted, and a model needs one
+            tokens = torch.nn.functional.pad(tokens, (0, 1))
         inputs: dict[str, Any] = {}
         if self.settings.row_tokens is not None:
             lengths = [[examples[item].num_tokens for item in items] for items in rows]

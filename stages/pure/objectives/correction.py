@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from stages.pure.credit import PerRollout, RolloutOfSegment, group_scaled
+from stages.pure.credit import (
+    Baseline,
+    PerRollout,
+    RolloutOfSegment,
+    Scale,
+    group_normalized,
+    scaled,
+)
 from stages.pure.objectives.arrays import Advantage, IsSegment, RoundArrays, Segments
 
 
@@ -17,15 +24,12 @@ def within_first_attempt(is_attempt: IsSegment, rollout_of_segment: RolloutOfSeg
     return before == before[first][rollouts]
 
 
-def improvement(rewards: PerRollout, segments: Segments) -> PerRollout:
-    """r_last − r_first: the answer's reward less the first attempt's grade.
-
-    NaN where either is unknown.
-    """
+def first_rewards(num_rollouts: int, segments: Segments) -> PerRollout:
+    """r_first, the first attempt's grade; NaN where it is unknown, or there is no attempt."""
     is_first = segments.is_attempt & within_first_attempt(segments.is_attempt, segments.rollout)
-    first_grades = np.full(len(rewards), np.nan)
-    first_grades[segments.rollout[is_first]] = segments.attempt_grade[is_first]
-    return rewards - first_grades
+    grades = np.full(num_rollouts, np.nan)
+    grades[segments.rollout[is_first]] = segments.attempt_grade[is_first]
+    return grades
 
 
 def correction_start(arrays: RoundArrays) -> Advantage:
@@ -42,25 +46,24 @@ def correction_start(arrays: RoundArrays) -> Advantage:
 
 
 def correction(
-    arrays: RoundArrays, alpha: float, credit_baseline: str, normalize_credit_by_std: bool
+    arrays: RoundArrays, alpha: float, credit_baseline: Baseline, credit_scale: Scale
 ) -> Advantage:
-    """Stage II of SCoRe: A_out on all, alpha · scaled(r_last − r_first) on the revision.
+    """Stage II of SCoRe: A_out + A_first on the first attempt, A_out + alpha · S(bonus) behind it.
 
-    Breaking what was right costs as much as mending what was wrong earns; staying right earns
-    nothing more. The paper takes alpha well above 1. Where the improvement is unknown
-    (`improvement`) there is no bonus. The scale is `group_scaled`, over the group's rollouts.
+    The stage maximises the rewards of both attempts, r_first + r_last, and pays the revision a
+    bonus of alpha (r_last − r_first) besides (arXiv 2409.12917, section 5.2). A_first is r_first
+    normalised as A_out is: without it the first attempt would be trained only as what is to be
+    mended. Breaking what was right costs as much as mending what was wrong earns; staying right
+    earns nothing more. The paper takes alpha well above 1. r_first is known before the revision
+    begins, so in expectation it is only a baseline of the bonus there, which pays for r_last. Where
+    the first attempt's grade is unknown there is neither bonus nor A_first. S is `scaled`, over the
+    group's rollouts.
     """
-    segments = arrays.segments
-    scaled = group_scaled(
-        improvement(arrays.rewards, segments),
-        arrays.groups,
-        credit_baseline,
-        normalize_credit_by_std,
-        arrays.std_epsilon,
-    )
-    bonus = np.nan_to_num(scaled, nan=0.0)
+    segments, groups = arrays.segments, arrays.groups
+    first = first_rewards(len(arrays.rewards), segments)
+    improvement = arrays.rewards - first
+    bonus = scaled(improvement, groups, credit_baseline, credit_scale, arrays.std_epsilon)
+    of_first = group_normalized(first, groups, arrays.normalize_by_std, arrays.std_epsilon)
     is_first = within_first_attempt(segments.is_attempt, segments.rollout)
-    return Advantage(
-        arrays.outcome[segments.rollout],
-        np.where(is_first, 0.0, alpha * bonus[segments.rollout]),
-    )
+    credit = np.where(is_first, of_first[segments.rollout], alpha * bonus[segments.rollout])
+    return Advantage(arrays.outcome[segments.rollout], np.nan_to_num(credit, nan=0.0))

@@ -1,33 +1,29 @@
-"""Objective `information`: each segment is credited with what it gained."""
+"""Objective `information`: each segment is credited with what was gained from it on."""
 
-import numpy as np
-
-from stages.pure.credit import group_scaled, to_come
+from stages.pure.credit import Baseline, Scale, to_come
 from stages.pure.objectives.arrays import Advantage, RoundArrays
+from stages.pure.objectives.credited import credited
 
 
 def information(
     arrays: RoundArrays,
     alpha: float,
     credit_discount: float,
-    credit_baseline: str,
-    normalize_credit_by_std: bool,
+    credit_baseline: Baseline,
+    credit_scale: Scale,
 ) -> Advantage:
-    """A_j = alpha · A_out + scaled(∑_{i ≥ j} credit_discount^{i−j} Δ_i) on thinking segment j.
+    """A_j = alpha · A_out + S(∑_{i ≥ j} credit_discount^{i−j} Δ_i) on thinking segment j.
 
-    On the answer alpha · A_out. Obj-2 of the meta-RL reading: segments are training episodes and
-    earn what they tell, the answer is the test episode and earns the outcome alone. The scale
-    (`group_scaled`) has its statistics over all thinking segments of the group. The group mean is
-    therefore a charge on each segment, not a baseline that cancels in expectation: the answer does
-    not pay it, so a segment must gain more than its group's average to be worth more than
-    answering. A segment without a gain has no credit. Credit 0 throughout is `outcome`.
+    On the answer A_out (`credited`). Obj-2 of the meta-RL reading: segments are training episodes
+    and earn what they tell, the answer is the test episode and earns the outcome. The sum
+    telescopes, for `progress` at discount 1, to J_k − J_{j−1}. Its first part is the reward drawn,
+    replaced by its expectation given the thinking (Rao and Blackwell); its second the baseline of
+    the state that segment j starts from. So with alpha 0, discount 1, no baseline and no scale the
+    thinking follows grad E r exactly, as under `outcome`, but without the noise of the answer's
+    draw and with a baseline for each state in the place of one for each problem. Any alpha,
+    discount, baseline or scale leaves that gradient: a discount below 1 is IGPO's form (arXiv
+    2510.14967); `group_mean` is a charge on each segment that the answer does not pay.
     """
     segments = arrays.segments
-    credit = group_scaled(
-        to_come(segments.gain, segments.rollout, credit_discount),
-        segments.group,
-        credit_baseline,
-        normalize_credit_by_std,
-        arrays.std_epsilon,
-    )
-    return Advantage(alpha * arrays.outcome[segments.rollout], np.nan_to_num(credit, nan=0.0))
+    gained = to_come(segments.gain, segments.rollout, credit_discount)
+    return credited(arrays, alpha, gained, credit_baseline, credit_scale)

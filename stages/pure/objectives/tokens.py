@@ -25,6 +25,37 @@ class TokenAdvantages(NamedTuple):
     is_anchored: list[IsToken]
 
 
+def stops_apart(segments: Segments, is_sampled: Sequence[IsToken]) -> Segments:
+    """The segments, with the choice to stop thinking as a segment of its own.
+
+    It is the first token behind the thinking, where the policy wrote it: the cue's. Where the cue
+    was put there nobody chose, and the answer stays whole.
+    """
+    is_chosen = np.array(
+        [
+            not is_thinking and start < end and is_sampled[row][start]
+            for row, start, end, is_thinking in zip(
+                segments.rollout,
+                segments.start_tokens,
+                segments.end_tokens,
+                segments.is_thinking,
+                strict=True,
+            )
+        ],
+        dtype=bool,
+    )
+    twice = np.repeat(np.arange(len(is_chosen)), 1 + is_chosen)
+    is_stop = is_chosen[twice] & np.append(np.diff(twice) == 0, False)[: len(twice)]
+    is_rest = is_chosen[twice] & ~is_stop
+    apart = Segments(*(values[twice] for values in segments))
+    starts = apart.start_tokens
+    return apart._replace(
+        start_tokens=starts + is_rest,
+        end_tokens=np.where(is_stop, starts + 1, apart.end_tokens),
+        is_stop=is_stop,
+    )
+
+
 def on_tokens(
     advantage: Advantage,
     is_anchored: IsSegment,

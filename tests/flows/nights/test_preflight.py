@@ -17,6 +17,7 @@ from flows.project.paths import PARAMS
 from flows.running import stage
 from stages.engines import device
 from tests.flows import toy_night
+from tests.update.by_hand import OBJECTIVES
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:_NoneStep:DeprecationWarning"
@@ -94,6 +95,20 @@ def test_a_night_that_goes_on_finds_only_its_own_changes_clean(project: Path) ->
     edit(project / "dvc.yaml", "the best so far", "any")
     assert obstacles() == [
         "the tree has 1 uncommitted change(s), first dvc.yaml; commit or remove them"
+    ]
+
+
+def test_a_recipe_with_a_control(project: Path) -> None:
+    """No champion comes of credit that tells nothing."""
+    recipe = settings.load().recipe
+    with modify_yaml(PARAMS) as params:
+        update = params["recipes"][recipe]["update"]
+        update["objective"] = OBJECTIVES["information"]
+        update["control"] = "shuffled"
+    git.commit("a control", str(PARAMS))
+    assert obstacles() == [
+        f"recipe {recipe} has update.control shuffled: such an arm is for comparison, and no "
+        "champion comes of it; name another recipe in nightly.yaml"
     ]
 
 

@@ -1,14 +1,15 @@
 """Both stages of self-correction, by hand: which attempt is the first, and what mending earns."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 
 from stages.pure.credit import group_normalized
-from stages.pure.objectives.arrays import RoundArrays, Segments
+from stages.pure.objectives.arrays import RoundArrays
 from stages.pure.objectives.correction import (
     correction,
     correction_start,
-    improvement,
+    first_rewards,
     within_first_attempt,
 )
 from tests.pure.objectives.by_hand import (
@@ -20,6 +21,7 @@ from tests.pure.objectives.by_hand import (
     OUTCOME,
     SEGMENTS,
     Rows,
+    arrays_of,
     assert_advantage,
     made,
 )
@@ -45,48 +47,64 @@ def test_every_rollout_begins_with_its_first_attempt_and_never_returns_to_it(row
         assert (mine & attempts).sum() == min(1, attempts.sum())
 
 
-def test_improvement_by_hand() -> None:
-    gained = improvement(ARRAYS.rewards, SEGMENTS)
-    assert gained[0] == 1.0
-    assert np.isnan(gained[1:]).all()  # its verifier was lost; it made no attempt
+def test_first_rewards_by_hand() -> None:
+    first = first_rewards(3, SEGMENTS)
+    assert first[0] == 0.0
+    assert np.isnan(first[1:]).all()  # its verifier was lost; it made no attempt
     hits = SEGMENTS._replace(attempt_grade=np.ones(6))
-    broken = improvement(np.array([0.0, 0.5, NAN]), hits)
-    assert broken[:2].tolist() == [-1.0, -0.5]
-    assert np.isnan(broken[2])
+    assert first_rewards(3, hits)[:2].tolist() == [1.0, 1.0]
 
 
 def test_correction_starts_on_the_revision_alone() -> None:
     assert_advantage(correction_start(ARRAYS), [0, 0.5, 0.5, 0, -0.25, 0], [0.0] * 6)
 
 
-def test_correction_by_hand() -> None:
-    """Two rollouts: mended, with bonus 10; broken, with -10.
-
-    The paper's shaped rewards differ by the same.
-    """
-    segments = Segments(
-        rollout=np.array([0, 0, 1, 1]),
-        group=np.zeros(4, dtype=int),
-        start_tokens=np.array([0, 4, 0, 4]),
-        end_tokens=np.array([4, 8, 4, 8]),
-        gain=np.full(4, NAN),
-        is_attempt=np.array([True, False, True, False]),
-        attempt_grade=np.array([0.0, NAN, 1.0, NAN]),
-        verdict_grade=np.full(4, NAN),
-        used_tokens=np.array([4, 8, 4, 8]),
+def two_attempts(first: list[float], last: list[float]) -> RoundArrays:
+    """A group whose rollouts make an attempt and answer; rewards of both."""
+    num = len(first)
+    index = np.tile([0, 1], num)
+    segments = SEGMENTS._replace(
+        rollout=np.repeat(np.arange(num), 2),
+        group=np.zeros(2 * num, dtype=int),
+        start_tokens=4 * index,
+        end_tokens=4 * index + 4,
+        gain=np.full(2 * num, NAN),
+        is_thinking=index == 0,
+        is_stop=np.zeros(2 * num, dtype=bool),
+        is_attempt=index == 0,
+        is_repeat=np.zeros(2 * num, dtype=bool),
+        attempt_grade=np.array([grade for of_first in first for grade in (of_first, NAN)]),
+        verdict_grade=np.full(2 * num, NAN),
+        used_tokens=4 * index + 4,
     )
-    rewards, groups = np.array([1.0, 0.0]), np.zeros(2, dtype=int)
+    rewards, groups = np.array(last), np.zeros(num, dtype=int)
     outcome = group_normalized(rewards, groups, False, 1e-4)
-    arrays = RoundArrays(outcome, rewards, groups, np.array([4, 4]), segments, 1e-4)
+    return arrays_of(segments, outcome)._replace(rewards=rewards)
+
+
+def test_correction_by_hand() -> None:
+    """Mended, with bonus 10; broken, with -10: the paper's shaped rewards differ by the same.
+
+    The first attempts are paid by what they were, wrong and right.
+    """
+    arrays = two_attempts([0.0, 1.0], [1.0, 0.0])
     advantage = correction(arrays, alpha=10.0, **AS_IT_IS)
-    assert_advantage(advantage, [0.5, 0.5, -0.5, -0.5], [0, 10, 0, -10])
+    assert_advantage(advantage, [0.5, 0.5, -0.5, -0.5], [-0.5, 10, 0.5, -10])
     plain = correction(arrays, alpha=0.0, **AS_IT_IS)
-    assert_advantage(plain, [0.5, 0.5, -0.5, -0.5], [0.0] * 4)
+    assert_advantage(plain, [0.5, 0.5, -0.5, -0.5], [-0.5, 0, 0.5, 0])
+
+
+def test_the_first_attempt_is_rewarded_on_the_scale_of_the_outcome() -> None:
+    arrays = two_attempts([0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0])
+    first = group_normalized(np.array([0.0, 1, 1, 1]), np.zeros(4, dtype=int), True, 1e-4)
+    advantage = correction(arrays._replace(normalize_by_std=True), alpha=0.0, **AS_IT_IS)
+    assert advantage.credit[::2] == pytest.approx(first, abs=1e-12)
+    assert (advantage.outcome == 0).all()  # all end right: A_out says nothing, r_first does
 
 
 def test_where_the_improvement_is_unknown_there_is_no_bonus() -> None:
     advantage = correction(ARRAYS, alpha=2.0, **AS_IT_IS)
-    assert_advantage(advantage, OUTCOME, [0, 2, 2, 0, 0, 0])
+    assert_advantage(advantage, OUTCOME, [0, 2, 2, 0, 0, 0])  # one known r_first is its mean
 
 
 def test_a_failed_verifier_leaves_nothing_to_learn() -> None:

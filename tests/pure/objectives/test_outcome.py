@@ -3,7 +3,7 @@
 import numpy as np
 
 from stages.pure.credit import group_normalized
-from stages.pure.objectives.information import information
+from stages.pure.objectives.myopic import myopic
 from stages.pure.objectives.outcome import outcome
 from tests.pure.objectives.by_hand import (
     ARRAYS,
@@ -25,7 +25,7 @@ def test_a_group_with_one_outcome_teaches_by_progress_alone() -> None:
     segments = made([(0, 0.1, True), (0, 0.5, True), (1, 0.0, True), (1, 0.6, True)])
     arrays = arrays_of(segments, nothing)
     assert not outcome(arrays).outcome.any()
-    dense = information(arrays, alpha=1.0, credit_discount=0.0, **CENTRED)
+    dense = myopic(arrays, alpha=1.0, **CENTRED)
     assert_advantage(dense, [0.0] * 4, [-0.2, 0.2, -0.3, 0.3])
 
 

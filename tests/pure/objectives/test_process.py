@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from stages.pure.objectives.arrays import RoundArrays
-from stages.pure.objectives.process import process
+from stages.pure.objectives.process import myopic_process, process, scaled_grades
 from tests.pure.objectives.by_hand import (
     ARRAYS,
     CENTRED,
@@ -33,8 +33,9 @@ def test_process_by_hand() -> None:
     """Attempts 0 and 1 normalise to -1 and 1, and so do their verdicts; the lost one has none."""
     advantage = process(ARRAYS, alpha=1.0, credit_discount=1.0, **NORMALIZED)
     assert_advantage(advantage, OUTCOME, [-2 + 2, 2, 0, 0, 0, 0])
-    myopic = process(ARRAYS, alpha=1.0, credit_discount=0.0, **NORMALIZED)
-    assert myopic.credit.tolist() == [-2, 2, 0, 0, 0, 0]
+    greedy = myopic_process(ARRAYS, alpha=0.0, **NORMALIZED)
+    assert_advantage(greedy, [0, 0, 0.5, 0, -0.25, -0.25], [-2, 2, 0, 0, 0, 0])
+    assert scaled_grades(ARRAYS, **NORMALIZED).tolist() == [-2, 2, 0, 0, 0, 0]
 
 
 def test_a_segment_without_a_grade_contributes_nothing_and_gets_what_follows() -> None:
@@ -53,7 +54,7 @@ def test_each_kind_of_grade_is_scaled_on_its_own() -> None:
 @given(LISTS)
 def test_graded_rewards_of_a_group_sum_to_zero(rows: Rows) -> None:
     arrays = arrays_of(made(rows), np.zeros(4))
-    advantage = process(arrays, alpha=1.0, credit_discount=0.0, **CENTRED)
+    advantage = myopic_process(arrays, alpha=1.0, **CENTRED)
     assert advantage.credit.sum() == pytest.approx(0, abs=1e-9)
 
 

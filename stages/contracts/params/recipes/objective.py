@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from stages.contracts.params.base import Fraction, NotNegative, Section
+from stages.contracts.params.base import Fraction, NotNegative, Positive, Section
 
 Gain = Literal["progress", "info_gain_nats"]
 """What of a segment is credited: a column of the gains table."""
@@ -17,6 +17,8 @@ Gain = Literal["progress", "info_gain_nats"]
 class ObjectiveTraits(Section):
     """What an objective can do; each says where it differs."""
 
+    credits_segments: ClassVar[bool] = False
+    """Whether thinking segments have a credit each, which a control can take the place of."""
     reads_gains: ClassVar[bool] = False
     """Whether it learns from what segments gained, and so is charged for probes."""
     grades_attempts: ClassVar[bool] = False
@@ -45,23 +47,52 @@ class _ReadsGains(ObjectiveTraits):
 
 
 class _Scaled(ObjectiveTraits):
-    """An objective that adds something to the outcome's advantage, on the group's scale."""
+    """An objective that adds something to the outcome's advantage, on a scale."""
 
     credit_baseline: Literal["none", "group_mean"]
     """What is taken from it first."""
-    normalize_credit_by_std: bool
-    """Whether it is divided by the group's standard deviation."""
+    credit_scale: Literal["none", "group", "round"]
+    """Whose root mean square it is then divided by: nobody's, the group's, the whole round's."""
 
 
 class _Credited(_Scaled):
+    """An objective that credits thinking segments."""
+
+    credits_segments: ClassVar[bool] = True
+    alpha: NotNegative
+    """Weight of the outcome's advantage beside the segments' credit; on the answer it is 1."""
+
+
+class _ToGo(_Credited):
     """An objective that credits segments with what follows from them."""
 
-    alpha: NotNegative
-    """Weight of the outcome's advantage beside the segments' credit."""
-    credit_discount: Fraction
-    """Of each later segment: 0 credits a segment with its own alone (myopic), 1 with all that
-    follows as well (to go).
-    """
+    credit_discount: Annotated[float, Field(gt=0, le=1)]
+    """Of each later segment."""
+
+
+class UniformPrior(Section):
+    """Each budget from 0 to the rollout's is as likely."""
+
+    kind: Literal["uniform"]
+
+
+class GeometricPrior(Section):
+    """Budget b has the chance (1 − γ) γ^b: the discounted area under the J curve."""
+
+    kind: Literal["geometric"]
+    token_discount: Fraction
+    """γ, of a thinking token."""
+
+
+class StatedPrior(Section):
+    """The budgets named, in proportion to their weights."""
+
+    kind: Literal["stated"]
+    weights: Annotated[dict[Annotated[int, Field(ge=0)], Positive], Field(min_length=1)]
+    """Of each budget, by its tokens."""
+
+
+Prior = Annotated[UniformPrior | GeometricPrior | StatedPrior, Field(discriminator="kind")]
 
 
 class Outcome(ObjectiveTraits):
@@ -70,25 +101,38 @@ class Outcome(ObjectiveTraits):
     name: Literal["outcome"]
 
 
-class Process(_Credited):
-    """A = alpha · A_out + ∑_{i ≥ j} d^{i−j} (S(attempt is right) + S(own verdict is true))_i."""
+class Process(_ToGo):
+    """A_j = alpha · A_out + ∑_{i ≥ j} d^{i−j} (S(attempt is right) + S(own verdict is true))_i."""
 
     grades_attempts: ClassVar[bool] = True
     name: Literal["process"]
 
 
-class Information(_ReadsGains, _Credited):
-    """A = alpha · A_out + S(G_j); on the answer alpha · A_out."""
+class MyopicProcess(_Credited):
+    """A_j = alpha · A_out + (S(attempt is right) + S(own verdict is true))_j: a greedy rule."""
+
+    grades_attempts: ClassVar[bool] = True
+    name: Literal["myopic_process"]
+
+
+class Information(_ReadsGains, _ToGo):
+    """A_j = alpha · A_out + S(∑_{i ≥ j} d^{i−j} g_i)."""
 
     name: Literal["information"]
 
 
-class Regret(_ReadsGains, _Credited):
-    """As `information`, of γ^{t_j} g_j: γ is `token_discount`, t_j the tokens up to z_j's end."""
+class Anytime(_ReadsGains, _Credited):
+    """A_j = alpha · A_out + S(∑_{i ≥ j} P(budget ≥ t_i) g_i), t_i the tokens up to z_i's end."""
 
-    name: Literal["regret"]
-    token_discount: Fraction
-    """Of a thinking token."""
+    name: Literal["anytime"]
+    prior: Prior
+    """Over the budgets that the stream may be cut at."""
+
+
+class Myopic(_ReadsGains, _Credited):
+    """A_j = alpha · A_out + S(g_j): a greedy rule."""
+
+    name: Literal["myopic"]
 
 
 class CorrectionStart(ObjectiveTraits):
@@ -100,7 +144,10 @@ class CorrectionStart(ObjectiveTraits):
 
 
 class Correction(_Scaled):
-    """A = A_out, behind the first attempt + alpha · S(r_last − r_first). SCoRe's stage II."""
+    """A = A_out + A_first on the first attempt, A_out + alpha · S(r_last − r_first) behind it.
+
+    SCoRe's stage II.
+    """
 
     grades_attempts: ClassVar[bool] = True
     name: Literal["correction"]
@@ -118,6 +165,14 @@ class Offline(_ReadsGains):
 
 
 Objective = Annotated[
-    Outcome | Process | Information | Regret | CorrectionStart | Correction | Offline,
+    Outcome
+    | Process
+    | MyopicProcess
+    | Information
+    | Anytime
+    | Myopic
+    | CorrectionStart
+    | Correction
+    | Offline,
     Field(discriminator="name"),
 ]

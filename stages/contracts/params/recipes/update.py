@@ -45,6 +45,15 @@ class ImportanceCorrection(Section):
     cap: Annotated[float, Field(gt=1)]
 
 
+class Limits(Section):
+    """Beyond which nothing is trained: one problem would be the update, or one token."""
+
+    max_abs_advantage: Positive
+    """Of a trained token."""
+    largest_group_share: Annotated[float, Field(gt=0, le=1)]
+    """One problem's share of the sum of |advantage| over trained tokens."""
+
+
 class Update(Section):
     """One round's policy update: an advantage for every token, and the loss that follows it.
 
@@ -62,6 +71,17 @@ class Update(Section):
     minibatches_per_epoch: Count
     micro_batch_tokens: Count
     optimizer: AdamW
+    reward: Literal["verified", "success"] = "verified"
+    """What A_out is made of: the verdict on the answer drawn, or the success that `gains` estimate
+    at the last boundary.
+    """
+    control: Literal["shuffled", "flat", "bonus", "shuffled_rounds"] | None = None
+    """Put in the place of the segments' credit, to see what an objective gains without it: the
+    group's or the round's credits dealt anew, the rollout's mean, or the round's mean.
+    """
+    repeat_penalty: Positive | None = None
+    """Taken from the advantage of a thinking segment that an earlier one of its rollout equals."""
+    limits: Limits | None = None
     length_penalty: Positive | None = None
     """Taken from the reward of a thinking stream as long as the budget; in proportion from a
     shorter one.
@@ -77,6 +97,11 @@ class Update(Section):
     """
     lora: Lora | None = None
     """Train an adapter; absent, all of the policy."""
+
+    @property
+    def reads_gains(self) -> bool:
+        """Whether it learns from what was measured at boundaries, and so is charged for probes."""
+        return self.objective.reads_gains or self.reward == "success"
 
     @property
     def surrogate(self) -> Surrogate:
@@ -101,4 +126,22 @@ class Update(Section):
                 f"objective {objective.name} is a likelihood without a ratio: it has no use for "
                 "importance_correction"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _advantage_has_what_is_changed(self) -> "Update":
+        objective = self.objective
+        if self.control is not None and not objective.credits_segments:
+            raise ValueError(
+                f"objective {objective.name} credits no segments: control {self.control} has "
+                "nothing to take the place of; choose another objective, or leave it out"
+            )
+        if objective.imitates:
+            changed = {"reward success": self.reward == "success"}
+            changed["repeat_penalty"] = self.repeat_penalty is not None
+            for key in (key for key, is_asked in changed.items() if is_asked):
+                raise ValueError(
+                    f"objective {objective.name} has weights of 1 and 0 and no advantage: it has "
+                    f"no use for {key}"
+                )
         return self

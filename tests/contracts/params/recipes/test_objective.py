@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from tests.contracts.params.mistakes import Edit, Mistake, assert_refused, each_mistake, put
+from tests.update.by_hand import OBJECTIVES
 
+ANYTIME = OBJECTIVES["anytime"]
 MISTAKES: list[Mistake] = [
     (
         "objective",
@@ -29,6 +31,31 @@ MISTAKES: list[Mistake] = [
         "key_of_another_objective",
         [put("recipes.information.update.objective.keep_frac", 0.5)],
         ["update.objective.information", "no key named keep_frac", "'alpha'", "'gain'"],
+    ),
+    (
+        "discount_of_all_that_follows",
+        [put("recipes.information.update.objective.credit_discount", 0.0)],
+        ["update.objective.information.credit_discount", "greater than 0"],
+    ),
+    (
+        "credit_scale",
+        [put("recipes.information.update.objective.credit_scale", "batch")],
+        ["update.objective.information.credit_scale", "'round'", "batch"],
+    ),
+    (
+        "prior",
+        [put("recipes.information.update.objective", {**ANYTIME, "prior": {"kind": "log"}})],
+        ["update.objective.anytime.prior", "'stated'", "log"],
+    ),
+    (
+        "prior_of_no_budget",
+        [
+            put(
+                "recipes.information.update.objective",
+                {**ANYTIME, "prior": {"kind": "stated", "weights": {}}},
+            )
+        ],
+        ["update.objective.anytime.prior.stated.weights", "at least 1"],
     ),
     (
         "negative_alpha",

@@ -31,6 +31,12 @@ def test_who_reads_gains_says_which() -> None:
     assert update("outcome").objective.gain_column is None
 
 
+def test_an_update_reads_gains_for_its_objective_or_for_its_reward() -> None:
+    assert update("myopic").reads_gains
+    assert not update("outcome").reads_gains
+    assert update("outcome", reward="success").reads_gains
+
+
 MISTAKES: list[Mistake] = [
     (
         "above_range",
@@ -53,6 +59,34 @@ MISTAKES: list[Mistake] = [
             put("recipes.information.update.importance_correction", {"kind": "mask", "cap": 2.0}),
         ],
         ["recipes.information.update", "offline", "no use for importance_correction"],
+    ),
+    (
+        "control_of_no_credit",
+        [
+            put("recipes.information.update.objective", {"name": "outcome"}),
+            put("recipes.information.update.control", "shuffled"),
+        ],
+        ["recipes.information.update", "outcome credits no segments", "control shuffled"],
+    ),
+    (
+        "control",
+        [put("recipes.information.update.control", "random")],
+        ["update.control", "'shuffled_rounds'", "random"],
+    ),
+    (
+        "reward",
+        [put("recipes.information.update.reward", "value")],
+        ["update.reward", "'success'", "value"],
+    ),
+    (
+        "share_above_one",
+        [
+            put(
+                "recipes.information.update.limits",
+                {"max_abs_advantage": 30.0, "largest_group_share": 1.5},
+            )
+        ],
+        ["update.limits.largest_group_share", "equal to 1", "1.5"],
     ),
     (
         "cap_that_holds_nothing",

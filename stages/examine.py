@@ -1,13 +1,14 @@
-"""Examine a policy: what it answers at every token budget, on held-out problems and on some seen.
+"""Examine a policy: what it answers at every temperature and budget, on problems not trained on.
 
 Reads   policy, problems, the format of their text; params.yaml `compute.inference`, `exam`.
-Writes  answers, one row per (problem, sample, budget); thoughts, one row per (problem, sample).
-        Judging them is the next stage's business.
-Method  One long sample per problem and sample index. At each budget the stream is cut, and the
-        answer forced where it has not ended, so one sample gives the whole curve; every policy gets
-        the same problems and seeds. Of the train split `num_seen` problems of each difficulty are
-        drawn by the exam's seed and asked in the same way: what a policy does better on those than
-        on held-out ones it has memorised.
+Writes  answers, one row per (problem, temperature, sample, budget); thoughts, one row per (problem,
+        temperature, sample). Judging them is the next stage's business.
+Method  One long sample per problem, temperature and sample index. At each budget the stream is cut,
+        and the answer forced where it has not ended, so one sample gives the whole curve; every
+        policy gets the same problems and seeds, the same at each temperature. Held-out problems are
+        asked; reserved ones, which choose the temperature, where there is a choice; and of the
+        train split `num_seen` problems of each difficulty, drawn by the exam's seed: what a policy
+        does better on those than on held-out ones it has memorised.
 
 Example: python -m stages.examine --policy-id r0 --policy data/policies/r0 \
          --problems data/problems.parquet --text-format data/format.json \
@@ -66,10 +67,7 @@ def main(
     facts = RunFacts("examine")
     renderer = Renderer.of_policy(policy)
     answering = Answering(renderer.cue_tokens(read_format(text_format)), settings.answer_tokens)
-    exam_problems = [
-        *read_problems(problems, split="heldout"),
-        *draw_seen(read_problems(problems, split="train"), settings),
-    ]
+    exam_problems = choose_problems(read_problems(problems), settings)
     longest = max(len(renderer.prompt_tokens(problem.prompt)) for problem in exam_problems)
     needed = (
         longest + settings.budgets_tokens[-1] + len(answering.cue_tokens) + settings.answer_tokens
@@ -92,6 +90,15 @@ def main(
             to_answers.add(merge_rows((shard / ANSWERS_FOLDER for shard in kept), ANSWERS))
     facts.count(num_answers=to_answers.num_rows)
     facts.write(answers)
+
+
+def choose_problems(problems: Sequence[Problem], settings: Exam) -> list[Problem]:
+    """The problems of an exam: held-out, reserved where temperatures are to choose from, seen."""
+    splits = ["heldout", "reserved"] if len(settings.temperatures) > 1 else ["heldout"]
+    return [
+        *(problem for split in splits for problem in problems if problem.split == split),
+        *draw_seen([problem for problem in problems if problem.split == "train"], settings),
+    ]
 
 
 def draw_seen(problems: Sequence[Problem], settings: Exam) -> list[Problem]:
@@ -126,19 +133,22 @@ def sit(
     unfinished: Path,
 ) -> list[Path]:
     """Do the exam's work that is not yet in `unfinished`; the folders of all shards."""
-    kept = shards.cut(work, settings.shard_rollouts, unfinished)
-    answer = partial(
-        answer_at_budgets,
-        budgets_tokens=settings.budgets_tokens,
-        answering=answering,
-        temperature=settings.temperature,
-    )
-    ask = partial(_request, settings=settings, renderer=renderer)
-    for shard, items, sat in shards.missing(
-        kept, samplers, answer, ask, f"examine {policy_id}", "sample"
-    ):
-        keep(policy_id, items, sat, settings, renderer, shard)
-    return [*kept]
+    folders: list[Path] = []
+    for temperature in settings.temperatures:
+        at_temperature = unfinished / str(temperature)
+        kept = shards.cut(work, settings.shard_rollouts, at_temperature)
+        answer = partial(
+            answer_at_budgets,
+            budgets_tokens=settings.budgets_tokens,
+            answering=answering,
+            temperature=temperature,
+        )
+        ask = partial(_request, settings=settings, renderer=renderer)
+        what = f"examine {policy_id} at temperature {temperature}"
+        for shard, items, sat in shards.missing(kept, samplers, answer, ask, what, "sample"):
+            keep(policy_id, temperature, items, sat, settings, renderer, shard)
+        folders += kept
+    return folders
 
 
 def _request(item: ExamSample, settings: Exam, renderer: Renderer) -> Request:
@@ -153,6 +163,7 @@ def _request(item: ExamSample, settings: Exam, renderer: Renderer) -> Request:
 
 def keep(
     policy_id: str,
+    temperature: float,
     work: Sequence[ExamSample],
     sat: Sequence[tuple[Trace, Sequence[BudgetAnswer]]],
     settings: Exam,
@@ -168,6 +179,7 @@ def keep(
                 {
                     "policy_id": policy_id,
                     "problem_id": problem.problem_id,
+                    "temperature": temperature,
                     "sample_index": index,
                     "budget_tokens": budget,
                     "used_tokens": min(budget, trace.num_sampled_thinking_tokens),
@@ -185,6 +197,7 @@ def keep(
                 {
                     "policy_id": policy_id,
                     "problem_id": problem.problem_id,
+                    "temperature": temperature,
                     "sample_index": index,
                     "thinking_tokens": trace.tokens[: trace.num_thinking_tokens],
                 }

@@ -30,9 +30,11 @@ SETTINGS = load(ROOT / "params.yaml")
 FORM = load_format(SETTINGS.task)
 RENDERER = Renderer(FORM.tokenizer([]))
 RIGHT, WRONG, UNREADABLE = "7 + 5 12 12 * 3 36", "7 - 5 2 2 * 3 6", "7 +"
-SPLITS = {"h0": "heldout", "h1": "heldout", "s0": "train"}
+SPLITS = {"h0": "heldout", "h1": "heldout", "s0": "train", "v0": "reserved"}
+TEMPERATURES = [1.0, 0.35]
 
-# What each sample thinks, and its answer at each budget. A segment has nine tokens.
+# What each sample thinks at temperature 1, and its answer at each budget. A segment has 9 tokens.
+# Colder nothing is thought, held-out answers are all right, and the reserved ones wrong.
 SAID = {
     ("h0", 0): f"{WRONG} = {RIGHT} =",
     ("h0", 1): f"{RIGHT} <",
@@ -40,6 +42,8 @@ SAID = {
     ("h1", 1): "",
     ("s0", 0): f"{RIGHT} =",
     ("s0", 1): f"{RIGHT} =",
+    ("v0", 0): "",
+    ("v0", 1): "",
 }
 ANSWERED = {
     ("h0", 0): [WRONG, WRONG, RIGHT, RIGHT],
@@ -48,6 +52,8 @@ ANSWERED = {
     ("h1", 1): [WRONG, WRONG, UNREADABLE, RIGHT],
     ("s0", 0): [WRONG, RIGHT, RIGHT, RIGHT],
     ("s0", 1): [RIGHT, RIGHT, RIGHT, RIGHT],
+    ("v0", 0): [WRONG, WRONG, RIGHT, WRONG],
+    ("v0", 1): [WRONG, WRONG, WRONG, WRONG],
 }
 
 
@@ -58,6 +64,7 @@ class Exam:
         self.root = root
         raw = yaml.safe_load((ROOT / "params.yaml").read_text())
         raw["exam"]["budgets_tokens"], raw["report"]["training_budget_tokens"] = BUDGETS, 18
+        raw["exam"]["temperatures"] = TEMPERATURES
         raw["evaluate"]["num_resamples"] = 200
         (root / "params.yaml").write_text(yaml.safe_dump(raw))
         metadata = {"numbers": [3, 7, 5], "target": 36}
@@ -77,24 +84,27 @@ class Exam:
 
     def _thoughts(self) -> list[dict[str, Any]]:
         rows = []
-        for (name, index), text in SAID.items():
-            tokens = RENDERER.encode(text)
-            place = {"problem_id": name, "sample_index": index}
-            rows.append(row(THOUGHTS, **place, thinking_tokens=tokens))
+        for temperature in TEMPERATURES:
+            for (name, index), text in SAID.items():
+                tokens = RENDERER.encode(text) if temperature == 1.0 else []
+                place = {"problem_id": name, "temperature": temperature, "sample_index": index}
+                rows.append(row(THOUGHTS, **place, thinking_tokens=tokens))
         return rows
 
     def _answers(self) -> list[dict[str, Any]]:
         rows = []
         for (name, index), answers in ANSWERED.items():
-            place = {"problem_id": name, "sample_index": index, "is_forced": False}
             for budget, answer in zip(BUDGETS, answers, strict=True):
+                place = {"problem_id": name, "sample_index": index, "budget_tokens": budget}
                 used = min(budget, len(RENDERER.encode(SAID[name, index])))
-                spent = {"budget_tokens": budget, "used_tokens": used}
-                rows.append(row(ANSWERS, **place, **spent, answer=answer))
+                rows.append(row(ANSWERS, **place, used_tokens=used, is_forced=False, answer=answer))
+                colder = {"temperature": 0.35, "used_tokens": 0, "is_forced": False}
+                text = WRONG if SPLITS[name] == "reserved" else RIGHT
+                rows.append(row(ANSWERS, **place, **colder, answer=text))
         return rows
 
     def grade(self) -> pd.DataFrame:
-        """Run the stage; its grades by (problem, sample, budget)."""
+        """Run the stage; its grades by (problem, temperature, sample, budget)."""
         root = self.root
         grade.main(
             problems=root / "problems.parquet",
@@ -107,7 +117,7 @@ class Exam:
             params_file=root / "params.yaml",
         )
         grades = read_table(root / "grades.parquet", GRADES).to_pandas()
-        return grades.set_index(["problem_id", "sample_index", "budget_tokens"])
+        return grades.set_index([*GRADES.key])
 
     def evaluate(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Grade, and run the next stage; grades and metrics."""

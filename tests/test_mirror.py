@@ -71,6 +71,7 @@ COVERED_BY = {
     "lineage/telling/page.py": "tests/lineage/telling/test_showtext.py",
     "lineage/telling/verifytext.py": "tests/lineage/proof/test_verify.py",
     "stages/contracts/params/checksum.py": "tests/contracts/params/inits/test_model.py",
+    "stages/contracts/tables/conversions.py": "tests/contracts/storage/test_older_files.py",
     **{
         f"stages/contracts/tables/{name}.py": "tests/contracts/tables/test_all.py"
         for name in SCHEMAS
@@ -79,6 +80,7 @@ COVERED_BY = {
     "stages/engines/pools/pool.py": "tests/engines/pools/test_here.py",
     "stages/engines/sampler.py": "tests/engines/test_turns.py",
     "stages/engines/samplers/vllm.py": "tests/engines/test_adapters.py",
+    "stages/evaluate/intervals.py": "tests/evaluate/test_main.py",
     "stages/probe/inputs.py": "tests/probe/test_sampled.py",
     "stages/pure/objectives/arrays.py": "tests/pure/objectives/test_information.py",
     "stages/report/measures.py": "tests/report/test_main.py",

@@ -76,7 +76,7 @@ def check(task: TaskParams) -> None:
     assert counts == {
         (tier.difficulty, split): getattr(tier, f"num_{split}")
         for tier in task.tiers
-        for split in ("train", "heldout")
+        for split in ("train", "heldout", "reserved")
     }
     requests = [
         Submission(p, text, is_attempt=False)

@@ -1,7 +1,7 @@
 """A folder as the graph leaves it: exams, rounds and metrics small enough to compute by hand."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from fixtures.checkouts import ROOT
 from fixtures.rows import Row, row
-from stages import compare
+from stages.compare import __main__ as compare
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.contracts.storage.writing import write_table
@@ -24,11 +24,13 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import read_sums
+from stages.evaluate.intervals import Intervals
 from stages.report import __main__ as report
 
 HOSTILE = '<script>alert("x")</script>'
 WORDS = ["<pad>", "<bos>", "<eos>", "#", "=", "<", "one", "two", HOSTILE]
 BUDGETS = [0, 8, 16]
+TEMPERATURES = [1.0, 0.35]
 
 # Reward of each held-out problem at each budget: its first sample, its second.
 REWARDS = {
@@ -54,6 +56,7 @@ REWARDS = {
 VERDICTS = {1: "correct", 0: "incorrect", None: "error"}
 ANSWER = "# one <eos>"
 DIFFICULTY = {"p0": 3, "p1": 3, "p2": 10, "p3": 10}
+RESERVED = {"v0": 3, "v1": 10}
 
 
 class World:
@@ -107,7 +110,7 @@ def write_params(path: Path) -> None:
         "i2": round_entry("i1", "information", 2),
         "o1": round_entry("r0", "outcome", 1),
     }
-    raw["exam"]["budgets_tokens"] = BUDGETS
+    raw["exam"]["budgets_tokens"], raw["exam"]["temperatures"] = BUDGETS, TEMPERATURES
     raw["exams"] = {policy: {"judge": "exact"} for policy in ("r0", "i2", "o1")}
     raw["evaluate"]["num_resamples"] = 200
     raw["report"] = {"num_rollouts": 2, "training_budget_tokens": 8}
@@ -122,15 +125,21 @@ def tokenizer() -> Renderer:
     return Renderer(made)
 
 
-def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
-    """Grades as given, and their metrics.
+def exam_rows(temperature: float, rewards: Mapping[str, Any], is_best: bool) -> list[Row]:
+    """Grades of held-out problems as given, and of reserved ones: right where it is best.
 
     Each answer is that of two attempts, one called wrong and one right.
     """
+    reserved = {name: ([int(is_best)] * len(BUDGETS),) for name in RESERVED}
     rows = []
-    for problem, samples in rewards.items():
+    for problem, samples in {**rewards, **reserved}.items():
         for sample, curve in enumerate(samples):
-            place = {"problem_id": problem, "difficulty": DIFFICULTY[problem]}
+            place = {
+                "problem_id": problem,
+                "split": "reserved" if problem in RESERVED else "heldout",
+                "difficulty": {**DIFFICULTY, **RESERVED}[problem],
+                "temperature": temperature,
+            }
             for budget, reward in zip(BUDGETS, curve, strict=True):
                 rows.append(
                     row(
@@ -147,15 +156,33 @@ def write_exam(world: World, policy: str, rewards: dict[str, Any]) -> None:
                         num_false_positives=sample,
                     )
                 )
+    return rows
+
+
+def write_exam(
+    world: World,
+    policy: str,
+    rewards: dict[str, Any],
+    colder: dict[str, Any] | None = None,
+    best: float = 1.0,
+) -> None:
+    """Grades at temperature 1 as given, colder ones, and their metrics.
+
+    On reserved problems `best` is the better temperature. Colder answers are worth what the others
+    are, unless they are given.
+    """
+    rows = exam_rows(1.0, rewards, best == 1.0)
+    rows += exam_rows(0.35, colder or rewards, best == 0.35)
     path = world.data / "exams" / policy / "grades.parquet"
     write_table(path, GRADES, rows)
     settings = load(world.params)
-    intervals, training_budget = (
-        evaluate.Intervals(settings.evaluate),
+    asked = (
+        settings.exam.temperatures,
         settings.report.training_budget_tokens,
+        Intervals(settings.evaluate),
     )
     levels = evaluate.by_level(read_sums(path))
-    metrics = {level: evaluate.grade(part, training_budget, intervals) for level, part in levels}
+    metrics = {level: evaluate.grade(part, *asked) for level, part in levels}
     curriculum = evaluate.next_training(metrics)
     write_json(
         world.data / "metrics/exams" / f"{policy}.json", {**metrics, "curriculum": curriculum}

@@ -1,10 +1,10 @@
 """Whether an exam problem is in what a policy, its ancestors or their judges were trained on.
 
 Exam problems are those that some exam asked as held-out, and those that the problems table holds
-out: both, as either may have been rewritten. Train problems that an exam asks on purpose, to
-measure memorisation, are none. Held against them is what was really trained on: the problems that
-demonstrations and rollouts name, their prompts, and the prompt tokens of rollouts wherever they are
-another prompt's. Besides, all problems that a next round may draw.
+out or reserves: both, as either may have been rewritten. Train problems that an exam asks on
+purpose, to measure memorisation, are none. Held against them is what was really trained on: the
+problems that demonstrations and rollouts name, their prompts, and the prompt tokens of rollouts
+wherever they are another prompt's. Besides, all problems that a next round may draw.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lineage.data.likeness import MIN_JACCARD, Neighbours, canonical
-from lineage.data.prompts import HELDOUT, Reader, TrainedPrompt, exam_problems
+from lineage.data.prompts import HELD_OUT, Reader, TrainedPrompt, exam_problems
 from lineage.data.training import Source, checkpoints, sources
 from lineage.record.audit import Audit
 from lineage.record.errors import Finding
@@ -164,7 +164,7 @@ def _all(trained_on: Sequence[Source], reader: Reader) -> Iterator[TrainedPrompt
     for problems in {source.problems.md5: source.problems for source in trained_on}.values():
         catalogue = reader.catalogue(problems)
         for name, split in catalogue.splits.items():
-            if split != HELDOUT:
+            if split not in HELD_OUT:
                 prompt = catalogue.prompts[name]
                 yield TrainedPrompt(POOL, problems.path, name, 1, name, prompt)
 

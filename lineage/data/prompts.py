@@ -16,7 +16,9 @@ from lineage.record.flags import Flag
 from lineage.record.lock import File
 from lineage.record.store import Store
 
-HELDOUT, TRAIN = "heldout", "train"
+TRAIN = "train"
+HELD_OUT = ("heldout", "reserved")
+"""Splits that nothing may be trained on: exams ask them, or choose on them."""
 TOKENIZER = "tokenizer.json"
 WORDING = "prompt.json"
 """A policy's file of the chat template that problems are put in; without it a prompt is bare."""
@@ -144,7 +146,7 @@ def exam_problems(
     for file in tables.values():
         catalogue = reader.catalogue(file)
         prompts |= catalogue.prompts
-        names |= {name for name, split in catalogue.splits.items() if split == HELDOUT}
+        names |= {name for name, split in catalogue.splits.items() if split in HELD_OUT}
     for step in exams:
         splits = reader.catalogue(step.input(Flag.PROBLEMS)).splits
         answers = step.output(Flag.ANSWERS)

@@ -160,15 +160,21 @@ def _no_score(batch: pa.RecordBatch) -> pa.Array:
     return pa.nulls(batch.num_rows, pa.float32())
 
 
+def _only_temperature(batch: pa.RecordBatch) -> pa.Array:
+    return pa.array(np.ones(batch.num_rows), pa.float32())
+
+
 FILLERS = (
     Filler("num_unsampled_tokens", ("forced_start", "forced_end"), _span_length),
     Filler("num_unsampled_tokens", ("token_origin",), _num_not_sampled),
     Filler("num_forced_tokens", ("num_cue_tokens", "num_environment_tokens"), _num_given),
     Filler("judge_score", (), _no_score),
+    Filler("temperature", ("sample_index",), _only_temperature),
 )
 """Columns that tables of some commits do not have.
 
 Tokens of a rollout that the policy did not sample were once one span, `forced_start` to
 `forced_end`; `token_origin` says of each where it comes from, and the ledger may count those of a
-cue and of an environment apart. A nullable column that came later is null in older tables.
+cue and of an environment apart. A nullable column that came later is null in older tables. Exams
+had one temperature, 1, before they said which.
 """

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineage.data.exam import estimate_of
+from lineage.data.exam import TRAINING_BUDGET, estimate_of
 from lineage.proof.rowtables import Tables, bad_rows
 from lineage.proof.verdicts import check_rewards
 from lineage.record.errors import Finding
@@ -15,7 +15,9 @@ from lineage.record.lock import Step
 from lineage.record.values import Values, section
 
 ROUNDING = 1e-4  # exam metrics have four digits
-GRADED = ("problem_id", "sample_index", "budget_tokens", "used_tokens", "is_forced", "answer")
+OLDER_TEMPERATURE = 1.0  # of metrics that do not say at which they are
+PLACE = ("problem_id", "temperature", "sample_index", "budget_tokens")
+GRADED = (*PLACE, "used_tokens", "is_forced", "answer")
 
 
 def check_exam(graph: Graph, step: Step, tables: Tables) -> Iterator[Finding]:
@@ -42,14 +44,48 @@ def check_exam(graph: Graph, step: Step, tables: Tables) -> Iterator[Finding]:
     yield from check_rewards(grader, grades, grades["problem_id"], partial_credit=False)
     for level, metrics in tables.metrics(step).items():
         if isinstance(metrics, Mapping) and "success" in metrics:
-            yield from _means(step, grades, level, section(metrics, "success"))
+            yield from _level(step, grades, level, metrics)
 
 
-def _means(step: Step, grades: pa.Table, level: str, success: Values) -> Iterator[Finding]:
-    rows = grades.filter(pc.equal(grades["split"], "heldout"))
+def _level(step: Step, grades: pa.Table, level: str, metrics: Values) -> Iterator[Finding]:
+    """Of one level: success at its own temperature and at each, and that its own is the best."""
+    rows = grades
     if level.startswith("difficulty_"):
         difficulty = int(level.removeprefix("difficulty_"))
         rows = rows.filter(pc.equal(rows["difficulty"], difficulty))
+    own = str(metrics.get("temperature", OLDER_TEMPERATURE))
+    stated = [(own, section(metrics, "success"))]
+    stated += section(metrics, "success_by_temperature").items()
+    for temperature, success in stated:
+        of_one = _at(rows.filter(pc.equal(rows["split"], "heldout")), temperature)
+        if not of_one.num_rows:
+            message = f"its metrics are at temperature {temperature}, {level}; grades have none"
+            yield Finding("rows", step.name, message)
+        yield from _means(step, of_one, f"{level} at temperature {temperature}", success)
+    yield from _choice(step, rows.filter(pc.equal(rows["split"], "reserved")), level, own)
+
+
+def _at(rows: pa.Table, temperature: str) -> pa.Table:
+    """Rows of one temperature, which tables hold in single precision."""
+    return rows.filter(pc.equal(rows["temperature"], pa.scalar(float(temperature), pa.float32())))
+
+
+def _choice(step: Step, reserved: pa.Table, level: str, own: str) -> Iterator[Finding]:
+    """No other temperature does better on reserved problems, at the budget trained at."""
+    budget = step.params.get(TRAINING_BUDGET)
+    rows = reserved.filter(pc.equal(reserved["budget_tokens"], budget))
+    by_problem = rows.group_by(["problem_id", "temperature"]).aggregate([("reward", "mean")])
+    means = by_problem.group_by("temperature").aggregate([("reward_mean", "mean")]).to_pylist()
+    known = {row["temperature"]: row["reward_mean_mean"] for row in means}
+    success = {t: mean for t, mean in known.items() if mean is not None}
+    [chosen] = pa.array([float(own)], pa.float32()).to_pylist()
+    best = max(success.values(), default=0.0)
+    if success and success.get(chosen, -1.0) < best - ROUNDING:
+        message = f"its temperature {own} is not the best on reserved problems, {level}"
+        yield Finding("rows", step.name, message)
+
+
+def _means(step: Step, rows: pa.Table, where: str, success: Values) -> Iterator[Finding]:
     by_problem = rows.group_by(["problem_id", "budget_tokens"]).aggregate([("reward", "mean")])
     means = by_problem.group_by("budget_tokens").aggregate([("reward_mean", "mean")])
     for row in means.to_pylist():
@@ -57,5 +93,5 @@ def _means(step: Step, grades: pa.Table, level: str, success: Values) -> Iterato
         estimate = estimate_of(success.get(f"budget_{budget}"))
         stated = estimate.mean if estimate else None
         if stated is None or mean is None or abs(stated - mean) > ROUNDING:
-            message = f"its metrics say success {stated} at {budget} tokens, {level}; grades {mean}"
+            message = f"its metrics say success {stated} at {budget} tokens, {where}; grades {mean}"
             yield Finding("rows", step.name, message)

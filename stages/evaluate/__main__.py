@@ -1,14 +1,16 @@
-"""What an exam's grades amount to: success by difficulty and budget, samples, verdicts.
+"""What an exam's grades amount to: success by difficulty, temperature and budget, verdicts.
 
-Reads   grades; params.yaml `evaluate` and `report.training_budget_tokens`.
+Reads   grades; params.yaml `evaluate`, `exam.temperatures`, `report.training_budget_tokens`.
 Writes  metrics, one JSON object: fractions and tokens of the held-out problems, with bootstrap
         intervals over problems, and what to train on next; the success curve, as points to plot.
-        Null where a number does not exist: tokens to a success never reached, shares of nothing,
+        All but `success_by_temperature` is at the level's best temperature, `temperature`. Null
+        where a number does not exist: tokens to a success never reached, shares of nothing,
         memorisation without problems of the train split, extrapolation without a budget beyond the
-        one trained at.
-Method  `stages.pure.estimates`, `exam` and `curriculum`. A verifier's failure is left out of the
-        means and counted. Best-of-n chooses by the judge's score; the exact one's is the reward,
-        and so makes it pass@k.
+        one trained at, what thinking adds without the budget 0.
+Method  `stages.pure.estimates`, `exam` and `curriculum`. The best temperature of a level is that of
+        the highest success at the training budget on its reserved problems, which nothing else is
+        computed from. A verifier's failure is left out of the means and counted. Best-of-n chooses
+        by the judge's score; the exact one's is the reward, and so makes it pass@k.
 
 Example: python -m stages.evaluate --grades data/exams/r0/grades.parquet \
          --metrics data/metrics/exams/r0.json --curve data/metrics/curves/exams/r0.json
@@ -17,20 +19,22 @@ Example: python -m stages.evaluate --grades data/exams/r0/grades.parquet \
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from stages.contracts.params.base import Count, read_section
 from stages.contracts.params.evaluate import Evaluate
+from stages.contracts.params.exam import Temperatures
 from stages.contracts.storage.reading import count_rows
 from stages.contracts.tables.grades import GRADES
 from stages.evaluate.exam_sums import Sums, read_sums
+from stages.evaluate.intervals import Intervals, Json
+from stages.evaluate.temperatures import choose, heldout_curves, success_by_temperature
 from stages.pure import exam
 from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
-from stages.pure.estimates import Statistic, bootstrap_of_means
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import write_json
@@ -47,40 +51,18 @@ VERDICTS = (
     "segments",
 )
 
-Json = dict[str, float | None] | None
-"""An estimate; None where it does not exist."""
-
-
-class Intervals(NamedTuple):
-    """Estimates as JSON, by the settings of params.yaml."""
-
-    settings: Evaluate
-
-    def mean(self, per_problem: Shaped[np.ndarray, " problem"]) -> Json:
-        """Mean over problems."""
-        return self.of([np.asarray(per_problem, float)[:, None]], lambda means: means[..., 0])
-
-    def of(self, samples: Sequence[Shaped[np.ndarray, "_ _"]], statistic: Statistic) -> Json:
-        """A statistic of the mean columns of independent samples of problems."""
-        s = self.settings
-        try:
-            interval = bootstrap_of_means(
-                samples, statistic, s.num_resamples, s.confidence, s.seed
-            ).rounded()
-        except ValueError:
-            return None
-        return interval if any(value is not None for value in interval.values()) else None
-
 
 def main(grades: Path, metrics: Path, curve: Path, params_file: Path = Path("params.yaml")) -> None:
     """Measure one exam by its grades."""
     settings = read_section(params_file, "evaluate", Evaluate)
+    temperatures: list[float] = read_section(params_file, "exam.temperatures", Temperatures)
     training_budget = read_section(params_file, "report.training_budget_tokens", Count)
     facts = RunFacts("evaluate")
     with facts.phase("estimating"):
         sums = read_sums(grades)
         report = {
-            name: grade(part, training_budget, Intervals(settings)) for name, part in by_level(sums)
+            name: grade(part, temperatures, training_budget, Intervals(settings))
+            for name, part in by_level(sums)
         }
     write_json(metrics, {**report, "curriculum": next_training(report)})
     write_json(curve, curve_points(report))
@@ -95,14 +77,32 @@ def by_level(sums: Sums) -> Iterator[tuple[str, Sums]]:
         yield f"difficulty_{level}", sums.at_level(level)
 
 
-def grade(sums: Sums, training_budget_tokens: int, intervals: Intervals) -> dict[str, Any]:
-    """Metrics of one level's answers: of the held-out ones, and memorisation.
+def grade(
+    sums: Sums, temperatures: Sequence[float], training_budget_tokens: int, intervals: Intervals
+) -> dict[str, Any]:
+    """Metrics of one level at its best temperature, and success at each.
+
+    Raises:
+        BadInput: answers at a temperature are missing, or every verifier of the exam failed.
+    """
+    temperature = choose(sums.answers, temperatures, training_budget_tokens)
+    by_temperature = success_by_temperature(sums, temperatures, intervals)
+    return {
+        "temperature": temperature,
+        "success": by_temperature[str(temperature)],
+        "success_by_temperature": by_temperature,
+        **grade_one(sums.at_temperature(temperature), training_budget_tokens, intervals),
+    }
+
+
+def grade_one(sums: Sums, training_budget_tokens: int, intervals: Intervals) -> dict[str, Any]:
+    """Metrics of answers at one temperature: of the held-out ones, and memorisation.
 
     Raises:
         BadInput: every verifier of the exam failed.
     """
     heldout = sums.answers[sums.answers["split"] == "heldout"]
-    means = heldout.set_index(["problem_id", "budget_tokens"])["reward"].unstack()
+    means = heldout_curves(sums.answers)
     curve, budgets = means.to_numpy(), means.columns.to_numpy()
     if np.isnan(curve).all(axis=0).any():
         raise BadInput(
@@ -112,7 +112,6 @@ def grade(sums: Sums, training_budget_tokens: int, intervals: Intervals) -> dict
     num_segments = max(1, int(longest["num_segments"].sum()))
     totals = heldout.groupby("budget_tokens")[["used_tokens", "num_forced", "num_answers"]].sum()
     return {
-        "success": {f"budget_{b}": intervals.mean(curve[:, i]) for i, b in enumerate(budgets)},
         **curve_metrics(curve, budgets, training_budget_tokens, intervals),
         **choice_metrics(sums.choices, intervals),
         **verdict_metrics(longest, intervals),
@@ -161,6 +160,9 @@ def curve_metrics(
         "regret_against_own_best": intervals.of([curve], regret_against_own_best),
         "extrapolation": intervals.mean(curve[:, -1] - curve[:, trained])
         if trained < len(budgets) - 1
+        else None,
+        "thinking_adds": intervals.mean(curve[:, trained] - curve[:, 0])
+        if budgets[0] == 0 and trained < len(budgets)
         else None,
         "tokens_to_reach": {
             f"success_{round(100 * level)}": intervals.of(
@@ -242,7 +244,7 @@ def memorisation(answers: pd.DataFrame, intervals: Intervals) -> Json:
     present = means.groupby(["difficulty", "split"]).size().unstack()
     if not {"train", "heldout"} <= {*present}:
         return None
-    both = present.dropna().index
+    both = present[["train", "heldout"]].dropna().index
     pairs = [
         means.loc[level, split].to_numpy()[:, None]
         for level in both

@@ -3,7 +3,7 @@
 It is all that the exam's metrics need, so that grades are read in a stream.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -16,19 +16,20 @@ from stages.contracts.storage.joins import aligned
 from stages.contracts.storage.reading import read_batches
 from stages.contracts.tables.grades import GRADES
 from stages.pure import exam
+from stages.running.errors import BadInput
 
 COUNTS = tuple(name for name in GRADES.schema.names if name.startswith("num_"))
 UNPARSABLE = "unparsable"  # the verdict
-PLACE = ["difficulty", "split", "problem_id", "budget_tokens"]
+PLACE = ["difficulty", "split", "problem_id", "temperature", "budget_tokens"]
 
 
 class Sums(NamedTuple):
     """An exam, or a part of it.
 
-    `answers` has a row per problem and budget: the mean reward, NaN where the verifier failed on
-    all of its answers, how many answers there are, and sums over them. `thoughtful` has the mean
-    reward of a held-out problem's answers by how many segments they thought; `choices` what its
-    samples are worth together.
+    `answers` has a row per problem, temperature and budget: the mean reward, NaN where the verifier
+    failed on all of its answers, how many answers there are, and sums over them. `thoughtful` has
+    the mean reward of a held-out problem's answers by how many segments they thought; `choices`
+    what its samples are worth together.
     """
 
     answers: pd.DataFrame
@@ -38,6 +39,21 @@ class Sums(NamedTuple):
     def at_level(self, difficulty: int) -> "Sums":
         """The problems of one difficulty."""
         return Sums(*(frame[frame["difficulty"] == difficulty] for frame in self))
+
+    def at_temperature(self, temperature: float) -> "Sums":
+        """The answers sampled at one temperature.
+
+        Raises:
+            BadInput: there are none of held-out problems.
+        """
+        # Tables hold a temperature in single precision.
+        of_one = Sums(*(f[f["temperature"] == np.float32(temperature)] for f in self))
+        if not (of_one.answers["split"] == "heldout").any():
+            raise BadInput(
+                f"exam: grades have no held-out answers at temperature {temperature}; run "
+                "`dvc repro`"
+            )
+        return of_one
 
 
 def read_sums(grades: Path) -> Sums:
@@ -87,20 +103,18 @@ def sums_of(graded: pd.DataFrame, sizes: Sequence[int]) -> Sums:
     thoughtful = known.groupby([*PLACE, "num_segments"], as_index=False).agg(
         reward=("reward", "mean")
     )
-    names = ["difficulty", "budget_tokens", "k", "pass_at_k", "maj_at_k", "best_of_n"]
-    return Sums(answers, thoughtful, pd.DataFrame(choices(known, sizes), columns=names))
+    return Sums(answers, thoughtful, choices(known, sizes))
 
 
-def choices(
-    known: pd.DataFrame, sizes: Sequence[int]
-) -> Iterator[tuple[int, int, int, float, float, float]]:
-    """What each problem's verified samples at each budget are worth together.
+def choices(known: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
+    """What each problem's verified samples at each temperature and budget are worth together.
 
-    As difficulty, budget, k, pass@k, maj@k, best-of-n.
+    Columns: difficulty, temperature, budget_tokens, k, pass_at_k, maj_at_k, best_of_n.
 
     Answers are equal by their text. All that could not be parsed count as one answer, a wrong one.
     """
-    ordered = known.sort_values(["budget_tokens", "problem_id", "sample_index"])
+    asked = ["temperature", "budget_tokens", "problem_id"]
+    ordered = known.sort_values([*asked, "sample_index"])
     texts = ordered["answer"].str.strip().where(ordered["verdict"] != UNPARSABLE, None)
     answers, rewards = (
         pd.factorize(texts, use_na_sentinel=False)[0],
@@ -109,16 +123,19 @@ def choices(
     scores = (
         rewards if ordered["judge_score"].isna().any() else ordered["judge_score"].to_numpy(float)
     )
-    starts = np.flatnonzero(~ordered.duplicated(["budget_tokens", "problem_id"]))
-    budgets, difficulties = ordered["budget_tokens"].to_numpy(), ordered["difficulty"].to_numpy()
+    starts = np.flatnonzero(~ordered.duplicated(asked))
+    worth: list[tuple[int, float, float, float]] = []
     for start, end in pairwise([*starts, len(ordered)]):
         sample_rewards, num_known = rewards[start:end], np.array([end - start])
         for k in sizes:
-            yield (
-                int(difficulties[start]),
-                int(budgets[start]),
-                k,
-                float(exam.pass_at_k(np.array([round(sample_rewards.sum())]), num_known, k)[0]),
-                exam.majority_at_k(answers[start:end], sample_rewards == 1, k),
-                exam.best_of_k(scores[start:end], sample_rewards, k),
+            worth.append(
+                (
+                    k,
+                    float(exam.pass_at_k(np.array([round(sample_rewards.sum())]), num_known, k)[0]),
+                    exam.majority_at_k(answers[start:end], sample_rewards == 1, k),
+                    exam.best_of_k(scores[start:end], sample_rewards, k),
+                )
             )
+    places = ordered[["difficulty", "temperature", "budget_tokens"]].iloc[starts.repeat(len(sizes))]
+    values = pd.DataFrame(worth, columns=["k", "pass_at_k", "maj_at_k", "best_of_n"])
+    return pd.concat([places.reset_index(drop=True), values], axis=1)

@@ -2,7 +2,7 @@
 
 Reads   answers, thoughts, problems, the format of their text, the policy's tokenizer, the exam's
         judge; params.yaml `task`.
-Writes  grades, one row per (problem, sample, budget).
+Writes  grades, one row per (problem, temperature, sample, budget).
 Method  The task's verifier judges answers and attempts in killable workers
         (`stages.verifiers.isolated`); a generative judge also scores each answer. An exam pays no
         partial credit. Numbers are the next stage's business.
@@ -42,6 +42,9 @@ from stages.tasks.task import Problem
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Submission
 
+SampleKey = tuple[str, float, int]
+"""Problem, temperature and index of a sample."""
+
 
 def main(
     problems: Path,
@@ -80,7 +83,7 @@ def main(
                     request.problem,
                     found,
                     score,
-                    looked[row["problem_id"], row["sample_index"]],
+                    looked[sample_key(row)],
                 )
                 for row, request, found, score in zip(rows, requests, judged, scores, strict=True)
             )
@@ -89,14 +92,19 @@ def main(
     facts.write(grades)
 
 
+def sample_key(row: Mapping[str, Any]) -> SampleKey:
+    """Which sample of the exam a row of answers or thoughts is about."""
+    return row["problem_id"], row["temperature"], row["sample_index"]
+
+
 def look_at_thinking(
     samples: Sequence[Mapping[str, Any]],
     problems: Mapping[str, Problem],
     form: Format,
     renderer: Renderer,
     verifiers: isolated.VerifierWorkers,
-) -> dict[tuple[str, int], list[tuple[int, Thought]]]:
-    """The thinking segments of each sample and their ends, by (problem_id, sample_index)."""
+) -> dict[SampleKey, list[tuple[int, Thought]]]:
+    """The thinking segments of each sample and their ends."""
     markers = form.segment_ends
     texts, ends = [], []
     for sample in samples:
@@ -106,7 +114,7 @@ def look_at_thinking(
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
     looked = look([problems[sample["problem_id"]] for sample in samples], texts, form, verifiers)
-    keys = [(sample["problem_id"], sample["sample_index"]) for sample in samples]
+    keys = map(sample_key, samples)
     return {
         key: [*zip(*columns, strict=True)] for key, *columns in zip(keys, ends, looked, strict=True)
     }

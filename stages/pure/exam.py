@@ -3,15 +3,42 @@
 Several samples, several budgets, a policy's verdicts on itself.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from math import comb
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
+MEAN_DECIMALS = 9  # within which means are equal: sums differ in their last bits by their order
 AnswerClass = tuple[int, bool]
 """Samples that gave one answer: how many they are, and whether it is right."""
+
+
+def best_temperature(
+    rewards: Float[np.ndarray, " answer"],
+    problems: Shaped[np.ndarray, " answer"],
+    sampled_at: Float[np.ndarray, " answer"],
+    temperatures: Sequence[float],
+) -> float:
+    """Which of `temperatures` has the highest mean success over problems, the higher of equals.
+
+    The answers are one policy's at one budget, to problems that it is not then examined on: chosen
+    on those themselves, the best of several noisy means would be too high. `problems` says of each
+    answer whose it is, `sampled_at` at which temperature, in the single precision of tables. NaN is
+    left out. With no reward at all it is the first.
+    """
+    means = {}
+    for temperature in temperatures:
+        is_counted = (sampled_at == np.float32(temperature)) & ~np.isnan(rewards)
+        if is_counted.any():
+            of_problem = np.unique(problems[is_counted], return_inverse=True)[1]
+            success = np.bincount(of_problem, rewards[is_counted]) / np.bincount(of_problem)
+            means[temperature] = round(float(success.mean()), MEAN_DECIMALS)
+    return max(
+        means, key=lambda temperature: (means[temperature], temperature), default=temperatures[0]
+    )
 
 
 def pass_at_k(

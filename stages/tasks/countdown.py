@@ -16,7 +16,7 @@ from stages.contracts.params.inits.demonstrations import (
 from stages.contracts.params.task import CountdownTask
 from stages.tasks.arithmetic import OPERATORS, Step, apply
 from stages.tasks.formats import ABOVE, BELOW, FAR_ABOVE, FAR_BELOW, HIT, UNJUDGED, CountdownFormat
-from stages.tasks.splits import fill_splits, split_of
+from stages.tasks.splits import RESERVED, fill_splits, sizes, split_of
 from stages.tasks.strategies import (
     Attempting,
     Candidates,
@@ -43,7 +43,7 @@ class Countdown:
             rng = random.Random(f"{self.params.seed}/{tier.num_numbers}")
             draws = (self._draw(rng, tier.num_numbers, draw) for draw in count())
             kind = f"with {tier.num_numbers} numbers up to {self.params.max_number}"
-            yield from fill_splits(draws, tier.num_train, tier.num_heldout, kind)
+            yield from fill_splits(draws, sizes(tier), kind)
 
     def demonstrations(
         self, problems: Sequence[Problem], settings: DirectDemonstrations | Attempting, seed: int
@@ -72,9 +72,9 @@ class Countdown:
             return None
         canonical = f"{'-'.join(map(str, numbers))}>{target}"
         split = split_of(canonical, self.params.heldout_bucket)
-        if split is None:
-            return None
-        shown = rng.sample(numbers, num_numbers)
+        # A reserved problem draws nothing from `rng`: the others are the same with and without it.
+        ordering = random.Random(canonical) if split == RESERVED else rng
+        shown = ordering.sample(numbers, num_numbers)
         return Problem(
             problem_id=f"countdown:{canonical}",
             split=split,

@@ -16,7 +16,7 @@ from itertools import count
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, ReviseDemonstrations
 from stages.contracts.params.task import ModularTask
 from stages.tasks.formats import HIT, MISS, ModularFormat
-from stages.tasks.splits import fill_splits, split_of
+from stages.tasks.splits import fill_splits, sizes, split_of
 from stages.tasks.strategies import Candidates, direct_demonstration, draw_attempts, draw_problems
 from stages.tasks.task import Problem, StrategySettings
 
@@ -35,7 +35,7 @@ class Modular:
             rng = random.Random(f"{self.params.seed}/{tier.num_factors}")
             draws = (self._draw(rng, tier.num_factors, draw) for draw in count())
             kind = f"with {tier.num_factors} factors below {self.params.modulus}"
-            yield from fill_splits(draws, tier.num_train, tier.num_heldout, kind)
+            yield from fill_splits(draws, sizes(tier), kind)
 
     def demonstrations(
         self,
@@ -63,8 +63,6 @@ class Modular:
         factors = [rng.randrange(SMALLEST_FACTOR, modulus) for _ in range(num_factors)]
         canonical = f"{'*'.join(map(str, sorted(factors)))}%{modulus}"
         split = split_of(canonical, self.params.heldout_bucket)
-        if split is None:
-            return None
         return Problem(
             problem_id=f"modular:{canonical}",
             split=split,

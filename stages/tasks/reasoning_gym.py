@@ -21,11 +21,12 @@ from stages.tasks.families import (
     reference_answer,
     unpack,
 )
+from stages.tasks.splits import RESERVED, sizes, told
 from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import SPECIAL, load_text_format
 
-HELDOUT_BUCKETS = 10
+NUM_BUCKETS = 10
 MAX_BARREN_DRAWS = 500
 ID_DIGITS = 16
 HASH_ORDERED = (
@@ -63,7 +64,7 @@ class ReasoningGym:
             )
         seen: set[str] = set()
         for tier in self.params.tiers:
-            wanted = {"train": tier.num_train, "heldout": tier.num_heldout}
+            wanted = sizes(tier)
             barren_draws = 0
             for problem in self._draws(tier):
                 if problem and problem.problem_id not in seen and wanted[problem.split]:
@@ -96,9 +97,9 @@ class ReasoningGym:
 
         Ends where the family's entries end.
         """
-        dataset = load_dataset(
-            self.params, tier, size=2 * (tier.num_train + HELDOUT_BUCKETS * tier.num_heldout)
-        )
+        rarest = max(tier.num_heldout, tier.num_reserved)
+        size = 2 * (tier.num_train + NUM_BUCKETS * rarest)
+        dataset = load_dataset(self.params, tier, size=size)
         for index in itertools.count():
             try:
                 entry = dataset[index]
@@ -119,7 +120,7 @@ class ReasoningGym:
         digest = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
         return Problem(
             problem_id=f"{self.params.family}:{digest[:ID_DIGITS]}",
-            split="train" if int(digest, 16) % HELDOUT_BUCKETS else "heldout",
+            split=self._split(int(digest, 16) % NUM_BUCKETS),
             difficulty=tier.difficulty,
             prompt=question,
             answer=answer,
@@ -127,11 +128,16 @@ class ReasoningGym:
             seed=index,
         )
 
+    def _split(self, bucket: int) -> str:
+        """A tenth is held out, and another reserved where any tier asks for such problems."""
+        is_reserving = any(tier.num_reserved for tier in self.params.tiers)
+        return {0: "heldout", 1: RESERVED if is_reserving else "train"}.get(bucket, "train")
+
     def _too_few(self, tier: ReasoningGymTier, missing: Mapping[str, int]) -> NoReturn:
-        num_found = tier.num_train + tier.num_heldout - sum(missing.values())
+        num_found = sum(sizes(tier).values()) - sum(missing.values())
         raise BadInput(
             f"params.yaml task.tiers, difficulty {tier.difficulty}: family {self.params.family} "
             f"gave {num_found} distinct questions with a reference answer that it accepts itself; "
-            f"still missing {missing['train']} train and {missing['heldout']} heldout (a tenth of "
-            "all questions); ask for fewer or widen the config"
+            f"still missing {told(missing)} (held out or reserved is a tenth of all questions "
+            "each); ask for fewer or widen the config"
         )

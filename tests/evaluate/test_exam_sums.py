@@ -8,9 +8,10 @@ import pytest
 from stages.contracts.params.evaluate import Evaluate
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import Sums, choices, joined, samples_up_to, sums_of
-from tests.exam_world import RIGHT, SPLITS, Exam
+from stages.evaluate.intervals import Intervals
+from tests.exam_world import RIGHT, SPLITS, TEMPERATURES, Exam
 
-INTERVALS = evaluate.Intervals(Evaluate(seed=1, num_resamples=200, confidence=0.95))
+INTERVALS = Intervals(Evaluate(seed=1, num_resamples=200, confidence=0.95))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,10 @@ def test_sums_of_some_problems_at_a_time_are_those_of_all(
     rows = graded[0].reset_index()
     whole, sizes = edited_sums(graded[0]), samples_up_to(2)
     parts = joined([sums_of(rows[rows["problem_id"] == name], sizes) for name in SPLITS])
-    assert evaluate.grade(parts, 18, INTERVALS) == evaluate.grade(whole, 18, INTERVALS)
+    graded_parts, graded_whole = (
+        evaluate.grade(sums, TEMPERATURES, 18, INTERVALS) for sums in (parts, whole)
+    )
+    assert graded_parts == graded_whole
     for sums, expected in zip(parts, whole, strict=True):
         order = [
             name
@@ -41,10 +45,7 @@ def test_sums_of_some_problems_at_a_time_are_those_of_all(
 
 
 def chosen(rows: pd.DataFrame) -> dict[str, Any]:
-    names = ["difficulty", "budget_tokens", "k", *evaluate.CHOICES]
-    return evaluate.choice_metrics(
-        pd.DataFrame(choices(rows, samples_up_to(4)), columns=names), INTERVALS
-    )
+    return evaluate.choice_metrics(choices(rows, samples_up_to(4)), INTERVALS)
 
 
 def test_unreadable_answers_are_one_wrong_answer() -> None:
@@ -53,6 +54,7 @@ def test_unreadable_answers_are_one_wrong_answer() -> None:
     rows = pd.DataFrame(
         {
             "problem_id": "p",
+            "temperature": 1.0,
             "sample_index": range(4),
             "budget_tokens": 9,
             "answer": texts,
@@ -67,3 +69,16 @@ def test_unreadable_answers_are_one_wrong_answer() -> None:
     assert majority["k_1"]["mean"] == 0.25
     different = rows.assign(verdict=["correct", *["incorrect"] * 3])
     assert chosen(different)["maj_at_k"]["budget_9"]["k_4"]["mean"] == 0.25
+
+
+def test_samples_of_two_temperatures_are_not_chosen_among(
+    graded: tuple[pd.DataFrame, dict[str, Any]],
+) -> None:
+    """Two samples at each of two temperatures are two twice, never four."""
+    rows = graded[0].reset_index()
+    known = rows[rows["split"] == "heldout"]
+    both = choices(known, samples_up_to(4))
+    assert both["pass_at_k"].isna().equals(both["k"] == 4)
+    for temperature, of_one in both.groupby("temperature"):
+        alone = choices(known[known["temperature"] == temperature], samples_up_to(4))
+        pd.testing.assert_frame_equal(of_one.reset_index(drop=True), alone)

@@ -14,10 +14,20 @@ from stages.engines.new_policy import new_policy
 from stages.engines.policy import save_policy
 from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import Sums, samples_up_to, sums_of
+from stages.evaluate.intervals import Intervals
 from stages.running.errors import BadInput
-from tests.exam_world import BUDGETS, FORM, RENDERER, RIGHT, UNREADABLE, WRONG, Exam
+from tests.exam_world import (
+    BUDGETS,
+    FORM,
+    RENDERER,
+    RIGHT,
+    TEMPERATURES,
+    UNREADABLE,
+    WRONG,
+    Exam,
+)
 
-INTERVALS = evaluate.Intervals(Evaluate(seed=1, num_resamples=200, confidence=0.95))
+INTERVALS = Intervals(Evaluate(seed=1, num_resamples=200, confidence=0.95))
 SHAPE = ModelShape(
     hidden_size=64, intermediate_size=24, num_layers=1, num_heads=2, max_positions=64
 )
@@ -59,6 +69,44 @@ def test_metrics_of_held_out_answers_by_hand(graded: tuple[pd.DataFrame, dict[st
     assert of_all["num_problems"] == 2
     assert of_all["used_tokens"]["budget_36"] == (18 + 9 + 19 + 0) / 4
     assert of_all["hit_frac"] == pytest.approx(2 / 6, abs=1e-4)
+
+
+def test_the_temperature_is_chosen_on_reserved_problems(
+    graded: tuple[pd.DataFrame, dict[str, Any]],
+) -> None:
+    """They are right in a half at 18 tokens, colder never; held-out ones are all right there."""
+    of_all = graded[1]["all"]
+    assert of_all["temperature"] == 1.0
+    assert set(of_all["success_by_temperature"]) == {"1.0", "0.35"}
+    assert of_all["success_by_temperature"]["1.0"] == of_all["success"]
+    colder = of_all["success_by_temperature"]["0.35"]
+    assert [colder[f"budget_{budget}"]["mean"] for budget in BUDGETS] == [1.0] * 4
+    assert of_all["thinking_adds"]["mean"] == 0.5 - 0.0
+    swapped = graded[0].reset_index()
+    is_reserved = swapped["split"] == "reserved"
+    swapped.loc[is_reserved, "reward"] = 1 - swapped.loc[is_reserved, "reward"]
+    metrics = evaluate.grade(sums_of(swapped, samples_up_to(2)), TEMPERATURES, 18, INTERVALS)
+    assert metrics["temperature"] == 0.35
+    assert metrics["success"] == colder
+    assert metrics["thinking_adds"]["mean"] == 0.0
+    assert metrics["pass_at_k"]["budget_0"]["k_1"]["mean"] == 1.0
+    assert metrics["used_tokens"]["budget_36"] == 0.0
+    assert metrics["memorisation"]["mean"] == 0.0
+
+
+def test_a_temperature_that_was_not_asked_is_named(
+    graded: tuple[pd.DataFrame, dict[str, Any]],
+) -> None:
+    with pytest.raises(BadInput, match=r"no held-out answers at temperature 0\.7; run `dvc repro`"):
+        evaluate.grade(edited_sums(graded[0]), [1.0, 0.7], 18, INTERVALS)
+
+
+def test_without_the_budget_0_nobody_knows_what_thinking_adds(
+    graded: tuple[pd.DataFrame, dict[str, Any]],
+) -> None:
+    rows = graded[0].reset_index()
+    sums = sums_of(rows[rows["budget_tokens"] > 0], samples_up_to(2))
+    assert evaluate.grade(sums, TEMPERATURES, 18, INTERVALS)["thinking_adds"] is None
 
 
 def test_several_samples_by_hand(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
@@ -161,20 +209,24 @@ def test_a_failed_verifier_is_left_out_and_counted(
     graded: tuple[pd.DataFrame, dict[str, Any]],
 ) -> None:
     rewards = graded[0]["reward"].astype(float).copy()
-    rewards["h1", 0, 36] = float("nan")
-    metrics = evaluate.grade(edited_sums(graded[0], reward=rewards.to_numpy()), 18, INTERVALS)
+    rewards["h1", 1.0, 0, 36] = float("nan")
+    metrics = evaluate.grade(
+        edited_sums(graded[0], reward=rewards.to_numpy()), TEMPERATURES, 18, INTERVALS
+    )
     assert metrics["num_unverified"] == 1
     assert metrics["success"]["budget_36"]["mean"] == 1.0
     assert (
         metrics["pass_at_k"]["budget_36"]["k_2"]["mean"] == 1.0
     )  # of h0 alone: h1 has one sample left
     with pytest.raises(BadInput, match="the verifier failed on every answer at some budget"):
-        evaluate.grade(edited_sums(graded[0], reward=float("nan")), 18, INTERVALS)
+        evaluate.grade(edited_sums(graded[0], reward=float("nan")), TEMPERATURES, 18, INTERVALS)
 
 
 def test_what_does_not_exist_is_null(graded: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     silent = dict.fromkeys([name for name in graded[0].columns if name.startswith("num_")], 0)
-    metrics = evaluate.grade(edited_sums(graded[0], reward=0.0, **silent), 36, INTERVALS)
+    metrics = evaluate.grade(
+        edited_sums(graded[0], reward=0.0, **silent), TEMPERATURES, 36, INTERVALS
+    )
     assert metrics["self_verification"] == {
         "false_positive_frac": None,
         "false_negative_frac": None,

@@ -23,12 +23,12 @@ def test_grades_are_those_computed_by_hand(tmp_path: Path) -> None:
         *("false_negatives", "false_positives"),
     ]
     assert counts == [f"num_{name}" for name in names]
-    assert grades.loc[("h0", 0, 9), counts].tolist() == [1, 0, 0, 0, 1, 0, 1]
-    assert grades.loc[("h0", 0, 36), counts].tolist() == [2, 0, 1, 1, 1, 0, 1]
-    assert grades.loc[("h0", 1, 36), counts].tolist() == [1, 0, 1, 1, 0, 1, 0]
+    assert grades.loc[("h0", 1.0, 0, 9), counts].tolist() == [1, 0, 0, 0, 1, 0, 1]
+    assert grades.loc[("h0", 1.0, 0, 36), counts].tolist() == [2, 0, 1, 1, 1, 0, 1]
+    assert grades.loc[("h0", 1.0, 1, 36), counts].tolist() == [1, 0, 1, 1, 0, 1, 0]
     # The last segment, cut short, has no verdict of its own; the second repeats the first.
-    assert grades.loc[("h1", 0, 36), counts].tolist() == [3, 1, 0, 0, 2, 0, 0]
-    assert grades.loc[("h0", 1, 0), "verdict"] == "unparsable"
+    assert grades.loc[("h1", 1.0, 0, 36), counts].tolist() == [3, 1, 0, 0, 2, 0, 0]
+    assert grades.loc[("h0", 1.0, 1, 0), "verdict"] == "unparsable"
     assert grades["judge_score"].isna().all()
     assert set(grades.xs("s0")["split"]) == {"train"}
 
@@ -43,4 +43,4 @@ def test_a_generative_judge_scores_and_the_reward_stays_the_verdicts(tmp_path: P
     assert scored["judge_score"].between(0, 1).all()
     assert scored["reward"].equals(exact["reward"])
     [expected] = load_judge(judge)(["<bos> 3 7 5 T36 :"], [RIGHT])
-    assert scored.loc[("h0", 0, 18), "judge_score"] == pytest.approx(expected, rel=1e-6)
+    assert scored.loc[("h0", 1.0, 0, 18), "judge_score"] == pytest.approx(expected, rel=1e-6)

@@ -1,7 +1,10 @@
 """Several samples and several budgets, by hand and by brute force over all sets of samples."""
 
 import math
+from collections.abc import Sequence
 from itertools import combinations
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from stages.pure.exam import (
     best_of_k,
+    best_temperature,
     error_frac,
     failure_bands,
     generation_verification_gap,
@@ -246,3 +250,48 @@ def test_failure_bands_rise_with_failure_and_keep_ties_together(
     order = np.argsort(failure)
     assert (np.diff(bands[order])[np.diff(failure[order]) == 0] == 0).all()
     assert (np.diff(bands[order]) >= 0).all()
+
+
+NAN = float("nan")
+
+
+ASKED = (1.0, 0.6, 0.35)
+
+
+def best(*rows: tuple[float, str, float], temperatures: Sequence[float] = ASKED) -> float:
+    """The best temperature by rows of temperature, problem and reward."""
+    sampled_at = np.array([row[0] for row in rows], np.float32)
+    problems = np.array([row[1] for row in rows], str)
+    rewards = np.array([row[2] for row in rows], float)
+    return best_temperature(rewards, problems, sampled_at, temperatures)
+
+
+def test_the_best_temperature_by_hand() -> None:
+    """At 1 problems have 1/2 and 0, at .6 one has 1 of 1, the other none: means 1/4 and 1/2."""
+    warm = [(1.0, "a", 1.0), (1.0, "a", 0.0), (1.0, "b", 0.0)]
+    cooler = [(0.6, "a", 1.0), (0.6, "b", 0.0), (0.6, "b", NAN)]
+    assert best(*warm, *cooler) == 0.6
+    # Problems weigh the same: three answers of one, all right, are worth one answer.
+    assert best(*cooler, *[(0.35, "a", 1.0)] * 3, (0.35, "b", 0.0), (0.35, "c", 0.0)) == 0.6
+
+
+def test_of_equal_temperatures_the_higher_is_the_best() -> None:
+    rows = [(0.35, "a", 1.0), (0.6, "a", 1.0), (1.0, "a", 0.0)]
+    assert best(*rows) == best(*rows[::-1]) == 0.6
+    assert best(*rows, temperatures=[0.35, 1.0, 0.6]) == 0.6
+
+
+def test_without_a_reward_the_first_temperature_is_taken() -> None:
+    assert best() == 1.0
+    assert best(temperatures=[0.35, 1.0]) == 0.35
+    assert best((1.0, "a", NAN), (0.6, "a", NAN)) == 1.0
+    assert best((0.35, "a", 0.0), (1.0, "a", NAN)) == 0.35  # the only one that is known
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1.0, 0.35]), st.sampled_from("abc"), FRACTIONS)),
+    st.randoms(),
+)
+def test_the_order_of_answers_changes_no_choice(rows: list[Any], random: Random) -> None:
+    mixed = random.sample(rows, len(rows))
+    assert best(*mixed) == best(*rows)

@@ -33,8 +33,8 @@ PARAMS = CountdownTask(
     max_result=99,
     heldout_bucket=0,
     tiers=[
-        CountdownTier(num_numbers=3, num_train=80, num_heldout=20),
-        CountdownTier(num_numbers=4, num_train=20, num_heldout=5),
+        CountdownTier(num_numbers=3, num_train=80, num_heldout=20, num_reserved=0),
+        CountdownTier(num_numbers=4, num_train=20, num_heldout=5, num_reserved=0),
     ],
 )
 SHAPE: dict[str, Any] = {
@@ -141,6 +141,24 @@ def test_no_problem_comes_twice_even_with_its_numbers_in_another_order(
         == len({p.problem_id for p in problems})
         == len(problems)
     )
+
+
+def test_reserved_problems_are_others_and_change_no_other(problems: list[Problem]) -> None:
+    tiers = [tier.model_copy(update={"num_reserved": 7}) for tier in PARAMS.tiers]
+    more = list(Countdown(PARAMS.model_copy(update={"tiers": tiers})).problems())
+    assert [p for p in more if p.split != "reserved"] == problems
+    assert Counter(p.difficulty for p in more if p.split == "reserved") == {3: 7, 4: 7}
+    assert len({p.problem_id for p in more}) == len(more)
+    swapped = PARAMS.model_copy(update={"heldout_bucket": 1})
+    heldout = {p.problem_id for p in Countdown(swapped).problems() if p.split == "heldout"}
+    assert {p.problem_id for p in more if p.split == "reserved" and p.difficulty == 3} & heldout
+    assert all(sorted(p.metadata["numbers"]) == numbers_of(p) for p in more)
+
+
+def numbers_of(problem: Problem) -> list[int]:
+    """The numbers of a problem, by its canonical name."""
+    name = problem.problem_id.removeprefix("countdown:").partition(">")[0]
+    return [int(number) for number in name.split("-")]
 
 
 def test_no_heldout_problem_has_a_twin_in_train(problems: list[Problem]) -> None:
@@ -282,7 +300,7 @@ def test_every_result_and_target_up_to_the_largest_has_a_token(renderer: Rendere
 
 
 def test_more_problems_than_there_are_is_bad_input() -> None:
-    tier = CountdownTier(num_numbers=2, num_train=40, num_heldout=1)
+    tier = CountdownTier(num_numbers=2, num_train=40, num_heldout=1, num_reserved=0)
     small = PARAMS.model_copy(update={"max_number": 3, "tiers": [tier]})
     with pytest.raises(
         BadInput, match="no more distinct problems with 2 numbers up to 3; still missing"

@@ -27,7 +27,7 @@ MAX_DRAWS = 6
 
 
 def task(family: str, **tier: Any) -> ReasoningGymTask:
-    tiers = [ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, **tier)]
+    tiers = [ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, num_reserved=0, **tier)]
     text = TrainedText(kind="trained", vocabulary_size=300)
     return ReasoningGymTask(name="reasoning_gym", family=family, seed=3, text=text, tiers=tiers)
 

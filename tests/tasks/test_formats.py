@@ -13,7 +13,7 @@ MODULAR = ModularTask(
     seed=1,
     modulus=23,
     heldout_bucket=0,
-    tiers=[ModularTier(num_factors=2, num_train=1, num_heldout=1)],
+    tiers=[ModularTier(num_factors=2, num_train=1, num_heldout=1, num_reserved=0)],
 )
 WORDS = {
     "countdown": ("<bos> 3 5 7 T36 : 7 + 5 12 12 * 3 36 = # 1 | >> <eos>", 99),

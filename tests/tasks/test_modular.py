@@ -28,8 +28,8 @@ PARAMS = ModularTask(
     modulus=MODULUS,
     heldout_bucket=0,
     tiers=[
-        ModularTier(num_factors=2, num_train=60, num_heldout=6),
-        ModularTier(num_factors=3, num_train=100, num_heldout=10),
+        ModularTier(num_factors=2, num_train=60, num_heldout=6, num_reserved=0),
+        ModularTier(num_factors=3, num_train=100, num_heldout=10, num_reserved=0),
     ],
 )
 REVISE = ReviseDemonstrations(
@@ -100,7 +100,10 @@ def test_each_problem_has_one_solution_which_is_its_answer(problems: list[Proble
 
 def test_more_problems_than_there_are_is_bad_input() -> None:
     small = PARAMS.model_copy(
-        update={"modulus": 5, "tiers": [ModularTier(num_factors=2, num_train=7, num_heldout=1)]}
+        update={
+            "modulus": 5,
+            "tiers": [ModularTier(num_factors=2, num_train=7, num_heldout=1, num_reserved=0)],
+        }
     )
     with pytest.raises(BadInput, match="no more distinct problems with 2 factors below 5"):
         list(Modular(small).problems())
@@ -242,3 +245,10 @@ def test_no_spurious_gain(problems: list[Problem], estimate: Any) -> None:
 def test_who_can_verify_does_gain(problems: list[Problem], estimate: Any) -> None:
     mean, stderr = mean_and_stderr(gains(problems, estimate, knows=True).mean(axis=1))
     assert mean > 5 * stderr
+
+
+def test_reserved_problems_change_no_other(problems: list[Problem]) -> None:
+    tiers = [tier.model_copy(update={"num_reserved": 4}) for tier in PARAMS.tiers]
+    more = list(Modular(PARAMS.model_copy(update={"tiers": tiers})).problems())
+    assert [p for p in more if p.split != "reserved"] == problems
+    assert Counter(p.difficulty for p in more if p.split == "reserved") == {2: 4, 3: 4}

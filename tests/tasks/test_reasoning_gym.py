@@ -45,7 +45,7 @@ ENTRIES = st.recursive(
 
 def task(family: str, num_train: int = 12, num_heldout: int = 3, **config: Any) -> ReasoningGymTask:
     tier = ReasoningGymTier(
-        difficulty=4, num_train=num_train, num_heldout=num_heldout, config=config
+        difficulty=4, num_train=num_train, num_heldout=num_heldout, num_reserved=0, config=config
     )
     return ReasoningGymTask(name="reasoning_gym", family=family, seed=5, text=TEXT, tiers=[tier])
 
@@ -97,12 +97,39 @@ def test_a_question_keeps_its_split_under_another_seed() -> None:
     assert not train & {p.prompt for p in two if p.split == "heldout"}
 
 
+def test_a_tenth_is_reserved_where_any_tier_asks_for_it() -> None:
+    """Which tenth is held out stays; the reserved one no tier trains on."""
+    small = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2}
+    params = task("chain_sum", 200, 20, **small)
+    [tier] = params.tiers
+    other = ReasoningGymTier(
+        difficulty=5, num_train=100, num_heldout=1, num_reserved=3, config=small
+    )
+    plain = list(ReasoningGym(params).problems())
+    several = params.model_copy(update={"tiers": [tier, other]})
+    problems = list(ReasoningGym(several).problems())
+    assert Counter((p.difficulty, p.split) for p in problems)[5, "reserved"] == 3
+    heldout = [p for p in plain if p.split == "heldout"]
+    assert [p for p in problems if p.split == "heldout" and p.difficulty == 4] == heldout
+    seeded = several.model_copy(update={"seed": 6})
+    reserved = {p.problem_id for p in ReasoningGym(seeded).problems() if p.split == "reserved"}
+    assert not reserved & {p.problem_id for p in problems if p.split == "train"}
+
+
 def test_tiers_share_no_question_and_are_judged_by_their_own_config() -> None:
     easy = ReasoningGymTier(
-        difficulty=0, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 2}
+        difficulty=0,
+        num_train=30,
+        num_heldout=2,
+        num_reserved=0,
+        config={"min_terms": 2, "max_terms": 2},
     )
     hard = ReasoningGymTier(
-        difficulty=1, num_train=30, num_heldout=2, config={"min_terms": 2, "max_terms": 3}
+        difficulty=1,
+        num_train=30,
+        num_heldout=2,
+        num_reserved=0,
+        config={"min_terms": 2, "max_terms": 3},
     )
     params = task("chain_sum").model_copy(update={"tiers": [easy, hard]})
     problems = list(ReasoningGym(params).problems())
@@ -129,6 +156,7 @@ def test_demonstrations_come_by_weight_of_their_difficulty() -> None:
             difficulty=level,
             num_train=20,
             num_heldout=1,
+            num_reserved=0,
             config={"min_terms": 2, "max_terms": 2 + level},
         )
         for level in (0, 1)
@@ -225,7 +253,10 @@ def test_only_formulas_reach_the_parser(text: str, expected: bool) -> None:
         (task("chain_sum", seed=2), "has no key seed"),
         (task("chain_sum", min_terms=0), "refuses this config: min_terms must be positive"),
         (task("chain_sum", min_terms="two"), "refuses this config"),
-        (task("rush_hour"), r"gave 0 distinct questions .* still missing 12 train and 3 heldout"),
+        (
+            task("rush_hour"),
+            r"gave 0 distinct questions .* still missing 12 train, 3 heldout and 0 reserved",
+        ),
         (
             task("chain_sum", 5000, 1, min_terms=2, max_terms=2, min_digits=1, max_digits=1),
             r"gave \d+ distinct questions .* still missing \d+ train and 0 heldout",

@@ -61,7 +61,9 @@ EVERY_BOUNDARY = {"boundary_frac": None, "adaptive": None}
 def settings_file(folder: Path, estimator: str, **changes: Any) -> Path:
     """The repository's params.yaml with a tiny round and few problems."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    raw["task"]["tiers"] = [{"num_numbers": n, "num_train": 8, "num_heldout": 2} for n in (3, 4)]
+    raw["task"]["tiers"] = [
+        {"num_numbers": n, "num_train": 8, "num_heldout": 2, "num_reserved": 0} for n in (3, 4)
+    ]
     entry = {"parent": "r0", "reference": "r0", "recipe": "information", "judge": "exact"}
     raw["rounds"] = {ROUND: {**entry, "seed": 1}}
     raw["exams"] = {"r0": {"judge": "exact"}}

@@ -38,7 +38,7 @@ MODULAR = ModularTask(
     seed=1,
     modulus=97,
     heldout_bucket=0,
-    tiers=[ModularTier(num_factors=2, num_train=1, num_heldout=1)],
+    tiers=[ModularTier(num_factors=2, num_train=1, num_heldout=1, num_reserved=0)],
 )
 MATHEMATICS = mathematics_task()
 
@@ -55,7 +55,7 @@ def case(name: str) -> tuple[TaskParams, Problem]:
     if name in EXACT:
         task, answer, metadata = EXACT[name]
         return task, Problem("a", "train", 0, "", answer, metadata, 0)
-    tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, config={})
+    tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, num_reserved=0, config={})
     params = ReasoningGymTask(name="reasoning_gym", family=name, seed=1, text=TEXT, tiers=[tier])
     return params, next(ReasoningGym(params).problems())
 

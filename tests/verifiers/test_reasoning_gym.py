@@ -23,7 +23,7 @@ from stages.verifiers.reasoning_gym import CONDITIONS, ReasoningGymVerifier
 def test_a_wrong_answer_at_full_score_is_wrong(
     family: str, config: dict[str, Any], wrong: str
 ) -> None:
-    tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, config=config)
+    tier = ReasoningGymTier(difficulty=0, num_train=1, num_heldout=1, num_reserved=0, config=config)
     text = TrainedText(kind="trained", vocabulary_size=300)
     params = ReasoningGymTask(name="reasoning_gym", family=family, seed=1, text=text, tiers=[tier])
     dataset, verifier = load_dataset(params, tier, size=8), ReasoningGymVerifier(params)

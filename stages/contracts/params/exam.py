@@ -2,9 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.contracts.params.base import Count, Name, Positive, Section, Seed
+
+
+def _distinct(temperatures: list[float]) -> list[float]:
+    if len(set(temperatures)) < len(temperatures):
+        raise ValueError(f"each temperature may stand once, not {temperatures}")
+    return temperatures
+
+
+Temperatures = Annotated[list[Positive], Field(min_length=1), AfterValidator(_distinct)]
+"""Sampling temperatures of every exam. A policy's own best one is chosen on the reserved problems;
+without these it is the first.
+"""
 
 
 class Exam(Section):
@@ -14,7 +26,7 @@ class Exam(Section):
     num_samples: Count
     budgets_tokens: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     answer_tokens: Count
-    temperature: Positive
+    temperatures: Temperatures
     shard_rollouts: Count
     num_seen: Annotated[int, Field(ge=0)]
     """Problems of the train split asked beside the held-out ones, of each difficulty, to measure

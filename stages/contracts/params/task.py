@@ -11,7 +11,11 @@ from stages.contracts.params.checksum import Sha256
 Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """A class of the user's: module, colon, name."""
 Bucket = Literal[0, 1]
-"""Which of the two reserved tenths of all problems is held out; see `stages.tasks.splits`."""
+"""Which of the two tenths never trained on is held out, the other being reserved; see
+`stages.tasks.splits`.
+"""
+NumReserved = Annotated[int, Field(ge=0)]
+"""Problems of the reserved tenth, on which exams choose a policy's temperature."""
 
 
 class VerifierClass(Section):
@@ -51,6 +55,7 @@ class CountdownTier(Section):
     num_numbers: Annotated[int, Field(ge=2, le=5)]
     num_train: Count
     num_heldout: Count
+    num_reserved: NumReserved
 
 
 class CountdownTask(TaskTraits):
@@ -113,6 +118,7 @@ class Tier(Section):
     difficulty: Annotated[int, Field(ge=0)]
     num_train: Count
     num_heldout: Count
+    num_reserved: NumReserved
 
 
 class TextTask(TaskTraits):
@@ -190,6 +196,7 @@ class ModularTier(Section):
     num_factors: Annotated[int, Field(ge=2, le=6)]
     num_train: Count
     num_heldout: Count
+    num_reserved: NumReserved
 
 
 class ModularTask(TaskTraits):

@@ -1,14 +1,21 @@
-"""Table `grades`: one (problem, sample, budget) of an exam, judged a row."""
+"""Table `grades`: one (problem, temperature, sample, budget) of an exam, judged a row."""
 
 from stages.contracts.storage.contract import FLAG, FLOAT, INT, TEXT, column, define
+from stages.contracts.tables.conversions import TEMPERATURE_OF_OLDER
 
 GRADES = define(
     "grades",
-    "one (problem, sample, budget) of an exam, judged",
-    ["problem_id", "sample_index", "budget_tokens"],
+    "one (problem, temperature, sample, budget) of an exam, judged",
+    ["problem_id", "temperature", "sample_index", "budget_tokens"],
     column("problem_id", TEXT, "problem asked"),
-    column("split", TEXT, "`heldout`, or `train` for those asked to measure memorisation"),
+    column(
+        "split",
+        TEXT,
+        "`heldout`; `reserved` for those that choose the temperature, `train` for those that "
+        "measure memorisation",
+    ),
     column("difficulty", INT, "structural tier of the problem"),
+    column("temperature", FLOAT, "sampling temperature"),
     column("sample_index", INT, "0-based sample of the problem"),
     column("budget_tokens", INT, "thinking tokens allowed"),
     column("used_tokens", INT, "thinking tokens used"),
@@ -31,4 +38,5 @@ GRADES = define(
     ),
     column("num_false_negatives", INT, "hits that the policy itself calls wrong"),
     column("num_false_positives", INT, "misses that the policy itself calls correct"),
+    conversions=[TEMPERATURE_OF_OLDER],
 )

@@ -10,7 +10,7 @@ PROBLEMS = define(
         "problem_id", TEXT, "canonical name: equal for problems that are rewritings of each other"
     ),
     column("task", TEXT, "task the problem comes from"),
-    column("split", TEXT, "`train` or `heldout`"),
+    column("split", TEXT, "`train`, `heldout` or `reserved`"),
     column("difficulty", INT, "structural tier of the generator"),
     column("prompt", TEXT, "text given to the policy"),
     column("answer", TEXT, "one correct answer"),

@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import DatasetTask, DatasetTier
 from stages.running.errors import BadInput
-from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals, canonical
+from stages.tasks.imported.intake import Accepts, Intake, Refusals, canonical
 from stages.tasks.imported.row_files import Row, check_sha256, read_rows
 from stages.tasks.question import Question
+from stages.tasks.splits import sizes
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import load_text_format
@@ -48,19 +49,17 @@ class Dataset:
         for tier in self.params.tiers:
             drawn = [problem for problem in problems if problem.difficulty == tier.difficulty]
             random.Random(f"{self.params.seed}/{tier.difficulty}").shuffle(drawn)
-            for split, wanted in (("train", tier.num_train), ("heldout", tier.num_heldout)):
+            for split, wanted in sizes(tier).items():
                 of_split = [problem for problem in drawn if problem.split == split]
                 if len(of_split) < wanted:
                     self._too_few(tier, split, len(of_split))
                 num_used += wanted
                 yield from of_split[:wanted]
-        num_apart = sum(
-            problem.split == RESERVED or problem.difficulty == NO_TIER for problem in problems
-        )
+        num_apart = sum(problem.difficulty == NO_TIER for problem in problems)
         print(
             f"{self._path}: {num_used} of {len(problems)} rows are problems; "
             f"{len(problems) - num_used - num_apart} are more than task.tiers ask for, {num_apart} "
-            "of a level in no tier or of the tenth kept apart",
+            "of a level in no tier",
             file=sys.stderr,
         )
 
@@ -135,9 +134,7 @@ class Dataset:
         return self._difficulties.get(str(row.values[self.params.columns.level]), NO_TIER)
 
     def _too_few(self, tier: DatasetTier, split: str, num_found: int) -> NoReturn:
-        share = (
-            "a tenth of all questions" if split == "heldout" else "eight tenths of all questions"
-        )
+        share = "eight tenths of all questions" if split == "train" else "a tenth of all questions"
         raise BadInput(
             f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} "
             f"{split} problems ({share}, by their text alone); ask for at most so many, or name "

@@ -19,7 +19,6 @@ from stages.tasks.text_format import SPECIAL, load_text_format
 
 ID_DIGITS = 16
 MAX_PLACES = 5
-RESERVED = "reserved"
 REPLACEMENT = "\ufffd"
 
 Accepts = Callable[[Sequence[Problem]], Sequence[str]]
@@ -65,10 +64,7 @@ class Intake:
     def problem(
         self, question: Question, difficulty: int, number: int, place: str
     ) -> Problem | None:
-        """The problem of a question; None for one refused.
-
-        Its split is `reserved` where it is of the tenth kept apart.
-        """
+        """The problem of a question; None for one refused."""
         faults = list(self._faults(question))
         for fault in faults:
             self._refusals.add(fault, place)
@@ -77,7 +73,7 @@ class Intake:
         text = canonical(question.question)
         return Problem(
             problem_id=f"{self._params.name}:{hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]}",
-            split=split_of(text, self._params.heldout_bucket) or RESERVED,
+            split=split_of(text, self._params.heldout_bucket),
             difficulty=difficulty,
             prompt=question.question,
             answer=question.answer,

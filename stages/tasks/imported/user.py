@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import Tier, UserTask
 from stages.running.errors import BadInput
-from stages.tasks.imported.intake import RESERVED, Accepts, Intake, Refusals
+from stages.tasks.imported.intake import Accepts, Intake, Refusals
 from stages.tasks.imported.user_class import Solving, explain, load_user_class
 from stages.tasks.question import Question, question_of
-from stages.tasks.splits import fill_splits
+from stages.tasks.splits import fill_splits, sizes
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import load_text_format
@@ -45,7 +45,7 @@ class User:
             )
             kind = f"of difficulty {tier.difficulty} in {self.params.source}"
             try:
-                drawn = list(fill_splits(fresh, tier.num_train, tier.num_heldout, kind))
+                drawn = list(fill_splits(fresh, sizes(tier), kind))
             except BadInput:
                 refusals.stop(where, ADVICE)
                 raise
@@ -72,10 +72,7 @@ class User:
 
     def _draws(self, tier: Tier, intake: Intake) -> Iterator[Problem | None]:
         for number, question in enumerate(self._questions(tier), start=1):
-            problem = intake.problem(
-                question, tier.difficulty, number, _place(tier.difficulty, number)
-            )
-            yield None if problem is None or problem.split == RESERVED else problem
+            yield intake.problem(question, tier.difficulty, number, _place(tier.difficulty, number))
 
     def _questions(self, tier: Tier) -> Iterator[Question]:
         try:

@@ -41,7 +41,7 @@ def raw() -> Raw:
 
 def text_task(content: Raw) -> None:
     """Make it a reasoning-gym task that everything else fits."""
-    tier = {"difficulty": 1, "num_train": 2, "num_heldout": 2, "config": {}}
+    tier = {"difficulty": 1, "num_train": 2, "num_heldout": 2, "num_reserved": 0, "config": {}}
     text = {"kind": "trained", "vocabulary_size": 300}
     content["task"] = {"name": "reasoning_gym", "family": "chain_sum", "seed": 1, "text": text}
     content["task"]["tiers"] = [tier]

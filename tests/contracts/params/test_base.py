@@ -38,7 +38,7 @@ MISTAKES: list[Mistake] = [
     ),
     ("missing_key", [put("exam.seed", ABSENT)], ["exam.seed", "Field required"]),
     ("missing_section", [put("evaluate", ABSENT)], ["evaluate", "Field required"]),
-    ("not_a_number", [put("exam.temperature", float("nan"))], ["exam.temperature", "nan"]),
+    ("not_a_number", [put("exam.temperatures", [float("nan")])], ["exam.temperatures.0", "nan"]),
     (
         "text_for_number",
         [put("exam.num_samples", "2")],

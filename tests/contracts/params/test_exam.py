@@ -7,8 +7,19 @@ from tests.contracts.params.mistakes import Edit, Mistake, assert_refused, each_
 MISTAKES: list[Mistake] = [
     (
         "zero_temperature",
-        [put("exam.temperature", 0.0)],
-        ["exam.temperature", "greater than 0", "0.0"],
+        [put("exam.temperatures", [1.0, 0.0])],
+        ["exam.temperatures.1", "greater than 0", "0.0"],
+    ),
+    ("no_temperature", [put("exam.temperatures", [])], ["exam.temperatures", "at least 1"]),
+    (
+        "a_temperature_twice",
+        [put("exam.temperatures", [0.6, 1.0, 0.6])],
+        ["exam.temperatures", "each temperature may stand once, not [0.6, 1.0, 0.6]"],
+    ),
+    (
+        "one_temperature_alone",
+        [put("exam.temperature", 1.0)],
+        ["no key named temperature", "temperatures"],
     ),
     (
         "budgets_that_fall",

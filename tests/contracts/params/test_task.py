@@ -7,6 +7,7 @@ import pytest
 from fixtures.tasks import countdown_task, mathematics_task
 from stages.contracts.params.whole import load
 from tests.contracts.params.mistakes import (
+    ABSENT,
     Edit,
     Mistake,
     Raw,
@@ -18,7 +19,7 @@ from tests.contracts.params.mistakes import (
     written,
 )
 
-TIER = {"difficulty": 0, "num_train": 1, "num_heldout": 1}
+TIER = {"difficulty": 0, "num_train": 1, "num_heldout": 1, "num_reserved": 0}
 
 
 def dataset_task(content: Raw) -> None:
@@ -39,6 +40,12 @@ MISTAKES: list[Mistake] = [
         ["task.reasoning_gym", "partial_credit", "verifier"],
     ),
     ("six_numbers", [put("task.tiers.0.num_numbers", 6)], ["tiers.0.num_numbers", "equal to 5"]),
+    (
+        "reserved_below_none",
+        [put("task.tiers.0.num_reserved", -1)],
+        ["task.countdown.tiers.0.num_reserved", "greater than or equal to 0", "-1"],
+    ),
+    ("reserved_unsaid", [put("task.tiers.0.num_reserved", ABSENT)], ["num_reserved", "required"]),
     ("no_tier", [put("task.tiers", [])], ["tiers", "at least 1"]),
     ("bucket", [put("task.heldout_bucket", 2)], ["heldout_bucket", "0 or 1"]),
     (

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.rows import row
 from stages.contracts.storage.contract import Table, part_name
 from stages.contracts.storage.reading import count_rows, merge_rows, read_batches, read_table
 from stages.contracts.tables.all import TABLES
+from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.thoughts import THOUGHTS
 from stages.running.errors import BadInput
 from tests.contracts.storage.drawn import key, rows_of
 
@@ -134,6 +138,17 @@ def test_every_span_is_laid_on_its_own_tokens(spans: list[tuple[int, int, int]])
     origin = conversion.make(pa.Table.from_pylist(rows, SPANNED))
     expected = [[int(a <= place < b) for place in range(size)] for size, a, b in spans]
     assert origin.to_pylist() == expected
+
+
+@pytest.mark.parametrize("table", [THOUGHTS, ANSWERS, GRADES], ids=lambda table: table.name)
+def test_an_older_exam_was_sat_at_temperature_1(table: Table, tmp_path: Path) -> None:
+    rows = [row(table, sample_index=index) for index in range(3)]
+    today = pa.Table.from_pylist(rows, table.schema)
+    path = store(tmp_path / table.name, today.drop_columns(["temperature"]))
+    assert read_table(path, table).equals(today)
+    assert [*merge_rows([path], table)] == rows
+    batches = list(read_batches(path, table, ["temperature"], max_rows=2))
+    assert [batch["temperature"].to_pylist() for batch in batches] == [[1.0, 1.0], [1.0]]
 
 
 REFUSED: list[tuple[str, Callable[[pa.Table], pa.Table], str]] = [

@@ -60,6 +60,14 @@ def test_a_column_that_came_later_is_null_before() -> None:
     assert table["reward"].to_pylist() == [1.0, 0.0]
 
 
+def test_exams_had_one_temperature_before_they_said_which() -> None:
+    older = part_of({"sample_index": [0, 1]}).table(["sample_index", "temperature"])
+    assert older["temperature"].to_pylist() == [1.0, 1.0]
+    assert older["temperature"].type == pa.float32()
+    newer = part_of({"sample_index": [0, 1], "temperature": [0.5, 0.25]})
+    assert newer.table(["temperature"])["temperature"].to_pylist() == [0.5, 0.25]
+
+
 def test_what_is_filled_with_null_may_be_null() -> None:
     """By the schemas: a column that no table may lack must not be made up."""
     for filler in FILLERS:

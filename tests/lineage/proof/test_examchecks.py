@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -60,7 +61,7 @@ def test_a_sound_exam(graph: Graph) -> None:
 
 @both_ways
 def test_metrics_that_are_not_the_means(graph: Graph) -> None:
-    message = "its metrics say success 0.3 at 9 tokens, all; grades 0.25"
+    message = "its metrics say success 0.3 at 9 tokens, all at temperature 1.0; grades 0.25"
     assert findings(graph, mean=0.3) == [("evaluate@i1", message)]
 
 
@@ -71,3 +72,57 @@ def test_grades_of_other_answers_are_the_graders(graph: Graph, grader: str) -> N
     verdicts = ["incorrect"] * 4
     message = "1 rewards are not those of their verdicts; the first a"
     assert findings(graph, {"verdict": verdicts}) == [(grader, message)]
+
+
+EVALUATE = step("evaluate@i1", {"grades": GRADES}, {"metrics": METRICS})
+KNOWN = graph_of(
+    EXAMINE,
+    step("grade@i1", {"answers": ANSWERS}, {"grades": GRADES}),
+    replace(EVALUATE, params={"report.training_budget_tokens": 9}),
+)
+
+
+def of_temperatures(temperature: float, success: float, colder: float = 1.0) -> list[str]:
+    """What is found in an exam at two temperatures: one problem to examine on, one to choose on.
+
+    Held-out `h` is right in the cold alone, reserved `v` at temperature 1 alone.
+    """
+    rows = {
+        "problem_id": ["h", "h", "v", "v"],
+        "temperature": pa.array([0.35, 1.0] * 2, pa.float32()),
+        **{name: ROWS[name] for name in ("budget_tokens", "used_tokens", "is_forced", "answer")},
+        "sample_index": pa.array([0] * 4, pa.int32()),
+    }
+    graded = {
+        "difficulty": pa.array([3] * 4, pa.int32()),
+        "split": ["heldout"] * 2 + ["reserved"] * 2,
+        "verdict": ["correct", "incorrect", "incorrect", "correct"],
+        "reward": pa.array([1.0, 0.0, 0.0, 1.0], pa.float32()),
+    }
+    by_temperature = {"1.0": 0.0, "0.35": colder}
+    metrics = {
+        "temperature": temperature,
+        "success": {"budget_9": {"mean": success}},
+        "success_by_temperature": {
+            name: {"budget_9": {"mean": mean}} for name, mean in by_temperature.items()
+        },
+    }
+    files = {METRICS: json.dumps({"all": metrics}).encode()}
+    tables = {
+        ANSWERS: pa.table({"policy_id": ["i1"] * 4, **rows}),
+        GRADES: pa.table({**rows, **graded}),
+    }
+    wrong, _ = check_rows(KNOWN, list(KNOWN.steps.values()), evidence_of(tables, files))
+    return [finding.message for finding in wrong]
+
+
+def test_metrics_are_at_the_temperature_that_reserved_problems_choose() -> None:
+    assert of_temperatures(1.0, 0.0) == []
+    not_best = "its temperature 0.35 is not the best on reserved problems, all"
+    assert of_temperatures(0.35, 1.0) == [not_best]
+    other = "its metrics say success 1.0 at 9 tokens, all at temperature 1.0; grades 0.0"
+    assert of_temperatures(1.0, 1.0) == [other]
+    colder = "its metrics say success 0.5 at 9 tokens, all at temperature 0.35; grades 1.0"
+    assert of_temperatures(1.0, 0.0, colder=0.5) == [colder]
+    none = "its metrics are at temperature 0.7, all; grades have none"
+    assert of_temperatures(0.7, 1.0) == [none, not_best.replace("0.35", "0.7")]

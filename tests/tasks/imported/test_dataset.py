@@ -26,8 +26,8 @@ from stages.tasks.task import Problem
 QUICK = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 COLUMNS = {"question": "problem", "answer": "answer", "level": "level", "solution": "solution"}
 TIERS = [
-    {"difficulty": 0, "levels": ["easy"], "num_train": 20, "num_heldout": 2},
-    {"difficulty": 3, "levels": ["hard", 5], "num_train": 20, "num_heldout": 2},
+    {"difficulty": 0, "levels": ["easy"], "num_train": 20, "num_heldout": 2, "num_reserved": 0},
+    {"difficulty": 3, "levels": ["hard", 5], "num_train": 20, "num_heldout": 2, "num_reserved": 0},
 ]
 
 
@@ -124,6 +124,7 @@ def test_the_order_of_rows_changes_no_split_and_other_rows_neither(tmp_path: Pat
             "levels": ["easy", "hard", 5, "absurd"],
             "num_train": 60,
             "num_heldout": 5,
+            "num_reserved": 0,
         }
     ]
     kept = read(task(jsonl(tmp_path / "a.jsonl", sums(100)), tiers=everything))
@@ -135,9 +136,28 @@ def test_the_order_of_rows_changes_no_split_and_other_rows_neither(tmp_path: Pat
     assert all(split_of[p.problem_id] == p.split for p in shared)
 
 
+def test_reserved_rows_are_taken_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "sums.jsonl", [row(f"What is {n}?") for n in range(400)])
+    tier = {"difficulty": 0, "levels": ["easy"], "num_train": 250, "num_heldout": 20}
+    plain, more = (read(task(path, tiers=[{**tier, "num_reserved": number}])) for number in (0, 15))
+    assert [p for p in more if p.split != "reserved"] == plain
+    assert len(more) == len(plain) + 15
+    other = read(task(path, tiers=[{**tier, "num_reserved": 0}], heldout_bucket=1))
+    reserved = {p.problem_id for p in more if p.split == "reserved"}
+    assert not reserved & {p.problem_id for p in other if p.split == "train"}
+
+
 def test_the_reserved_tenths_share_no_question(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "sums.jsonl", [row(f"What is {n}?") for n in range(400)])
-    tiers = [{"difficulty": 0, "levels": ["easy"], "num_train": 250, "num_heldout": 20}]
+    tiers = [
+        {
+            "difficulty": 0,
+            "levels": ["easy"],
+            "num_train": 250,
+            "num_heldout": 20,
+            "num_reserved": 0,
+        }
+    ]
     one, two = (read(task(path, tiers=tiers, heldout_bucket=bucket)) for bucket in (0, 1))
     assert not {p.prompt for p in one if p.split == "heldout"} & {p.prompt for p in two}
 
@@ -217,7 +237,7 @@ def test_parquet_that_is_not_utf8_is_listed(tmp_path: Path) -> None:
             r"difficulty 0: .* has \d+ train problems .* at most so many",
         ),
         (
-            {"tiers": [{**TIERS[0], "num_heldout": 90}]},
+            {"tiers": [{**TIERS[0], "num_heldout": 90, "num_reserved": 0}]},
             r"difficulty 0: .* has \d+ heldout problems \(a tenth",
         ),
     ],
@@ -259,7 +279,7 @@ def test_params_that_contradict_themselves_are_refused(
 
 def test_one_tier_without_levels_takes_every_row(tmp_path: Path) -> None:
     rows = [{"q": f"What is {n}?", "a": n, "note": None} for n in range(100)]
-    tiers = [{"difficulty": 0, "num_train": 60, "num_heldout": 3}]
+    tiers = [{"difficulty": 0, "num_train": 60, "num_heldout": 3, "num_reserved": 0}]
     params = task(
         jsonl(tmp_path / "a.jsonl", rows), columns={"question": "q", "answer": "a"}, tiers=tiers
     )

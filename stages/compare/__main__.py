@@ -1,14 +1,18 @@
 """Compare the examined policies in pairs, problem by problem.
 
-Reads   grades of each exam; params.yaml `inits`, `rounds`, `exams`, `evaluate`.
+Reads   grades of each exam; params.yaml `inits`, `rounds`, `exam.temperatures`, `exams`,
+        `evaluate`, `report.training_budget_tokens`.
 Writes  comparisons, one JSON object: later minus earlier policy of `exams`, by level and quantity,
         fractions, with bootstrap intervals over problems; `tokens_ratio`, tokens the later needs
-        per token of the earlier to reach a success, null where one of them needs none. Policies
-        that differ in seeds only are also compared as one (`a1+a2_minus_b1`), with intervals over
-        seeds and problems.
+        per token of the earlier to reach a success, null where one of them needs none;
+        `temperatures`, at which each was sampled; `by_temperature`, differences in success with
+        both at one. Policies that differ in seeds only are also compared as one
+        (`a1+a2_minus_b1`), with intervals over seeds and problems.
 Method  All policies sit one exam, so a comparison is the mean over problems of the difference
         within a problem (`stages.pure.estimates`, `exam`): over all, by structural difficulty, and
-        by empirical difficulty, which is how often the first examined init fails.
+        by empirical difficulty, which is how often the first examined init fails. Each policy is
+        taken at its own best temperature of the level, chosen on reserved problems, so that no
+        lead is one that a colder sampler undoes; thirds by failure have that of all problems.
 
 Example: python -m stages.compare --exams-dir data/exams --comparisons data/report/comparisons.json
 """
@@ -17,21 +21,21 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stages.contracts.params.base import Name, read_section
+from stages.compare.rewards import BANDS, ExamRewards, budget_name, levels, read_rewards
+from stages.contracts.params.base import Count, Name, read_section
 from stages.contracts.params.evaluate import Evaluate
-from stages.contracts.params.exam import ExamEntry
+from stages.contracts.params.exam import ExamEntry, Temperatures
 from stages.contracts.params.inits.init import Init
 from stages.contracts.params.round import Round
 from stages.contracts.policy_tree import replicates
-from stages.contracts.storage.reading import read_table
-from stages.contracts.tables.grades import GRADES
 from stages.pure.estimates import bootstrap, bootstrap_of_means, bootstrap_seeds
-from stages.pure.exam import failure_bands, normalized_regret, tokens_ratio
+from stages.pure.exam import normalized_regret, tokens_ratio
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
 from stages.running.publish import write_json
@@ -39,7 +43,9 @@ from stages.running.publish import write_json
 Quantities = dict[str, dict[str, float | None] | None]
 """Interval of each quantity's difference; None where the quantity does not exist."""
 
-BANDS = ("failure_low", "failure_middle", "failure_high")
+Level = dict[str, Any]
+"""Of one level: quantities, the temperatures of both policies, and differences at each one."""
+
 # Of the lower of two policies' best success: both must reach it for their tokens to be compared.
 REACHED_FRAC = 0.9
 
@@ -50,42 +56,36 @@ def main(exams_dir: Path, comparisons: Path, params_file: Path = Path("params.ya
     inits = read_section(params_file, "inits", dict[Name, Init])
     rounds = read_section(params_file, "rounds", dict[Name, Round])
     settings = read_section(params_file, "evaluate", Evaluate)
+    temperatures: list[float] = read_section(params_file, "exam.temperatures", Temperatures)
+    budget = read_section(params_file, "report.training_budget_tokens", Count)
     facts = RunFacts("compare")
     with facts.phase("comparing"):
-        grades = {
-            p: read_table(exams_dir / p / "grades.parquet", GRADES).to_pandas() for p in examined
+        rewards = {
+            policy: read_rewards(exams_dir, policy, temperatures, budget) for policy in examined
         }
-        compared = compare(grades, [*inits], replicates(inits, rounds, examined), settings)
+        compared = compare(rewards, [*inits], replicates(inits, rounds, examined), settings)
     write_json(comparisons, compared)
-    facts.count(num_policies=len(grades), num_comparisons=len(compared))
+    facts.count(num_policies=len(rewards), num_comparisons=len(compared))
     facts.write(comparisons)
 
 
 def compare(
-    grades: Mapping[str, pd.DataFrame],
+    exams: Mapping[str, ExamRewards],
     inits: Collection[str],
     replicates: Sequence[Sequence[str]],
     settings: Evaluate,
-) -> dict[str, dict[str, Quantities]]:
+) -> dict[str, dict[str, Level]]:
     """Later minus earlier policy, for every pair and every two lots of `replicates`, by level.
 
     Raises:
         BadInput: two exams differ in their problems or budgets, or a verifier failed on every
             answer of a level.
     """
-    rewards = {policy: heldout_rewards(graded) for policy, graded in grades.items()}
-    first, *others = rewards
-    for other in others:
-        if not all(map(pd.Index.equals, rewards[first].axes, rewards[other].axes)):
-            raise BadInput(
-                f"exams {first} and {other} asked different problems or budgets, so they cannot be "
-                f"paired; run `dvc repro examine@{first} examine@{other}`"
-            )
-    pairs: dict[str, dict[str, Quantities]] = {}
-    for level, mask in levels(grades[first], rewards, inits).items():
-        curves = {
-            policy: reward[mask].groupby("problem_id").mean() for policy, reward in rewards.items()
-        }
+    pairs: dict[str, dict[str, Level]] = {}
+    _need_equal_exams(exams)
+    for level, mask in levels(exams, inits).items():
+        chosen = {policy: exam.best_temperature(level) for policy, exam in exams.items()}
+        curves = {policy: exam.curve(chosen[policy], mask) for policy, exam in exams.items()}
         best = np.max([curve.mean().to_numpy() for curve in curves.values()], axis=0)
         measured = {policy: quantities(curve, best) for policy, curve in curves.items()}
         for earlier, later in combinations(curves, 2):
@@ -93,63 +93,46 @@ def compare(
             pair[level] = {
                 **differences([measured[earlier]], [measured[later]], level, settings),
                 "tokens_ratio": thrift(curves[earlier], curves[later], settings),
+                "temperatures": {policy: chosen[policy] for policy in (earlier, later)},
             }
+            if level not in BANDS:
+                pair[level]["by_temperature"] = at_each_temperature(
+                    exams[earlier], exams[later], mask, level, settings
+                )
         for before, after in combinations(replicates, 2):
             if len(before) + len(after) > 2:
                 several = pairs.setdefault(f"{'+'.join(after)}_minus_{'+'.join(before)}", {})
                 earlier_seeds, later_seeds = (
                     [measured[policy] for policy in group] for group in (before, after)
                 )
-                several[level] = differences(earlier_seeds, later_seeds, level, settings)
+                several[level] = {
+                    **differences(earlier_seeds, later_seeds, level, settings),
+                    "temperatures": {policy: chosen[policy] for policy in (*before, *after)},
+                }
     return pairs
 
 
-def heldout_rewards(graded: pd.DataFrame) -> pd.DataFrame:
-    """Rewards of the held-out answers, a row a (problem, sample) and a column a budget."""
-    heldout = graded[graded["split"] == "heldout"].astype({"reward": float})
-    return heldout.set_index(["problem_id", "sample_index", "budget_tokens"])["reward"].unstack()
+def _need_equal_exams(exams: Mapping[str, ExamRewards]) -> None:
+    first, *others = exams
+    for other in others:
+        if not exams[first].is_like(exams[other]):
+            raise BadInput(
+                f"exams {first} and {other} asked different problems or budgets, so they cannot be "
+                f"paired; run `dvc repro examine@{first} examine@{other}`"
+            )
 
 
-def levels(
-    graded: pd.DataFrame, rewards: Mapping[str, pd.DataFrame], inits: Collection[str]
-) -> dict[str, pd.Series]:
-    """Which samples count at each level.
-
-    Levels are all, each structural difficulty, and thirds of the problems by failure.
-
-    Failure is that of the first examined init, over all budgets, never of a policy that has learnt
-    since. A sample is put in a band by the problem's other samples: banded by itself, the init
-    would seem to fail on what it happened to fail on, and whoever is compared with it to have
-    gained there. So one sample a problem gives no bands.
-    """
-    index = next(iter(rewards.values())).index
-    difficulty = (
-        graded.groupby("problem_id")["difficulty"].first().loc[index.get_level_values("problem_id")]
-    )
-    masks_by_level = {"all": pd.Series(True, index)}
-    masks_by_level |= {
-        f"difficulty_{n}": pd.Series((difficulty == n).to_numpy(), index)
-        for n in sorted({*difficulty})
-    }
-    init = next((policy for policy in rewards if policy in inits), None)
-    if init is None or index.get_level_values("sample_index").nunique() == 1:
-        return masks_by_level
-    bands = pd.concat(
-        [_bands_of_others(rewards[init], sample) for sample in index.unique("sample_index")]
-    )
-    masks = {name: (bands == number).loc[index] for number, name in enumerate(BANDS)}
-    return masks_by_level | {name: mask for name, mask in masks.items() if mask.any()}
-
-
-def _bands_of_others(rewards: pd.DataFrame, sample: int) -> pd.Series:
-    """Bands of one sample of each problem, by the failure of all others."""
-    is_other = rewards.index.get_level_values("sample_index") != sample
-    failure = 1 - rewards[is_other].stack(future_stack=True).groupby("problem_id").mean()
-    sample_rows = rewards[~is_other].index
-    bands = failure_bands(
-        failure.reindex(sample_rows.get_level_values("problem_id")).to_numpy(), len(BANDS)
-    )
-    return pd.Series(bands, sample_rows)
+def at_each_temperature(
+    before: ExamRewards, after: ExamRewards, mask: pd.Series, level: str, settings: Evaluate
+) -> dict[str, Quantities]:
+    """Differences in success where both policies are sampled at one temperature, by temperature."""
+    by_temperature = {}
+    for temperature in before.at:
+        earlier, later = (
+            exam.curve(temperature, mask).rename(columns=budget_name) for exam in (before, after)
+        )
+        by_temperature[str(temperature)] = differences([earlier], [later], level, settings)
+    return by_temperature
 
 
 def quantities(curve: pd.DataFrame, best: Float[np.ndarray, " budget"]) -> pd.DataFrame:
@@ -159,7 +142,7 @@ def quantities(curve: pd.DataFrame, best: Float[np.ndarray, " budget"]) -> pd.Da
     """
     budgets, columns = (
         curve.columns.to_numpy(),
-        curve.rename(columns=lambda budget: f"budget_{budget}"),
+        curve.rename(columns=budget_name),
     )
     columns["normalized_regret"] = normalized_regret(
         curve.to_numpy(), budgets, np.ones(len(budgets))

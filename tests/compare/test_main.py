@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from stages import compare
+from stages.compare import __main__ as compare
+from stages.compare.rewards import BANDS
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.storage.reading import read_table
 from stages.contracts.storage.writing import write_table
@@ -32,13 +32,15 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_comparisons_are_those_computed_by_hand(compared: dict[str, Any]) -> None:
     assert set(compared) == {"i2_minus_r0", "o1_minus_r0", "o1_minus_i2"}
     comparison = compared["i2_minus_r0"]
-    assert set(comparison) == {"all", "difficulty_3", "difficulty_10", *compare.BANDS}
+    assert set(comparison) == {"all", "difficulty_3", "difficulty_10", *BANDS}
     budgets = {f"budget_{budget}" for budget in BUDGETS}
     assert set(comparison["all"]) == {
         *budgets,
         "normalized_regret",
         "regret_against_best",
         "tokens_ratio",
+        "temperatures",
+        "by_temperature",
     }
     # At 8 tokens: p0 1 - 0, p1 1 - 1/2, p2 1 - 0, p3 0 - 0.
     assert comparison["all"]["budget_8"]["mean"] == 0.625
@@ -70,7 +72,7 @@ def test_a_failed_verifier_is_left_out_of_a_comparison(compared: dict[str, Any])
 
 def test_bands_of_failure_by_hand(compared: dict[str, Any]) -> None:
     """r0's second samples put p2 above the rest; its first put p1 below, p2 above, two between."""
-    means = {band: compared["i2_minus_r0"][band]["budget_8"]["mean"] for band in compare.BANDS}
+    means = {band: compared["i2_minus_r0"][band]["budget_8"]["mean"] for band in BANDS}
     assert means["failure_low"] == 1.0  # p1's second sample: 1 - 0
     assert means["failure_middle"] == pytest.approx(
         1 / 3, abs=1e-4
@@ -78,28 +80,33 @@ def test_bands_of_failure_by_hand(compared: dict[str, Any]) -> None:
     assert means["failure_high"] == 1.0  # p2 1 - 0
 
 
-def test_a_policy_does_not_gain_on_what_the_init_happened_to_fail(world: World) -> None:
-    """Two policies toss coins: banded by its own samples, r0 seems beaten where it failed."""
-    rng = np.random.default_rng(0)
-    tossed = {
-        policy: rng.integers(2, size=(300, 2, 1)).repeat(len(BUDGETS), axis=2).astype(float)
-        for policy in ("r0", "i2")
-    }
-    names = [f"p{number:03d}" for number in range(300)]
-    frames = {}
-    for policy, rewards in tossed.items():
-        index = pd.MultiIndex.from_product([names, range(2)], names=["problem_id", "sample_index"])
-        frames[policy] = pd.DataFrame(
-            rewards.reshape(600, -1), index, pd.Index(BUDGETS, name="budget_tokens")
-        )
-    graded = pd.DataFrame({"problem_id": names, "difficulty": 3})
-    masks = compare.levels(
-        graded, {name: frame.sort_index() for name, frame in frames.items()}, ["r0"]
-    )
-    gain = (frames["i2"] - frames["r0"]).sort_index()[8]
-    assert abs(gain[masks["failure_high"]].mean()) < 0.12
-    is_failed = (1 - frames["r0"].sort_index()[8]).groupby("problem_id").transform("mean") == 1
-    assert gain[is_failed].mean() > 0.3
+def test_each_policy_is_taken_at_its_own_best_temperature(world: World) -> None:
+    """Colder r0 does what i2 does at temperature 1: i2's lead is there, and gone at r0's best."""
+    write_exam(world, "r0", REWARDS["r0"], colder=REWARDS["i2"], best=0.35)
+    write_exam(world, "i2", REWARDS["i2"], colder=REWARDS["r0"])
+    pair = world.compare()["i2_minus_r0"]
+    assert pair["all"]["temperatures"] == {"r0": 0.35, "i2": 1.0}
+    assert pair["all"]["budget_8"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    means = {t: by["budget_8"]["mean"] for t, by in pair["all"]["by_temperature"].items()}
+    assert means == {"1.0": 0.625, "0.35": -0.625}
+    assert set(pair["difficulty_3"]["by_temperature"]["1.0"]) == {f"budget_{b}" for b in BUDGETS}
+    assert "by_temperature" not in pair["failure_high"]
+    assert pair["failure_high"]["temperatures"] == {"r0": 0.35, "i2": 1.0}
+
+
+def test_difficulties_have_temperatures_of_their_own(world: World) -> None:
+    """At difficulty 10 the reserved problem is right in the cold alone; that of 3 says nothing."""
+    path = world.data / "exams/r0/grades.parquet"
+    rows = read_table(path, GRADES).to_pylist()
+    for row in rows:
+        if row["split"] == "reserved":
+            is_cold = row["temperature"] < 1
+            row["reward"] = float(is_cold and row["difficulty"] == 10)
+    write_table(path, GRADES, rows)
+    pair = world.compare()["i2_minus_r0"]
+    chosen = {level: pair[level]["temperatures"]["r0"] for level in pair if "difficulty" in level}
+    assert chosen == {"difficulty_3": 1.0, "difficulty_10": 0.35}
+    assert pair["all"]["temperatures"]["r0"] == pair["failure_high"]["temperatures"]["r0"] == 0.35
 
 
 def test_one_sample_a_problem_gives_no_bands(world: World) -> None:

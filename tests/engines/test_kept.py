@@ -61,11 +61,11 @@ def test_another_takes_the_place_of_the_one_that_is_kept(
 
 def test_an_engine_that_failed_to_load_is_not_kept(engines: Engines) -> None:
     def fail(engine: list[str]) -> None:
-        raise OSError
+        raise OSError("no such policy")
 
     with kept_engines():
         engines.open("small", "r0")
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="no such policy"):
             open_engine("small", list, fail)
         engines.open("small", "c1")
     assert engines.started == [["r0"], ["c1"]]

@@ -1,8 +1,9 @@
-"""Run the chains of a profile: each a `dvc repro` in its own checkout, with one DVC cache.
+"""Run the chains of a profile: each in a checkout of its own, by one process on one core.
 
-What two chains have in common (problems, initial policies) is computed once: DVC's run-cache knows
-it. A chain that was interrupted goes on where it stopped; run the same command again. All chains
-run the commit the experiment began with.
+`experiments.chain` runs the steps of a chain and keeps its engine; all chains are forks of a server
+that has the libraries loaded. What chains have in common (problems, initial policies, their exams)
+is computed once and linked. A chain that was interrupted goes on where it stopped; run the same
+command again. All chains run the commit the experiment began with.
 
 Example: python -m experiments.run --profile experiments/objectives.yaml --folder
 data/experiments/objectives
@@ -11,8 +12,11 @@ data/experiments/objectives
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -24,8 +28,10 @@ from stages.running.errors import BadInput, MachineFailure, command
 from stages.running.publish import atomic
 
 ROOT = Path(__file__).parent.parent
-CACHE = Path(".dvc/cache")
 GRACE_SECONDS = "10"
+POLL_SECONDS = 0.1
+SETTINGS = {"KNOWHOW_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+"""Of the server and of every chain: a process a core, and hashes as dvc.yaml has them."""
 
 
 def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None = None) -> None:
@@ -42,17 +48,21 @@ def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None 
     for core in sorted(os.sched_getaffinity(0))[:num_jobs]:
         cores.put(core)
 
-    def run(chain: Chain, target: str) -> None:
-        core = cores.get()
-        try:
-            run_chain(chain, folder, commit, target, core)
-        finally:
-            cores.put(core)
-
     # Initial policies first: chains that share one would otherwise train it at the same time.
     starts = list({chain.init_seed: chain for chain in reversed(wanted)}.values())
-    run_all(starts, lambda chain: run(chain, "sft"), "initial policies", num_jobs)
-    run_all(wanted, lambda chain: run(chain, "evaluate"), "chains", num_jobs)
+    code = folder / starts[0].name
+    check_out(code, commit, starts[0])
+    with warm_server(code) as socket:
+
+        def run(chain: Chain, target: str) -> None:
+            core = cores.get()
+            try:
+                run_chain(chain, folder, commit, target, core, socket)
+            finally:
+                cores.put(core)
+
+        run_all(starts, lambda chain: run(chain, "sft"), "initial policies", num_jobs)
+        run_all(wanted, lambda chain: run(chain, "evaluate"), "chains", num_jobs)
 
 
 def pin_commit(folder: Path) -> str:
@@ -88,11 +98,40 @@ def run_all(work: Sequence[Chain], run: Callable[[Chain], None], title: str, num
             bar.update()
 
 
-def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -> None:
-    """Bring one target of a chain up to date, on one core.
+@contextmanager
+def warm_server(code: Path) -> Iterator[Path]:
+    """The socket of a server that has the code of a checkout, and its libraries, loaded.
 
     Raises:
-        MachineFailure: a stage failed; names the chain and its log.
+        MachineFailure: it ended before it was ready.
+    """
+    with tempfile.TemporaryDirectory(prefix="knowhow-") as folder:
+        path = Path(folder) / "warm"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.warm", "--serve", str(path)],
+            cwd=code,
+            env={**os.environ, **SETTINGS},
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            while not path.exists():
+                if process.poll() is not None:
+                    raise MachineFailure(f"the warm server ended with {process.returncode}")
+                time.sleep(POLL_SECONDS)
+            yield path
+        finally:
+            process.kill()
+            process.wait()
+
+
+def run_chain(
+    chain: Chain, folder: Path, commit: str, target: str, core: int, socket: Path
+) -> None:
+    """Bring one target of a chain up to date, on one core; a line is shown for each round.
+
+    Raises:
+        MachineFailure: a step failed; names the chain and its log.
     """
     clone = folder / chain.name
     done = folder / "done" / f"{chain.name}-{target}"
@@ -100,23 +139,26 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
         return
     check_out(clone, commit, chain)
     log = folder / f"{chain.name}.log"
-    threads = {"KNOWHOW_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    environment = {**os.environ, **threads, "VLLM_CPU_OMP_THREADS_BIND": str(core)}
+    of_core = {"KNOWHOW_WARM": str(socket), "VLLM_CPU_OMP_THREADS_BIND": str(core)}
     python = [sys.executable, "-m"]
-    command = ["taskset", "--cpu-list", str(core), *python, "flows.warm", "dvc", "repro", target]
+    options = ["--targets", target, "--siblings", str(folder.resolve()), "--core", str(core)]
     # ends all below it when its stdin closes
-    guarded = [*python, "flows.run", GRACE_SECONDS, *command]
+    guarded = [*python, "flows.run", GRACE_SECONDS, *python, "experiments.chain", *options]
     with (
         log.open("a", encoding="utf-8") as stream,
         subprocess.Popen(
             guarded,
             cwd=clone,
-            env=environment,
+            env={**os.environ, **SETTINGS, **of_core},
             stdin=subprocess.PIPE,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
         ) as running,
     ):
+        assert running.stdout is not None
+        for line in running.stdout:
+            tqdm.write(f"{chain.name} {line.rstrip()}", file=sys.stderr)
         code = running.wait()
     if code:
         raise MachineFailure(f"chain {chain.name} ended with {code}; see {log}, then run again")
@@ -125,14 +167,11 @@ def run_chain(chain: Chain, folder: Path, commit: str, target: str, core: int) -
 
 
 def check_out(clone: Path, commit: str, chain: Chain) -> None:
-    """A clone at `commit` with the chain's params.yaml, on this checkout's DVC cache; made once."""
+    """A clone at `commit` with the chain's params.yaml; made once."""
     if not clone.is_dir():
         with atomic(clone) as beside:
             _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(beside), cwd=ROOT)
             _git("checkout", "--quiet", "--detach", commit, cwd=beside)
-            subprocess.run(
-                ["dvc", "cache", "dir", "--local", str(ROOT / CACHE)], cwd=beside, check=True
-            )
             (beside / "dvc.lock").unlink(missing_ok=True)
     with atomic(clone / "params.yaml") as beside:
         beside.write_text(yaml.safe_dump(chain.params, sort_keys=False), encoding="utf-8")

@@ -27,6 +27,8 @@ for _name, _value in {
 
 SOCKET = "KNOWHOW_WARM"
 HASH_SEED = "0"
+MODULES = ("stages.", "experiments.chain")
+"""What is handed over: a step, or all steps of a chain."""
 
 
 def hand_over() -> None:
@@ -37,7 +39,7 @@ def hand_over() -> None:
     path = os.environ.get(SOCKET, "")
     is_step = (
         sys.orig_argv[1:2] == ["-m"]
-        and sys.orig_argv[2].startswith("stages.")
+        and sys.orig_argv[2].startswith(MODULES)
         and len(sys.orig_argv) > 3
     )
     if (

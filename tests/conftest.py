@@ -20,6 +20,7 @@ FIRST = (
     "tests/test_end_to_end.py::test_every_variant_goes_through",
     "tests/test_end_to_end.py",
     "tests/test_ray_stages.py",
+    "tests/experiments/test_chain.py",
     "tests/flows/commands/test_serve.py",
     "tests/flows/running/test_train.py",
     "tests/flows/nights/test_flow.py",

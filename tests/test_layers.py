@@ -59,7 +59,8 @@ MAY_IMPORT = {
     **{room: {room, *others} for room, others in LINEAGE.items()},
     "lineage": {"lineage", *LINEAGE},
     "experiments": {
-        *("experiments", "stages/contracts", "stages/figures", "stages/pure", "stages/running"),
+        *("experiments", "stages/contracts", "stages/engines", "stages/figures", "stages/pure"),
+        "stages/running",
     },
     "fixtures": {"fixtures", "stages/contracts", "stages/engines"},
     "benchmarks": {"benchmarks", "fixtures", "stages", *SHARED, *STEP_ROOMS},

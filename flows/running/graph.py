@@ -5,9 +5,11 @@ it may turn out to need no work, which DVC sees when its turn comes. Only after 
 more known in advance: a stage whose listing of code would come out as it is, is left alone.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +43,17 @@ class PlannedStage:
         return bool(self.reasons)
 
 
+@dataclass(frozen=True)
+class Step:
+    """One stage as it would run: its command, what it reads of params.yaml, what it writes."""
+
+    name: str
+    parents: tuple[str, ...]
+    command: str
+    params: dict[str, Any]
+    outs: tuple[str, ...]
+
+
 def plan(targets: Sequence[str] = ()) -> list[PlannedStage]:
     """The stages `dvc repro` would look at from this directory, in its order.
 
@@ -50,6 +63,32 @@ def plan(targets: Sequence[str] = ()) -> list[PlannedStage]:
     Raises:
         GraphError: DVC cannot read the project, or does not know a target.
     """
+    with _in_order(targets) as stages:
+        return _planned(stages)
+
+
+def steps(targets: Sequence[str] = ()) -> list[Step]:
+    """The same stages, each with its command resolved.
+
+    Raises:
+        GraphError: DVC cannot read the project, or does not know a target.
+    """
+    with _in_order(targets) as stages:
+        return [
+            Step(
+                stage.addressing,
+                tuple(sorted(parent.addressing for parent in needed)),
+                stage.cmd,
+                {key: value for of in stage.params for key, value in of.read_params().items()},
+                tuple(os.path.relpath(out.fs_path) for out in stage.outs),
+            )
+            for stage, needed in stages
+        ]
+
+
+@contextmanager
+def _in_order(targets: Sequence[str]) -> Iterator[list[tuple["Stage", list["Stage"]]]]:
+    """Each stage and those it needs, which come before it, while DVC's lock is held."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
@@ -61,8 +100,7 @@ def plan(targets: Sequence[str] = ()) -> list[PlannedStage]:
             wanted = []
             for target in targets or ["dvc.yaml"]:
                 wanted += repo.stage.collect(target)
-            stages = plan_repro(graph, wanted)
-            return _planned((stage, list(graph.successors(stage))) for stage in stages)
+            yield [(stage, list(graph.successors(stage))) for stage in plan_repro(graph, wanted)]
     except DvcException as error:
         detail = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
         raise GraphError(

@@ -1,7 +1,8 @@
 """How a model's passes are computed: in how many threads, in which precision."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -24,6 +25,18 @@ def use_threads() -> None:
     torch.use_deterministic_algorithms(True)
     # torch would fill what is about to be written, to show up who does not
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def settings_of_one_step() -> Iterator[None]:
+    """What `use_threads` fixes inside ends with the block, as it would with a step's process."""
+    num_threads = torch.get_num_threads()
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
+        torch.use_deterministic_algorithms(is_deterministic)
 
 
 def autocast(model: PreTrainedModel, precision: Precision) -> AbstractContextManager[object]:

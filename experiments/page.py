@@ -18,6 +18,7 @@ def page(results: Json, name: str) -> str:
     problems = ", ".join(
         f"{count} of {level_name(level)}" for level, count in results["num_problems"].items()
     )
+    temperatures = ", ".join(f"{temperature:g}" for temperature in results["temperatures"])
     sections = [
         f"# {name.capitalize()} compared",
         f"`{results['command']}`, of commit {results['commit'][:12]}. "
@@ -26,11 +27,19 @@ def page(results: Json, name: str) -> str:
         f"In brackets {results['confidence']:.0%} intervals over runs and problems; "
         "success, regret and rates in percent. "
         f"Chains that are not finished: {len(results['missing'])}.",
+        f"Every exam is sat at temperatures {temperatures}; each arm, and the init, is shown at "
+        "its best one, chosen on reserved problems that no exam asks "
+        f"({results['num_reserved_problems']['all']}). {results['num_comparisons']} comparisons "
+        f"with `{results['baseline']}` at {results['training_budget_tokens']} tokens; *corrected* "
+        "intervals are for as many.",
     ]
     for level in results["num_problems"]:
         sections += [f"## {level_name(level).capitalize()}", *_level(results, level)]
-    sections += ["## What a run took, mean over runs", _costs(results)]
-    figures = ("learning", "success", "differences")
+    sections += [
+        "## What a run is shown of right answers, and what it took, mean over runs",
+        _costs(results),
+    ]
+    figures = ("learning", "success", "temperature", "differences")
     sections += [f"![{figure}]({name}-{figure}.svg)" for figure in figures]
     return "\n\n".join(sections) + "\n"
 
@@ -48,10 +57,19 @@ def _level(results: Json, level: str) -> Iterator[str]:
         "Success at the end by thinking budget, regret, "
         "and what budgets beyond the trained one add:"
     )
-    yield _table("arm", {arm: entry["final"][level] for arm, entry in arms.items()})
+    ends = {arm: entry["final"][level] for arm, entry in arms.items()}
+    yield _table("arm", {"init": results["init"][level], **ends})
+    yield "What was gained over the init:"
+    gained = {arm: entry["over_init"][level] for arm, entry in arms.items()}
+    yield _table("arm", gained, is_difference=True)
     yield f"The same less {baseline}'s, run by run:"
     finals = {pair: entry["final"][level] for pair, entry in pairs.items()}
     yield _table("pair", finals, is_difference=True)
+    yield (
+        f"At {results['training_budget_tokens']} tokens: corrected for the number of comparisons, "
+        "with both at one temperature, and with the init as the unit (Student's t):"
+    )
+    yield _checks(pairs, level)
     for cost, name in COST_NAMES.items():
         costs = {f"{entry['matched'][cost]['cost']:,.0f}" for entry in pairs.values()}
         yield f"The same at equal {name} ({' to '.join(sorted({min(costs), max(costs)}))}):"
@@ -64,6 +82,20 @@ def _level(results: Json, level: str) -> Iterator[str]:
     yield "Drift less the baseline's:"
     drifts = {pair: entry["drift"][level] for pair, entry in pairs.items()}
     yield _table("pair", drifts, is_difference=True)
+
+
+def _checks(pairs: Mapping[str, Json], level: str) -> str:
+    """One difference by other lights."""
+    rows: dict[str, dict[str, str]] = {}
+    for pair, entry in pairs.items():
+        row = rows.setdefault(pair, {})
+        row["corrected"] = _percent(entry["corrected"][level], is_difference=True)
+        for temperature, estimate in entry["by_temperature"][level].items():
+            row[f"at {temperature}"] = _percent(estimate, is_difference=True)
+        own = entry["by_init"][level]
+        row["inits"] = str(own["num_inits"])
+        row["t"], row["p"] = ("" if own[name] is None else f"{own[name]:.3g}" for name in "tp")
+    return _markdown("pair", rows)
 
 
 def _reach(results: Json, level: str) -> str:
@@ -81,7 +113,7 @@ def _reach(results: Json, level: str) -> str:
 def _costs(results: Json) -> str:
     rows: dict[str, dict[str, str]] = {}
     for arm, entry in results["arms"].items():
-        row = rows.setdefault(arm, {})
+        row = rows.setdefault(arm, {"is shown": entry["supervision"]})
         for name, cost in entry["costs"].items():
             total = sum(run[-1] for run in cost["cumulative"])
             row[name] = f"{total / results['num_runs']:,.0f}"

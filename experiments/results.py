@@ -5,10 +5,15 @@ Reads   every finished chain of `experiments.run`: grades and metrics of its exa
 Writes  one JSON object; figures drawn from it, and a page of its numbers beside them. The profile's
         first arm is the baseline. Null is what does not exist: a level never reached, a share of
         nothing.
-Method  Run i of every arm has the same init and the same seeds, so arms are compared in pairs: the
+Method  Every number is of an arm at its own best temperature, chosen on the reserved problems over
+        all of its runs, exam by exam and level by level (`experiments.exams`): a colder sampler is
+        no merit of an objective. `by_temperature` has the differences at each temperature.
+        Run i of every arm has the same init and the same seeds, so arms are compared in pairs: the
         difference of two arms is the mean over problems of their difference within a run, with
         intervals over runs and problems (`stages.pure.estimates.bootstrap_seeds`). An arm alone is
-        compared with a policy that never succeeds. Runs that share an init count as independent.
+        compared with a policy that never succeeds. Runs that share an init count as independent
+        there; `by_init` takes the init for the unit. `corrected` has intervals for as many
+        comparisons as are made at the training budget (Bonferroni).
         `matched` compares arms at the largest cost that every run of both reached, between exams
         linearly. `reach` is the cost at which an arm's mean learning curve first reaches the
         baseline's final success, as a ratio to what the baseline took. Costs begin behind the init,
@@ -23,28 +28,31 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from experiments import figures as drawing
-from experiments.drift import rates
+from experiments.exams import Curves, Level, best_curves, levels
 from experiments.gather import Arm, Experiment, gather
+from experiments.measures import (
+    Json,
+    budget_index,
+    by_init,
+    by_run,
+    drifted,
+    estimates,
+    means,
+    quantities,
+    reach_json,
+)
 from experiments.page import page
-from experiments.reach import LearningCurve, Reach, at_cost, reach
-from stages.contracts.params.evaluate import Evaluate
-from stages.contracts.params.whole import Params
-from stages.pure.estimates import bootstrap_seeds
-from stages.pure.exam import normalized_regret
+from experiments.reach import LearningCurve, at_cost, reach
 from stages.running.errors import command
 from stages.running.publish import atomic, write_json
 
 COSTS = ("rollout_tokens", "compute_tokens")  # by which arms are matched
-BEYOND = (2, 4)  # times the training budget at which extrapolation is measured
 
-Quantities = Mapping[str, Float[np.ndarray, "run problem"]]
-Json = dict[str, Any]
+ByLevel = Mapping[str, Curves]
 
 
 def main(
@@ -76,179 +84,162 @@ def main(
 
 def compare(experiment: Experiment) -> Json:
     """All that the page and the figures show of an experiment."""
-    settings = experiment.settings
+    settings, trained = experiment.settings, budget_index(experiment.settings)
     baseline, *others = experiment.arms
-    masks = levels(experiment)
+    by_level = levels(experiment.problems)
+    curves: dict[str, dict[str, Curves]] = {}
+    for name, arm in experiment.arms.items():
+        curves[name] = {
+            level: best_curves(arm.success, of_level, trained)
+            for level, of_level in by_level.items()
+        }
+    num_comparisons = len(others) * len(by_level)
     differences = {}
     for name in others:
-        arms = experiment.arms[baseline], experiment.arms[name]
-        differences[f"{name}_minus_{baseline}"] = contrast(*arms, experiment, masks)
+        pair = f"{name}_minus_{baseline}"
+        differences[pair] = contrast(experiment, (baseline, name), curves, num_comparisons)
+    arms = {
+        name: describe(arm, experiment, by_level, curves[name])
+        for name, arm in experiment.arms.items()
+    }
     return {
         "commit": experiment.commit,
         "baseline": baseline,
         "chains": experiment.chain_names,
         "missing": experiment.missing,
         "num_runs": len(experiment.chain_names[baseline]),
-        "num_problems": {level: int(mask.sum()) for level, mask in masks.items()},
-        "num_unverified_problems": experiment.num_unverified,
+        "num_comparisons": num_comparisons,
+        "num_problems": {level: int(one.heldout.sum()) for level, one in by_level.items()},
+        "num_reserved_problems": {
+            level: int(one.reserved.sum()) for level, one in by_level.items()
+        },
+        "num_unverified_problems": experiment.problems.num_unverified,
         "exam_rounds": experiment.exam_rounds.tolist(),
+        "temperatures": settings.exam.temperatures,
         "budgets_tokens": settings.exam.budgets_tokens,
         "training_budget_tokens": settings.report.training_budget_tokens,
         "trained_difficulties": experiment.trained_difficulties,
         "confidence": settings.evaluate.confidence,
         "num_resamples": settings.evaluate.num_resamples,
-        "arms": {name: describe(arm, experiment, masks) for name, arm in experiment.arms.items()},
+        "init": {
+            level: estimates(quantities(one.success[:, 0], settings), settings.evaluate)
+            for level, one in curves[baseline].items()
+        },
+        "arms": arms,
         "differences": differences,
     }
 
 
-def levels(experiment: Experiment) -> dict[str, Bool[np.ndarray, " problem"]]:
-    """The problems of each level: all, and each difficulty."""
-    difficulty = experiment.difficulty
-    everything = {"all": np.ones(len(difficulty), dtype=bool)}
-    return everything | {f"difficulty_{n}": difficulty == n for n in np.unique(difficulty).tolist()}
-
-
-def describe(arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]) -> Json:
+def describe(
+    arm: Arm, experiment: Experiment, by_level: Mapping[str, Level], curves: ByLevel
+) -> Json:
     """What one arm cost, learnt and drifted to."""
     settings = experiment.settings
-    final = quantities(arm.success[:, -1], settings)
+    evaluate = settings.evaluate
     costs = {}
-    for name, by_run in arm.costs.items():
-        cumulative = np.cumsum(by_run, axis=1)
-        costs[name] = {"by_round": _rounded(by_run), "cumulative": _rounded(cumulative)}
-    by_level: Json = {"final": {}, "final_by_run": {}, "learning": {}, "drift": {}}
-    for level, mask in masks.items():
-        by_level["final"][level] = estimates(final, mask, settings.evaluate)
-        by_level["final_by_run"][level] = final_by_run(arm, settings, mask)
-        by_level["learning"][level] = learning(arm, experiment, mask)
-        by_level["drift"][level] = estimates(drifted(arm, mask), None, settings.evaluate)
+    for name, of_run in arm.costs.items():
+        cumulative = np.cumsum(of_run, axis=1)
+        costs[name] = {"by_round": of_run.round(4).tolist(), "cumulative": cumulative.tolist()}
+    summary: Json = {
+        name: {} for name in ("temperatures", "final", "over_init", "learning", "by_run", "drift")
+    }
+    for level, one in curves.items():
+        first, last = (quantities(one.success[:, exam], settings) for exam in (0, -1))
+        summary["temperatures"][level] = [settings.exam.temperatures[place] for place in one.chosen]
+        summary["final"][level] = estimates(last, evaluate)
+        summary["over_init"][level] = estimates(last, evaluate, first)
+        summary["learning"][level] = learning(arm, experiment, one)
+        summary["by_run"][level] = by_run(arm, by_level[level])
+        summary["drift"][level] = estimates(drifted(arm, by_level[level], one), evaluate)
     return {
+        "supervision": arm.supervision,
         "costs": costs,
-        **by_level,
-        "rounds": {name: means(by_run) for name, by_run in arm.rounds.items()},
-        "exams": {name: means(by_run) for name, by_run in arm.exams.items()},
+        **summary,
+        "rounds": {name: means(of_run) for name, of_run in arm.rounds.items()},
+        "exams": {name: means(of_run) for name, of_run in arm.exams.items()},
     }
 
 
 def contrast(
-    baseline: Arm, arm: Arm, experiment: Experiment, masks: Mapping[str, np.ndarray]
+    experiment: Experiment,
+    pair: tuple[str, str],
+    curves: Mapping[str, ByLevel],
+    num_comparisons: int,
 ) -> Json:
     """An arm minus the baseline: at the end, at equal cost, and its cost to get as far."""
+    ends: Json = {}
+    for level in levels(experiment.problems):
+        for name, found in end(experiment, pair, level, curves, num_comparisons).items():
+            ends.setdefault(name, {})[level] = found
+    return {**ends, **at_equal_cost(experiment, pair, curves)}
+
+
+def end(
+    experiment: Experiment,
+    pair: tuple[str, str],
+    level: str,
+    curves: Mapping[str, ByLevel],
+    num_comparisons: int,
+) -> Json:
+    """An arm minus the baseline at the last exam, at one level."""
     settings, trained = experiment.settings, budget_index(experiment.settings)
-    evaluate, sides = settings.evaluate, (baseline, arm)
+    evaluate, budget = settings.evaluate, f"budget_{settings.report.training_budget_tokens}"
+    confidence = 1 - (1 - evaluate.confidence) / num_comparisons
+    strict = evaluate.model_copy(update={"confidence": confidence})
+    sides = [experiment.arms[name] for name in pair]
+    problems, of_sides = levels(experiment.problems)[level], [curves[name][level] for name in pair]
+    before, after = (quantities(side.success[:, -1], settings) for side in of_sides)
+    drifts = [drifted(side, problems, own) for side, own in zip(sides, of_sides, strict=True)]
+    by_temperature = {}
+    for place, temperature in enumerate(settings.exam.temperatures):
+        earlier, later = (
+            {budget: side.success[:, -1, place][:, problems.heldout, trained]} for side in sides
+        )
+        by_temperature[str(temperature)] = estimates(later, evaluate, earlier)[budget]
+    return {
+        "final": estimates(after, evaluate, before),
+        "corrected": estimates({budget: after[budget]}, strict, {budget: before[budget]})[budget],
+        "by_init": by_init(after[budget] - before[budget], experiment.init_seeds),
+        "by_temperature": by_temperature,
+        "drift": estimates(drifts[1], evaluate, drifts[0]),
+    }
+
+
+def at_equal_cost(
+    experiment: Experiment, pair: tuple[str, str], curves: Mapping[str, ByLevel]
+) -> Json:
+    """An arm minus the baseline when both had spent as much, and its cost to get as far."""
+    settings, trained = experiment.settings, budget_index(experiment.settings)
+    evaluate = settings.evaluate
     resampling = evaluate.num_resamples, evaluate.confidence, evaluate.seed
-    ends = [quantities(side.success[:, -1], settings) for side in sides]
-    contrasts: Json = {"final": {}, "drift": {}, "matched": {}, "reach": {}}
-    for level, mask in masks.items():
-        before, after = (drifted(side, mask) for side in sides)
-        contrasts["final"][level] = estimates(ends[1], mask, evaluate, ends[0])
-        contrasts["drift"][level] = estimates(after, None, evaluate, before)
+    contrasts: Json = {"matched": {}, "reach": {}}
     for cost in COSTS:
-        spent = [side.spent(cost, experiment.exam_rounds) for side in sides]
+        spent = [experiment.arms[name].spent(cost, experiment.exam_rounds) for name in pair]
         at = min(float(side[:, -1].min()) for side in spent)
         matched: Json = contrasts["matched"].setdefault(cost, {"cost": at})
         reached: Json = contrasts["reach"].setdefault(cost, {})
-        before = quantities(at_cost(baseline.success, spent[0], at), settings)
-        after = quantities(at_cost(arm.success, spent[1], at), settings)
-        for level, mask in masks.items():
-            matched[level] = estimates(after, mask, evaluate, before)
-            curves = (
-                LearningCurve(baseline.success[:, :, mask, trained], spent[0]),
-                LearningCurve(arm.success[:, :, mask, trained], spent[1]),
+        for level in levels(experiment.problems):
+            sides = zip((curves[name][level].success for name in pair), spent, strict=True)
+            learnt = [LearningCurve(success[..., trained], paid) for success, paid in sides]
+            before, after = (
+                quantities(at_cost(curves[name][level].success, paid, at), settings)
+                for name, paid in zip(pair, spent, strict=True)
             )
-            reached[level] = reach_json(reach(curves[0], curves[1], *resampling))
+            matched[level] = estimates(after, evaluate, before)
+            reached[level] = reach_json(reach(*learnt, *resampling))
     return contrasts
 
 
-def quantities(success: Float[np.ndarray, "run problem budget"], settings: Params) -> Quantities:
-    """What is measured of each problem: success by budget, regret, what longer budgets add."""
-    budgets = settings.exam.budgets_tokens
-    trained = budget_index(settings)
-    beyond = [times * budgets[trained] for times in BEYOND if times * budgets[trained] in budgets]
-    measured = {f"budget_{budget}": success[..., place] for place, budget in enumerate(budgets)}
-    measured["normalized_regret"] = normalized_regret(
-        success, np.array(budgets), np.ones(len(budgets))
-    )
-    for budget in beyond:
-        gained = success[..., budgets.index(budget)] - success[..., trained]
-        measured[f"gain_at_{budget}"] = gained
-    return measured
-
-
-def budget_index(settings: Params) -> int:
-    """Where the training budget stands among the exam's."""
-    return settings.exam.budgets_tokens.index(settings.report.training_budget_tokens)
-
-
-def drifted(arm: Arm, mask: np.ndarray) -> Quantities:
-    """Rates of the last exam, and the entropy of the last round, which is of no problem."""
-    return {**rates(arm.counts, mask), "last_entropy_nats": arm.rounds["last_entropy_nats"][:, -1:]}
-
-
-def estimates(
-    later: Quantities,
-    mask: np.ndarray | None,
-    settings: Evaluate,
-    earlier: Quantities | None = None,
-) -> dict[str, dict[str, float | None]]:
-    """Mean of each quantity, less that of `earlier` run by run where given.
-
-    Intervals are over runs and problems.
-    """
-    resampling = settings.num_resamples, settings.confidence, settings.seed
-    intervals = {}
-    for name, values in later.items():
-        gained = values - (earlier[name] if earlier else 0)
-        gained = gained if mask is None else gained[:, mask]
-        nothing = np.zeros((1, gained.shape[1]))
-        intervals[name] = bootstrap_seeds(nothing, gained, *resampling).rounded()
-    return intervals
-
-
-def final_by_run(arm: Arm, settings: Params, mask: np.ndarray) -> list[float]:
-    """Success at the training budget in the end, of each run."""
-    by_run = arm.success[:, -1, mask, budget_index(settings)].mean(axis=1)
-    return [round(float(run), 4) for run in by_run]
-
-
-def learning(arm: Arm, experiment: Experiment, mask: np.ndarray) -> list[Json]:
+def learning(arm: Arm, experiment: Experiment, curves: Curves) -> list[Json]:
     """Success at the training budget by exam, and the mean cost of getting there."""
     spent = {cost: arm.spent(cost, experiment.exam_rounds) for cost in COSTS}
     trained, curve = budget_index(experiment.settings), []
     for place, num_rounds in enumerate(experiment.exam_rounds):
-        success = {"success": arm.success[:, place, :, trained]}
-        costs = {cost: round(float(by_run[:, place].mean()), 4) for cost, by_run in spent.items()}
-        intervals = estimates(success, mask, experiment.settings.evaluate)
+        success = {"success": curves.success[:, place, :, trained]}
+        costs = {cost: round(float(paid[:, place].mean()), 4) for cost, paid in spent.items()}
+        intervals = estimates(success, experiment.settings.evaluate)
         curve.append({"num_rounds": int(num_rounds), **costs, **intervals})
     return curve
-
-
-def means(values: Float[np.ndarray, "run place"]) -> list[float | None]:
-    """Mean over the runs that have a value, at each place; None where none has."""
-    by_place: list[float | None] = []
-    for of_place in values.T:
-        is_empty = np.isnan(of_place).all()
-        by_place.append(None if is_empty else round(float(np.nanmean(of_place)), 4))
-    return by_place
-
-
-def reach_json(reached: Reach) -> Json:
-    """A reach by the names of its fields, rounded."""
-    return {
-        "level": round(reached.level, 4),
-        "ratio": reached.ratio.rounded(),
-        "inverse": reached.inverse.rounded(),
-        "never_frac": round(reached.never_frac, 4),
-        "undefined_frac": round(reached.undefined_frac, 4),
-    }
-
-
-def _rounded(values: np.ndarray) -> list[list[float]]:
-    rows = []
-    for row in values.tolist():
-        rows.append([round(value, 4) for value in row])
-    return rows
 
 
 if __name__ == "__main__":

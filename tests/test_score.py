@@ -43,6 +43,7 @@ ROOT = Path(__file__).parent.parent
 EVERYTHING = load(ROOT / "params.yaml")
 TASK = EVERYTHING.task
 FORM = load_format(TASK)
+MARKS = marks_of(FORM)
 RENDERER = Renderer(FORM.tokenizer([]))
 CUE, EOS = RENDERER.encode(FORM.cue)[0], RENDERER.eos_token
 PROBLEM = Problem(
@@ -75,21 +76,21 @@ def rollout(text: str, logprob: float = -0.5) -> dict[str, Any]:
 
 
 def cut_of(text: str) -> score.CutRollout:
-    return score.cut(rollout(text), MARKER, FORM, RENDERER)
+    return score.cut(rollout(text), MARKER, MARKS, RENDERER)
 
 
 def judged(text: str) -> tuple[Verdict | None, list[Verdict | None]]:
     """Verdicts of the answer and of each thinking segment."""
     parts = cut_of(text)
-    answer, *attempts = verify(TASK, score.submissions([PROBLEM], [parts], FORM))
+    answer, *attempts = verify(TASK, score.submissions([PROBLEM], [parts], MARKS))
     return answer, attempts
 
 
 def rows_of(text: str, how: Segments = MARKER, logprob: float = -0.5) -> list[dict[str, Any]]:
     sampled = rollout(text, logprob)
-    cut = score.cut(sampled, how, FORM, RENDERER)
+    cut = score.cut(sampled, how, MARKS, RENDERER)
     verdicts = iter([Verdict.INCORRECT] * sum(thought is not None for thought in cut.thoughts))
-    return list(score._segment_rows(sampled, cut, verdicts, FORM))
+    return list(score._segment_rows(sampled, cut, verdicts, MARKS))
 
 
 def test_a_right_thought_does_not_make_a_wrong_answer_right() -> None:
@@ -162,12 +163,12 @@ def two_turns(is_cue_forced: bool) -> dict[str, Any]:
 def test_what_an_environment_replies_is_neither_attempt_nor_answer(is_cue_forced: bool) -> None:
     sampled = two_turns(is_cue_forced)
     called, replied = (len(RENDERER.encode(text)) for text in (CALL, REPLY))
-    cut = score.cut(sampled, MARKER, FORM, RENDERER)
+    cut = score.cut(sampled, MARKER, MARKS, RENDERER)
     thinking = sampled["num_thinking_tokens"]
     assert cut.spans == [(0, called + replied), (called + replied, thinking)]
     assert cut.thoughts == [CALL, MORE]
     assert cut.answer == BAD
-    segments = list(score._segment_rows(sampled, cut, iter([Verdict.UNPARSABLE] * 2), FORM))
+    segments = list(score._segment_rows(sampled, cut, iter([Verdict.UNPARSABLE] * 2), MARKS))
     assert [segment["kind"] for segment in segments] == ["attempt", "attempt", "answer"]
     ends = [called + replied, thinking, len(sampled["token_origin"])]
     assert [segment["end_token"] for segment in segments] == ends
@@ -184,7 +185,7 @@ def test_no_cut_lies_in_a_reply(how: Segments) -> None:
     """Four sampled tokens, the reply, then four and more: a cut where the reply ends, and on."""
     sampled = two_turns(is_cue_forced=True)
     end = len(RENDERER.encode(CALL)) + len(RENDERER.encode(REPLY))
-    spans = score.cut(sampled, how, FORM, RENDERER).spans
+    spans = score.cut(sampled, how, MARKS, RENDERER).spans
     assert spans[:2] == [(0, end), (end, end + 4)]
     assert spans[-1][1] == sampled["num_thinking_tokens"]
 
@@ -204,7 +205,7 @@ def test_cutpoints_lie_before_what_the_sampler_found_unlikely() -> None:
     sampled = rollout(f"{BAD} <<")
     sampled["sampler_logprobs"] = np.log([1, 0.5, 0.95, 0.5, 1, 1, 0.2, 0.2, 1, 1]).tolist()
     how = CutpointCut(cut="cutpoint", max_prob=0.9, min_tokens=2)
-    assert score.cut(sampled, how, FORM, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
+    assert score.cut(sampled, how, MARKS, RENDERER).spans == [(0, 3), (3, 6), (6, 10)]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def folder(tmp_path: Path) -> Path:
     model = new_policy(EVERYTHING.inits["r0"].model, RENDERER, FORM.token_values, seed=1)
     save_policy(model, RENDERER, tmp_path / "g1")
     save_wording(Wording(FORM.cue, *FORM.judge_words), tmp_path / "g1")
-    write_format(tmp_path / "format.json", marks_of(FORM))
+    write_format(tmp_path / "format.json", MARKS)
     return tmp_path
 
 

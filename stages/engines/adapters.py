@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -192,7 +193,7 @@ def _inject(model: PreTrainedModel, shape: Shape) -> None:
     inject_adapter_in_model(config, model, NAME)
 
 
-def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+def _tensors(model: PreTrainedModel) -> dict[str, Float[Tensor, "_ _"]]:
     """The adapter's weights by their names in its file, which are peft's."""
     return {
         f"base_model.model.{name.replace(f'.{NAME}.', '.')}": parameter.detach()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from math import isqrt
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ def answer_logprobs(
     pad_token: int,
     precision: Precision,
     on_tokens: Callable[[int], None],
-) -> list[Float[np.ndarray, "boundary answer"]]:
+) -> list[Float[np.ndarray, "_ _"]]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
     The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes
@@ -147,7 +147,7 @@ def _pieces(trace: ProbedPrefix, max_tokens: int) -> list[list[Probe]]:
 
 def _forward(
     model: PreTrainedModel, cache: Cache, chunk: Sequence[Sequence[Probe]], pad_token: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, "row token hidden"], Int[Tensor, "row token"]]:
     """Last hidden states and ids of a chunk's tokens, [row, token].
 
     The cache is cut to what chunks before it need.
@@ -243,6 +243,7 @@ def block_mask(
         lasts[row, : len(offsets)] = prefix_length + offsets
     limit, first, last = (torch.from_numpy(bound).to(device) for bound in (limits, firsts, lasts))
 
+    @no_type_check  # torch counts its arguments, and compiles it
     def sees(
         row: Int[Tensor, ""], head: Int[Tensor, ""], query: Int[Tensor, ""], key: Int[Tensor, ""]
     ) -> Bool[Tensor, ""]:

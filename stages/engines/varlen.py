@@ -99,7 +99,9 @@ class _Moved(torch.autograd.Function):
         return rows.index_select(0, index)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(
+        ctx: Any, *gradients: Float[Tensor, "taken feature"]
+    ) -> tuple[Float[Tensor, "source feature"], None, None, None]:
         back, unread = ctx.saved_tensors
         gradient = gradients[0].index_select(0, back)
         if unread is not None:

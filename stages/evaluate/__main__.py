@@ -181,7 +181,8 @@ def choice_metrics(choices: pd.DataFrame, intervals: Intervals) -> dict[str, Any
     return {
         name: {
             f"budget_{budget}": {
-                f"k_{k}": intervals.mean(values) for k, values in of_budget.groupby("k")[name]
+                f"k_{k}": intervals.mean(values.to_numpy())
+                for k, values in of_budget.groupby("k")[name]
             }
             for budget, of_budget in choices.groupby("budget_tokens")
         }

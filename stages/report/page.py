@@ -55,7 +55,7 @@ def points(fraction: float | None, digits: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
-def number(value: float | None) -> str:
+def number(value: int | float | None) -> str:
     """A number to read: thousands apart, four digits that matter."""
     if value is None:
         return NOTHING

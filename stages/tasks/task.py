@@ -6,7 +6,7 @@ How its text is written (`stages.tasks.task_format`) is apart, and so is who jud
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class StrategySettings:
     num_segments: int
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where problems, demonstrations and solution sets come from."""
 

@@ -1,7 +1,7 @@
 """How a task's text is written: its marks, its prompts and its tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
@@ -9,6 +9,7 @@ from stages.contracts.format import Format
 from stages.contracts.render import Prompting
 
 
+@runtime_checkable
 class TaskFormat(Protocol):
     """How a task's text is written: its marks (`stages.contracts.format`), prompts and tokens.
 

@@ -51,7 +51,10 @@ class Ragged:
         return np.bincount(self.owners[is_counted], minlength=len(self.lengths))
 
     def at(
-        self, rows: Int[np.ndarray, " place"], positions: Int[np.ndarray, " place"], missing: float
+        self,
+        rows: Int[np.ndarray, " place"],
+        positions: Int[np.ndarray, " place"],
+        missing: int | float,
     ) -> Shaped[np.ndarray, " place"]:
         """The entries at places in rows; `missing` where a row has none there."""
         firsts = self.lengths.cumsum() - self.lengths

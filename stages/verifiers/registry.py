@@ -1,7 +1,7 @@
 """Verifiers by task."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stages.contracts.params.task import (
     CountdownTask,
@@ -13,6 +13,7 @@ from stages.contracts.params.task import (
 from stages.contracts.verdict import Verdict, Verification
 
 
+@runtime_checkable
 class Verifier(Protocol):
     """Verifies text against a problem's `metadata`.
 

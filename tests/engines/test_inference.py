@@ -1,11 +1,10 @@
 """Which engine samples and where it runs are two questions: each answered by its own key."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from stages.contracts.params.compute.inference import Here
+from stages.contracts.params.compute.inference import Here, VllmEngine
 from stages.engines.inference import open_pool, open_samplers
 from stages.engines.pools.here import OneEngine
 
@@ -22,6 +21,6 @@ def test_an_engine_here_holds_what_the_opener_makes() -> None:
 
 
 def test_an_engine_without_a_module_is_an_error() -> None:
-    settings = SimpleNamespace(engine="nobodys", where=HERE)
+    settings = VllmEngine.model_construct(engine="nobodys", where=HERE)
     with pytest.raises(ModuleNotFoundError, match=r"stages\.engines\.samplers\.nobodys"):
         open_samplers(POLICY, settings).__enter__()

@@ -29,6 +29,7 @@ class Script:
     """A sampler that says what its script says, and keeps the requests."""
 
     def __init__(self, *calls: Sequence[list[int]]) -> None:
+        self.num_prompt_tokens = self.num_cached_prompt_tokens = 0
         self.calls = list(calls)
         self.requests: list[list[Request]] = []
 
@@ -65,7 +66,7 @@ def play(
 def test_who_writes_the_cue_answers() -> None:
     trace, script = play([11, 12, CUE], [13, EOS])
     tokens = [11, 12, CUE, 13, EOS]
-    assert trace == Trace(tokens, logprobs(tokens), [0] * 5, 2, "stop")
+    assert trace == Trace(tokens, logprobs(tokens), [Origin.SAMPLED] * 5, 2, "stop")
     [request] = script.requests[1]
     assert request.prompt_tokens == [*PROMPT, 11, 12, CUE]
     assert request.max_tokens == ANSWER_TOKENS

@@ -5,6 +5,7 @@ import pytest
 from stages.contracts.params.task import TaskParams
 from stages.grade.thinking import Thought, count, look
 from stages.tasks.task import Problem
+from stages.tasks.task_format import marks_of
 from stages.verifiers.isolated import open_verifiers
 from tests.exam_world import FORM, RIGHT, SETTINGS, WRONG
 
@@ -18,7 +19,7 @@ def test_thoughts_by_hand() -> None:
     """The third repeats the first word for word; the last is cut short and claims nothing."""
     texts = [f"{WRONG} =", f"{RIGHT} <", f"{WRONG} =", RIGHT]
     with open_verifiers(TASK) as verifiers:
-        silent, thoughts = look([PROBLEM, PROBLEM], [[], texts], FORM, verifiers)
+        silent, thoughts = look([PROBLEM, PROBLEM], [[], texts], marks_of(FORM), verifiers)
     assert silent == []
     assert thoughts == [
         Thought(is_hit=False, is_repeat=False, claim=True),

@@ -23,6 +23,7 @@ class Table:
     """
 
     def __init__(self, answers: dict[int, Sequence[int]]) -> None:
+        self.num_prompt_tokens = self.num_cached_prompt_tokens = 0
         self.answers = answers
         self.calls: list[list[Request]] = []
 

@@ -23,7 +23,7 @@ def test_tint_grows_with_progress_and_tells_its_sign() -> None:
     def opacity(progress: float) -> float:
         return float(tint(progress).split(",")[-1].rstrip(")"))
 
-    assert opacity(0) == 0
-    assert 0 < opacity(0.1) < opacity(0.5) < opacity(1)
+    assert opacity(0.0) == 0
+    assert 0 < opacity(0.1) < opacity(0.5) < opacity(1.0)
     assert opacity(-0.5) == opacity(0.5)
     assert tint(-0.5) != tint(0.5)

@@ -25,6 +25,7 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 import numpy as np
 import ray
 import ray.data
+from jaxtyping import Shaped
 from ray._private import ray_constants
 from ray._raylet import Config
 from ray.data.exceptions import ExecutionTimeoutError
@@ -237,7 +238,9 @@ class _Worker(Generic[Model, WorkItem, Result]):
         self._work, self._references = work, references
         self._model: Model | None = None
 
-    def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def __call__(
+        self, batch: Mapping[str, Shaped[np.ndarray, " 1"]]
+    ) -> dict[str, Shaped[np.ndarray, " 1"]]:
         """Do the part of a batch of one.
 
         An exception is a result too: the stage shall see it as its own.

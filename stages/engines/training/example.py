@@ -1,5 +1,6 @@
 """What is trained on, token by token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 Tokens = Int[np.ndarray, " token"]
 PerToken = Float[np.ndarray, " token"]
 IsToken = Bool[np.ndarray, " token"]
+PerTokenOfEach = Sequence[Float[np.ndarray, " _"]]
+"""Of several examples, which differ in how many tokens they have."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from stages.contracts.params.inits.sft import Sft
@@ -82,7 +84,7 @@ def train(
 
 def batch_losses(
     model: PreTrainedModel, batch: Sequence[WeightedText], settings: Sft, precision: Precision
-) -> Iterator[torch.Tensor]:
+) -> Iterator[Float[Tensor, ""]]:
     """Shares of a batch's weighted mean next-token loss, nats.
 
     Each is to be back-propagated before the next is asked for. Examples are packed end to end into
@@ -110,11 +112,11 @@ def batch_losses(
 
 def _rows_loss(
     model: PreTrainedModel,
-    tokens: torch.Tensor,
-    weights: torch.Tensor,
+    tokens: Int[Tensor, "row token"],
+    weights: Float[Tensor, "row token"],
     spans: Sequence[Sequence[int]],
     precision: Precision,
-) -> torch.Tensor:
+) -> Float[Tensor, ""]:
     """Weighted sum of the next-token loss over packed rows.
 
     Each row is of examples as long as its `spans` say.

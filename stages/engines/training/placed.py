@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from stages.engines.training.example import Example, PerToken
+from stages.engines.training.example import Example, PerToken, PerTokenOfEach
 
 Rows = Sequence[Sequence[int]]
 """The examples in each row of a micro-batch, by their index in the minibatch."""
@@ -47,7 +47,7 @@ def place(
     examples: Sequence[Example],
     rows: Rows,
     weights: Float[np.ndarray, " sequence"],
-    corrections: Sequence[PerToken],
+    corrections: PerTokenOfEach,
     logits: Float[Tensor, "row position vocabulary"],
 ) -> Placed:
     """The values of a micro-batch, numbers in the precision of the model's logits.

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.params.recipes.update import Update
 from stages.engines.computing import Precision, at_least_float32, autocast
-from stages.engines.training.example import Example, PerToken
+from stages.engines.training.example import Example, PerTokenOfEach
 from stages.engines.training.placed import PerPosition, Rows, place, places
 from stages.engines.training.ranks import gathered, max_over_ranks, own_work, sum_over_ranks
 from stages.engines.varlen import packed_inputs
@@ -135,7 +135,7 @@ class PolicyLoss:
 
     def _logprobs(
         self, model: PreTrainedModel | None, examples: Sequence[Example]
-    ) -> Sequence[PerToken | None]:
+    ) -> Sequence[Float[np.ndarray, " _"] | None]:
         """A model's log-probability of every completion token, nats; None without a model."""
         if model is None:
             return [None] * len(examples)
@@ -169,7 +169,7 @@ class PolicyLoss:
 
     def _corrections(
         self, examples: Sequence[Example], watched: dict[str, float]
-    ) -> list[PerToken]:
+    ) -> list[Float[np.ndarray, " _"]]:
         """Importance weight of every completion token; 1 where none is to be corrected."""
         weights = [np.ones(len(example.completion_tokens)) for example in examples]
         correction = self.settings.importance_correction
@@ -195,7 +195,7 @@ class PolicyLoss:
         examples: Sequence[Example],
         rows: Rows,
         sequence_weights: Float[np.ndarray, " sequence"],
-        corrections: Sequence[PerToken],
+        corrections: PerTokenOfEach,
     ) -> tuple[Terms, PerPosition]:
         """Run a micro-batch; its terms at each token, and the token's weight."""
         settings = self.settings

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -68,7 +68,7 @@ class Trainer:
     holds whole tensors, so that a run may go on in another number of processes.
     """
 
-    def __init__(self, model: PreTrainedModel, settings: AdamW) -> None:
+    def __init__(self, model: nn.Module, settings: AdamW) -> None:
         self.model = model
         self.settings = settings
         self.history: list[dict[str, float]] = []

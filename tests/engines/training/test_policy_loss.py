@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from fixtures.decoders import tiny_llama
 from stages.contracts.params.recipes.update import Update
@@ -89,14 +90,11 @@ def largest_difference(measured: Measured, expected: Measured) -> float:
 # 1. Golden values
 
 
-class TablePolicy(torch.nn.Module):
+class TablePolicy(PreTrainedModel):
     """Row a of its one parameter holds the logits of what follows token a."""
 
-    device = torch.device("cpu")
-    config = SimpleNamespace(_attn_implementation="none")
-
     def __init__(self, logits: list[list[float]]) -> None:
-        super().__init__()
+        super().__init__(PreTrainedConfig())
         self.logits = torch.nn.Parameter(torch.tensor(logits, dtype=torch.float64))
 
     def forward(self, input_ids: torch.Tensor, **structure: Any) -> SimpleNamespace:

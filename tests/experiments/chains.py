@@ -12,7 +12,7 @@ from tests.world import CONTENTS, DIFFICULTY, World, write_exam, write_json, wri
 PARAMS = ROOT / "params.yaml"
 PROFILE = {
     "everywhere": {
-        "exam": {"budgets_tokens": [0, 8, 16]},
+        "exam": {"budgets_tokens": [0, 8, 16], "temperatures": [1.0, 0.35]},
         "report": {"training_budget_tokens": 8},
         "evaluate": {"num_resamples": 100},
     },

@@ -8,12 +8,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
 from experiments import figures, results
-from experiments.gather import Arm, align
+from experiments.gather import Arm
+from experiments.measures import by_init
 from stages.running.errors import BadInput
 from tests.experiments.chains import PARAMS, make_folder
 
@@ -95,11 +95,13 @@ def test_the_end_by_hand(compared: Mapping[str, Any]) -> None:
             "budget_8": sure(0.5),
             "budget_16": sure(1),
             "normalized_regret": sure(0.5),
+            "thinking_adds": sure(0.5),
             "gain_at_16": sure(0.5),
         }
         assert end["information"]["normalized_regret"] == sure(0.25)
-        by_run = {arm: entry["final_by_run"][level] for arm, entry in compared["arms"].items()}
-        assert by_run == {"outcome": [0.5, 0.5], "information": [1.0, 1.0]}
+        by_run = {arm: entry["by_run"][level] for arm, entry in compared["arms"].items()}
+        at_eight = {arm: np.array(runs)[:, -1, :, 1].tolist() for arm, runs in by_run.items()}
+        assert at_eight == {"outcome": [[0.5, 0.5]] * 2, "information": [[1.0, 1.0]] * 2}
         less = compared["differences"][PAIR]["final"][level]
         assert (less["budget_8"], less["normalized_regret"]) == (sure(0.5), sure(-0.25))
 
@@ -152,6 +154,36 @@ def test_drift_by_hand(compared: Mapping[str, Any]) -> None:
         assert compared["differences"][PAIR]["drift"][level]["false_positive_frac"] == sure(0)
 
 
+def test_a_lead_by_other_lights(compared: Mapping[str, Any]) -> None:
+    """All runs and problems agree on half a success, at both temperatures."""
+    pair = compared["differences"][PAIR]
+    assert (compared["temperatures"], compared["num_comparisons"]) == ([1.0, 0.35], 3)
+    for level in compared["num_problems"]:
+        assert compared["num_reserved_problems"][level] > 0
+        assert compared["init"][level]["budget_8"] == sure(0)
+        assert compared["arms"]["information"]["temperatures"][level] == [1.0] * 3
+        assert compared["arms"]["information"]["over_init"][level]["budget_8"] == sure(1)
+        assert pair["corrected"][level] == sure(0.5)
+        assert pair["by_temperature"][level] == {"1.0": sure(0.5), "0.35": sure(0.5)}
+        assert pair["by_init"][level] == {"mean": 0.5, "num_inits": 2, "t": None, "p": None}
+
+
+def test_the_init_is_the_unit() -> None:
+    """Two inits gain .2 and .4, two runs each: t = .3 / (.1 √2 / √2) = 3, one degree of freedom."""
+    difference = np.array([[0.1, 0.1], [0.4, 0.4], [0.3, 0.3], [0.4, 0.4]])
+    summary = by_init(difference, [1, 2, 1, 2])
+    assert summary == {"mean": 0.3, "num_inits": 2, "t": 3.0, "p": 0.2048}
+    assert by_init(difference[:1], [1])["t"] is None
+
+
+def test_what_an_arm_is_shown_is_said(compared: Mapping[str, Any]) -> None:
+    shown = {arm: entry["supervision"] for arm, entry in compared["arms"].items()}
+    assert shown == {
+        "outcome": "verdicts on its answers",
+        "information": "the list of right answers",
+    }
+
+
 def test_the_page_has_the_numbers(finished: Run) -> None:
     text = (finished.out / "toy.md").read_text()
     assert (
@@ -165,7 +197,7 @@ def test_the_page_has_the_numbers(finished: Run) -> None:
 
 def test_runs_that_spend_differently_are_read_at_their_own_costs() -> None:
     costs = {"rollout_tokens": np.array([[1.0, 2, 4], [3, 3, 3]])}
-    arm = Arm(np.zeros((2, 2, 1, 1)), costs, {}, {}, {})
+    arm = Arm(np.zeros((2, 2, 1, 1, 1)), costs, {}, {}, {}, "")
     assert arm.spent("rollout_tokens", np.array([0, 2])).tolist() == [[0, 3], [0, 6]]
 
 
@@ -206,30 +238,10 @@ def test_facts_that_a_restored_step_has_not_are_asked_for(copied: Run) -> None:
         copied.results()
 
 
-def exam(rewards: Mapping[str, list[float]]) -> pd.DataFrame:
-    index = pd.MultiIndex.from_tuples(
-        [(name, 3) for name in rewards], names=["problem_id", "difficulty"]
-    )
-    return pd.DataFrame([*rewards.values()], index, [0, 8])
-
-
-def test_a_problem_that_some_exam_could_not_verify_is_left_out_of_all() -> None:
-    known, unknown = exam({"p": [0, 1], "q": [0, 1]}), exam({"p": [0, 1], "q": [0, np.nan]})
-    success, problems, num_left_out = align({"a": [known, known], "b": [known, unknown]})
-    assert success["a"].tolist() == [[[0, 1]], [[0, 1]]]
-    assert (problems.tolist(), num_left_out) == ([("p", 3)], 1)
-    with pytest.raises(BadInput, match="none was verified"):
-        align({"a": [exam({"p": [np.nan, 1]})]})
-
-
-def test_exams_on_other_problems_are_refused() -> None:
-    with pytest.raises(BadInput, match="b: its exams asked other problems"):
-        align({"a": [exam({"p": [0, 1]})], "b": [exam({"q": [0, 1]})]})
-
-
 def test_figures_are_whole_and_the_same_again(finished: Run, copied: Run) -> None:
     before = {path.name: path.read_bytes() for path in finished.out.glob("*.svg")}
-    assert set(before) == {"toy-learning.svg", "toy-success.svg", "toy-differences.svg"}
+    names = ("learning", "success", "temperature", "differences")
+    assert set(before) == {f"toy-{name}.svg" for name in names}
     copied.results()
     assert {path.name: path.read_bytes() for path in copied.out.glob("*.svg")} == before
     for content in before.values():

@@ -219,7 +219,7 @@ def measure(data: RoundTables) -> dict[str, float | None]:
 
 
 def noise_frac(progress: pd.Series, stderr: pd.Series) -> float | None:
-    """Share of the variance of progress that is the estimator's: mean of stderr² / variance.
+    """Most that is the estimator's of the variance of progress: mean of stderr² / variance.
 
     None without variance.
     """

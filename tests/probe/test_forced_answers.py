@@ -123,14 +123,14 @@ def test_as_many_are_drawn_as_the_bounds_allow(
 def test_success_is_without_bias_however_many_wrong_answers_there_are(
     num_wrong: int, success: float
 ) -> None:
-    """20,000 places, four answers to sixteen, until the error is .15."""
+    """2,500 places, four answers to sixteen, until the error is .15."""
     number = round(1000 * (1 - success) / num_wrong)
     wrong = [token for token in range(100, 100 + num_wrong) for _ in range(number)]
     table = Table({1: [*wrong, *[TRUTH] * round(number * num_wrong * success / (1 - success))]})
     truth = table.answers[1].count(TRUTH) / len(table.answers[1])
     assert truth == pytest.approx(success, abs=1e-3)
     adaptive = AdaptiveProbes(max_probes=16, max_stderr=0.15)
-    drawn = texts(table, [place(1, seed) for seed in range(20_000)], adaptive)
+    drawn = texts(table, [place(1, seed) for seed in range(2500)], adaptive)
     estimates = np.array([answers.count(str(TRUTH)) / len(answers) for answers in drawn])
     assert len({len(answers) for answers in drawn}) > 1
     standard_error = estimates.std() / math.sqrt(len(estimates))

@@ -43,9 +43,9 @@ NEEDS = {
 }
 NATS = {"log_success": "log J_j − log J_{j−1}", "entropy": "H_{j−1} − H_j", None: "none"}
 STDERR = {
-    "known_answers": "0: exact at temperature 1",
+    "known_answers": "0: exact, at its `temperature`",
     "sampled_answers": "of a mean, below",
-    "value": "given as 0, its own error left out",
+    "value": "given as 0: how far the critic is wrong is left out",
 }
 AVERAGES = {
     "sequences": "over each rollout's tokens, then over rollouts",

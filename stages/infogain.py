@@ -6,11 +6,11 @@ Writes  gains, one row per thinking segment: success before and after (fractions
         information gain in nats, standard error of progress.
 Method  Success J at a boundary is the probability of the correct answers, the mean reward of the
         sampled ones (their share of correct ones, but for partial credit), or a critic's value;
-        progress is J after minus J before. Between boundaries probed J is interpolated. Information
-        is the gain in log-probability of the correct answers, or the fall in entropy of the sampled
-        ones times, with `gate_by_success`, success after it: then a segment that makes the policy
-        sure of an answer without reward earns nothing, and the sum over segments telescopes no
-        longer (`stages.pure.information`).
+        progress is J after minus J before. At a boundary not probed J is that of the last one
+        probed before it. Information is the gain in log-probability of the correct answers, or the
+        fall in entropy of the sampled ones times, with `gate_by_success`, success after it: then a
+        segment that makes the policy sure of an answer without reward earns nothing, and the sum
+        over segments telescopes no longer (`stages.pure.information`).
 Limits  A row is null where every probe of one of its boundaries lost its verifier. The standard
         error of a critic's progress is given as 0, which leaves out that the critic may be wrong.
 
@@ -194,7 +194,7 @@ def stacked_gains(
 ) -> dict[str, Shaped[np.ndarray, "rollout segment"]]:
     """Columns of gains of rollouts that were all probed at the boundaries `index`."""
     success, log_success, entropy = (
-        information.interpolated(values, index)
+        information.carried(values, index)
         for values in (boundaries.success, boundaries.log_success, boundaries.entropy)
     )
     num_judged, is_probed = np.zeros(success.shape, dtype=int), np.zeros(success.shape[1], bool)
@@ -210,10 +210,8 @@ def stacked_gains(
         "success_after": success[:, 1:],
         "progress": information.progress(success),
         "info_gain_nats": nats * success[:, 1:] if probe.is_gated else nats,
-        "stderr": information.spread_evenly(
-            information.progress_stderr(boundaries.variance), index
-        ),
-        "is_interpolated": np.broadcast_to(~(is_probed[:-1] & is_probed[1:]), nats.shape),
+        "stderr": information.carried_stderr(boundaries.variance, index),
+        "is_carried": np.broadcast_to(~(is_probed[:-1] & is_probed[1:]), nats.shape),
     }
 
 

@@ -57,7 +57,7 @@ def test_known_answers_give_probability_and_nats(estimator: str) -> None:
     assert column(rows, "info_gain_nats") == pytest.approx([math.log(4), math.log(0.5)])
     assert column(rows, "stderr") == [0, 0]
     assert column(rows, "num_judged_after") == [1, 1]
-    assert column(rows, "is_interpolated") == [False, False]
+    assert column(rows, "is_carried") == [False, False]
 
 
 def sampled(
@@ -71,7 +71,7 @@ def test_forced_answers_give_a_share_and_its_error() -> None:
     [row] = rows
     assert (row["success_before"], row["success_after"]) == pytest.approx((1 / 4, 2 / 3))
     assert (row["num_judged_before"], row["num_judged_after"]) == (4, 3)
-    assert row["stderr"] == pytest.approx(math.sqrt(0.25 * 0.75 / 4 + 2 / 9 / 3))
+    assert row["stderr"] == pytest.approx(math.sqrt(2 * 4 / (4 * 5 * 6) + 3 * 2 / (3 * 4 * 5)))
     assert row["info_gain_nats"] is None
 
 
@@ -82,23 +82,23 @@ def test_partial_credit_gives_a_mean_and_its_own_error() -> None:
         0.5,
         3,
     )
-    assert gain["stderr"] == pytest.approx(
-        math.sqrt((0.25 + 0.25) / 9), abs=1e-7
-    )  # no variance before
+    assert gain["stderr"] == pytest.approx(math.sqrt(0.5 / 5 / 4 + 1 / 4 / 3), abs=1e-7)
 
 
-def test_boundaries_between_two_probed_ones_lie_on_the_line() -> None:
+def test_a_boundary_not_probed_has_the_success_of_the_last_one_that_was() -> None:
     rows = gains(
         [sampled(0), sampled(3), sampled(4)], {0: [0, 0, 0, 1], 3: [1, 1, 1, 1], 4: [1, 1, 0, 0]}
     )
-    assert column(rows, "success_after") == pytest.approx([0.5, 0.75, 1.0, 0.5])
-    assert column(rows, "progress") == pytest.approx([0.25, 0.25, 0.25, -0.5])
+    assert column(rows, "success_after") == pytest.approx([0.25, 0.25, 1.0, 0.5])
+    assert column(rows, "progress") == pytest.approx([0, 0, 0.75, -0.5])
     assert sum(column(rows, "progress")) == pytest.approx(0.5 - 0.25, abs=1e-15)
     assert column(rows, "num_judged_before") == [4, 0, 0, 4]
     assert column(rows, "num_judged_after") == [0, 0, 4, 4]
-    assert column(rows, "is_interpolated") == [True, True, True, False]
-    whole = math.sqrt(0.25 * 0.75 / 4)
-    assert column(rows, "stderr") == pytest.approx([whole / 3] * 3 + [math.sqrt(0.25 / 4)])
+    assert column(rows, "is_carried") == [True, True, True, False]
+    one, all_four, two = (right / (4 * 5 * 6) for right in (2 * 4, 5, 3 * 3))
+    assert column(rows, "stderr") == pytest.approx(
+        [0, 0, math.sqrt(one + all_four), math.sqrt(all_four + two)]
+    )
 
 
 def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
@@ -107,7 +107,7 @@ def test_a_boundary_that_lost_its_verifier_is_null_and_not_bridged() -> None:
     )
     assert column(rows, "progress") == [None, None]
     assert column(rows, "stderr") == [None, None]
-    assert column(rows, "is_interpolated") == [False, False]
+    assert column(rows, "is_carried") == [False, False]
     assert column(rows, "num_judged_after") == [0, 4]
 
 

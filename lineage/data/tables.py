@@ -170,11 +170,13 @@ FILLERS = (
     Filler("num_forced_tokens", ("num_cue_tokens", "num_environment_tokens"), _num_given),
     Filler("judge_score", (), _no_score),
     Filler("temperature", ("sample_index",), _only_temperature),
+    Filler("is_carried", ("is_interpolated",), itemgetter("is_interpolated")),
 )
 """Columns that tables of some commits do not have.
 
 Tokens of a rollout that the policy did not sample were once one span, `forced_start` to
 `forced_end`; `token_origin` says of each where it comes from, and the ledger may count those of a
-cue and of an environment apart. A nullable column that came later is null in older tables. Exams
-had one temperature, 1, before they said which.
+cue and of an environment apart. Success at a boundary not probed was once on a line between its
+neighbours, and is carried now. A nullable column that came later is null in older tables. Exams had
+one temperature, 1, before they said which.
 """

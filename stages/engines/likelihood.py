@@ -68,9 +68,11 @@ def answer_logprobs(
     pad_token: int,
     precision: Precision,
     on_tokens: Callable[[int], None],
+    temperature: float = 1.0,
 ) -> list[Float[np.ndarray, "_ _"]]:
     """Log π(answer | prefix up to boundary, cue) for every boundary and answer, nats.
 
+    π is the policy at `temperature`: softmax(logits / temperature) at every token of the answer.
     The prefixes of a micro-batch are read once, causally, and their keys and values kept. Probes
     follow in chunks, last boundary first; a probe sees the prefix up to its boundary and itself, so
     that it gets what a pass of its own over [prefix up to the boundary, probe] would give it
@@ -101,9 +103,8 @@ def answer_logprobs(
                 for row, trace, probes, states, ids in zip(
                     rows, batch, chunk, hidden, tokens, strict=True
                 ):
-                    for probe, value in zip(
-                        probes, _sums(model, states, ids, probes, trace), strict=True
-                    ):
+                    sums = _sums(model, states, ids, probes, trace, temperature)
+                    for probe, value in zip(probes, sums, strict=True):
                         results[row][probe.place] = value
             for row in rows:
                 on_tokens(traces[row].num_tokens)
@@ -258,6 +259,7 @@ def _sums(
     tokens: Int[Tensor, " token"],
     probes: Sequence[Probe],
     trace: ProbedPrefix,
+    temperature: float,
 ) -> list[float]:
     """Log-probability of each probe's predicted tokens, nats; one row of a chunk."""
     if not probes:
@@ -269,5 +271,6 @@ def _sums(
     at = torch.arange(len(owner))[is_predicted]
     logits = at_least_float32(head_logits(model, hidden[at - 1])).cpu()
     sums = torch.zeros(len(lengths), dtype=torch.float64)
-    sums.index_add_(0, owner[is_predicted], token_logprobs(logits, tokens[at]).double())
+    logprobs = token_logprobs(logits, tokens[at], temperature)
+    sums.index_add_(0, owner[is_predicted], logprobs.double())
     return sums.tolist()

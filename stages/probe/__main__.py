@@ -1,13 +1,15 @@
-"""Estimate, at every segment boundary, what the policy would answer if it had to answer now.
+"""Estimate, at every segment boundary, what the policy would answer: now, or in the end.
 
 Reads   policy, problems, the solutions known of them, the format of their text, rollouts, segments;
-        scores, for a critic; params.yaml `compute`, the round's seed, its recipe's `probe`.
+        scores, for a critic; params.yaml `compute`, the round's seed, its recipe's `probe` and
+        `rollout.budget_tokens`.
 Writes  probes, one row per boundary probed: the answers tried and their log-probabilities in nats,
         or a critic's value. Judging answers is the next stage's business.
 Method  `FUNCTIONS` names the function of each: likelihoods read a rollout once
         (`stages.engines.likelihood`), answers are sampled behind the same cue at every boundary,
-        the last included (`stages.probe.forced_answers`), a critic learns a value from the round's
-        rewards (`stages.probe.critic_network`).
+        the last included (`stages.probe.forced_answers`), or behind thinking that goes on
+        (`stages.probe.continued`), a critic learns a value from the round's rewards
+        (`stages.probe.critic_network`).
 
 Example: python -m stages.probe --round-id i1 --policy data/policies/r0 \
          --problems data/problems.parquet --text-format data/format.json \
@@ -20,14 +22,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from stages.contracts.format import read_format
-from stages.contracts.params.base import Name, Seed, read_section
+from stages.contracts.origin import Origin
+from stages.contracts.params.base import Count, Name, Seed, read_section
 from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.recipes.probe import (
     AnswerEntropy,
     AnswerLikelihood,
+    Continued,
     Critic,
     ForcedAnswer,
     Probe,
@@ -40,6 +45,7 @@ from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.probes import PROBES
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.segments import SEGMENTS
+from stages.probe.continued import probe_by_continuing
 from stages.probe.critic import probe_by_critic
 from stages.probe.inputs import ProbedRollout, ProbeInputs, Row
 from stages.probe.likelihood import probe_answer, probe_set
@@ -49,13 +55,14 @@ from stages.running.facts import RunFacts
 
 COLUMNS = (
     *("rollout_id", "problem_id", "prompt_tokens", "completion_tokens"),
-    *("num_thinking_tokens", "seed"),
+    *("token_origin", "num_thinking_tokens", "seed"),
 )
 FUNCTIONS: Mapping[type[ProbeTraits], Callable[[ProbeInputs, Any], list[Row]]] = {
     SetLikelihood: probe_set,
     AnswerLikelihood: probe_answer,
     ForcedAnswer: probe_by_sampling,
     AnswerEntropy: probe_by_sampling,
+    Continued: probe_by_continuing,
     Critic: probe_by_critic,
 }
 """Called with the round and the estimator's own settings."""
@@ -82,6 +89,7 @@ def main(
             policy,
             read_rollouts(rollouts, segments),
             renderer.cue_tokens(read_format(text_format)),
+            read_section(params_file, f"recipes.{recipe}.rollout.budget_tokens", Count),
             renderer,
             read_section(params_file, "compute", Compute),
             read_section(params_file, f"rounds.{round_id}.seed", Seed),
@@ -101,16 +109,25 @@ def read_rollouts(rollouts: Path, segments: Path) -> list[ProbedRollout]:
     """The rollouts of a round up to the end of their thinking, in the order of their table."""
     boundaries = find_boundaries(read_table(segments, SEGMENTS))
     return [
-        ProbedRollout(
-            row["rollout_id"],
-            row["problem_id"],
-            row["seed"],
-            len(row["prompt_tokens"]),
-            [*row["prompt_tokens"], *row["completion_tokens"][: row["num_thinking_tokens"]]],
-            boundaries.get(row["rollout_id"], [0]),
-        )
+        probed_rollout(row, boundaries.get(row["rollout_id"], [0]))
         for row in read_table(rollouts, ROLLOUTS, COLUMNS).to_pylist()
     ]
+
+
+def probed_rollout(row: Row, boundaries: list[int]) -> ProbedRollout:
+    """A row of rollouts, cut to its thinking."""
+    is_sampled = np.array([0, *(origin == Origin.SAMPLED for origin in row["token_origin"])])
+    num_thinking = row["num_thinking_tokens"]
+    return ProbedRollout(
+        row["rollout_id"],
+        row["problem_id"],
+        row["seed"],
+        len(row["prompt_tokens"]),
+        [*row["prompt_tokens"], *row["completion_tokens"][:num_thinking]],
+        boundaries,
+        is_sampled.cumsum()[boundaries].tolist(),
+        num_thinking < len(row["completion_tokens"]),
+    )
 
 
 def find_boundaries(segments: pa.Table) -> dict[str, list[int]]:

@@ -1,14 +1,15 @@
-"""Answers sampled at many prefixes: as many as a recipe asks, or as their agreement demands."""
+"""Answers sampled at many prefixes: as many as a recipe asks, or as a pilot finds needed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from stages.contracts.params.recipes.probe import AdaptiveProbes
 from stages.engines.sampler import Request, Sampler
-from stages.pure.agreement import answer_counts, widest_stderr
+from stages.pure.agreement import answer_counts, answers_needed
 from stages.pure.seeds import derive_seed
 
 
@@ -71,51 +72,58 @@ def sample_answers(
     decode: Callable[[Sequence[int]], str],
     on_tokens: Callable[[int], None],
 ) -> list[list[SampledAnswer]]:
-    """Sample `num_probes` answers at every place, and as many again where `adaptive` has doubt.
+    """Sample `num_probes` answers at every place, or with `adaptive` as many as a pilot asks for.
 
-    Doubt is a standard error of success above `max_stderr` for some choice of the correct answers
-    (`widest_stderr`): no verdict is needed, and once it is gone the error of success is below
-    `max_stderr` whatever the verdicts will be. That is the safe side: wrong answers that differ
-    draw more than the verdicts would have asked for. Stopping at agreement pulls success towards 0
-    and 1, in the same way at every boundary, so that a segment that changes nothing still earns
-    nothing on average; recipes that need success itself without bias leave `adaptive` out.
+    The pilot is `num_probes` answers of its own. They say how many are needed for a standard error
+    of success of `max_stderr`, for some choice of the correct answers (`widest_variance`): no
+    verdict is needed, and where wrong answers differ more are drawn than verdicts would ask for.
+    One decision is taken, and the pilot is in no estimate: the number drawn does not depend on the
+    answers that count, so that success is without bias, whatever wrong answers there are.
 
     The i-th answer at a place has a seed of its own, so its draws do not depend on how many are
     taken, or elsewhere.
 
     Returns:
-        The answers of each place, in the order they were drawn.
+        The answers of each place that count, in the order they were drawn.
     """
-    answers: list[list[SampledAnswer]] = [[] for _ in places]
-    pending = list(range(len(places)))
-    while pending:
-        wanted = [
-            (place, len(answers[place]) + i)
-            for place in pending
-            for i in range(_num_more(answers[place], asking))
+    counts = [asking.num_probes] * len(places)
+    if asking.adaptive:
+        pilots = _drawn(sampler, places, counts, asking, decode, on_tokens, "pilot")
+        counts = [_num_needed(answers, asking, asking.adaptive) for answers in pilots]
+    return _drawn(sampler, places, counts, asking, decode, on_tokens, "probe")
+
+
+def _num_needed(
+    pilot: Sequence[SampledAnswer], asking: AnswerSampling, adaptive: AdaptiveProbes
+) -> int:
+    needed = answers_needed(answer_counts([one.text for one in pilot]), adaptive.max_stderr)
+    return min(max(needed, asking.num_probes), adaptive.max_probes)
+
+
+def _drawn(
+    sampler: Sampler,
+    places: Sequence[ProbedBoundary],
+    counts: Sequence[int],
+    asking: AnswerSampling,
+    decode: Callable[[Sequence[int]], str],
+    on_tokens: Callable[[int], None],
+    stream: str,
+) -> list[list[SampledAnswer]]:
+    """So many answers at each place, their seeds from the `stream` of that name."""
+    requests = [
+        Request(
+            place.prompt_tokens,
+            asking.answer_tokens,
+            derive_seed(stream, place.rollout_seed, place.boundary_index, index),
+        )
+        for place, count in zip(places, counts, strict=True)
+        for index in range(count)
+    ]
+    done = iter(sampler.sample(requests, asking.temperature, on_tokens))
+    return [
+        [
+            SampledAnswer(decode(completion.tokens), float(np.sum(completion.logprobs)))
+            for completion in islice(done, count)
         ]
-        requests = [_request(places[place], probe, asking) for place, probe in wanted]
-        for (place, _), completion in zip(
-            wanted, sampler.sample(requests, asking.temperature, on_tokens), strict=True
-        ):
-            answers[place].append(
-                SampledAnswer(decode(completion.tokens), float(np.sum(completion.logprobs)))
-            )
-        pending = [place for place in pending if _leave_doubt(answers[place], asking.adaptive)]
-    return answers
-
-
-def _num_more(answers: Sequence[SampledAnswer], asking: AnswerSampling) -> int:
-    room = asking.adaptive.max_probes - len(answers) if asking.adaptive else asking.num_probes
-    return min(asking.num_probes, room)
-
-
-def _leave_doubt(answers: Sequence[SampledAnswer], adaptive: AdaptiveProbes | None) -> bool:
-    if adaptive is None or len(answers) >= adaptive.max_probes:
-        return False
-    return widest_stderr(answer_counts([answer.text for answer in answers])) > adaptive.max_stderr
-
-
-def _request(place: ProbedBoundary, probe: int, asking: AnswerSampling) -> Request:
-    seed = derive_seed("probe", place.rollout_seed, place.boundary_index, probe)
-    return Request(place.prompt_tokens, asking.answer_tokens, seed)
+        for count in counts
+    ]

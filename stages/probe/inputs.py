@@ -27,6 +27,10 @@ class ProbedRollout(NamedTuple):
     """Prompt and thinking."""
     boundaries: list[int]
     """Completion tokens before each."""
+    sampled_tokens: list[int]
+    """Of these, those that the policy sampled."""
+    has_answer: bool
+    """Whether an answer follows the thinking."""
 
     @property
     def positions(self) -> list[int]:
@@ -40,6 +44,8 @@ class ProbeInputs(NamedTuple):
     policy: Path
     rollouts: list[ProbedRollout]
     cue: list[int]
+    budget_tokens: int
+    """Thinking tokens that a rollout may sample."""
     renderer: Renderer
     compute: Compute
     seed: int

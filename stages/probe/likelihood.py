@@ -108,6 +108,7 @@ def read_logprobs(
         micro_batch_tokens=settings.micro_batch_tokens,
         pad_token=renderer.pad_token,
         precision=compute.training.precision,
+        temperature=settings.temperature,
     )
     lengths = [prefix.num_tokens for prefix in probed]
     batches = micro_batches(lengths, settings.micro_batch_tokens)

@@ -1,5 +1,6 @@
 """How far sampled answers agree, and what that says of success before any verdict."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,17 +19,15 @@ def answer_counts(answers: Sequence[str]) -> Counts:
     return np.array(sorted(tally.values(), reverse=True), dtype=np.int64)
 
 
-def widest_stderr(counts: Counts) -> float:
-    """The greatest standard error that success can have.
+def widest_variance(counts: Counts) -> float:
+    """The greatest variance that the reward of one answer can have.
 
     It holds whichever of the answers are the correct ones.
 
-    max over sets S of distinct answers of sqrt(p_S (1 − p_S) / K), p_S = ∑_{c in S} n_c / K, K = ∑
-    n_c. A verifier that judges equal answers equally makes success one of the p_S, so the plug-in
-    error of success is at most this, and is this where an answer of more than half the draws is
-    correct or all others are. Partial credit makes it no greater: the variance is convex in each
-    reward. 0 where all agree, which at small K is the estimate's own blindness, as in
-    `success_variance`; NaN without answers.
+    max over sets S of distinct answers of (s + 1) (K − s + 1) / ((K + 1) (K + 2)), s = ∑_{c in S}
+    n_c, K = ∑ n_c: K times the `success_variance` of s right answers of K. A verifier that judges
+    equal answers equally makes one of the s the number of right ones. Partial credit makes the
+    variance no greater, which is convex in each reward. NaN without answers.
     """
     num_answers = int(counts.sum())
     if num_answers == 0:
@@ -36,5 +35,12 @@ def widest_stderr(counts: Counts) -> float:
     reachable = 1  # bit s is set where some set of answers was drawn s times
     for count in counts.tolist():
         reachable |= reachable << count
-    widest = max(s * (num_answers - s) for s in range(num_answers + 1) if reachable >> s & 1)
-    return float(np.sqrt(widest / num_answers**3))
+    widest = max(
+        (s + 1) * (num_answers - s + 1) for s in range(num_answers + 1) if reachable >> s & 1
+    )
+    return widest / ((num_answers + 1) * (num_answers + 2))
+
+
+def answers_needed(counts: Counts, max_stderr: float) -> int:
+    """Least K at which sqrt(`widest_variance` / K) is at most `max_stderr`, by answers counted."""
+    return math.ceil(widest_variance(counts) / max_stderr**2)

@@ -161,10 +161,11 @@ def read_course(folder: Path, update: Path, settings: Evaluate) -> Course:
     before, after = (
         gains.rename(columns={f"success_{side}": "success"}) for side in ("before", "after")
     )
+    is_after_probed = ~after["is_carried"] | (after["num_judged_after"] > 0)
     boundaries = pd.concat(
         [
             before[before["segment_index"] == 0],
-            after.assign(segment_index=after["segment_index"] + 1),
+            after[is_after_probed].assign(segment_index=after["segment_index"] + 1),
         ]
     )
     return Course(
@@ -175,7 +176,7 @@ def read_course(folder: Path, update: Path, settings: Evaluate) -> Course:
         tokens=dict(_field(metrics, update, "tokens")),
         num_completion_tokens=int(data.rollouts["completion_tokens"].map(len).sum()),
         success=points(boundaries, "success", settings),
-        progress=points(gains, "progress", settings),
+        progress=points(gains[~gains["is_carried"]], "progress", settings),
     )
 
 
@@ -188,7 +189,7 @@ def read_round(folder: Path) -> RoundTables:
 def measure(data: RoundTables) -> dict[str, float | None]:
     """Means and shares over a round's rollouts; None where there is nothing to take them of."""
     rollouts, gains = data.rollouts, data.gains
-    measured = gains[~gains["is_interpolated"]]
+    measured = gains[~gains["is_carried"]]
     rewards = data.scores.set_index("rollout_id")["reward"].astype(float)
     num_outcomes = rewards.groupby(rollouts.set_index("rollout_id")["problem_id"]).nunique()
     thinking = data.segments[data.segments["kind"] != "answer"]
@@ -218,7 +219,7 @@ def measure(data: RoundTables) -> dict[str, float | None]:
 
 
 def noise_frac(progress: pd.Series, stderr: pd.Series) -> float | None:
-    """Share of the variance of progress that is the estimator's: mean of stderr² / variance.
+    """Most that is the estimator's of the variance of progress: mean of stderr² / variance.
 
     None without variance.
     """

@@ -57,8 +57,8 @@ def gains_frame(
 ) -> pd.DataFrame:
     """One row per gain: its segment, and the residuals against the probes and its neighbours.
 
-    Success sampled is a whole number of correct answers among those judged, and its error binomial;
-    with partial credit it is any mean of rewards, and its error at most that.
+    Success sampled is a whole number of correct answers among those judged, and its error that of
+    so many right; with partial credit it is any mean of rewards, and its error at most that.
     """
     frame = scalars(gains)
     kinds = segments.select([*SEGMENT, "kind"]).to_pandas().set_index(SEGMENT)["kind"]
@@ -105,12 +105,8 @@ def _add_probe_residuals(
             frame[f"success_{side}"], gains[f"success_{side}"], due
         )
     before, after = at["before"], at["after"]
-    frame["is_interpolation_told"] = frame["is_interpolated"] == ~(
-        before["is_probed"] & after["is_probed"]
-    )
-    left, right = before["left"], after["right"]
-    variance = [_at(grid, frame["rollout_id"], place)["variance"] for place in (left, right)]
-    stderr = np.sqrt(variance[0] + variance[1]) / (right - left)
+    frame["is_carrying_told"] = frame["is_carried"] == ~(before["is_probed"] & after["is_probed"])
+    stderr = np.sqrt(before["variance"] + after["variance"]) * after["is_probed"]
     stderr = stderr.clip(upper=frame["stderr"]) if partial_credit else stderr
     frame["stderr_residual"] = residual(frame["stderr"], gains["stderr"], stderr)
     info_gain = after["information"] - before["information"]
@@ -126,9 +122,8 @@ def _boundary_grid(
 ) -> pd.DataFrame:
     """Every boundary that gains speak of, with what its probes make of it.
 
-    `left` and `right` are the nearest boundaries probed, the boundary itself where it is.
     `success_due` is what success must be there, `variance` that of its estimate, `information` what
-    grows by a segment's information gain.
+    grows by a segment's information gain: at a boundary not probed those of the last one probed.
     """
     sides = [
         frame[["rollout_id", "segment_index", f"success_{side}", f"num_judged_{side}"]]
@@ -145,26 +140,25 @@ def _boundary_grid(
     grid = grid.merge(probed.assign(is_probed=True), on=BOUNDARY, how="left")
     is_probed = grid["is_probed"] = grid["is_probed"].notna()
     grid["num_probes"] = grid["num_probes"].fillna(0)
-    place = grid["boundary_index"].where(is_probed).groupby(grid["rollout_id"])
-    grid["left"], grid["right"] = place.ffill(), place.bfill()
-    total = (grid["success"] * grid["num_judged"]).fillna(0)
-    share = (total.clip(0, grid["num_judged"]) if partial_credit else total.round()) / grid[
-        "num_judged"
-    ]
-    grid["variance"] = grid["success"] * (1 - grid["success"]) / grid["num_judged"]
+    num_judged = grid["num_judged"].where(grid["num_judged"] > 0)
+    total = (grid["success"] * num_judged).fillna(0)
+    num_right = total.clip(0, num_judged) if partial_credit else total.round()
+    grid["variance"] = (num_right + 1) * (num_judged - num_right + 1)
+    grid["variance"] /= num_judged * (num_judged + 1) * (num_judged + 2)
     grid["information"] = -grid["entropy"] if probe.nats_from == "entropy" else grid["log_success"]
     match probe.success_from:
         case "sampled_answers":
-            grid["success_due"] = share
+            grid["success_due"] = num_right / num_judged
         case "known_answers":
             grid["success_due"] = np.exp(grid["log_success"]).clip(upper=1.0)
         case "value":
             grid["success_due"] = grid["value"]
     if probe.success_from != "sampled_answers":
         grid["variance"] = grid["success_due"] * 0.0
-    ends = [_at(grid, grid["rollout_id"], grid[side])["success"] for side in ("left", "right")]
-    frac = (grid["boundary_index"] - grid["left"]) / (grid["right"] - grid["left"])
-    grid["success_due"] = grid["success_due"].where(is_probed, ends[0] + frac * (ends[1] - ends[0]))
+    grid["place"] = grid["boundary_index"].where(is_probed).groupby(grid["rollout_id"]).ffill()
+    last_probed = _at(grid, grid["rollout_id"], grid["place"])
+    for name in ("success_due", "variance", "information"):
+        grid[name] = last_probed[name]
     return grid
 
 

@@ -21,6 +21,7 @@ from stages.engines.likelihood import (
     chunks,
     dense_mask,
 )
+from stages.pure.information import set_success
 
 VOCABULARY = 23
 PAD = 0
@@ -187,6 +188,33 @@ def test_a_cue_of_two_tokens_is_given_not_predicted(model: PreTrainedModel) -> N
     )
     assert np.exp(values).sum() == pytest.approx(1, abs=1e-5)
     assert not math.isclose(values[0, 1], values[0, 2])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_the_policy_is_the_tempered_one(model: PreTrainedModel, temperature: float) -> None:
+    """Every answer of two tokens, by plain passes: of softmax(logits / temperature) at each."""
+    cue, prefix = 7, [3, 9, 4]
+    pairs = [(first, second) for first in range(VOCABULARY) for second in range(VOCABULARY)]
+    trace = ProbedPrefix(prefix, [3], [[cue, *pair] for pair in pairs], num_cue_tokens=1)
+    [values] = answer_logprobs(model, [trace], 4000, PAD, "float32", lambda _: None, temperature)
+    rows = torch.tensor([[*prefix, cue, first] for first in range(VOCABULARY)])
+    with torch.no_grad():
+        logits = model(input_ids=rows, use_cache=False).logits[:, -2:].double()
+    logprobs = (logits / temperature).log_softmax(-1)
+    expected = logprobs[0, 0, :, None] + logprobs[:, 1]
+    assert values[0] == pytest.approx(expected.flatten().numpy(), abs=TOLERANCE_NATS)
+    assert np.exp(values).sum() == pytest.approx(1, abs=1e-4)
+    known = [5, 77, 300]
+    assert set_success(values[:, known]) == pytest.approx(
+        expected.flatten()[known].exp().sum().item(), rel=1e-3
+    )
+
+
+def test_temperature_one_changes_no_bit(model: PreTrainedModel) -> None:
+    plain = packed(model, traces(), 60)
+    tempered = answer_logprobs(model, traces(), 60, PAD, "float32", lambda _: None, 1.0)
+    for values, again in zip(plain, tempered, strict=True):
+        assert values.tobytes() == again.tobytes()
 
 
 def test_progress_is_told_each_row_once(model: PreTrainedModel) -> None:

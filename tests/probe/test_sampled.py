@@ -32,7 +32,10 @@ def test_the_share_drawn_is_the_recipes() -> None:
 
 
 def test_shards_hold_whole_rollouts_in_order() -> None:
-    rollouts = [ProbedRollout(f"r{n}", "p", n, 1, [1] * 5, [0, 2, 4][: n + 1]) for n in range(3)]
+    rollouts = [
+        ProbedRollout(f"r{n}", "p", n, 1, [1] * 5, ends, ends, has_answer=True)
+        for n, ends in enumerate([[0], [0, 2], [0, 2, 4]])
+    ]
     sampling = {"num_probes": 2, "answer_tokens": 3, "temperature": 1.0}
     settings = ForcedAnswer(estimator="forced_answer", shard_rollouts=2, **sampling)
     shards = [

@@ -575,10 +575,10 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ),
     ("negative standard error", put("gains", "stderr", -0.1), "gains", "stderr", 1),
     (
-        "interpolation that was none",
-        put("gains", "is_interpolated", True),
+        "carrying that was none",
+        put("gains", "is_carried", True),
         "gains",
-        "is_interpolation_told",
+        "is_carrying_told",
         1,
     ),
     ("value past certainty", put("probes", "value", 1.5), "probes", "value", 1),

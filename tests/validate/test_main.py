@@ -136,7 +136,7 @@ def thinned(folder: Path, workplace: Path) -> tuple[Path, Rows]:
     """A round whose recipe probes a share of the boundaries, one of them between two others."""
     params_file = settings_file(folder, "forced_answer")
     rows = sound_rows(load(params_file), Renderer.of_policy(workplace / "r0"))
-    assert any(row["is_interpolated"] for row in rows["gains"])
+    assert any(row["is_carried"] for row in rows["gains"])
     return params_file, rows
 
 
@@ -151,27 +151,25 @@ def test_a_share_of_the_boundaries_is_enough_where_the_recipe_says_so(
         run(tmp_path, workplace / "r0", params_file)
 
 
-def interpolated(rows: Rows) -> dict[str, Any]:
-    return next(
-        row for row in rows["gains"] if row["is_interpolated"] and row["segment_index"] == 0
-    )
+def carried(rows: Rows) -> dict[str, Any]:
+    return next(row for row in rows["gains"] if row["is_carried"] and row["segment_index"] == 0)
 
 
 def judge_what_was_not_probed(rows: Rows) -> None:
-    interpolated(rows)["num_judged_after"] = 1
+    carried(rows)["num_judged_after"] = 1
 
 
-def bend_the_line(rows: Rows) -> None:
-    interpolated(rows)["success_after"] += 0.01
+def bend_what_is_carried(rows: Rows) -> None:
+    carried(rows)["success_after"] += 0.01
 
 
-def forget_the_width(rows: Rows) -> None:
+def misstate_the_error(rows: Rows) -> None:
     for row in rows["gains"]:
-        row["stderr"] *= 2 if row["is_interpolated"] else 1
+        row["stderr"] *= 2 if row["is_carried"] else 1
 
 
 def lose_the_last_boundary(rows: Rows) -> None:
-    rollout_id = interpolated(rows)["rollout_id"]
+    rollout_id = carried(rows)["rollout_id"]
     probes = [row for row in rows["probes"] if row["rollout_id"] == rollout_id]
     rows["probes"].remove(probes[-1])
 
@@ -184,13 +182,13 @@ def probe_past_the_end(rows: Rows) -> None:
     ("corrupt", "column"),
     [
         (judge_what_was_not_probed, "is_judged_after"),
-        (bend_the_line, "success_after_residual"),
-        (forget_the_width, "stderr_residual"),
+        (bend_what_is_carried, "success_after_residual"),
+        (misstate_the_error, "stderr_residual"),
         (lose_the_last_boundary, "num_missing_boundaries"),
         (probe_past_the_end, "position_gap_tokens"),
     ],
 )
-def test_a_wrong_interpolation_is_refused(
+def test_a_wrong_carrying_is_refused(
     corrupt: Callable[[Rows], None], column: str, tmp_path: Path, workplace: Path
 ) -> None:
     params_file, rows = thinned(tmp_path, workplace)

@@ -13,10 +13,11 @@ PROBES = define(
     column(
         "num_probes",
         INT,
-        "answers tried: the solution set, the known answer, or those sampled; 0 for a critic",
+        "answers tried: the solution set, the known answer, or those sampled, without a pilot's; "
+        "0 for a critic",
     ),
     column("answers", TEXTS, "answers tried"),
-    column("answer_logprobs", FLOATS, "log-probability of each answer after prefix and cue, nats"),
+    column("answer_logprobs", FLOATS, "log-probability of each answer after all that stands before it, nats"),
     column(
         "gold_logprob_nats",
         FLOAT,

@@ -132,7 +132,10 @@ MISTAKES: list[Mistake] = [
         "solutions_that_cannot_be_listed",
         [
             text_task,
-            put("recipes.outcome.probe", {"estimator": "set_likelihood", "micro_batch_tokens": 8}),
+            put(
+                "recipes.outcome.probe",
+                {"estimator": "set_likelihood", "temperature": 1.0, "micro_batch_tokens": 8},
+            ),
         ],
         ["recipes.outcome.probe.estimator", "set_likelihood", "'forced_answer'"],
     ),

@@ -15,6 +15,7 @@ from stages.contracts.storage.contract import Table, part_name
 from stages.contracts.storage.reading import count_rows, merge_rows, read_batches, read_table
 from stages.contracts.tables.all import TABLES
 from stages.contracts.tables.answers import ANSWERS
+from stages.contracts.tables.gains import GAINS
 from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.thoughts import THOUGHTS
@@ -129,6 +130,15 @@ def test_a_span_is_converted_some_rows_at_a_time(older: Path, max_rows: int) -> 
 def test_an_older_table_without_rows_is_one(tmp_path: Path) -> None:
     path = store(tmp_path / "rollouts.parquet", SPANNED.empty_table())
     assert read_table(path, ROLLOUTS).equals(ROLLOUTS.schema.empty_table())
+
+
+@pytest.mark.parametrize("is_interpolated", [True, False])
+def test_gains_on_a_line_are_read_as_carried(is_interpolated: bool, tmp_path: Path) -> None:
+    written = row(GAINS, is_carried=is_interpolated)
+    names = ["is_interpolated" if name == "is_carried" else name for name in GAINS.schema.names]
+    older = pa.Table.from_pylist([written], GAINS.schema).rename_columns(names)
+    path = store(tmp_path / "gains.parquet", older)
+    assert read_table(path, GAINS).equals(pa.Table.from_pylist([written], GAINS.schema))
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)), max_size=6))

@@ -54,6 +54,11 @@ def test_a_ledger_may_count_a_cue_and_an_environment_apart() -> None:
         assert part.table(["num_forced_tokens"])["num_forced_tokens"].to_pylist() == [3, 4]
 
 
+def test_what_was_interpolated_is_carried() -> None:
+    table = part_of({"is_interpolated": [True, False]}).table(["is_carried"])
+    assert table["is_carried"].to_pylist() == [True, False]
+
+
 def test_a_column_that_came_later_is_null_before() -> None:
     table = part_of({"reward": [1.0, 0.0]}).table(["judge_score", "reward"])
     assert table["judge_score"].to_pylist() == [None, None]

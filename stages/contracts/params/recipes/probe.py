@@ -6,13 +6,19 @@ What an estimator leaves behind, and what can be made of it, stands beside its k
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.contracts.params.base import Count, Fraction, Positive, Section
 
+LEAST_FOR_ENTROPY = 8
+
 
 class AdaptiveProbes(Section):
-    """As many answers again, up to `max_probes`, while the standard error is above `max_stderr`."""
+    """So many answers that a pilot of `num_probes` has their standard error below `max_stderr`.
+
+    `num_probes` at least and `max_probes` at most, drawn besides the pilot, which counts for
+    nothing else.
+    """
 
     max_probes: Annotated[int, Field(ge=2)]
     max_stderr: Positive
@@ -61,6 +67,8 @@ class _Likelihood(ProbeTraits):
 
     success_from: ClassVar[Literal["known_answers"]] = "known_answers"
     nats_from: ClassVar[Literal["log_success"]] = "log_success"
+    temperature: Positive
+    """That of the policy whose likelihood it is: of softmax(logits / temperature)."""
     micro_batch_tokens: Count
 
 
@@ -100,13 +108,18 @@ class _Sampled(ProbeTraits):
 
     @property
     def growth(self) -> AdaptiveProbes | None:
-        """How many more answers doubt may draw."""
+        """How a pilot chooses the number of answers; None where it is `num_probes`."""
         return None
 
     @property
-    def num_answers(self) -> tuple[int, int | None]:
-        """Those asked for at first, and with those that doubt may add."""
+    def num_answers(self) -> tuple[int, int]:
+        """Fewest and most, without a pilot's."""
         return self.num_probes, self.growth.max_probes if self.growth else self.num_probes
+
+    @property
+    def max_completions(self) -> int:
+        """Most completions sampled at a boundary, a pilot's too."""
+        return self.num_answers[1] + (self.num_probes if self.growth else 0)
 
     @property
     def sampled_tokens(self) -> Count:
@@ -118,7 +131,7 @@ class ForcedAnswer(_Sampled):
     """Mean reward of K sampled answers: the share of correct ones.
 
     With `boundary_frac` a random share of the boundaries inside a rollout is probed, the first and
-    the last always; success between two probed ones is interpolated.
+    the last always; elsewhere success is that of the last one probed before.
     """
 
     estimator: Literal["forced_answer"]
@@ -127,7 +140,7 @@ class ForcedAnswer(_Sampled):
 
     @property
     def growth(self) -> AdaptiveProbes | None:
-        """How many more answers doubt may draw."""
+        """How a pilot chooses the number of answers; None where it is `num_probes`."""
         return self.adaptive
 
     @property
@@ -156,10 +169,34 @@ class AnswerEntropy(_Sampled):
     nats_from: ClassVar[Literal["entropy"]] = "entropy"
     gate_by_success: bool
 
+    @field_validator("num_probes")
+    @classmethod
+    def _entropy_is_seen(cls, num_probes: int) -> int:
+        if num_probes < LEAST_FOR_ENTROPY:
+            raise ValueError(
+                f"entropy of fewer than {LEAST_FOR_ENTROPY} answers is too low by nats, not by "
+                f"hundredths; ask for {LEAST_FOR_ENTROPY} or more"
+            )
+        return num_probes
+
     @property
     def is_gated(self) -> bool:
         """Whether nats count only as far as the boundary behind them succeeds."""
         return self.gate_by_success
+
+
+class Continued(_Sampled):
+    """Mean reward of K continuations to the end of the budget: of going on, not of answering now.
+
+    As the Monte Carlo values of VinePPO (arXiv 2410.01679, section 4).
+    """
+
+    estimator: Literal["continued"]
+
+    @property
+    def max_completions(self) -> int:
+        """Thinking and an answer for each."""
+        return 2 * self.num_probes
 
 
 class Critic(ProbeTraits):
@@ -181,6 +218,6 @@ class Critic(ProbeTraits):
 
 
 Probe = Annotated[
-    SetLikelihood | AnswerLikelihood | ForcedAnswer | AnswerEntropy | Critic,
+    SetLikelihood | AnswerLikelihood | ForcedAnswer | AnswerEntropy | Continued | Critic,
     Field(discriminator="estimator"),
 ]

@@ -58,13 +58,14 @@ class Line(NamedTuple):
 class Axes(NamedTuple):
     """What a panel's axes say.
 
-    `budgets` makes a doubling scale with these ticks; `mark` is the budget trained at.
+    `budgets` makes a doubling scale with these ticks, whatever they count; `mark` is the budget
+    trained at.
     """
 
     x_label: str
     y_label: str
     is_fraction: bool = False
-    budgets: Sequence[int] = ()
+    budgets: Sequence[float] = ()
     mark: int | None = None
 
 
@@ -119,7 +120,7 @@ def _set_axes(drawing: Drawing, axes: Axes) -> None:
         drawing.axvline(axes.mark, color=INK, linewidth=0.9, linestyle=":")
 
 
-def _scale_by_doubling(drawing: Drawing, budgets: Sequence[int]) -> None:
+def _scale_by_doubling(drawing: Drawing, budgets: Sequence[float]) -> None:
     positive = [budget for budget in budgets if budget > 0]
     if positive:
         drawing.set_xscale("symlog", base=2, linthresh=positive[0], linscale=1)

@@ -91,7 +91,9 @@ def main(
             "compared": read_comparisons(comparisons, everything),
             "courses": courses,
             "measures": MEASURES,
+            "at_temperatures": panels.at_temperatures(exam_metrics, "all"),
             "budget_panels": panels.budget_panels(everything, exam_metrics),
+            "temperature_panels": panels.temperature_panels(everything, exam_metrics),
             "skill_panels": panels.skill_panels(everything, exam_metrics),
             "pair_levels": panels.PAIR_LEVELS,
             "chains": list(panels.information_chains(everything, courses)),
@@ -125,17 +127,21 @@ def read_exam(path: Path, settings: Exam) -> dict[str, Any]:
     """Metrics of one exam.
 
     Raises:
-        BadInput: they are not of the budgets that params.yaml names.
+        BadInput: they are not of the budgets or the temperatures that params.yaml names.
     """
     metrics = read_json(path)
+    budgets = {f"budget_{budget}" for budget in settings.budgets_tokens}
+    temperatures = {*map(str, settings.temperatures)}
     for level in panels.levels({"": metrics}):
-        if set(metrics[level]["success"]) != {
-            f"budget_{budget}" for budget in settings.budgets_tokens
-        }:
-            raise BadInput(
-                f"{path}: its budgets are not exam.budgets_tokens {settings.budgets_tokens}; run "
-                "`dvc repro`"
-            )
+        own = metrics[level]
+        for key, found, wanted in (
+            ("budgets_tokens", own["success"], budgets),
+            ("temperatures", own.get("success_by_temperature", ()), temperatures),
+        ):
+            if {*found} != wanted:
+                raise BadInput(
+                    f"{path}, {level}: not of exam.{key} {getattr(settings, key)}; run `dvc repro`"
+                )
     return metrics
 
 

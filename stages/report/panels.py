@@ -56,19 +56,54 @@ def chain_title(settings: Params, chain: Sequence[str]) -> str:
     return f"{ends}: {', then '.join(recipe_names(settings.rounds, list(chain)))}"
 
 
+def at_temperatures(metrics: Metrics, level: str) -> str:
+    """The temperatures that a level's numbers are at, in a few words."""
+    own = {policy: metric[level]["temperature"] for policy, metric in metrics.items()}
+    if len({*own.values()}) == 1:
+        return f"at temperature {next(iter(own.values()))}"
+    return ", ".join(f"{policy} at {temperature}" for policy, temperature in own.items())
+
+
 def budget_panels(settings: Params, metrics: Metrics) -> list[Panel]:
-    """Success by budget, a panel a level and a line a policy."""
+    """Success by budget, a panel a level and a line a policy at its best temperature."""
     budgets, styles = settings.exam.budgets_tokens, looks(settings.inits, settings.rounds)
-    axes = Axes(
-        "thinking budget, tokens", "success", True, budgets, settings.report.training_budget_tokens
-    )
+    trained = settings.report.training_budget_tokens
+    axes = Axes("thinking budget, tokens", "held-out success", True, budgets, trained)
     panels = []
     for level, title in levels(metrics).items():
         lines = []
         for policy, metric in metrics.items():
             curve = [metric[level]["success"][f"budget_{budget}"] for budget in budgets]
             lines.append(_interval_line(styles[policy], budgets, curve))
-        panels.append(Panel(title.capitalize(), figures.draw(f"budget-{level}", axes, lines)))
+        title = f"{title.capitalize()}: {at_temperatures(metrics, level)}"
+        panels.append(Panel(title, figures.draw(f"budget-{level}", axes, lines)))
+    return panels
+
+
+def temperature_panels(settings: Params, metrics: Metrics) -> list[Panel]:
+    """Success at the training budget by temperature, a panel a level and a line a policy.
+
+    None of one temperature. Dashed is what each initial policy has at its best.
+    """
+    temperatures = sorted(settings.exam.temperatures)
+    if len(temperatures) == 1:
+        return []
+    styles = looks(settings.inits, settings.rounds)
+    at = f"budget_{settings.report.training_budget_tokens}"
+    axes = Axes("sampling temperature", "held-out success", True, temperatures)
+    panels = []
+    for level, title in levels(metrics).items():
+        lines = []
+        for policy, metric in metrics.items():
+            by_temperature = metric[level]["success_by_temperature"]
+            known = {t: by_temperature[str(t)][at] for t in temperatures}
+            drawn = {t: value for t, value in known.items() if value}
+            lines.append(_interval_line(styles[policy], [*drawn], [*drawn.values()]))
+            if policy in settings.inits:
+                best = [metric[level]["success"][at]["mean"]] * len(temperatures)
+                baseline = Line(styles[policy], temperatures, best, (), (), True, False)
+                lines.append(baseline)
+        panels.append(Panel(title.capitalize(), figures.draw(f"cold-{level}", axes, lines)))
     return panels
 
 
@@ -151,9 +186,8 @@ def training_panels(
 ) -> list[Panel]:
     """Each measure by round, a line a chain; measures that no round has are left out."""
     axes = Axes("rounds trained", "success at the training budget", True)
-    panels = _panel(
-        "exams", "Held-out success where examined", axes, [*_exam_lines(settings, metrics)]
-    )
+    title = f"Held-out success where examined: {at_temperatures(metrics, 'all')}"
+    panels = _panel("exams", title, axes, [*_exam_lines(settings, metrics)])
     styles = looks(settings.inits, settings.rounds)
     for measure in MEASURES:
         lines = [

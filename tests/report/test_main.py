@@ -19,13 +19,16 @@ from fixtures.checkouts import ROOT
 from stages.contracts.params.whole import load
 from stages.figures.looks import looks
 from stages.report import __main__ as report
+from stages.report import panels
 from stages.running.errors import BadInput
 from tests.world import (
     CONTENTS,
     HOSTILE,
+    REWARDS,
     SILENT,
     World,
     make_world,
+    write_exam,
     write_json,
     write_round,
 )
@@ -277,6 +280,44 @@ def test_metrics_of_other_budgets_are_refused(world: World) -> None:
     world.edit_params(lambda raw: raw["exam"].update(budgets_tokens=[0, 8]))
     with pytest.raises(BadInput, match="budgets"):
         world.report()
+
+
+def test_metrics_of_other_temperatures_are_refused(world: World) -> None:
+    world.edit_params(lambda raw: raw["exam"].update(temperatures=[1.0, 0.7]))
+    named = r"r0.json, all: not of exam.temperatures \[1.0, 0.7\]; run `dvc repro`"
+    with pytest.raises(BadInput, match=named):
+        world.report()
+
+
+def test_every_success_says_its_temperature(world: World) -> None:
+    """The init at its best, colder, is the baseline; the others are best at 1."""
+    write_exam(world, "r0", REWARDS["r0"], colder=REWARDS["i2"], best=0.35)
+    world.compare()
+    text = " ".join(Elements(world.report()).text.split())
+    assert "75.0% [0.0%, 100.0%], held-out, at temperature 0.35" in text
+    assert "i2 − r0 0.0 points, [0.0, 0.0], held-out, r0 at 0.35, i2 at 1.0" in text
+    assert "All problems: r0 at 0.35, i2 at 1.0, o1 at 1.0" in text
+    assert "Success by temperature, at 8 tokens" in text
+    assert "Both policies at one temperature" in text
+
+
+def test_a_temperature_panel_by_hand(world: World) -> None:
+    metrics = report.read_exams(world.data / "metrics/exams", load(world.params))
+    drawn = panels.temperature_panels(load(world.params), metrics)
+    assert [panel.title for panel in drawn] == ["All problems", "Difficulty 3", "Difficulty 10"]
+    assert all('aria-label="held-out success by sampling temperature"' in p.svg for p in drawn)
+    assert panels.at_temperatures(metrics, "all") == "at temperature 1.0"
+
+
+def test_one_temperature_is_no_curve(world: World) -> None:
+    world.edit_params(lambda raw: raw["exam"].update(temperatures=[1.0]))
+    for policy, rewards in REWARDS.items():
+        write_exam(world, policy, rewards)
+    world.compare()
+    page = world.report()
+    assert "Success by temperature" not in page
+    assert "Both policies at one temperature" not in page
+    assert "chosen on reserved problems" not in page
 
 
 class Browser:

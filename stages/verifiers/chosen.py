@@ -7,6 +7,7 @@ from stages.contracts.params.task import VerifierClass
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.imported.user_class import load_class
+from stages.verifiers.said import verdict_of
 
 Said = bool | Verdict | None
 """Whether an answer is correct, None where it cannot be read; or a verdict."""
@@ -54,8 +55,4 @@ class ChosenVerifier:
 
 
 def _verdict(said: Said) -> Verdict:
-    if isinstance(said, Verdict):
-        return said
-    if said is None:
-        return Verdict.UNPARSABLE
-    return Verdict.CORRECT if said else Verdict.INCORRECT
+    return said if isinstance(said, Verdict) else verdict_of(said)

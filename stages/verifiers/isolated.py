@@ -3,7 +3,9 @@
 What a policy writes is hostile input. A worker is a fresh interpreter that imports the verifier and
 nothing of its parent, which may hold a whole inference engine. It answers submission by submission
 and lives until one hangs or kills it: that one is known, and is alone in its `timeout` or `error`.
-Limits contain accidents (`stages.verifiers.confinement`): memory, processor time, files, processes,
+A verdict does not depend on how busy the machine is: what is limited is the processor time of one
+submission, and a worker judges its first problem's own reference answer before any counts. Wall
+time is asked of sleepers alone, who use no processor. Limits contain accidents (`stages.verifiers.confinement`): memory, processor time, files, processes,
 network. They are no sandbox against a determined attacker: a verifier must never evaluate what it
 verifies.
 """
@@ -25,10 +27,15 @@ from stages.contracts.params.task import TaskParams
 from stages.contracts.verdict import Verdict, Verification
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
-from stages.verifiers.confinement import confine, limit_processor
+from stages.verifiers.confinement import OUT_OF_TIME, confine, limit_processor
+from stages.verifiers.processes import ended_by, processor_seconds
 from stages.verifiers.registry import load_verifier, need_verifier
 
 TIMEOUT_SECONDS = 5.0
+"""Processor time that one submission may take."""
+STALL_SECONDS = 20.0
+LEAST_BUSY_FRAC = 0.005
+"""Who has used less than this part of a core over `STALL_SECONDS` sleeps, and is killed too."""
 START_SECONDS = 120.0
 CHUNK_SUBMISSIONS = 64
 MAX_WORKERS = 64
@@ -56,8 +63,8 @@ def verify(
 ) -> list[Verdict | None]:
     """The verdict of each submission, in order; None for a segment in which no attempt is seen.
 
-    A submission that takes longer than `timeout_seconds` is a `timeout`; one that raises or kills
-    its worker, an `error`. `on_verified` is called with how many more submissions are done.
+    A submission that takes more than `timeout_seconds` of processor time, or sleeps, is a
+    `timeout`; one that raises or kills its worker, an `error`. `on_verified` is called with how many more submissions are done.
 
     Raises:
         BadInput: params.yaml chooses a verifier that cannot be used.
@@ -93,7 +100,7 @@ class VerifierWorkers:
     """
 
     def __init__(self, load: Callable[[], Verify], timeout_seconds: float) -> None:
-        num_workers = min(_num_cores(), MAX_WORKERS)
+        num_workers = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
         self._workers = [_Worker(load, timeout_seconds) for _ in range(num_workers)]
         # a worker dies with the thread that started it (PR_SET_PDEATHSIG): threads live as long
         self._threads = ThreadPoolExecutor(len(self._workers))
@@ -164,14 +171,31 @@ class _Worker:
         try:
             self._connection.send(submissions)
             for _ in submissions:
-                if not self._connection.poll(self._timeout_seconds):
+                if not self._has_replied():
                     self.stop()
                     yield Verification(Verdict.TIMEOUT, None)
                     return
                 yield _verification(self._connection.recv_bytes(MAX_REPLY_BYTES).decode())
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError) as error:
+            is_late = not isinstance(error, ValueError) and self._is_out_of_time()
             self.stop()
-            yield Verification(Verdict.ERROR, None)
+            yield Verification(Verdict.TIMEOUT if is_late else Verdict.ERROR, None)
+
+    def _has_replied(self) -> bool:
+        """Wait for a reply, or for the connection's end, as long as the process is at work.
+
+        A process at work ends by itself when its processor time is used up.
+        """
+        assert self._process is not None
+        used_seconds = processor_seconds(self._process)
+        while not self._connection.poll(STALL_SECONDS):
+            before, used_seconds = used_seconds, processor_seconds(self._process)
+            if used_seconds - before < LEAST_BUSY_FRAC * STALL_SECONDS:
+                return False
+        return True
+
+    def _is_out_of_time(self) -> bool:
+        return self._process is not None and ended_by(self._process, OUT_OF_TIME)
 
     def stop(self) -> None:
         """Kill the process, if there is one."""
@@ -212,14 +236,24 @@ def work(descriptor: int) -> None:
     verify_one = load()
     confine()
     connection.send_bytes(b"ready")
+    is_warm = False
     while True:
         try:
             submissions = connection.recv()
         except EOFError:
             return
+        if not is_warm:
+            _warm_up(verify_one, submissions[0].problem)
+            is_warm = True
         for submission in submissions:
             limit_processor(timeout_seconds)
             connection.send_bytes(_reply(verify_one, submission).encode())
+
+
+def _warm_up(verify_one: Verify, problem: Problem) -> None:
+    """Judge a reference answer for nothing: what is imported at the first is no answer's time."""
+    limit_processor(START_SECONDS)
+    _reply(verify_one, Submission(problem, problem.answer, is_attempt=False))
 
 
 def _reply(verify_one: Verify, submission: Submission) -> str:
@@ -259,7 +293,3 @@ def _load_verify(task_params: TaskParams) -> Verify:
         return look(submission.problem.metadata, submission.text)
 
     return verify_one
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -7,6 +7,7 @@ from stages.contracts.params.task import UserTask
 from stages.contracts.verdict import Verdict
 from stages.tasks.imported.user_class import load_user_class
 from stages.tasks.question import question_of
+from stages.verifiers.said import verdict_of
 
 
 class UserVerifier:
@@ -17,10 +18,7 @@ class UserVerifier:
 
     def verify(self, metadata: Mapping[str, Any], answer: str) -> Verdict:
         """What the class says; None is unparsable."""
-        is_correct = self._task.verify(question_of(metadata), answer)
-        if is_correct is None:
-            return Verdict.UNPARSABLE
-        return Verdict.CORRECT if is_correct else Verdict.INCORRECT
+        return verdict_of(self._task.verify(question_of(metadata), answer))
 
     def verify_attempt(self, metadata: Mapping[str, Any], segment: str) -> None:
         """None: free text has no attempt that could be told from the rest."""

@@ -91,6 +91,26 @@ def test_it_runs_confined_and_a_lost_answer_is_an_error(chosen: Chosen) -> None:
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("said", ["'False'", "'correct'", "1", "0", "0.5", "[True]"])
+def test_what_is_neither_yes_nor_no_earns_nothing(chosen: Chosen, said: str) -> None:
+    """The class is at fault, so there is no reward; a right answer behind it is right."""
+    task = chosen(
+        f"""
+    def verify(self, metadata, answer):
+        return True if answer == "yes" else {said}
+
+    def verify_attempt(self, metadata, segment):
+        return {said}
+"""
+    )
+    problem = Problem("p", "train", 2, "3 5 T8", "yes", METADATA, 1)
+    submissions = [Submission(problem, "?", is_attempt) for is_attempt in (False, True)]
+    verified = verify(task, [*submissions, Submission(problem, "yes", is_attempt=False)])
+    assert verified == [Verdict.ERROR, Verdict.ERROR, Verdict.CORRECT]
+    with pytest.raises(TypeError, match="must return True, False or None"):
+        load_verifier(task).verify(METADATA, "?")
+
+
 @pytest.mark.parametrize(
     ("body", "changes", "reason"),
     [

@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -19,8 +21,10 @@ from stages.contracts.params.task import DatasetTask
 from stages.contracts.verdict import Verdict, Verification
 from stages.running.errors import MachineFailure
 from stages.tasks.task import Problem
+from stages.verifiers import isolated
 from stages.verifiers.isolated import (
     CHUNK_SUBMISSIONS,
+    STALL_SECONDS,
     Submission,
     Verify,
     _Worker,
@@ -41,11 +45,30 @@ def load_fake() -> Verify:
     return lambda request: DEEDS[request.text]()
 
 
+def load_slow_at_first() -> Verify:
+    """A verifier whose first answer takes more than the limit, whatever it is."""
+    starts = [3 * TIMEOUT_SECONDS]
+
+    def verify_one(request: Submission) -> Verdict:
+        work_for(starts.pop() if starts else 0.0)
+        return Verdict(request.text)
+
+    return verify_one
+
+
 def load_broken() -> Verify:
     raise RuntimeError("no such verifier")
 
 
 def correct() -> Verdict:
+    return Verdict.CORRECT
+
+
+def work_for(seconds: float) -> Verdict:
+    """Use this much processor time."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
     return Verdict.CORRECT
 
 
@@ -112,6 +135,7 @@ DEEDS: dict[str, Callable[[], Verdict | Verification | None]] = {
     "pay a part of what is right": lambda: Verification(Verdict.CORRECT, 0.5),
     "pay where it failed": lambda: Verification(Verdict.TIMEOUT, 0.5),
     "no attempt": lambda: None,
+    "work": lambda: work_for(TIMEOUT_SECONDS / 2),
     "hang in python": hang_in_python,
     "hang in C": hang_in_c,
     "sleep": lambda: time.sleep(60),
@@ -135,12 +159,18 @@ HANGS = ("hang in python", "hang in C", "sleep")
 CRASHES = tuple(
     deed
     for deed in DEEDS
-    if deed not in ("correct", "incorrect", "partly right", "no attempt", *HANGS)
+    if deed not in ("correct", "incorrect", "partly right", "no attempt", "work", *HANGS)
 )
 
 
 def submissions(*texts: str) -> list[Submission]:
     return [Submission(PROBLEM, text, is_attempt=False) for text in texts]
+
+
+@pytest.fixture(autouse=True)
+def short_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sleepers are found out sooner than anyone should ask of a busy machine."""
+    monkeypatch.setattr(isolated, "STALL_SECONDS", TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +220,43 @@ def test_answers_and_attempts_go_to_their_own_methods() -> None:
 
 @pytest.mark.parametrize("deed", HANGS)
 def test_a_hang_is_killed_at_its_limit(worker: _Worker, deed: str) -> None:
-    begin = time.monotonic()
+    begin, before = time.monotonic(), _children_seconds()
     assert worker.verify(submissions(deed)) == [(Verdict.TIMEOUT, None)]
-    assert TIMEOUT_SECONDS <= time.monotonic() - begin < TIMEOUT_SECONDS + 1
+    assert time.monotonic() - begin >= TIMEOUT_SECONDS
+    if deed != "sleep":  # of all that the worker used, its start too: no wall time, the machine's
+        assert _children_seconds() - before < TIMEOUT_SECONDS + 10
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_who_is_slow_by_no_fault_of_its_own_is_waited_for(
+    worker: _Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that gets a tenth of a core takes ten times as long on the wall, and is right."""
+    monkeypatch.setattr(isolated, "STALL_SECONDS", 4 * TIMEOUT_SECONDS)
+    process = psutil.Process(worker._process.pid if worker._process else 0)
+    with ThreadPoolExecutor(1) as pool:
+        verified = pool.submit(worker.verify, submissions("work"))
+        while not verified.done():
+            process.suspend()
+            time.sleep(0.18)
+            process.resume()
+            time.sleep(0.02)
+    assert verified.result() == [(Verdict.CORRECT, 1)]
+
+
+def test_a_worker_is_warm_before_it_is_timed() -> None:
+    """What a first answer takes, and no later one, costs no answer its verdict."""
+    problem = Problem("p", "train", 1, "", "reference", {}, 0)
+    requests = [Submission(problem, "correct", is_attempt=False)]
+    assert verify_with(load_slow_at_first, requests, TIMEOUT_SECONDS) == [Verdict.CORRECT]
+
+
+def test_a_sleeper_is_given_more_than_the_slowest_machine_takes() -> None:
+    assert STALL_SECONDS >= 10 > isolated.TIMEOUT_SECONDS
 
 
 @pytest.mark.parametrize("deed", CRASHES)

@@ -47,6 +47,7 @@ from stages.tasks.task import Problem
 
 ExamSample = tuple[Problem, int]
 ANSWERS_FOLDER, THOUGHTS_FOLDER = "answers.parquet", "thoughts.parquet"
+KEPT = {ANSWERS_FOLDER: ANSWERS, THOUGHTS_FOLDER: THOUGHTS}
 
 
 def main(
@@ -135,7 +136,7 @@ def sit(
     )
     ask = partial(_request, settings=settings, renderer=renderer)
     for shard, items, sat in shards.missing(
-        kept, samplers, answer, ask, f"examine {policy_id}", "sample"
+        kept, samplers, answer, ask, f"examine {policy_id}", "sample", KEPT
     ):
         keep(policy_id, items, sat, settings, renderer, shard)
     return [*kept]
@@ -194,4 +195,4 @@ def keep(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("answers", "thoughts"))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
+from stages.running import machine
 from stages.running.errors import BadInput
 from stages.running.publish import atomic
 
@@ -103,6 +104,8 @@ class Renderer:
         try:
             return cls(Tokenizer.from_file(str(path)), read_companions(policy))
         except Exception as error:  # the tokenizers library raises bare Exception
+            if machine.want(error):
+                raise
             raise BadInput(
                 f"{path} is corrupt ({error}); delete its folder and run `dvc repro`"
             ) from None
@@ -238,6 +241,8 @@ class Renderer:
                 **names,
             )
         except Exception as error:  # jinja2 and the template itself raise what they like
+            if isinstance(error, MemoryError):
+                raise
             raise BadInput(
                 f"the policy's chat template refuses a question ({error}); mend task.text.system"
             ) from None

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from stages.running import machine
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 
@@ -112,6 +113,8 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
+        if machine.want(error):
+            raise
         raise BadInput(
             f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`"
         ) from None

@@ -13,6 +13,7 @@ from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
+from stages.running import machine
 from stages.running.errors import BadInput
 
 WEIGHTS_FILE = "model.safetensors"
@@ -51,6 +52,8 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
             output_loading_info=True,
         )
     except Exception as error:  # safetensors and transformers raise many kinds for one cause
+        if machine.want(error):
+            raise
         raise BadInput(f"{complaint} ({error}); {remedy}") from None
     assert isinstance(model, PreTrainedModel)
     if loaded["missing_keys"]:  # transformers would go on with random weights in their place

@@ -159,4 +159,4 @@ def need_examples(num_examples: int, rows: Sequence[dict[str, Any]], rollouts: P
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("next_policy", "ledger", "metrics", "steps"))

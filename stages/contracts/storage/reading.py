@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.contracts.storage.contract import Table, check_rows, check_schema, part_name
+from stages.running import machine
 from stages.running.errors import BadInput
 
 BATCH_ROWS, BATCH_BYTES = 2**14, 2**24
@@ -130,10 +131,12 @@ def find_parts(path: Path, table: Table) -> list[Path]:
 @contextmanager
 def _opened(part: Path, table: Table) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(part) as file:
+        with pq.ParquetFile(part, page_checksum_verification=True) as file:
             check_schema(file.schema_arrow, table, str(part))
             yield file
     except (pa.ArrowException, OSError) as error:
+        if machine.want(error):
+            raise
         raise BadInput(
             f"table {table.name}: {part} is corrupt ({error}); delete it and run `dvc repro`"
         ) from None

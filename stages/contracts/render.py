@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from tokenizers import Tokenizer
 
 from stages.running import machine
-from stages.running.errors import BadInput
+from stages.running.errors import REMEDY, BadInput
 from stages.running.publish import atomic
 
 TOKENIZER_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
@@ -106,9 +106,7 @@ class Renderer:
         except Exception as error:  # the tokenizers library raises bare Exception
             if machine.want(error):
                 raise
-            raise BadInput(
-                f"{path} is corrupt ({error}); delete its folder and run `dvc repro`"
-            ) from None
+            raise BadInput(f"{path} is corrupt ({error}); {REMEDY}") from None
 
     @classmethod
     def made_here(cls, tokenizer: Tokenizer, prompting: Prompting | None) -> "Renderer":

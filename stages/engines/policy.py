@@ -14,7 +14,7 @@ from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter,
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
 from stages.running import machine
-from stages.running.errors import BadInput
+from stages.running.errors import REMEDY, BadInput
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -26,12 +26,12 @@ def load_policy(folder: Path) -> PreTrainedModel:
     Raises:
         BadInput: the folder is missing or its files are corrupt.
     """
-    complaint, remedy = f"policy {folder} is corrupt", "delete it and run `dvc repro`"
+    complaint = f"policy {folder} is corrupt"
     if is_adapter(folder):
-        return with_adapter(open_model(folder / BASE, complaint, remedy), folder)
+        return with_adapter(open_model(folder / BASE, complaint, REMEDY), folder)
     if not (folder / WEIGHTS_FILE).is_file():
         raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
-    return open_model(folder, complaint, remedy)
+    return open_model(folder, complaint, REMEDY)
 
 
 def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:

@@ -13,6 +13,8 @@ import tyro
 from stages.running import holding, machine
 
 EXIT_BAD_INPUT = 2
+REMEDY = "delete it, then run `knowhow cache verify` and `dvc repro`"
+"""For an output that is spoilt: its bytes are DVC's cache's too, which would give them back."""
 NOT_HELD = ("params_file", "scratch_root")
 """Of params.yaml the sections are held that are read; unfinished work is a step's own."""
 EXIT_MACHINE = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.running import holding
-from stages.running.errors import BadInput
+from stages.running.errors import REMEDY, BadInput
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadInput(f"{path} is missing; `dvc repro` makes it") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInput(f"{path} is corrupt ({error}); delete it and run `dvc repro`") from None
+        raise BadInput(f"{path} is corrupt ({error}); {REMEDY}") from None
     if not isinstance(value, dict):
-        raise BadInput(f"{path} holds no JSON object; delete it and run `dvc repro`")
+        raise BadInput(f"{path} holds no JSON object; {REMEDY}")
     return value

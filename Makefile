@@ -41,6 +41,7 @@ lock: ## Pin what pyproject.toml needs, by uv; MOVE="prefect dvc" or MOVE=all mo
 
 iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by `dvc repro`
 	@$(RUN) $(BIN)/python -m stages.contracts.params.whole
+	@$(RUN) $(BIN)/knowhow cache verify --quick
 	@$(RUN) $(BIN)/python -m flows.warm dvc repro
 	@echo "Report: data/report/report.html"
 

@@ -33,7 +33,7 @@ from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.scores import SCORES
 from stages.engines.computing import settings_of_one_step
 from stages.engines.kept import kept_engines
-from stages.running.errors import BadInput, command
+from stages.running.errors import BadInput, command, split_listing
 from stages.running.facts import one_of_many
 from stages.running.publish import atomic
 
@@ -124,7 +124,8 @@ def run_step(step: Step) -> None:
     module, arguments = parse(step.command, os.environ)
     print(f"{step.name}: {step.command}", file=sys.stderr, flush=True)
     with one_of_many(), settings_of_one_step(), redirect_stdout(sys.stderr):
-        tyro.cli(import_module(module).main, args=arguments)
+        run = import_module(module).main
+        tyro.cli(run, args=split_listing(run, arguments)[1])
 
 
 def parse(line: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The `knowhow` command: plan, train, rounds, nights, audit, report, tables.
+"""The `knowhow` command: plan, train, rounds, nights, audit, report, tables, cache.
 
 What a command needs is imported when it runs, so that `--help` never waits for DVC, nor `plan` for
 Prefect, nor `audit` for either.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from flows.commands import plan, report, rounds, tables, train
+from flows.commands import cache, plan, report, rounds, tables, train
 from flows.commands.deferred import Deferred
 
 
@@ -82,6 +82,7 @@ app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=tables.EXAMPLES)(tables.tables)
 app.add_typer(rounds.app, name="round", epilog=rounds.EXAMPLES)
+app.add_typer(cache.app, name="cache", epilog=cache.EXAMPLES)
 app.add_typer(
     typer.Typer(cls=_Nightly, no_args_is_help=True, rich_markup_mode=None),
     name="nightly",

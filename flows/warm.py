@@ -3,42 +3,56 @@
 A server imports vLLM, torch and the rest once, in the background, and forks for every stage of the
 command that comes after. A fork is a process of its own: it dies with the process that called for
 it, leaves nothing behind, and computes what a fresh process would. Stages that start before the
-imports are done run by themselves.
+imports are done run by themselves, and so do those whose code is not what was imported any more.
+However this program ends, the command, its stages and the server end with it (`guard.py`).
 """
 
+import ctypes
 import gc
 import importlib
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from flows.project import mending
+from flows.running import guard
+from flows.running.children import GRACE_SECONDS
 
 SOCKET = "KNOWHOW_WARM"
 LIBRARIES = ("stages.engines.samplers.vllm", "stages.engines.policy", "great_expectations")
 BACKLOG = 16
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(command: list[str]) -> int:
     """Run the command beside a warm server; its exit code."""
     mending.mend()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    guarded = [sys.executable, "-P", guard.__file__, str(GRACE_SECONDS), *command]
     with server() as path:
-        try:
-            env = {**os.environ, SOCKET: str(path)}
-            return subprocess.run(command, env=env, check=False).returncode
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
+        env = {**os.environ, SOCKET: str(path)}
+        with subprocess.Popen(guarded, env=env, stdin=subprocess.PIPE) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                return 128 + signal.SIGINT  # the block closes the guard's input, and waits for it
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 @contextmanager
@@ -61,6 +75,16 @@ def server() -> Iterator[Path]:
 
 def serve(path: Path) -> None:
     """Import, then fork for each caller until whoever started this server is gone."""
+    signal.signal(signal.SIGTERM, _leave)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # while it imports, too
+    try:
+        _serve(path)
+    finally:
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _serve(path: Path) -> None:
     for library in LIBRARIES:
         importlib.import_module(library)
     # A fork that searched the libraries for garbage would copy their pages, and find none.
@@ -78,6 +102,7 @@ def serve(path: Path) -> None:
             caller, _ = listener.accept()
             with caller:
                 if os.fork() == 0:
+                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
                     listener.close()
                     _answer(caller)
 
@@ -95,7 +120,7 @@ def _answer(caller: socket.socket) -> None:
     os.environ.update(order["env"])  # on top of what the libraries were imported under
     sys.argv = [order["module"], *order["arguments"]]
     threading.Thread(target=_die_with, args=(caller,), daemon=True).start()
-    code = _run(order["module"])
+    code = _run(order["module"]) if _is_current(Path(order["root"])) else _run_apart(sys.argv)
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -110,6 +135,21 @@ def _receive(caller: socket.socket, size: int) -> bytes:
     return message
 
 
+def _is_current(root: Path) -> bool:
+    """Whether the caller's code is what this server has imported."""
+    sources = importlib.import_module("stages.running.sources")
+    own = [(file.relative_to(sources.ROOT), source) for file, source in sources.LOADED.items()]
+    return all(
+        (root / name).is_file() and (root / name).read_bytes() == source for name, source in own
+    )
+
+
+def _run_apart(command: list[str]) -> int:
+    """Run a module in a process that imports everything itself; its exit code."""
+    done = subprocess.run([sys.executable, "-m", *command], check=False)
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
 def _run(module: str) -> int:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -118,9 +158,9 @@ def _run(module: str) -> int:
             return error.code or 0
         print(error.code, file=sys.stderr)
         return 1
-    except BaseException:  # as the interpreter would
-        traceback.print_exc()
-        return 1
+    except BaseException as error:  # as the interpreter would
+        code: int = importlib.import_module("stages").exit_code_of(error)
+        return code
     return 0
 
 

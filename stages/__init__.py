@@ -14,6 +14,9 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import TracebackType
+
+from stages.running import machine, sources
 
 # Two spinning thread pools on two cores collapse; nothing is downloaded; nothing is reported home.
 for _name, _value in {
@@ -29,6 +32,10 @@ SOCKET = "KNOWHOW_WARM"
 HASH_SEED = "0"
 MODULES = ("stages.", "experiments.chain")
 """What is handed over: a step, or all steps of a chain."""
+EXIT_MACHINE = 75  # as in stages.running.errors, which may need more memory than there is
+IS_STEP = (
+    sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith(MODULES) and len(sys.orig_argv) > 3
+)
 
 
 def hand_over() -> None:
@@ -37,13 +44,8 @@ def hand_over() -> None:
     Returns where there is no server for it.
     """
     path = os.environ.get(SOCKET, "")
-    is_step = (
-        sys.orig_argv[1:2] == ["-m"]
-        and sys.orig_argv[2].startswith(MODULES)
-        and len(sys.orig_argv) > 3
-    )
     if (
-        not is_step
+        not IS_STEP
         or not path
         or os.environ.get("PYTHONHASHSEED", HASH_SEED) != HASH_SEED
         or not Path(path).exists()
@@ -59,6 +61,7 @@ def hand_over() -> None:
             "module": sys.orig_argv[2],
             "arguments": sys.orig_argv[3:],
             "cwd": os.getcwd(),
+            "root": str(sources.ROOT),
             "env": environment,
         }
         payload = json.dumps(order).encode()
@@ -69,4 +72,27 @@ def hand_over() -> None:
     os._exit(code[0] if code else 128 + signal.SIGKILL)
 
 
+def exit_code_of(error: BaseException) -> int:
+    """Tell of an error that nobody handled; what a step ends with.
+
+    Where memory is short, the libraries that `stages.running.errors` needs may not load.
+    """
+    sys.__excepthook__(type(error), error, error.__traceback__)
+    lack = machine.want(error)
+    if lack is None:
+        return 1
+    print(f"error: {lack}", file=sys.stderr, flush=True)
+    return EXIT_MACHINE
+
+
+def end_with(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End a step by an error that nobody handled."""
+    if (code := exit_code_of(error)) == EXIT_MACHINE:
+        sys.stdout.flush()
+        os._exit(code)
+
+
 hand_over()
+sources.remember()
+if IS_STEP:
+    sys.excepthook = end_with

@@ -13,37 +13,30 @@ Example: python -m stages.code --listings data/code
 """
 
 import ast
-import hashlib
-import re
-import tokenize
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import decode_source
-from io import StringIO
 from pathlib import Path
 
 from stages.contracts.params.whole import load
+from stages.running.code_digest import code_digest, keep, md5_of
 from stages.running.errors import BadInput, command
 from stages.running.publish import write_json
 
 ROOT = Path(__file__).parent.parent
 NO_STEPS = ("__init__", "code")
 MAIN = "__main__.py"
-LEFT_OUT = (tokenize.COMMENT, tokenize.NL)
-LAYOUT = (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE)
-"""Tokens that count by their type and not by their text."""
-TEXT = re.compile(r"[rRuU]?['\"]")
-"""How a string begins that does nothing when it stands alone: no f-string, which calls code."""
-FSTRING_START, FSTRING_END = (getattr(tokenize, f"FSTRING_{end}", None) for end in ("START", "END"))
-"""Python 3.12 and later cut an f-string into tokens; before that it is one, a STRING."""
 
 
 def main(listings: Path, params_file: Path = Path("params.yaml")) -> None:
     """Check params.yaml, then write the listing of each step."""
     load(params_file)
+    known: dict[str, str] = {}
     for step in steps():
-        digests = {file.relative_to(ROOT).as_posix(): digest(file) for file in files_of(step)}
+        files = files_of(step)
+        digests = {file.relative_to(ROOT).as_posix(): digest(file) for file in files}
         write_json(listings / f"{step_name(step)}.json", digests)
+        known |= {md5_of(file.read_bytes()): digest(file) for file in files if file.suffix == ".py"}
+    keep(known)
 
 
 def steps() -> list[Path]:
@@ -164,73 +157,8 @@ def digest(file: Path) -> str:
     return code_digest(file.read_bytes())
 
 
-def md5_of(content: bytes) -> str:
-    """As DVC names some bytes."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def code_digest(source: bytes) -> str:
-    """md5 of the tokens of Python code, one a line: type, NUL, text.
-
-    Left out are comments, blank lines, and lines that do nothing: of strings alone, as docstrings
-    are, those below attributes too, or `pass`. Of ends of lines and of indentation only the type
-    counts. An f-string is one token, a STRING.
-    """
-    text = f"{decode_source(source)}\n"
-    kept = [word for line in lines(text) if not is_idle(line) for word in map(word_of, line)]
-    return md5_of("\n".join(kept).encode())
-
-
-def lines(text: str) -> Iterator[list[tuple[int, str]]]:
-    """The tokens that count, each its type and text: line by line, changes of indentation apart."""
-    line = []
-    for token in tokens(text):
-        line.append(token)
-        if token[0] in LAYOUT:
-            yield line
-            line = []
-    yield line
-
-
-def tokens(text: str) -> Iterator[tuple[int, str]]:
-    """All tokens but comments and blank lines; every f-string as one."""
-    rows = StringIO(text).readlines()
-    depth, start = 0, (0, 0)
-    for token in tokenize.generate_tokens(StringIO(text).readline):
-        if token.type == FSTRING_START:
-            start = start if depth else token.start
-            depth += 1
-        elif token.type == FSTRING_END:
-            depth -= 1
-            if not depth:
-                yield tokenize.STRING, excerpt(rows, start, token.end)
-        elif not depth and token.type not in LEFT_OUT:
-            yield token.type, token.string
-
-
-def excerpt(rows: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
-    """The text from one place to another: row from 1, column from 0."""
-    whole = rows[start[0] - 1 : end[0]]
-    whole[-1] = whole[-1][: end[1]]
-    whole[0] = whole[0][start[1] :]
-    return "".join(whole)
-
-
-def is_idle(line: list[tuple[int, str]]) -> bool:
-    """Whether a line does nothing: it is `pass`, or nothing but text."""
-    words = line[:-1]
-    is_text = all(kind == tokenize.STRING and TEXT.match(word) for kind, word in words)
-    return bool(words) and (is_text or words == [(tokenize.NAME, "pass")])
-
-
-def word_of(token: tuple[int, str]) -> str:
-    """A token as the digest reads it."""
-    kind, text = token
-    return tokenize.tok_name[kind] if kind in LAYOUT else f"{tokenize.tok_name[kind]}\0{text}"
-
-
 NO_CODE = code_digest(b"")
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("listings",), reads=(ROOT / "stages",))

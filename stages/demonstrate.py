@@ -40,4 +40,4 @@ def main(init: str, problems: Path, demos: Path, params_file: Path = Path("param
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("demos",))

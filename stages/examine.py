@@ -48,6 +48,7 @@ from stages.tasks.task import Problem
 
 ExamSample = tuple[Problem, int]
 ANSWERS_FOLDER, THOUGHTS_FOLDER = "answers.parquet", "thoughts.parquet"
+KEPT = {ANSWERS_FOLDER: ANSWERS, THOUGHTS_FOLDER: THOUGHTS}
 
 
 def main(
@@ -145,7 +146,7 @@ def sit(
         )
         ask = partial(_request, settings=settings, renderer=renderer)
         what = f"examine {policy_id} at temperature {temperature}"
-        for shard, items, sat in shards.missing(kept, samplers, answer, ask, what, "sample"):
+        for shard, items, sat in shards.missing(kept, samplers, answer, ask, what, "sample", KEPT):
             keep(policy_id, temperature, items, sat, settings, renderer, shard)
         folders += kept
     return folders
@@ -207,4 +208,4 @@ def keep(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("answers", "thoughts"))

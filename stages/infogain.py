@@ -252,4 +252,4 @@ def known_success(probed: pa.Table) -> Float[np.ndarray, " boundary"]:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("gains",))

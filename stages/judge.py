@@ -208,4 +208,4 @@ def examine(judge: Path, answers: Sequence[LabelledAnswer]) -> dict[str, float |
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("judge", "metrics"))

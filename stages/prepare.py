@@ -83,4 +83,4 @@ def reference_verdicts(task: TaskParams, problems: Sequence[Problem]) -> list[st
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("problems", "solutions", "text_format", "exact_judge"))

@@ -141,7 +141,7 @@ def sample(
     think = partial(think_then_answer, answering=answering, temperature=settings.temperature)
     ask = partial(_request, budget_tokens=settings.budget_tokens)
     for shard, planned, traces in shards.missing(
-        kept, samplers, think, ask, f"rollout {round_id}", "rollout"
+        kept, samplers, think, ask, f"rollout {round_id}", "rollout", {"": ROLLOUTS}
     ):
         write_table(shard, ROLLOUTS, map(_row, planned, traces))
     return [*kept]
@@ -171,4 +171,4 @@ def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("rollouts",))

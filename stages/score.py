@@ -236,4 +236,4 @@ def _segment_rows(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("scores", "segments"))

@@ -176,4 +176,4 @@ def render(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("policy", "metrics"))

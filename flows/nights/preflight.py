@@ -18,7 +18,7 @@ from flows.nights.night import NightPlan
 from flows.nights.settings import Settings
 from flows.project import git, params_file, yaml_text
 from flows.project.paths import DATA, GRAPH, LOCK, PARAMS, SCRATCH
-from flows.running import stage
+from flows.running import cache, stage
 
 if TYPE_CHECKING:
     from dvc.data_cloud import Remote
@@ -195,6 +195,19 @@ def _is_lost(present: Champion, settings: Settings) -> bool:
     return True
 
 
+def cache_is_sound(plan: NightPlan) -> None:
+    """What the cache would give back is what its names say."""
+    try:
+        spoilt = cache.verify(is_quick=True, is_dropped=False)
+    except cache.NoCache as error:
+        raise Unfit(str(error)) from None
+    if spoilt:
+        raise Unfit(
+            f"{len(spoilt)} object(s) of DVC's cache are spoilt, first {spoilt[0]}; run `knowhow "
+            "cache verify`, which drops them"
+        )
+
+
 def remote_works(plan: NightPlan) -> None:
     """The remote is set, verifies what it gives, and takes, gives back and drops a small file."""
     name, remote = _remote(plan.settings)
@@ -258,6 +271,7 @@ CHECKS: tuple[Callable[[NightPlan], None], ...] = (
     accelerator_is_free,
     disk_is_free,
     champion_is_at_hand,
+    cache_is_sound,
     round_is_possible,
     recipe_is_no_control,
     remote_works,

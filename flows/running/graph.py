@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from flows.project import mending
+from flows.running import cache
 
 if TYPE_CHECKING:
     from dvc.dependency import ParamsDependency
@@ -58,7 +59,8 @@ def plan(targets: Sequence[str] = ()) -> list[PlannedStage]:
     """The stages `dvc repro` would look at from this directory, in its order.
 
     All of them, or `targets` and their ancestors: a target is a stage (`update@i1`) or a group of
-    stages (`update`). What a killed DVC truncated is mended first.
+    stages (`update`). What a killed DVC truncated is mended first, and what is spoilt in its cache
+    is dropped: a plan that counts on it would be another.
 
     Raises:
         GraphError: DVC cannot read the project, or does not know a target.
@@ -96,6 +98,10 @@ def _in_order(targets: Sequence[str]) -> Iterator[list[tuple["Stage", list["Stag
     mending.mend()
     try:
         with Repo(".", _wait_for_lock=True) as repo, repo.lock:
+            spoilt = cache.find_spoilt(repo, is_quick=True)
+            cache.drop(spoilt)
+            for each in spoilt:
+                print(f"spoilt, dropped from DVC's cache: {each}", file=sys.stderr)
             graph = get_active_graph(repo.index.graph)
             wanted = []
             for target in targets or ["dvc.yaml"]:

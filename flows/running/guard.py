@@ -35,7 +35,10 @@ def guard(grace_seconds: float, command: list[str]) -> int:
     if sys.platform == "linux":
         # Orphans of the tree become this process's children, so that none is lost.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    # The terminal's interrupt reaches the command too, which knows what to do.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         while child.poll() is None and not select.select([sys.stdin], [], [], POLL_SECONDS)[0]:

@@ -97,7 +97,7 @@ def open_part(stream: IO[bytes], path: str) -> PartFile:
         AuditError: it is no Parquet.
     """
     try:
-        return PartFile(path, pq.ParquetFile(stream))
+        return PartFile(path, pq.ParquetFile(stream, page_checksum_verification=True))
     except pa.ArrowInvalid as error:
         raise AuditError(f"{path} is no Parquet table: {error}") from None
 

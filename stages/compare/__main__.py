@@ -209,4 +209,4 @@ def thrift(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("comparisons",))

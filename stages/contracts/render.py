@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
-from stages.running.errors import BadInput
+from stages.running import machine
+from stages.running.errors import REMEDY, BadInput
 from stages.running.publish import atomic
 
 TOKENIZER_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
@@ -103,9 +104,9 @@ class Renderer:
         try:
             return cls(Tokenizer.from_file(str(path)), read_companions(policy))
         except Exception as error:  # the tokenizers library raises bare Exception
-            raise BadInput(
-                f"{path} is corrupt ({error}); delete its folder and run `dvc repro`"
-            ) from None
+            if machine.want(error):
+                raise
+            raise BadInput(f"{path} is corrupt ({error}); {REMEDY}") from None
 
     @classmethod
     def made_here(cls, tokenizer: Tokenizer, prompting: Prompting | None) -> "Renderer":
@@ -238,6 +239,8 @@ class Renderer:
                 **names,
             )
         except Exception as error:  # jinja2 and the template itself raise what they like
+            if isinstance(error, MemoryError):
+                raise
             raise BadInput(
                 f"the policy's chat template refuses a question ({error}); mend task.text.system"
             ) from None

@@ -23,7 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.running.errors import BadInput
+from stages.running import machine
+from stages.running.errors import REMEDY, BadInput
 from stages.running.publish import read_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -64,9 +65,7 @@ def read_shape(folder: Path) -> Shape:
     try:
         return _shape_of(int(said["r"]), int(said["lora_alpha"]), said["target_modules"])
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(
-            f"{folder / ADAPTER_CONFIG_FILE} is no LoRA's ({error}); run `dvc repro`"
-        ) from None
+        raise BadInput(f"{folder / ADAPTER_CONFIG_FILE} is no LoRA's ({error}); {REMEDY}") from None
 
 
 def adapt(model: PreTrainedModel, lora: Lora | None, seed: int, key: str) -> None:
@@ -113,17 +112,14 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BadInput(
-            f"policy {folder} is corrupt ({error}); delete it and run `dvc repro`"
-        ) from None
+        if machine.want(error):
+            raise
+        raise BadInput(f"policy {folder} is corrupt ({error}); {REMEDY}") from None
     _inject(base, read_shape(folder))
     wanted = _tensors(base)
     if stored.keys() != wanted.keys():
         odd = sorted(stored.keys() ^ wanted.keys())
-        raise BadInput(
-            f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; delete it, run `dvc "
-            "repro`"
-        )
+        raise BadInput(f"{path}: {len(odd)} tensor(s) missing or unknown; first {odd[0]}; {REMEDY}")
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(stored[name])

@@ -27,6 +27,7 @@ from stages.contracts.render import (
 )
 from stages.engines.architecture import need_known
 from stages.engines.policy import CONFIG_FILE, WEIGHTS_FILE, open_model
+from stages.running import machine
 from stages.running.errors import EXIT_BAD_INPUT, BadInput, MachineFailure
 
 INDEX_FILE = "model.safetensors.index.json"
@@ -119,6 +120,8 @@ def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
     except BadInput as error:
         raise BadInput(f"checkpoint {folder}: {error}") from None
     except Exception as error:  # the tokenizers library raises bare Exception
+        if machine.want(error):
+            raise
         raise BadInput(
             f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew"
         ) from None

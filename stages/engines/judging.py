@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from stages.contracts.render import Renderer
 from stages.contracts.verdict import EXACT, JUDGE_FILE
 from stages.engines.device import exclusive_device
-from stages.running.errors import BadInput
+from stages.running.errors import REMEDY, BadInput
 from stages.running.publish import read_json, write_json
 
 GENERATIVE = "generative"
@@ -71,10 +71,7 @@ def is_exact(folder: Path) -> bool:
     """
     kind = read_json(folder / JUDGE_FILE).get("kind")
     if kind not in (EXACT, GENERATIVE):
-        raise BadInput(
-            f"{folder / JUDGE_FILE}: no kind of judge is named {kind!r}; delete it and run `dvc "
-            "repro`"
-        )
+        raise BadInput(f"{folder / JUDGE_FILE}: no kind of judge is named {kind!r}; {REMEDY}")
     return kind == EXACT
 
 
@@ -93,9 +90,7 @@ def load_wording(folder: Path) -> Wording:
     try:
         return Wording(*(said[field] for field in Wording._fields))
     except KeyError as error:
-        raise BadInput(
-            f"{folder / JUDGE_FILE} has no {error.args[0]}; delete its folder, run `dvc repro`"
-        ) from None
+        raise BadInput(f"{folder / JUDGE_FILE} has no {error.args[0]}; {REMEDY}") from None
 
 
 @contextmanager

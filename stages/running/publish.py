@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.running.errors import BadInput
+from stages.running import holding
+from stages.running.errors import REMEDY, BadInput
 
 
 @contextmanager
@@ -17,6 +18,11 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write at; rename it into place when the block ends well.
 
     What an earlier run left half-written when it was killed is removed: an output has one writer.
+    All bytes are on the disk before the new name is, so that a power cut too leaves the one or the
+    other.
+
+    Raises:
+        Moved: what it was made from is not what stands there any more.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -24,9 +30,12 @@ def atomic(path: Path) -> Iterator[Path]:
         _remove(left)
     try:
         yield beside
+        holding.need_unmoved()
+        _sync(beside)
         if path.is_dir() or beside.is_dir():
             _remove(path)
         beside.replace(path)
+        _sync_one(path.parent)
     except Exception as error:
         if isinstance(error, OSError) or os.strerror(errno.ENOSPC) not in str(error):
             raise
@@ -34,6 +43,25 @@ def atomic(path: Path) -> Iterator[Path]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         _remove(beside)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or a folder and all in it, on the disk."""
+    if path.is_dir():
+        for below in path.iterdir():
+            _sync(below)
+    _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that knows no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
@@ -62,7 +90,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadInput(f"{path} is missing; `dvc repro` makes it") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInput(f"{path} is corrupt ({error}); delete it and run `dvc repro`") from None
+        raise BadInput(f"{path} is corrupt ({error}); {REMEDY}") from None
     if not isinstance(value, dict):
-        raise BadInput(f"{path} holds no JSON object; delete it and run `dvc repro`")
+        raise BadInput(f"{path} holds no JSON object; {REMEDY}")
     return value

@@ -183,4 +183,4 @@ def need_moderation(extremes: Extremes, limits: Limits | None, key: str) -> None
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("next_policy", "ledger", "metrics", "steps"))

@@ -221,4 +221,4 @@ def segment_bounds(segments: Segments) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, writes=("validation", "docs"))

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from stages.running import holding
 from stages.running.errors import BadInput
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -78,6 +79,12 @@ def read_section(path: Path, key: str, model: Any) -> Any:
         BadInput: the section is missing, or names every offending key in it, its value and the
             reason.
     """
+    value = _raw_section(path, key)
+    holding.note(f"{path}: {key}", value, lambda: _raw_section(path, key))
+    return checked(path, value, model, key)
+
+
+def _raw_section(path: Path, key: str) -> Any:
     value = read_file(path)
     for position, name in enumerate(key.split(".")):
         if not isinstance(value, dict) or name not in value:
@@ -85,7 +92,7 @@ def read_section(path: Path, key: str, model: Any) -> Any:
             names = sorted(map(str, value)) if isinstance(value, dict) else []
             raise BadInput(f"{path}: {above} has no key named {name}; choose from {names}")
         value = value[name]
-    return checked(path, value, model, key)
+    return value
 
 
 def checked(path: Path, value: Any, model: Any, key: str = "") -> Any:

@@ -28,6 +28,7 @@ from stages.contracts.params.round import Round
 from stages.contracts.params.task import TaskParams
 from stages.contracts.policy_tree import ancestors
 from stages.contracts.verdict import EXACT
+from stages.running import holding
 from stages.running.errors import command
 
 
@@ -193,7 +194,9 @@ def load(path: Path) -> Params:
     Raises:
         BadInput: names every offending key, its value and the reason.
     """
-    params: Params = checked(path, read_file(path, OnceLoader), Params)
+    value = read_file(path, OnceLoader)
+    holding.note(str(path), value, lambda: read_file(path, OnceLoader))
+    params: Params = checked(path, value, Params)
     return params
 
 

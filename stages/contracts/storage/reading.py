@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.contracts.storage.contract import Table, check_rows, check_schema, part_name
-from stages.running.errors import BadInput
+from stages.running import machine
+from stages.running.errors import REMEDY, BadInput
 
 BATCH_ROWS, BATCH_BYTES = 2**14, 2**24
 PART = re.compile(r"part-(?P<index>\d{5})-of-(?P<num_parts>\d{5})\.parquet")
@@ -99,12 +100,11 @@ def find_parts(path: Path, table: Table) -> list[Path]:
     Raises:
         BadInput: the folder is missing, holds something else as well, or lacks a part.
     """
-    remedy = "delete it and run `dvc repro`"
     if not path.exists():
         raise BadInput(f"table {table.name}: {path} is missing; `dvc repro` makes it")
     if not path.is_dir():
         raise BadInput(
-            f"table {table.name}: {path} is a file, not a folder of part files; {remedy}"
+            f"table {table.name}: {path} is a file, not a folder of part files; {REMEDY}"
         )
     names = sorted(file.name for file in path.iterdir())
     matches = [PART.fullmatch(name) for name in names]
@@ -112,17 +112,17 @@ def find_parts(path: Path, table: Table) -> list[Path]:
     if foreign:
         raise BadInput(
             f"table {table.name}: {path} holds {len(foreign)} file(s) that are no parts, "
-            f"{foreign}; {remedy}"
+            f"{foreign}; {REMEDY}"
         )
     num_parts = max((int(match["num_parts"]) for match in matches if match), default=1)
     wanted = [part_name(index, num_parts) for index in range(num_parts)]
     if missing := [name for name in wanted if name not in names]:
         raise BadInput(
-            f"table {table.name}: {path} lacks {len(missing)} part(s), first {missing[0]}; {remedy}"
+            f"table {table.name}: {path} lacks {len(missing)} part(s), first {missing[0]}; {REMEDY}"
         )
     if surplus := [name for name in names if name not in wanted]:
         raise BadInput(
-            f"table {table.name}: {path} holds parts of two tables, first {surplus[0]}; {remedy}"
+            f"table {table.name}: {path} holds parts of two tables, first {surplus[0]}; {REMEDY}"
         )
     return [path / name for name in wanted]
 
@@ -130,13 +130,13 @@ def find_parts(path: Path, table: Table) -> list[Path]:
 @contextmanager
 def _opened(part: Path, table: Table) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(part) as file:
+        with pq.ParquetFile(part, page_checksum_verification=True) as file:
             check_schema(file.schema_arrow, table, str(part))
             yield file
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(
-            f"table {table.name}: {part} is corrupt ({error}); delete it and run `dvc repro`"
-        ) from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if machine.want(error):
+            raise
+        raise BadInput(f"table {table.name}: {part} is corrupt ({error}); {REMEDY}") from None
 
 
 def _stored_columns(file: pq.ParquetFile, table: Table, asked: Sequence[str]) -> list[str]:

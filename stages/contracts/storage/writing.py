@@ -80,7 +80,8 @@ class Writer:
 
     def _write_part(self) -> None:
         whole = pa.concat_tables([self._table.schema.empty_table(), *self._held]).combine_chunks()
-        pq.write_table(whole, self._folder / str(self._num_parts), compression="zstd")
+        path = self._folder / str(self._num_parts)
+        pq.write_table(whole, path, compression="zstd", write_page_checksum=True)
         self._num_parts += 1
         self._held, self._rows_held, self._bytes_held = [], 0, 0
 

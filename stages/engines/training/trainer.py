@@ -1,6 +1,5 @@
 """The only owner of an optimizer: accumulate, clip, step, checkpoint."""
 
-import json
 import math
 import os
 import time
@@ -9,14 +8,13 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from stages.contracts.params.compute.training import Training
 from stages.contracts.params.optimizer import AdamW
+from stages.engines.training import checkpoint_file
 from stages.engines.training.ranks import (
     distributed_like,
     from_first,
@@ -26,7 +24,6 @@ from stages.engines.training.ranks import (
     sum_over_ranks,
 )
 from stages.running.errors import BadInput
-from stages.running.publish import atomic
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = "KNOWHOW_CHECKPOINT_SECONDS"
@@ -126,8 +123,7 @@ class Trainer:
                 if is_first():
                     tensors[f"{kind}.{name}"] = value_of_all.cpu()
         if is_first():
-            with atomic(folder / CHECKPOINT) as beside:
-                save_file(tensors, beside, metadata={"history": json.dumps(self.history)})
+            checkpoint_file.write(folder / CHECKPOINT, tensors, self.history)
 
     def save_at_times(self, folder: Path) -> None:
         """Save where the last time is `KNOWHOW_CHECKPOINT_SECONDS` ago, 10 unless set."""
@@ -137,21 +133,15 @@ class Trainer:
             self._saved = time.monotonic()
 
     def resume(self, folder: Path) -> bool:
-        """Continue from a checkpoint in `folder`; False where there is none."""
-        path = folder / CHECKPOINT
-        if not path.is_file():
+        """Continue from a checkpoint in `folder`; False where there is none that can be read."""
+        if (found := checkpoint_file.read(folder / CHECKPOINT)) is None:
             return False
-        with safe_open(path, framework="pt") as file:
-            self.history = json.loads(file.metadata()["history"])
-            for name, parameter in self._named.items():
-                parameter.detach().copy_(
-                    distributed_like(file.get_tensor(f"parameter.{name}"), parameter)
-                )
-                self._optimizer.state[parameter] = {
-                    "step": file.get_tensor(f"step.{name}"),
-                    "exp_avg": distributed_like(file.get_tensor(f"exp_avg.{name}"), parameter),
-                    "exp_avg_sq": distributed_like(
-                        file.get_tensor(f"exp_avg_sq.{name}"), parameter
-                    ),
-                }
+        tensors, self.history = found
+        for name, parameter in self._named.items():
+            parameter.detach().copy_(distributed_like(tensors[f"parameter.{name}"], parameter))
+            self._optimizer.state[parameter] = {
+                "step": tensors[f"step.{name}"],
+                "exp_avg": distributed_like(tensors[f"exp_avg.{name}"], parameter),
+                "exp_avg_sq": distributed_like(tensors[f"exp_avg_sq.{name}"], parameter),
+            }
         return True

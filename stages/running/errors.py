@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import tyro
 
+from stages.running.printable import printable
+
 EXIT_BAD_INPUT = 2
 TORCH_OUT_OF_MEMORY = (
     "out of memory",
@@ -59,5 +61,5 @@ def command(main: Callable[..., None]) -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     raise SystemExit(code)

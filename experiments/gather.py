@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 from jaxtyping import Float, Int
 
 from experiments.drift import Counts, read_counts
 from experiments.exams import Problems, Success, align, read_success
 from experiments.plan import Chain, chains, load_profile
+from stages.contracts.params.base import read_file
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.whole import Params, load
 from stages.contracts.storage.reading import read_table
@@ -83,8 +83,7 @@ def finished_chains(
     Raises:
         BadInput: there are no such seeds.
     """
-    base = yaml.safe_load(params_file.read_text(encoding="utf-8"))
-    wanted = list(chains(load_profile(profile), base))
+    wanted = list(chains(load_profile(profile), read_file(params_file)))
     done = folder / "done"
     missing = [chain for chain in wanted if not (done / f"{chain.name}-evaluate").is_file()]
     unpaired = {(chain.init_seed, chain.round_seed) for chain in missing}

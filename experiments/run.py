@@ -24,6 +24,7 @@ import yaml
 from tqdm import tqdm
 
 from experiments.plan import Chain, chains, load_profile
+from stages.contracts.params.base import read_file
 from stages.running.errors import BadInput, MachineFailure, command
 from stages.running.publish import atomic
 
@@ -40,9 +41,7 @@ def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None 
     `num_chains` stops earlier.
     """
     settings = load_profile(profile)
-    wanted = list(
-        chains(settings, yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")))
-    )[:num_chains]
+    wanted = list(chains(settings, read_file(Path("params.yaml"))))[:num_chains]
     commit = pin_commit(folder)
     cores: SimpleQueue[int] = SimpleQueue()
     for core in sorted(os.sched_getaffinity(0))[:num_jobs]:

@@ -22,7 +22,7 @@ STEPS = [name for name in STAGES if name != "code"]
 LISTINGS = Path("data/code")
 APPENDED, COMMENT = "EDITED = 1", "# edited"
 SECTIONS = "stages/contracts/params"
-SHARED_MODELS = ("base", "checksum", "whole")
+SHARED_MODELS = ("base", "checksum", "reading", "whole")
 TRAINING = r"inits|judges|recipes|inits\.<name>\.sft|judges\.<name>|recipes\.<name>\.update"
 MODELS = {
     "task": r"task",
@@ -114,7 +114,7 @@ def listings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
 
 @pytest.mark.parametrize("stage", STEPS)
 def test_a_stage_depends_on_the_listing_of_its_step_and_on_no_other_code(stage: str) -> None:
-    step = re.search(r"-m stages\.(\w+)", STAGES[stage]["cmd"])[1]
+    step = re.findall(r"-m stages\.(\w+)", STAGES[stage]["cmd"])[-1]
     of_code = [
         dep
         for dep in STAGES[stage]["deps"]

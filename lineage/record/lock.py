@@ -1,6 +1,5 @@
 """dvc.lock as steps: what each ran, on which bytes, with which params, and what came out."""
 
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -8,13 +7,12 @@ from functools import cache, cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import TypedDict
 
-import yaml
-
 from lineage.record.errors import AuditError
 from lineage.record.flags import Flag
 from lineage.record.listings import read_listing
 from lineage.record.tree import Tree
 from lineage.record.values import Values
+from lineage.record.yaml_text import parsed, place
 
 LOCK = "dvc.lock"
 LISTER = "code"
@@ -22,20 +20,6 @@ LISTER = "code"
 FOLDER = ".dir"
 """What the digest of a folder ends in."""
 CODE_SUFFIXES = (".py", ".json", ".j2")
-
-
-class Loader(yaml.CSafeLoader):
-    """Numbers as YAML 1.2 has them, which is what DVC reads and writes: in 1.1 `1e-05` is a text.
-
-    The C loader is ten times as fast as the other.
-    """
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 @dataclass(frozen=True)
@@ -160,13 +144,11 @@ def read_lock(tree: Tree) -> dict[str, Step]:
         AuditError: there is no lock file, or it is not one.
     """
     try:
-        steps = _steps(tree.read(LOCK))
+        steps = _steps(tree.read(LOCK), place(tree, LOCK))
     except FileNotFoundError:
         raise AuditError(f"{LOCK} is missing at {tree.commit[:12]}; `dvc repro` makes it") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AuditError(
-            f"{LOCK} at {tree.commit[:12]} is not a lock file of DVC: {error!r}"
-        ) from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AuditError(f"{place(tree, LOCK)} is not a lock file of DVC: {error!r}") from None
     lister = steps.get(LISTER)
     listings = {out.path for out in lister.outs} if lister else set()
     read = cache(partial(read_listing, tree))  # the steps of a kind share one
@@ -184,9 +166,9 @@ def _with_code(
 
 
 @lru_cache
-def _steps(lock: bytes) -> dict[str, Step]:
+def _steps(lock: bytes, where: str) -> dict[str, Step]:
     """Kept: half the time of an answer about two policies went into reading it twice."""
-    content = yaml.load(lock, Loader=Loader)  # noqa: S506 (a SafeLoader)
+    content = parsed(lock, where)
     return {name: _step(name, entry) for name, entry in content["stages"].items()}
 
 

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict, cast
 
-import yaml
-
 from lineage.record.errors import AuditError
-from lineage.record.lock import Loader
 from lineage.record.tree import Tree
 from lineage.record.values import Value, Values, value_at
+from lineage.record.yaml_text import parsed, place
 
 GRAPH, PARAMS = "dvc.yaml", "params.yaml"
 BLANK = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
@@ -66,13 +64,11 @@ def read_yaml(tree: Tree, path: str) -> Values:
         AuditError: there is none, or it holds something else.
     """
     try:
-        content = yaml.load(tree.read(path), Loader=Loader)  # noqa: S506 (a SafeLoader)
+        content = parsed(tree.read(path), place(tree, path))
     except FileNotFoundError:
         raise AuditError(f"{path} is missing at {tree.commit[:12]}") from None
-    except yaml.YAMLError as error:
-        raise AuditError(f"{path} at {tree.commit[:12]} is not YAML: {error}") from None
     if not isinstance(content, dict):
-        raise AuditError(f"{path} at {tree.commit[:12]} holds no mapping")
+        raise AuditError(f"{place(tree, path)} holds no mapping")
     return content
 
 

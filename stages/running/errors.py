@@ -11,6 +11,7 @@ from typing import Any
 import tyro
 
 from stages.running import holding, machine
+from stages.running.printable import printable
 
 EXIT_BAD_INPUT = 2
 REMEDY = "delete it, then run `knowhow cache verify` and `dvc repro`"
@@ -103,5 +104,5 @@ def _held(
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     raise SystemExit(code)

@@ -6,8 +6,8 @@ and lives until one hangs or kills it: that one is known, and is alone in its `t
 A verdict does not depend on how busy the machine is: what is limited is the processor time of one
 submission, and a worker judges its first problem's own reference answer before any counts. Wall
 time is asked of sleepers alone, who use no processor. Limits contain accidents
-(`stages.verifiers.confinement`): memory, processor time, files, processes, network. They are no sandbox against a determined attacker: a verifier must never evaluate what it
-verifies.
+(`stages.verifiers.confinement`): memory, processor time, files, processes, network. They are no
+sandbox against a determined attacker: a verifier must never evaluate what it verifies.
 """
 
 import ctypes

@@ -7,8 +7,8 @@ checked before any step runs: `stages.contracts.params.whole`.
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,12 +17,24 @@ from pydantic import (
     model_validator,
 )
 
+from stages.contracts.params.reading import parsed, shortened, shown
 from stages.running import holding
 from stages.running.errors import BadInput
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32's normal numbers
+MAX_MESSAGE = 1000  # characters: the choices there are may be many
+
+
+def _in_float32(value: float) -> float:
+    """A number that torch and vLLM, which compute in float32, would take for 0 or infinite."""
+    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:
+        raise ValueError(f"float32 holds 0 and {SMALLEST:.3g} to {LARGEST:.3g}")
+    return value
+
+
+Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_in_float32)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_in_float32)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_in_float32)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
@@ -57,18 +69,17 @@ def variants(union: Any) -> dict[str, Any]:
     }
 
 
-def read_file(path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
-    """All of params.yaml, unchecked.
+def read_file(path: Path) -> Any:
+    """All of params.yaml, its values unchecked.
 
     Raises:
         BadInput: it is missing, or no YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.load(text, Loader=loader)  # noqa: S506 (a SafeLoader)
+        return parsed(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise BadInput(f"{path} is missing; run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not valid YAML: {error}") from None
 
 
@@ -105,14 +116,16 @@ def checked(path: Path, value: Any, model: Any, key: str = "") -> Any:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
         raise BadInput(_explain(path, key, error)) from None
+    except RecursionError:
+        raise BadInput(f"{path}: {key or 'the file'} is nested too deep") from None
 
 
 def _explain(path: Path, key: str, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        where = ".".join([*([key] if key else []), *map(str, problem["loc"])]) or "the file"
-        value = (
-            "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
-        )
-        lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}{value}")
+        names = [*([key] if key else []), *(shortened(str(name)) for name in problem["loc"])]
+        where, found = ".".join(names) or "the file", problem["input"]
+        value = "" if isinstance(found, dict | list) else f" (found {shown(found)})"
+        message = shortened(problem["msg"].removeprefix("Value error, "), MAX_MESSAGE)
+        lines.append(f"  {where}: {message}{value}")
     return f"{path}: {len(lines)} problem(s); mend and run again:\n" + "\n".join(lines)

@@ -9,9 +9,8 @@ Example: python -m stages.contracts.params.whole
 
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Name, Section, checked, read_file, variants
@@ -175,27 +174,14 @@ def _known(where: str, name: str, choices: list[str], kind: str) -> None:
         raise ValueError(f"{where}: no {kind} named {name}; choose from {choices}")
 
 
-class OnceLoader(yaml.SafeLoader):
-    """YAML in which a key may stand once in its mapping: of two the first would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping, refusing a key that comes again."""
-        keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
-                problem = f"key {key.value} stands twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
     Raises:
         BadInput: names every offending key, its value and the reason.
     """
-    value = read_file(path, OnceLoader)
-    holding.note(str(path), value, lambda: read_file(path, OnceLoader))
+    value = read_file(path)
+    holding.note(str(path), value, lambda: read_file(path))
     params: Params = checked(path, value, Params)
     return params
 

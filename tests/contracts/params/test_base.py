@@ -71,12 +71,29 @@ def test_a_mistake_is_refused_and_named(
     assert_refused(edits, named, tmp_path)
 
 
-def test_a_number_that_yaml_reads_as_text_is_shown_as_text(tmp_path: Path) -> None:
+def test_a_number_in_short_is_a_number(tmp_path: Path) -> None:
     path = written(tmp_path)
     text = path.read_text()
-    path.write_text(re.sub(r"std_epsilon: \S+", "std_epsilon: 1e-4", text))
-    with pytest.raises(BadInput, match=r"std_epsilon: Input should be a valid number.*'1e-4'"):
+    path.write_text(re.sub(r"learning_rate: \S+", "learning_rate: 3e-6", text))
+    assert load(path).recipes["information"].update.optimizer.learning_rate == 3e-6
+
+
+@pytest.mark.parametrize("number", ["1e-300", "1e300", "1.0e-39"])
+def test_a_number_that_float32_lacks_is_refused(number: str, tmp_path: Path) -> None:
+    """As float32 a temperature of 1e-300 is 0, and 1e300 infinite."""
+    path = written(tmp_path)
+    path.write_text(re.sub(r"temperature: \S+", f"temperature: {number}", path.read_text()))
+    with pytest.raises(BadInput, match=r"rollout\.temperature: float32 holds 0 and 1\.18e-38 to"):
         load(path)
+
+
+def test_a_wrong_value_is_shown_in_part_and_without_escapes(tmp_path: Path) -> None:
+    path = written(tmp_path, put("exam.seed", "x" * 10**6), put("report.\x1b[31m", 1))
+    with pytest.raises(BadInput, match="1,000,002 characters in all") as refused:
+        load(path)
+    assert len(str(refused.value)) < 2000
+    assert "no key named \\x1b[31m" in str(refused.value)
+    assert "\x1b" not in str(refused.value)
 
 
 def test_settings_are_frozen() -> None:

@@ -98,14 +98,35 @@ def test_a_step_of_no_key() -> None:
         "stages",
         "stages:\n  a: 3\n",
         "stages: {a: {deps: []}}",
-        "stages: [",
         "stages: {a: {cmd: b, outs: [1]}}",
     ],
 )
 def test_what_is_no_lock_file_is_said_to_be_none(repository: Path, content: str) -> None:
     (repository / "dvc.lock").write_text(content)
-    with pytest.raises(AuditError, match=r"dvc\.lock at \w{12} is not a lock file"):
+    with pytest.raises(AuditError, match=r"dvc\.lock is not a lock file"):
         read_lock(open_tree(repository))
+
+
+@pytest.mark.parametrize("sign", ["<<<<<<< HEAD", "=======", ">>>>>>> other"])
+def test_a_merge_conflict_is_named_with_its_line(repository: Path, sign: str) -> None:
+    """Of a commit, too: whoever resolves one badly may commit what is left of it."""
+    lock = repository / "dvc.lock"
+    lock.write_text(f"schema: '2.0'\n\n\n\n{sign}\n{lock.read_text()}")
+    with pytest.raises(AuditError, match=r"^dvc\.lock, line 5: a merge conflict"):
+        read_lock(open_tree(repository))
+    chain.git(repository, "commit", "--quiet", "--all", "--message", "conflict")
+    with pytest.raises(AuditError, match=r"^dvc\.lock at \w{12}, line 5: a merge conflict"):
+        read_lock(open_tree(repository, "HEAD"))
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("no", "no"), ("010", 10), ("1:30", "1:30"), ("1e-6", 1e-6), ("0o17", 15), ("1e+16", 1e16)],
+)
+def test_params_are_read_as_dvc_wrote_them(repository: Path, written: str, value: object) -> None:
+    params = f"    params:\n      params.yaml:\n        seed: {written}\n"
+    (repository / "dvc.lock").write_text(f"stages:\n  a:\n    cmd: b\n{params}")
+    assert read_lock(open_tree(repository))["a"].params == {"seed": value}
 
 
 def test_no_lock_file_says_who_makes_it(repository: Path) -> None:

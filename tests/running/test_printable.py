@@ -1,0 +1,20 @@
+"""Text from elsewhere reaches a terminal without control over it."""
+
+import pytest
+
+from stages.running.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, ünïcödé 日本\n\tnext", "plain, ünïcödé 日本\n\tnext"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("over\rwritten\x08", "over\\rwritten\\x08"),
+        ("\x9b31m", "\\x9b31m"),
+        ("abc\u202edef", "abc\\u202edef"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_control_characters_are_written_out(text: str, shown: str) -> None:
+    assert printable(text) == shown

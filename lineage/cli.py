@@ -257,10 +257,11 @@ def answered() -> Iterator[None]:
     except AuditError as error:
         message = str(error)
     except ModuleNotFoundError as error:
-        if (error.name or "lineage").startswith("lineage"):  # our own: a bug
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "lineage"):  # our own: a bug
             raise
         message = (
-            f"{error.name} is not installed; it comes with the extra `lineage`: "
+            f"{package} is not installed; it comes with the extra `lineage`: "
             "run `pip install '.[lineage]'` in the folder of Knowhow"
         )
     else:

@@ -227,9 +227,9 @@ def export(
     remotes: Remotes = None,
 ) -> None:
     """Write its lineage as OpenLineage, CycloneDX ML-BOM, Croissant and a model card."""
-    from lineage.answers.export import export
-
     with answering(policy, repository, cache, remotes) as (audit, name):
+        from lineage.answers.export import export
+
         for path in export(audit, name, folder):
             print(path)
 
@@ -248,12 +248,26 @@ def answering(
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """End the program with 2 and one line where a question cannot be answered."""
+    """End the program with 2 and one line where a question cannot be answered.
+
+    Nor without the packages of an extra, which signatures and exports need.
+    """
     try:
         yield
     except AuditError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(EXIT_BAD_INPUT) from None
+        message = str(error)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "lineage"):  # our own: a bug
+            raise
+        message = (
+            f"{package} is not installed; it comes with the extra `lineage`: "
+            "run `pip install '.[lineage]'` in the folder of Knowhow"
+        )
+    else:
+        return
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(EXIT_BAD_INPUT)
 
 
 def give(

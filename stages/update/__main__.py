@@ -35,6 +35,7 @@ from stages.engines.adapters import adapt
 from stages.engines.computing import use_threads
 from stages.engines.policy import load_policy, save_policy
 from stages.engines.training import ranks
+from stages.engines.training.example import Example
 from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
 from stages.running.facts import RunFacts
@@ -43,7 +44,7 @@ from stages.running.scratch import scratch
 from stages.update.advantage import token_advantages
 from stages.update.examples import assemble, count_statuses
 from stages.update.metrics import Extremes, composition, extremes_of, summary
-from stages.update.round_tables import need_attempts, read_round
+from stages.update.round_tables import RoundTables, need_attempts, read_round
 from stages.update.training import Sampling, load_loss, train
 
 
@@ -84,12 +85,7 @@ def main(
     need_success(validation, round_id)
     tables = read_round(rollouts, scores, segments, gains, update)
     need_attempts(tables.segments, entry.recipe, update.objective)
-    budget_tokens = settings.sampling.budget_tokens
-    advantages = token_advantages(tables, update, budget_tokens, entry.seed)
-    examples, rows = assemble(tables, advantages, update)
-    need_examples(len(examples), rows, rollouts)
-    extremes = extremes_of(tables, advantages, rows)
-    need_moderation(extremes, update.limits, f"recipes.{entry.recipe}.update")
+    examples, rows, learnt = to_learn(tables, settings, rollouts)
     use_threads()
 
     anchors = [reference] if update.kl_coefficient else []
@@ -106,7 +102,6 @@ def main(
         with facts.phase("training"):
             train(trainer, loss, examples, update, entry.seed, unfinished)
         ranks.gather_on_first(model)
-        learnt = composition(tables, advantages, rows, extremes)
         write_json(metrics, {**summary(rows, trainer.history), **learnt})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         write_table(ledger, LEDGER, rows)
@@ -114,6 +109,23 @@ def main(
             save_policy(model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
     facts.write(next_policy)
+
+
+def to_learn(
+    tables: RoundTables, settings: Settings, rollouts: Path
+) -> tuple[list[Example], list[dict[str, Any]], dict[str, Any]]:
+    """What is trained on, the ledger, and what of it the metrics tell.
+
+    Raises:
+        BadInput: it is nothing, or beyond the recipe's limits.
+    """
+    entry, update = settings.round, settings.update
+    advantages = token_advantages(tables, update, settings.sampling.budget_tokens, entry.seed)
+    examples, rows = assemble(tables, advantages, update)
+    need_examples(len(examples), rows, rollouts)
+    extremes = extremes_of(tables, advantages, rows)
+    need_moderation(extremes, update.limits, f"recipes.{entry.recipe}.update")
+    return examples, rows, composition(tables, advantages, rows, extremes)
 
 
 def read_settings(params_file: Path, round_id: str) -> Settings:

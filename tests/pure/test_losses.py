@@ -13,6 +13,7 @@ from stages.contracts.params.recipes.update import LOSSES
 from stages.pure.losses import (
     Surrogate,
     aggregation,
+    clipped,
     entropy,
     importance,
     k3,
@@ -160,6 +161,58 @@ def test_the_clip_of_one_token(
         assert terms.is_clipped.item() == is_clipped
         assert trainer.grad.item() == pytest.approx(slope, abs=1e-12)
         assert terms.ratio.item() == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize(("dtype", "log_ratio"), [(torch.float32, 89.0), (torch.float64, 710.0)])
+@pytest.mark.parametrize("advantage", [0.0, 2.0])
+def test_a_ratio_beyond_the_precision_is_clipped_as_any_other(
+    kind: str, dtype: torch.dtype, log_ratio: float, advantage: float
+) -> None:
+    """Infinity times 0 would be NaN: in value at advantage 0, in the gradient if clipped."""
+    trainer = torch.tensor([[log_ratio, 0.0]], dtype=dtype, requires_grad=True)
+    batch = {
+        "sampler_logprobs": torch.zeros(1, 2, dtype=dtype),
+        "advantages": torch.tensor([[advantage, 1.0]], dtype=dtype),
+        "mask": torch.tensor([[True, True]]),
+    }
+    terms = terms_of(kind, trainer, batch)
+    terms.objective.sum().backward()
+    assert terms.objective.isfinite().all()
+    assert trainer.grad.isfinite().all()
+    if LOSSES[kind].surrogate == "clipped":
+        bound = 1 + CLIP_HIGH
+        assert terms.objective.tolist()[0] == pytest.approx([bound * advantage, 1.0])
+        assert trainer.grad.tolist() == [[0.0, 1.0]]
+        assert terms.is_clipped.tolist() == [[advantage > 0, False]]
+
+
+def test_of_a_negative_advantage_such_a_ratio_stays_what_it_is() -> None:
+    trainer = torch.tensor([[89.0]], requires_grad=True)
+    batch = {
+        "sampler_logprobs": torch.zeros(1, 1),
+        "advantages": torch.tensor([[-1.0]]),
+        "mask": torch.tensor([[True]]),
+    }
+    assert terms_of("dapo", trainer, batch).objective.item() == -math.inf
+
+
+@given(SEEDS)
+def test_no_ordinary_ratio_is_touched(seed: int) -> None:
+    """To the bit: against the minimum written plainly."""
+    generator = torch.Generator().manual_seed(seed)
+    plain = (10 * torch.randn(40, generator=generator)).requires_grad_()
+    ours = plain.detach().clone().requires_grad_()
+    advantages = torch.randn(40, generator=generator)
+    ratio = plain.exp()
+    bounded = ratio.clamp(1 - CLIP_LOW, 1 + CLIP_HIGH)
+    expected = torch.minimum(ratio * advantages, bounded * advantages)
+    found = clipped(ours, advantages, CLIP_LOW, CLIP_HIGH)
+    expected.sum().backward()
+    found.objective.sum().backward()
+    assert torch.equal(found.objective, expected)
+    assert torch.equal(ours.grad, plain.grad)
+    assert torch.equal(found.ratio, ratio.detach())
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,12 @@ def test_settings_without_a_meaning_are_refused(
         update(objective, **changes)
 
 
+def test_a_length_penalty_that_thinking_would_not_feel_is_refused() -> None:
+    with pytest.raises(ValidationError, match="information has alpha 0: raise alpha"):
+        update("information", {"alpha": 0.0}, length_penalty=0.1)
+    assert update("information", {"alpha": 0.5}, length_penalty=0.1).length_penalty == 0.1
+
+
 def test_a_length_penalty_comes_before_the_groups_mean() -> None:
     """Of budget 27: rewards 1 - 4/27 and 0 - 3/27; equal answers of equal length gain nothing."""
     by_token = summed_advantages("outcome", length_penalty=1.0)

@@ -14,7 +14,7 @@ def myopic(
     symmetric in its derivatives. A segment that only prepares a later one earns nothing for it.
     The trap: a first thought is worth .4 at once and leads no further, another is worth nothing and
     opens the way to .85. Ascent ends at the first, under `information` and `outcome` at the second
-    (`tests/pure/test_trap.py`). It is of use where segments do not build on one another, for its
-    credit has less noise than a sum.
+    (`tests/pure/test_enumerated.py`). It is of use where segments do not build on one another, for
+    its credit has less noise than a sum.
     """
     return credited(arrays, alpha, arrays.segments.gain, credit_baseline, credit_scale)

@@ -246,6 +246,27 @@ def test_a_rollout_without_a_prompt_is_refused() -> None:
         measure(llama(0), settings(), [replace(batch()[0], prompt_tokens=np.zeros(0, dtype=int))])
 
 
+@pytest.mark.parametrize("row_tokens", [None, 16])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_micro_batch_in_which_nothing_is_predicted_weighs_nothing(
+    loss: str, row_tokens: int | None
+) -> None:
+    """A prompt of one token and no completion, alone in its micro-batch."""
+    nothing = np.zeros(0)
+    empty = Example(
+        np.array([3]), nothing.astype(int), nothing, nothing, *[nothing.astype(bool)] * 2
+    )
+    update = settings(loss=loss, micro_batch_tokens=1, row_tokens=row_tokens)
+    alone = measure(llama(0), update, [empty])
+    assert alone[0] == 0
+    assert not any(gradient.any() for gradient in alone[1])
+    assert alone[2]["max_logprob_difference_nats"] == 0
+    beside, expected = (measure(llama(0), update, [*batch(), *more]) for more in ([empty], []))
+    num_rollouts = len(batch()) / (len(batch()) + 1) if loss in ("grpo", "dr_grpo", "gspo") else 1
+    assert beside[0] == pytest.approx(num_rollouts * expected[0], abs=1e-12)
+    assert beside[2] == pytest.approx(expected[2], abs=1e-12)
+
+
 # 3. Before the first step
 
 

@@ -1,4 +1,4 @@
-"""The greedy rule, by hand; what it does in a trap is in tests/pure/test_trap.py."""
+"""The greedy rule, by hand; what it does in a trap is in tests/pure/test_enumerated.py."""
 
 import numpy as np
 from hypothesis import given

@@ -57,7 +57,8 @@ class Limits(Section):
 class Update(Section):
     """One round's policy update: an advantage for every token, and the loss that follows it.
 
-    A key that may be absent switches something off by its absence; there are no other defaults.
+    A key that may be absent switches something off by its absence, or is `reward`, verified where
+    nothing else is said; there are no other defaults.
     """
 
     objective: Objective
@@ -135,6 +136,11 @@ class Update(Section):
             raise ValueError(
                 f"objective {objective.name} credits no segments: control {self.control} has "
                 "nothing to take the place of; choose another objective, or leave it out"
+            )
+        if self.length_penalty is not None and getattr(objective, "alpha", 1.0) == 0:
+            raise ValueError(
+                f"length_penalty reaches thinking by alpha, and objective {objective.name} has "
+                "alpha 0: raise alpha, or leave the penalty out"
             )
         if objective.imitates:
             changed = {"reward success": self.reward == "success"}

@@ -17,7 +17,11 @@ PROBES = define(
         "0 for a critic",
     ),
     column("answers", TEXTS, "answers tried"),
-    column("answer_logprobs", FLOATS, "log-probability of each answer after all that stands before it, nats"),
+    column(
+        "answer_logprobs",
+        FLOATS,
+        "log-probability of each answer after all that stands before it, nats",
+    ),
     column(
         "gold_logprob_nats",
         FLOAT,

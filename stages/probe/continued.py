@@ -7,12 +7,14 @@ finds raises it at once.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice, repeat
 from typing import NamedTuple
 
 from stages.contracts.params.recipes.probe import Continued
 from stages.engines.sampler import Request, Sampler
-from stages.engines.turns import Answering, Trace, think_then_answer
+from stages.engines.turns import Answering, think_then_answer
 from stages.probe.forced_answers import BoundaryAnswers, SampledAnswer
 from stages.probe.inputs import ProbedRollout, ProbeInputs, Row
 from stages.probe.sampled import sampled_rows
@@ -36,13 +38,8 @@ class OpenBoundary(NamedTuple):
 def probe_by_continuing(inputs: ProbeInputs, settings: Continued) -> list[Row]:
     """The answers at the end of continuations from each boundary."""
     answering = Answering(inputs.cue, settings.answer_tokens)
-    ask = partial(
-        continue_boundaries,
-        num_probes=settings.num_probes,
-        answering=answering,
-        temperature=settings.temperature,
-        decode=inputs.renderer.decode,
-    )
+    how = Continuing(settings.num_probes, answering, settings.temperature)
+    ask = partial(continue_boundaries, how=how, decode=inputs.renderer.decode)
     return sampled_rows(inputs, settings, partial(open_boundary, inputs.budget_tokens), ask)
 
 
@@ -58,13 +55,20 @@ def open_boundary(budget_tokens: int, rollout: ProbedRollout, index: int) -> Ope
     )
 
 
+@dataclass(frozen=True)
+class Continuing:
+    """How boundaries are gone on from: how often, and how an answer is asked for in the end."""
+
+    num_probes: int
+    answering: Answering
+    temperature: float
+
+
 def continue_boundaries(
     sampler: Sampler,
     places: Sequence[OpenBoundary],
     *,
-    num_probes: int,
-    answering: Answering,
-    temperature: float,
+    how: Continuing,
     decode: Callable[[Sequence[int]], str],
     on_tokens: Callable[[int], None],
 ) -> BoundaryAnswers:
@@ -74,47 +78,49 @@ def continue_boundaries(
     or 0 where there is none. The log-probability of an answer is given its continuation.
     """
     given, cached = sampler.num_prompt_tokens, sampler.num_cached_prompt_tokens
-    thinking, over = (
-        [
-            (number, derive_seed("probe", place.rollout_seed, place.boundary_index, probe))
-            for number, place in enumerate(places)
-            if place.may_answer and bool(place.room_tokens) == has_room
-            for probe in range(num_probes)
-        ]
-        for has_room in (True, False)
-    )
+    open_places = [place for place in places if place.may_answer and place.room_tokens]
+    over = [place for place in places if place.may_answer and not place.room_tokens]
     traces = think_then_answer(
         sampler,
         [
-            Request(places[number].prompt_tokens, places[number].room_tokens, seed)
-            for number, seed in thinking
+            Request(place.prompt_tokens, place.room_tokens, seed)
+            for place in open_places
+            for seed in _seeds(place, how.num_probes)
         ],
-        answering,
-        temperature,
+        how.answering,
+        how.temperature,
         on_tokens,
     )
     at_once = [
         Request(
-            [*places[number].prompt_tokens, *answering.cue_tokens], answering.answer_tokens, seed
+            [*place.prompt_tokens, *how.answering.cue_tokens], how.answering.answer_tokens, seed
         )
-        for number, seed in over
+        for place in over
+        for seed in _seeds(place, how.num_probes)
     ]
-    answers: list[list[SampledAnswer]] = [
-        [] if place.may_answer else [UNANSWERED] * num_probes for place in places
-    ]
-    for (number, _), trace in zip(thinking, traces, strict=True):
-        answers[number].append(_answer_of(trace, decode))
-    done = sampler.sample(at_once, temperature, on_tokens)
-    for (number, _), completion in zip(over, done, strict=True):
-        answers[number].append(
-            SampledAnswer(decode(completion.tokens), float(sum(completion.logprobs)))
+    done = sampler.sample(at_once, how.temperature, on_tokens)
+    thought = (_answer(trace.answer_tokens, trace.logprobs, decode) for trace in traces)
+    said = (_answer(one.tokens, one.logprobs, decode) for one in done)
+    answers = []
+    for place in places:
+        source = (
+            (thought if place.room_tokens else said) if place.may_answer else repeat(UNANSWERED)
         )
+        answers.append([*islice(source, how.num_probes)])
     return BoundaryAnswers(
         answers, sampler.num_prompt_tokens - given, sampler.num_cached_prompt_tokens - cached
     )
 
 
-def _answer_of(trace: Trace, decode: Callable[[Sequence[int]], str]) -> SampledAnswer:
-    tokens = trace.answer_tokens
-    logprobs = trace.logprobs[len(trace.tokens) - len(tokens) :]
-    return SampledAnswer(decode(tokens), float(sum(logprobs)))
+def _seeds(place: OpenBoundary, num_probes: int) -> list[int]:
+    return [
+        derive_seed("probe", place.rollout_seed, place.boundary_index, probe)
+        for probe in range(num_probes)
+    ]
+
+
+def _answer(
+    tokens: list[int], logprobs: list[float], decode: Callable[[Sequence[int]], str]
+) -> SampledAnswer:
+    """An answer by its tokens, which the last of the log-probabilities are of."""
+    return SampledAnswer(decode(tokens), float(sum(logprobs[len(logprobs) - len(tokens) :])))

@@ -9,7 +9,7 @@ import pytest
 
 from stages.engines.sampler import Continuation, Request
 from stages.engines.turns import Answering
-from stages.probe.continued import OpenBoundary, continue_boundaries, open_boundary
+from stages.probe.continued import Continuing, OpenBoundary, continue_boundaries, open_boundary
 from stages.probe.inputs import ProbedRollout
 
 CUE, EOS, BUDGET = 50, 2, 3
@@ -77,9 +77,7 @@ def answers(
     done = continue_boundaries(
         walk or Walk(),
         places,
-        num_probes=num_probes,
-        answering=Answering([CUE], 2),
-        temperature=0.7,
+        how=Continuing(num_probes, Answering([CUE], 2), temperature=0.7),
         decode=decode,
         on_tokens=on_tokens,
     )

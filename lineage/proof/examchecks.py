@@ -53,16 +53,16 @@ def _level(step: Step, grades: pa.Table, level: str, metrics: Values) -> Iterato
     if level.startswith("difficulty_"):
         difficulty = int(level.removeprefix("difficulty_"))
         rows = rows.filter(pc.equal(rows["difficulty"], difficulty))
-    own = str(metrics.get("temperature", OLDER_TEMPERATURE))
-    stated = [(own, section(metrics, "success"))]
-    stated += section(metrics, "success_by_temperature").items()
-    for temperature, success in stated:
+    chosen = str(metrics.get("temperature", OLDER_TEMPERATURE))
+    by_temperature = section(metrics, "success_by_temperature")
+    stated = [(name, section(by_temperature, name)) for name in by_temperature]
+    for temperature, success in [(chosen, section(metrics, "success")), *stated]:
         of_one = _at(rows.filter(pc.equal(rows["split"], "heldout")), temperature)
         if not of_one.num_rows:
             message = f"its metrics are at temperature {temperature}, {level}; grades have none"
             yield Finding("rows", step.name, message)
         yield from _means(step, of_one, f"{level} at temperature {temperature}", success)
-    yield from _choice(step, rows.filter(pc.equal(rows["split"], "reserved")), level, own)
+    yield from _choice(step, rows.filter(pc.equal(rows["split"], "reserved")), level, chosen)
 
 
 def _at(rows: pa.Table, temperature: str) -> pa.Table:
@@ -70,7 +70,7 @@ def _at(rows: pa.Table, temperature: str) -> pa.Table:
     return rows.filter(pc.equal(rows["temperature"], pa.scalar(float(temperature), pa.float32())))
 
 
-def _choice(step: Step, reserved: pa.Table, level: str, own: str) -> Iterator[Finding]:
+def _choice(step: Step, reserved: pa.Table, level: str, stated: str) -> Iterator[Finding]:
     """No other temperature does better on reserved problems, at the budget trained at."""
     budget = step.params.get(TRAINING_BUDGET)
     rows = reserved.filter(pc.equal(reserved["budget_tokens"], budget))
@@ -78,10 +78,10 @@ def _choice(step: Step, reserved: pa.Table, level: str, own: str) -> Iterator[Fi
     means = by_problem.group_by("temperature").aggregate([("reward_mean", "mean")]).to_pylist()
     known = {row["temperature"]: row["reward_mean_mean"] for row in means}
     success = {t: mean for t, mean in known.items() if mean is not None}
-    [chosen] = pa.array([float(own)], pa.float32()).to_pylist()
+    [chosen] = pa.array([float(stated)], pa.float32()).to_pylist()
     best = max(success.values(), default=0.0)
     if success and success.get(chosen, -1.0) < best - ROUNDING:
-        message = f"its temperature {own} is not the best on reserved problems, {level}"
+        message = f"its temperature {stated} is not the best on reserved problems, {level}"
         yield Finding("rows", step.name, message)
 
 

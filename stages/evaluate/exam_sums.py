@@ -113,8 +113,8 @@ def choices(known: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
 
     Answers are equal by their text. All that could not be parsed count as one answer, a wrong one.
     """
-    asked = ["temperature", "budget_tokens", "problem_id"]
-    ordered = known.sort_values([*asked, "sample_index"])
+    group = ["temperature", "budget_tokens", "problem_id"]
+    ordered = known.sort_values([*group, "sample_index"])
     texts = ordered["answer"].str.strip().where(ordered["verdict"] != UNPARSABLE, None)
     answers, rewards = (
         pd.factorize(texts, use_na_sentinel=False)[0],
@@ -123,7 +123,7 @@ def choices(known: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
     scores = (
         rewards if ordered["judge_score"].isna().any() else ordered["judge_score"].to_numpy(float)
     )
-    starts = np.flatnonzero(~ordered.duplicated(asked))
+    starts = np.flatnonzero(~ordered.duplicated(group))
     worth: list[tuple[int, float, float, float]] = []
     for start, end in pairwise([*starts, len(ordered)]):
         sample_rewards, num_known = rewards[start:end], np.array([end - start])

@@ -133,12 +133,12 @@ def read_exam(path: Path, settings: Exam) -> dict[str, Any]:
     budgets = {f"budget_{budget}" for budget in settings.budgets_tokens}
     temperatures = {*map(str, settings.temperatures)}
     for level in panels.levels({"": metrics}):
-        own = metrics[level]
-        for key, found, wanted in (
-            ("budgets_tokens", own["success"], budgets),
-            ("temperatures", own.get("success_by_temperature", ()), temperatures),
+        of_level = metrics[level]
+        for key, present, wanted in (
+            ("budgets_tokens", of_level["success"], budgets),
+            ("temperatures", of_level.get("success_by_temperature", ()), temperatures),
         ):
-            if {*found} != wanted:
+            if {*present} != wanted:
                 raise BadInput(
                     f"{path}, {level}: not of exam.{key} {getattr(settings, key)}; run `dvc repro`"
                 )

@@ -21,7 +21,7 @@ from stages.tasks.families import (
     reference_answer,
     unpack,
 )
-from stages.tasks.splits import RESERVED, sizes, told
+from stages.tasks.splits import RESERVED, counts_text, sizes
 from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Problem, StrategySettings
 from stages.tasks.text_format import SPECIAL, load_text_format
@@ -138,6 +138,6 @@ class ReasoningGym:
         raise BadInput(
             f"params.yaml task.tiers, difficulty {tier.difficulty}: family {self.params.family} "
             f"gave {num_found} distinct questions with a reference answer that it accepts itself; "
-            f"still missing {told(missing)} (held out or reserved is a tenth of all questions "
-            "each); ask for fewer or widen the config"
+            f"still missing {counts_text(missing)} (held out or reserved is a tenth each of all "
+            "questions); ask for fewer or widen the config"
         )

@@ -49,7 +49,7 @@ def sizes(tier: Sized) -> dict[str, int]:
     return {"train": tier.num_train, "heldout": tier.num_heldout, RESERVED: tier.num_reserved}
 
 
-def told(missing: Mapping[str, int]) -> str:
+def counts_text(missing: Mapping[str, int]) -> str:
     """Numbers of problems by split, in words."""
     *names, last = [f"{number} {split}" for split, number in missing.items()]
     return f"{', '.join(names)} and {last}"
@@ -75,6 +75,6 @@ def fill_splits(
             if not any(missing.values()):
                 return
     raise BadInput(
-        f"params.yaml task.tiers: no more distinct problems {kind}; still missing {told(missing)}; "
-        "ask for fewer or let numbers be larger"
+        f"params.yaml task.tiers: no more distinct problems {kind}; still missing "
+        f"{counts_text(missing)}; ask for fewer or let numbers be larger"
     )

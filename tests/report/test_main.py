@@ -294,8 +294,8 @@ def test_every_success_says_its_temperature(world: World) -> None:
     write_exam(world, "r0", REWARDS["r0"], colder=REWARDS["i2"], best=0.35)
     world.compare()
     text = " ".join(Elements(world.report()).text.split())
-    assert "75.0% [0.0%, 100.0%], held-out, at temperature 0.35" in text
-    assert "i2 − r0 0.0 points, [0.0, 0.0], held-out, r0 at 0.35, i2 at 1.0" in text
+    assert "75.0% [25.0%, 100.0%], held-out, at temperature 0.35" in text
+    assert "i2 − r00.0 points, [0.0, 0.0], held-out, i2 at 1.0, r0 at 0.35" in text
     assert "All problems: r0 at 0.35, i2 at 1.0, o1 at 1.0" in text
     assert "Success by temperature, at 8 tokens" in text
     assert "Both policies at one temperature" in text

@@ -6,7 +6,7 @@ import pytest
 
 from stages.contracts.params.task import Tier
 from stages.running.errors import BadInput
-from stages.tasks.splits import fill_splits, sizes, split_of, told
+from stages.tasks.splits import counts_text, fill_splits, sizes, split_of
 from stages.tasks.task import Problem
 
 
@@ -51,4 +51,4 @@ def test_looking_ends_where_nothing_new_is_drawn() -> None:
 def test_a_tier_of_any_task_says_how_many_of_each_split() -> None:
     tier = Tier(difficulty=0, num_train=5, num_heldout=3, num_reserved=2)
     assert sizes(tier) == {"train": 5, "heldout": 3, "reserved": 2}
-    assert told(sizes(tier)) == "5 train, 3 heldout and 2 reserved"
+    assert counts_text(sizes(tier)) == "5 train, 3 heldout and 2 reserved"

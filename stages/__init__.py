@@ -5,7 +5,8 @@ already, where there is one: `flows/warm.py` is the other side. On a small model
 vLLM, torch and Great Expectations take longer than the work. Where `KNOWHOW_WARM` names the socket
 of a warm server, `python -m stages.<step>` sends it the command, environment, working directory and
 standard streams; the server forks, and the fork runs the step. What is computed is the same; only
-the imports are saved, so this has to come before them.
+the imports are saved, so this has to come before them. A chain of steps, `experiments.chain`, is
+handed over in the same way.
 """
 
 import json

@@ -70,6 +70,14 @@ COVERED_BY = {
     "lineage/record/listings.py": "tests/lineage/record/test_lock.py",
     "lineage/telling/page.py": "tests/lineage/telling/test_showtext.py",
     "lineage/telling/verifytext.py": "tests/lineage/proof/test_verify.py",
+    "stages/verifiers/mathematics/answers.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/arithmetic.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/functions.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/library.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/readings.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/shapes.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/tokens.py": "tests/verifiers/test_math_answer.py",
+    "stages/verifiers/mathematics/values.py": "tests/verifiers/test_math_answer.py",
     "stages/contracts/params/checksum.py": "tests/contracts/params/inits/test_model.py",
     **{
         f"stages/contracts/tables/{name}.py": "tests/contracts/tables/test_all.py"

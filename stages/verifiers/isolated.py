@@ -5,9 +5,9 @@ nothing of its parent, which may hold a whole inference engine. It answers submi
 and lives until one hangs or kills it: that one is known, and is alone in its `timeout` or `error`.
 A verdict does not depend on how busy the machine is: what is limited is the processor time of one
 submission, and a worker judges its first problem's own reference answer before any counts. Wall
-time is asked of sleepers alone, who use no processor. Limits contain accidents (`stages.verifiers.confinement`): memory, processor time, files, processes,
-network. They are no sandbox against a determined attacker: a verifier must never evaluate what it
-verifies.
+time is asked of sleepers alone, who use no processor. Limits contain accidents
+(`stages.verifiers.confinement`): memory, processor time, files, processes, network. They are no
+sandbox against a determined attacker: a verifier must never evaluate what it verifies.
 """
 
 import ctypes
@@ -64,7 +64,8 @@ def verify(
     """The verdict of each submission, in order; None for a segment in which no attempt is seen.
 
     A submission that takes more than `timeout_seconds` of processor time, or sleeps, is a
-    `timeout`; one that raises or kills its worker, an `error`. `on_verified` is called with how many more submissions are done.
+    `timeout`; one that raises or kills its worker, an `error`. `on_verified` is called with how
+    many more submissions are done.
 
     Raises:
         BadInput: params.yaml chooses a verifier that cannot be used.

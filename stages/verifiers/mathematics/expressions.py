@@ -177,7 +177,7 @@ class _Reader:
             return self._root(depth)
         if len(token.text) > MAX_PRODUCT_LETTERS:
             raise Unreadable(f"the word {token.text[:20]}")
-        *first, last = token.text
+        first, last = token.text[:-1], token.text[-1]
         value = sympy.Mul(*map(_letter, first))
         if self.next.text == "^":
             return value * power(_letter(last), self._exponent_behind(depth))

@@ -29,7 +29,8 @@ def tokens_of(text: str) -> list[Token]:
     Raises:
         Unreadable: something else stands in it, or it is too long.
     """
-    tokens, position, text = [], 0, text.rstrip()
+    tokens: list[Token] = []
+    position, text = 0, text.rstrip()
     while position < len(text):
         found = TOKEN.match(text, position)
         if found is None or found.lastgroup is None or len(tokens) == MAX_TOKENS:

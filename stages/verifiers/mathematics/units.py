@@ -83,7 +83,8 @@ def unit_of(text: str) -> str | None:
 
 
 def _product(text: str) -> str | None:
-    power, words = 1, []
+    power = 1
+    words: list[str] = []
     for word in text.strip().rstrip(".").split():
         name, _, exponent = word.replace("{", "").replace("}", "").partition("^")
         name = name.rstrip(".")

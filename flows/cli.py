@@ -37,12 +37,18 @@ def _lineage() -> typer.Typer:
     return cli.app
 
 
+def _verifier() -> typer.Typer:
+    from flows.commands import verifier
+
+    return verifier.app
+
+
 class _Nightly(Deferred):
     apps = (_nights, _serving, _alerting)
 
 
 class _Audit(Deferred):
-    apps = (_lineage,)
+    apps = (_lineage, _verifier)
 
 
 EXAMPLES = """\b
@@ -66,7 +72,8 @@ Examples:
   knowhow audit show i3                where a policy came from
   knowhow audit rows i3 --json         what trained it, row by row
   knowhow audit leaks i3               proof that no exam problem did
-  knowhow audit verify i3              every byte hashed anew"""
+  knowhow audit verify i3              every byte hashed anew
+  knowhow audit verifier i3            its round judged again, by a second judge too"""
 
 app = typer.Typer(
     no_args_is_help=True,

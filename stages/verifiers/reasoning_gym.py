@@ -2,21 +2,44 @@
 
 Four families call Python's `eval` on an answer, for partial credit, which they do not give here:
 they lose `eval`. Five hand it to sympy's parser, which does the same: they see nothing but
-formulas. Four give full score to answers that are wrong (in reasoning-gym 0.1.25, all families
-tried on others' answers and on text at large): they get a condition more.
+formulas. Some give full score to answers that are wrong, as `benchmarks.reasoning_gym_answers`
+measures over all families: they get a condition more. Those of one right answer must have it, in
+any case and spacing; those of several must be made of what such an answer is made of.
 """
 
 import re
 import sys
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any, NoReturn
 
 from stages.contracts.params.task import ReasoningGymTask
 from stages.contracts.verdict import Verdict, Verification
-from stages.tasks.families import CORRECT_SCORE, EVAL_FAMILIES, is_readable, load_dataset, unpack
+from stages.tasks.families import (
+    CORRECT_SCORE,
+    EVAL_FAMILIES,
+    EXACT_FAMILIES,
+    is_readable,
+    load_dataset,
+    reference_answer,
+    unpack,
+)
 
 COIN_TOLERANCE = 1e-4
+DECIMAL = r"-?\d+(?:\.\d+)?"
+TURN = r"[UDLRFBMESudlrfbxyz]w?(?:2'?|'2?)?"
+SHAPES = {
+    "kakurasu": r"[01]+(?:\s+[01]+)*",
+    "polynomial_equations": rf"{DECIMAL}(?:,\s*{DECIMAL})*",
+    "quantum_lock": r"[A-Z](?:\s*→\s*[A-Z])*",
+    "rubiks_cube": rf"{TURN}(?:\s+{TURN})*",
+    "sokoban": r"[UDLR]+",
+    "survo": r"-?\d+(?:\s+-?\d+)*",
+    "tower_of_hanoi": r"Move disk \d+ from Peg \d+ to Peg \d+"
+    r"(?:\s*\n\s*Move disk \d+ from Peg \d+ to Peg \d+)*",
+}
+"""What the whole of an answer is made of, in ASCII digits."""
 
 
 def _is_same_word(answer: str, entry: Mapping[str, Any]) -> bool:
@@ -41,11 +64,29 @@ def _is_near(answer: str, entry: Mapping[str, Any]) -> bool:
     return abs(said - right) <= COIN_TOLERANCE
 
 
+def _is_reference(answer: str, entry: Mapping[str, Any]) -> bool:
+    """The scorer takes the reference with anything behind it, before it, or in its place."""
+    reference = reference_answer(entry)
+    return reference is not None and _normal(answer) == _normal(reference)
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _has_shape(shape: str, answer: str, entry: Mapping[str, Any]) -> bool:
+    """The scorer passes over what is no part of an answer."""
+    del entry
+    return re.fullmatch(shape, answer.strip(), re.ASCII) is not None
+
+
 CONDITIONS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
     "coin_flip": _is_near,
     "complex_arithmetic": _is_a_number,
     "game_of_life_halting": _is_same_word,
     "puzzle24": _uses_given_numbers,
+    **dict.fromkeys(EXACT_FAMILIES, _is_reference),
+    **{family: partial(_has_shape, shape) for family, shape in SHAPES.items()},
 }
 
 

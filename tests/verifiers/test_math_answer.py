@@ -1,11 +1,47 @@
-"""math-verify as a verifier: what counts as the same answer, and what does not."""
+"""Mathematics: what counts as the same answer, and what does not.
+
+`cases/faults.jsonl` holds answers that were once judged wrongly, `before` as they were then;
+`cases/variants.jsonl` others of the same kinds.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stages.contracts.verdict import Verdict
-from stages.verifiers.math_answer import MathVerifier, read
+from stages.verifiers.math_answer import MathVerifier
+from stages.verifiers.mathematics.answers import read
 
 VERIFIER = MathVerifier()
+CASES = Path(__file__).parent / "cases"
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    """The cases of a file."""
+    text = (CASES / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+FAULTS, VARIANTS = lines("faults.jsonl"), lines("variants.jsonl")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [*FAULTS, *VARIANTS],
+    ids=lambda case: f"{case['kind']}: {case['reference']} by {case['answer']}",
+)
+def test_a_case_has_its_right_verdict(case: dict[str, Any]) -> None:
+    verdict = VERIFIER.verify({"answer": case["reference"]}, case["answer"])
+    assert (verdict is Verdict.CORRECT) == (case["expected"] == "correct")
+
+
+def test_every_kind_has_at_least_as_many_variants() -> None:
+    variants = Counter(case["kind"] for case in VARIANTS)
+    assert not Counter(case["kind"] for case in FAULTS) - variants
+    assert all(case["before"] in [*Verdict] for case in FAULTS)
 
 
 @pytest.mark.parametrize(

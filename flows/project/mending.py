@@ -7,18 +7,23 @@ truncated, DVC fails with "validation failed", or takes it that the stages after
 
 import fcntl
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from flows.project import git
-from flows.project.paths import LOCK
+from flows.project.paths import DATA, LOCK, SCRATCH
 
 RECORD = Path(".dvc/tmp/rwlock")
 GUARDS = {RECORD: Path(".dvc/tmp/rwlock.lock"), LOCK: Path(".dvc/tmp/lock")}
 """What DVC holds, by flock, while it writes each."""
 HEAD = "schema: '2.0'\nstages:\n"
+LEFT = re.compile(r"\..+\.(\d+)\.tmp")
 STAGE = re.compile(r"^  (?=\S)", re.MULTILINE)
 
 
@@ -28,8 +33,27 @@ def mend() -> None:
     A DVC at work elsewhere in this checkout ends with an error when it looks for itself in the
     record that is gone, as it would have at the broken one.
     """
+    _remove_left()
     _mend(RECORD, _is_record_cut, RECORD.unlink)
     _mend(LOCK, _is_lock_cut, _mend_lock)
+
+
+def _remove_left() -> None:
+    """Remove what killed stages were about to publish: `.NAME.PID.tmp`, of processes that are gone.
+
+    A stage removes what is left of its own outputs; one that is restored, and not run again, stays.
+    """
+    for folder, names, files in os.walk(DATA):
+        if SCRATCH.name in names:
+            names.remove(SCRATCH.name)
+        for name in [*names, *files]:
+            if (left := LEFT.fullmatch(name)) and not psutil.pid_exists(int(left[1])):
+                path = Path(folder, name)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        names[:] = [name for name in names if not LEFT.fullmatch(name)]
 
 
 def _mend(file: Path, is_cut: Callable[[], bool], mend_it: Callable[[], None]) -> None:

@@ -85,19 +85,15 @@ def _held(
         given.apply_defaults()
         paths = {name: path for name, path in given.arguments.items() if isinstance(path, Path)}
         inputs = [path for name, path in paths.items() if name not in {*writes, *NOT_HELD}]
-        holding.begin([*inputs, *reads], listing)
+        holding.begin([*inputs, *reads], listing, [paths[name] for name in writes if name in paths])
         try:
             main(*args, **kwargs)
         except Exception as error:
-            if found := holding.moved():
-                raise holding.Moved(found) from error
+            holding.end(error)
             raise
         except SystemExit as ended:  # of the process whose ranks did the work
             if ended.code:
                 raise
-        if found := holding.moved():
-            holding.drop(path for name, path in paths.items() if name in writes)
-            raise holding.Moved(found)
         holding.end()
 
     return held

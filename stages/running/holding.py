@@ -42,6 +42,7 @@ class Moved(Exception):
 @dataclass
 class _Given:
     inputs: dict[Path, Look]
+    outputs: dict[Path, Look]
     listing: Path | None = None
     listed: Mapping[str, str] = field(default_factory=dict)
     code: dict[str, Look] = field(default_factory=dict)
@@ -51,14 +52,14 @@ class _Given:
 _given: _Given | None = None
 
 
-def begin(inputs: Iterable[Path], listing: Path | None) -> None:
-    """Look at what a step is given.
+def begin(inputs: Iterable[Path], listing: Path | None, outputs: Iterable[Path] = ()) -> None:
+    """Look at what a step is given, and at what stands where its outputs will.
 
     Raises:
         Moved: the code that is loaded is not the code that is listed.
     """
     global _given
-    _given = given = _Given({path: _look(path) for path in inputs})
+    _given = given = _Given(_looks(inputs), _looks(outputs))
     if listing is None:
         stale = sources.edited()
     else:
@@ -70,10 +71,17 @@ def begin(inputs: Iterable[Path], listing: Path | None) -> None:
         raise Moved(stale)
 
 
-def end() -> None:
-    """Hold nothing any more."""
+def end(error: Exception | None = None) -> None:
+    """Hold all against what stands there, and nothing any more; the step may have failed before.
+
+    Raises:
+        Moved: something has. What the step published is removed.
+    """
     global _given
-    _given = None
+    given, _given = _given, None
+    if given is not None and (found := _all_moved(given)):
+        _drop_published(given)
+        raise Moved(found) from error
 
 
 def note(what: str, value: Any, read_again: Callable[[], Any]) -> None:
@@ -92,14 +100,12 @@ def need_unmoved() -> None:
         raise Moved(found)
 
 
-def moved() -> list[str]:
-    """All that moved."""
-    return [] if _given is None else [*_moved_files(_given), *_moved_values(_given)]
+def _all_moved(given: _Given) -> list[str]:
+    return [*_moved_files(given), *_moved_values(given)]
 
 
-def drop(outputs: Iterable[Path]) -> None:
-    """Remove what a step published before it was known that something had moved."""
-    for path in outputs:
+def _drop_published(given: _Given) -> None:
+    for path in [path for path, look in given.outputs.items() if _look(path) != look]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -125,6 +131,10 @@ def _moved_values(given: _Given) -> Iterator[str]:
             is_same = False
         if not is_same:
             yield what
+
+
+def _looks(paths: Iterable[Path]) -> dict[Path, Look]:
+    return {path: _look(path) for path in paths}
 
 
 def _look(path: Path) -> Look:

@@ -26,8 +26,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        _remove(left)
+    remove_left(path)
     try:
         yield beside
         holding.need_unmoved()
@@ -43,6 +42,12 @@ def atomic(path: Path) -> Iterator[Path]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         _remove(beside)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what was to become `path` when whoever wrote it was killed."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        _remove(left)
 
 
 def _sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from stages.running.errors import BadInput, MachineFailure, command
+from stages.running.holding import Moved
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -42,8 +43,14 @@ def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
         (allocate_too_much, 75, "out of memory"),
         (raising(OSError(errno.ENOSPC, "No space left on device", "a.parquet")), 75, "a.parquet"),
         (raising(OSError(errno.EDQUOT, "Disk quota exceeded")), 75, "no space left"),
+        (raising(OSError(errno.EACCES, "Permission denied")), 75, "Permission denied"),
+        (raising(RuntimeError("can't start new thread")), 75, "can't start new thread"),
+        (raising(Moved(["params.yaml: task"])), 75, "params.yaml: task"),
     ],
-    ids=["bad_input", "machine", "memory", "gpu_memory", "torch_memory", "disk", "quota"],
+    ids=[
+        *("bad_input", "machine", "memory", "gpu_memory", "torch_memory", "disk", "quota"),
+        *("permission", "threads", "moved"),
+    ],
 )
 def test_a_known_failure_is_one_line_and_a_code(
     main: Callable[[], None], code: int, message: str, capsys: pytest.CaptureFixture[str]
@@ -58,9 +65,7 @@ def test_a_known_failure_is_one_line_and_a_code(
     assert out == ""
 
 
-@pytest.mark.parametrize(
-    "error", [KeyError("x"), OSError(errno.EACCES, "Permission denied"), RuntimeError("shape")]
-)
+@pytest.mark.parametrize("error", [KeyError("x"), FileNotFoundError("y"), RuntimeError("shape")])
 def test_an_unknown_failure_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error)):
         command(raising(error))

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -162,3 +163,23 @@ def test_dvc_goes_on_where_it_refused(project: Path) -> None:
     with GUARDS[LOCK].open("a") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         assert "lock" in run_command(["dvc", "repro"], project).stderr
+
+
+def test_what_a_killed_stage_was_about_to_publish_is_removed() -> None:
+    """Of a process that is gone: what lives still writes. Unfinished work has its own names."""
+    gone = 2**22 + 1  # more than Linux counts to
+    for name in (
+        f"data/rounds/.scores.parquet.{gone}.tmp/0",
+        f"data/.format.json.{gone}.tmp",
+        f"data/.problems.parquet.{os.getpid()}.tmp",
+        f"data/.scratch/.update-i1.{gone}.tmp",
+        "data/rounds/scores.parquet/0",
+    ):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("")
+    mending.mend()
+    assert sorted(str(path) for path in Path("data").rglob("*") if path.is_file()) == [
+        f"data/.problems.parquet.{os.getpid()}.tmp",
+        f"data/.scratch/.update-i1.{gone}.tmp",
+        "data/rounds/scores.parquet/0",
+    ]

@@ -11,6 +11,7 @@ import typer
 
 from flows.commands import cache, plan, report, rounds, tables, train
 from flows.commands.deferred import Deferred
+from flows.project import git
 
 
 def _serving() -> typer.Typer:
@@ -106,6 +107,7 @@ app.add_typer(
 
 def main() -> None:
     """Entry point of the `knowhow` command and of `python -m flows.cli`."""
+    git.obey_no_hook()
     os.environ["DVC_NO_ANALYTICS"] = "1"
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".venv/var/dvc").absolute()))
     app(prog_name="knowhow")

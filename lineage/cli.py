@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 
 from lineage.record.audit import Audit, open_audit, split, split_remotes
 from lineage.record.errors import AuditError, Finding
+from lineage.record.printable import printable, without_secrets
 
 EXIT_FINDING = 1
 EXIT_BAD_INPUT = 2
@@ -255,7 +256,7 @@ def answered() -> Iterator[None]:
     try:
         yield
     except AuditError as error:
-        message = str(error)
+        message = without_secrets(str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "lineage"):  # our own: a bug
@@ -266,7 +267,7 @@ def answered() -> Iterator[None]:
         )
     else:
         return
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     raise SystemExit(EXIT_BAD_INPUT)
 
 
@@ -280,10 +281,12 @@ def give(
     if as_json:
         from lineage.telling.plain import plain
 
-        print(json.dumps(plain(answer), indent=2))
+        print(without_secrets(json.dumps(plain(answer), indent=2)))
     else:
+        from lineage.telling.terminal import Plainly
+
         console = Console(highlight=False, soft_wrap=True)
         console.width = console.width if console.is_terminal else PIPED_COLUMNS
-        console.print(text(answer))
+        console.print(Plainly(text(answer)))
     if findings:
         raise SystemExit(EXIT_FINDING)

@@ -13,6 +13,7 @@ import click
 import typer
 
 from flows.project import exit_codes
+from flows.project.printable import printable, without_secrets
 
 STOPPED = "stopped before the end; finished stages are kept: run the same command to go on"
 
@@ -30,7 +31,17 @@ def stop(message: object, code: int = exit_codes.BAD_INPUT) -> NoReturn:
 def print_error(message: object) -> None:
     """Print an error to standard error."""
     label = styled("error:", typer.colors.RED, sys.stderr)
-    print(f"{label} {message}", file=sys.stderr, flush=True)
+    print(f"{label} {plainly(message)}", file=sys.stderr, flush=True)
+
+
+def say(message: object) -> None:
+    """Print to standard output what names things of files, at once."""
+    print(plainly(message), flush=True)
+
+
+def plainly(message: object) -> str:
+    """A message without control characters and passwords: it may name what anyone wrote."""
+    return printable(without_secrets(str(message)))
 
 
 def styled(text: str, colour: str, stream: TextIO | None = None) -> str:

@@ -60,7 +60,7 @@ def run(
         code, message = flow.run_night(date)
     if code:
         console.stop(message, code)
-    print(message)
+    console.say(message)
 
 
 @app.command(epilog=PREFLIGHT_EXAMPLES)
@@ -115,4 +115,4 @@ def _row(night: str, record: dict[str, Any] | None) -> tuple[str, str, str, str]
         return night, "unfinished", "", f"`knowhow nightly run --date {night}` goes on"
     before, after = record["champion_before"], record["champion_after"]
     champion = f"{before} -> {after}" if before != after else before
-    return night, record["verdict"], champion, "; ".join(record["why"])
+    return night, record["verdict"], champion, console.plainly("; ".join(record["why"]))

@@ -56,7 +56,7 @@ def planned_stages(stages: Sequence[str] | None) -> "list[PlannedStage]":
 
 def _table(planned: "Sequence[PlannedStage]") -> str:
     rows = [("STAGE", "STATE", "WHY")]
-    rows += [(stage.name, _state(stage), _why(stage)) for stage in planned]
+    rows += [(console.plainly(stage.name), _state(stage), _why(stage)) for stage in planned]
     num_stale = sum(stage.is_stale for stage in planned)
     total = f"{num_stale} of {len(planned)} stages will run."
     return "\n".join([*console.aligned(rows), "", total])
@@ -70,4 +70,4 @@ def _state(stage: "PlannedStage") -> str:
 
 def _why(stage: "PlannedStage") -> str:
     shown, left = stage.reasons[:NUM_REASONS_SHOWN], len(stage.reasons) - NUM_REASONS_SHOWN
-    return "; ".join([*shown, *([f"and {left} more"] if left > 0 else [])])
+    return console.plainly("; ".join([*shown, *([f"and {left} more"] if left > 0 else [])]))

@@ -52,7 +52,9 @@ def add(
         params_file.publish(text)
     except (params_file.BadParams, NoProposal) as error:
         console.stop(error)
-    print(f"added round {name} to {PARAMS}; `knowhow plan update@{name}` shows what it will run")
+    console.say(
+        f"added round {name} to {PARAMS}; `knowhow plan update@{name}` shows what it will run"
+    )
 
 
 def proposal(exam: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def tables(
         view = table_view.View(table, wanted, where or [], limit)
     except table_view.NotThere as error:
         console.stop(error)
-    print(view.as_json() if as_json else view.as_text())
+    console.say(view.as_json() if as_json else view.as_text())
 
 
 def _print_list(as_json: bool) -> None:
@@ -53,4 +53,4 @@ def _print_list(as_json: bool) -> None:
     if as_json:
         print(json.dumps([path for path, _, _ in listed], indent=2))
     else:
-        print("\n".join(console.aligned([("TABLE", "ROWS", "COLUMNS"), *listed])))
+        console.say("\n".join(console.aligned([("TABLE", "ROWS", "COLUMNS"), *listed])))

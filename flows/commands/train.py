@@ -93,5 +93,5 @@ def _run_flow(
     if not state.is_completed():
         console.print_error(state.message)
         return False
-    print(state.message, flush=True)
+    console.say(state.message)
     return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.project import git, yaml_text
-from flows.project.paths import GRAPH, LOCK, SCRATCH
+from flows.project.paths import GRAPH, LOCK, PARAMS, POLICIES, SCRATCH
 
 NAME = "champion"
 
@@ -38,11 +38,19 @@ def at(revision: str) -> Champion:
         raise NoChampion(
             f"{GRAPH} names no champion; give artifacts.{NAME}.path the folder of a policy"
         ) from None
+    policy = Path(path)
+    params = yaml_text.values(git.read(revision, PARAMS) or "{}")
+    policies = [*(params.get("inits") or {}), *(params.get("rounds") or {})]
+    if policy.parent != POLICIES or policy.name not in policies:
+        raise NoChampion(
+            f"artifacts.{NAME}.path of {GRAPH} is {path}, which is no policy of {PARAMS}; name "
+            f"{POLICIES}/ and one of {policies}"
+        )
     stages = yaml_text.values(git.read(revision, LOCK) or "{}").get("stages") or {}
     for stage in stages.values():
         for out in stage.get("outs", []):
             if out["path"] == path:
-                return Champion(Path(path).name, Path(path), int(out["size"]))
+                return Champion(policy.name, policy, int(out["size"]))
     raise NoChampion(
         f"artifacts.{NAME}.path of {GRAPH} is {path}, which no stage in the committed {LOCK} made; "
         "name another, or run `knowhow train` and commit"

@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect import get_run_logger
 
-from flows.nights import champion, night, programs
+from flows.nights import branch, champion, night, programs
 from flows.nights.gates import Drift, Gate, drift, gates
 from flows.nights.night import Night, NightPlan
 from flows.nights.programs import Unfinished
@@ -61,6 +61,7 @@ def end(plan: NightPlan, record: Record, began: float) -> None:
     Completes the record.
     """
     tonight = plan.night
+    branch.stay(tonight)
     is_promoted = record["verdict"] == PROMOTED
     record["champion_after"] = tonight.round if is_promoted else record["champion_before"]
     record["version"] = tonight.version if is_promoted else None
@@ -74,7 +75,7 @@ def end(plan: NightPlan, record: Record, began: float) -> None:
     text = json.dumps(record, indent=2, sort_keys=True)
     tonight.file.write_text(f"{text}\n", encoding="utf-8")
     subject = f"Night {tonight}: {record['verdict']}, champion {record['champion_after']}"
-    git.commit(f"{subject}\n\n{reasons(record)}", *COMMITTED)
+    branch.commit(tonight, f"{subject}\n\n{reasons(record)}", *COMMITTED)
 
 
 def register(record: Record | None) -> None:

@@ -7,21 +7,25 @@ is over, to start it again does nothing.
 """
 
 import time
+from functools import partial
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.nights import champion, ending, night, preflight, programs, settings
+from flows.nights import branch, champion, ending, night, preflight, programs, settings
 from flows.nights.ending import COMMITTED, FAILED, KEPT, PROMOTED, Record
 from flows.nights.night import NightPlan
 from flows.nights.programs import Unfinished
 from flows.nights.report import markdown
+from flows.nights.settings import Settings
 from flows.project import exit_codes, git, params_file
 from flows.project.paths import GRAPH, PARAMS
 from flows.running import graph, pages, stage, train
 
+AUTOMATIC = "auto-scheduled"  # the tag that Prefect gives what its schedules start
 OVER, REFUSED, UNFINISHED = "over", "refused", "unfinished"  # what a start can end with, besides
 EXIT_CODES = {
     PROMOTED: 0,
@@ -48,7 +52,7 @@ def nightly(date: str | None = None) -> State[None]:
     """
     try:
         wanted = settings.load()
-        tonight = night.wanted(date, wanted.schedule.timezone)
+        tonight = night.wanted(date or _scheduled(wanted), wanted.schedule.timezone)
         record = night.record(tonight)
         for each in (record, *map(night.record, night.begun()[-1:])):
             ending.register(each)  # where a kill came before it
@@ -75,6 +79,13 @@ def run_night(date: str | None = None) -> tuple[int, str]:
     return EXIT_CODES.get(state.name or "", exit_codes.STAGE_FAILED), state.message or ""
 
 
+def _scheduled(wanted: Settings) -> str | None:
+    """The date that the schedule started this run for; None where a person did."""
+    if AUTOMATIC not in flow_run.tags or night.unfinished():
+        return None
+    return str(night.due(flow_run.scheduled_start_time, wanted.schedule))
+
+
 def _run(plan: NightPlan) -> Record:
     """The night from where it is to its end; its record."""
     logger, began = get_run_logger(), time.monotonic()
@@ -84,6 +95,7 @@ def _run(plan: NightPlan) -> Record:
         count = f"{len(obstacles)} thing(s) are in the way"
         raise CannotBegin(f"night {plan.night} cannot begin, {count}:{listed}")
     with stage.exclusive():
+        git.drop_stale_locks()
         present = _begin(plan)
         logger.info("night %s: round %s from champion %s", plan.night, plan.night.round, present)
         record = _ran(plan, present)
@@ -108,7 +120,7 @@ def _begin(plan: NightPlan) -> str:
     git.git("restore", "--worktree", str(GRAPH))
     tonight.file.unlink(missing_ok=True)
     params_file.publish(night.with_night(PARAMS.read_text(encoding="utf-8"), plan))
-    git.commit(f"Night {tonight}: begin round {tonight.round}", str(PARAMS))
+    branch.commit(tonight, f"Night {tonight}: begin round {tonight.round}", str(PARAMS))
     if _lacks_files():
         # Else all that is not in this clone would be made anew. Forced: a stage that was killed may
         # have left an output that no cache has, and makes it again.
@@ -131,13 +143,18 @@ def _ran(plan: NightPlan, present: str) -> Record:
     """
     tonight, wanted = plan.night, plan.settings
     outcome = train.run_stages(
-        None, wanted.retries, wanted.retry_delay_seconds, wanted.deadline_seconds
+        None,
+        wanted.retries,
+        wanted.retry_delay_seconds,
+        wanted.deadline_seconds,
+        before_each=partial(branch.stay, tonight),
     )
+    branch.stay(tonight)  # else what failed is the other branch's, and no verdict on this night
     broken = [failure for failure in outcome.failures if not _is_machine_failure(failure)]
     if outcome.failures and not broken:
         raise Unfinished(str(outcome))
     how = "a stage failed" if broken else "all stages ran"
-    evidence = git.commit(f"Night {tonight}: {how}", *COMMITTED)
+    evidence = branch.commit(tonight, f"Night {tonight}: {how}", *COMMITTED)
     names = {"night": str(tonight), "round": tonight.round, "champion_before": present}
     came_of_it = ending.failure(broken[0]) if broken else ending.decision(plan, present)
     return {**names, "evidence": evidence, **came_of_it}

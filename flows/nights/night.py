@@ -5,13 +5,15 @@ What came of it is in its record, committed on its branch.
 
 import json
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim
+
 from flows.nights import champion
-from flows.nights.settings import Settings
+from flows.nights.settings import Schedule, Settings
 from flows.project import git, params_file, yaml_text
 from flows.project.params_file import NewRound
 from flows.project.paths import DATA
@@ -20,6 +22,7 @@ FLOW = "nightly"
 """The Prefect flow of a night, and its deployment."""
 RECORDS = DATA / "nights"
 BRANCHES = "nightly/"
+LONGEST_GAP = timedelta(hours=2)  # that any clock is put forward by
 
 
 class NoDate(Exception):
@@ -98,6 +101,17 @@ def named(text: str | None, timezone: str) -> Night:
         return Night(datetime.strptime(text, "%Y-%m-%d").date())
     except ValueError:
         raise NoDate(f"{text!r} is not a date; write it as 2026-11-25") from None
+
+
+def due(at: datetime, schedule: Schedule) -> Night:
+    """The night that Prefect starts at a time, by the schedule.
+
+    Where a clock is put forward over the hour of the night, Prefect starts it an hour early, which
+    may be the day before.
+    """
+    local = at.astimezone(ZoneInfo(schedule.timezone)).replace(tzinfo=None)
+    meant = next(CronSim(schedule.cron, local - timedelta(minutes=1)))
+    return Night((meant if meant - local <= LONGEST_GAP else local).date())
 
 
 def wanted(date: str | None, timezone: str) -> Night:

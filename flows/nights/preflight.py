@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from flows.nights.night import NightPlan
 from flows.nights.settings import Settings
 from flows.project import git, params_file, yaml_text
 from flows.project.paths import DATA, GRAPH, LOCK, PARAMS, SCRATCH
+from flows.project.printable import without_secrets
 from flows.running import cache, stage
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ GPU_NODE = Path("/dev/nvidia0")
 WEIGHTS_PER_CHECKPOINT = 3  # the weights and the optimizer's two moments of each
 CHECKPOINTS_FREE = 2
 PROBE = ".knowhow-probe"
+SECRETS = Path(".dvc/config.local")
+SECRET = re.compile(
+    r"^\s*\w*(key|secret|password|token|connection_string)\w*\s*=|://[^/\s]*@", re.M
+)
 NOWHERE = ("not_in_cache", "not_in_remote")
 
 
@@ -65,7 +71,7 @@ def _refusals(plan: NightPlan) -> Iterator[str]:
 def tree_is_clean(plan: NightPlan) -> None:
     """What a night commits is its own; one that goes on meets what it left itself."""
     changed = git.changes()
-    if plan.is_resumed and git.branch() == plan.night.branch:
+    if plan.is_resumed:
         changed = [path for path in changed if not _is_of_night(path, plan)]
     if changed:
         raise Unfit(
@@ -75,14 +81,21 @@ def tree_is_clean(plan: NightPlan) -> None:
 
 
 def _is_of_night(path: str, plan: NightPlan) -> bool:
-    """Whether the night itself made this change, before it was killed."""
+    """Whether the night itself made this change, before it was killed.
+
+    Its results are still there where a person has since checked out another branch.
+    """
+    if git.branch() == plan.night.branch and path in (str(PARAMS), str(GRAPH)):
+        return _is_edit_of_night(path, plan)
+    return path == str(LOCK) or path.startswith(f"{DATA}/")
+
+
+def _is_edit_of_night(path: str, plan: NightPlan) -> bool:
     if path == str(PARAMS):
         text, head = PARAMS.read_text(encoding="utf-8"), git.read("HEAD", PARAMS) or ""
         return night.with_night(text, plan) == night.with_night(head, plan)
-    if path == str(GRAPH):
-        text, head = GRAPH.read_text(encoding="utf-8"), git.read("HEAD", GRAPH) or ""
-        return text == champion.moved(head, plan.night.round)
-    return path == str(LOCK) or path.startswith(f"{DATA}/")
+    text, head = GRAPH.read_text(encoding="utf-8"), git.read("HEAD", GRAPH) or ""
+    return text == champion.moved(head, plan.night.round)
 
 
 def round_is_possible(plan: NightPlan) -> None:
@@ -121,6 +134,22 @@ def someone_commits(plan: NightPlan) -> None:
             raise Unfit(
                 "git has no name to commit under; set user.name and user.email with `git config`"
             ) from None
+
+
+def git_is_free(plan: NightPlan) -> None:
+    """No other git holds a lock; one that was killed may have left it, and the night drops that."""
+    held = git.locks()
+    other = next(git.at_work(), None) if held else None
+    if other:
+        raise Unfit(f"git is at work here, process {other.pid}, and holds {held[0]}; let it end")
+
+
+def secrets_are_kept(plan: NightPlan) -> None:
+    """What only this machine's user may read is not there for all."""
+    if not SECRETS.exists() or not SECRETS.stat().st_mode & 0o077:
+        return
+    if SECRET.search(SECRETS.read_text(encoding="utf-8", errors="replace")):
+        raise Unfit(f"others can read {SECRETS}, where remotes' keys stand; `chmod 600 {SECRETS}`")
 
 
 def no_other_run(plan: NightPlan) -> None:
@@ -217,7 +246,7 @@ def remote_works(plan: NightPlan) -> None:
         has_kept = remote.fs.cat_file(path) == PROBE.encode()
         remote.fs.rm_file(path)
     except Exception as error:  # of whatever kind the remote's library raises
-        why = " ".join(str(error).split())
+        why = without_secrets(" ".join(str(error).split()))
         raise Unfit(f"remote {name} takes no file: {why}; try `dvc push --remote {name}`") from None
     if not has_kept:
         raise Unfit(f"remote {name} gave back other bytes than it was given; try another remote")
@@ -267,6 +296,8 @@ CHECKS: tuple[Callable[[NightPlan], None], ...] = (
     no_other_night,
     no_other_run,
     tree_is_clean,
+    git_is_free,
+    secrets_are_kept,
     someone_commits,
     accelerator_is_free,
     disk_is_free,

@@ -6,6 +6,7 @@ import sys
 from prefect import get_run_logger
 
 from flows.nights.settings import Settings
+from flows.project.printable import without_secrets
 
 
 class Unfinished(Exception):
@@ -46,5 +47,5 @@ def _run(settings: Settings, module: str, *arguments: str) -> None:
     except subprocess.TimeoutExpired:
         raise Unfinished(f"{what} was not done in {settings.deadline_seconds:g} s") from None
     if done.returncode:
-        why = " ".join(done.stderr.split())
+        why = without_secrets(" ".join(done.stderr.split()))
         raise Unfinished(f"{what} failed with exit code {done.returncode}: {why}")

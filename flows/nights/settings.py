@@ -1,9 +1,10 @@
 """nightly.yaml, the settings of nights, as a frozen model."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,6 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from flows.project import yaml_text
 
 FILE = Path("nightly.yaml")
+CRON_FIELDS = 5  # of six, one program takes the first for seconds, another the last
+_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
+CRON = re.compile(rf"([\d\s*,/-]|\b({_NAMES})\b)+", re.IGNORECASE)
 Frac = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -20,6 +24,11 @@ class SettingsError(Exception):
 
 
 def _cron(text: str) -> str:
+    if len(text.split()) != CRON_FIELDS or not CRON.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a cron expression of five fields, of numbers, names and * , - / "
+            "alone, which is all that Prefect knows; such as '0 2 * * *'"
+        )
     try:
         CronSim(text, datetime.now(UTC))
     except CronSimError as error:
@@ -30,10 +39,8 @@ def _cron(text: str) -> str:
 
 
 def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):
-        raise ValueError(f"{name!r} is not a time zone; such as Europe/Berlin") from None
+    if name not in available_timezones() or "localtime" in name:  # which Prefect refuses
+        raise ValueError(f"{name!r} is not a time zone; such as Europe/Berlin")
     return name
 
 

@@ -1,11 +1,28 @@
 """The few things that flows ask of git."""
 
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
+
+STEERING = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE"),
+    *("GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS"),
+)
+"""What git sets for its hooks, and what turns a command to another repository than its folder's."""
 
 
 class GitError(Exception):
     """Git refused; says what and why."""
+
+
+def obey_no_hook() -> None:
+    """Forget what git sets for its hooks: the repository is that of the working directory."""
+    for name in STEERING:
+        os.environ.pop(name, None)
 
 
 def git(*arguments: str) -> str:
@@ -24,6 +41,36 @@ def git(*arguments: str) -> str:
 def branch() -> str:
     """The branch that is checked out; empty where none is."""
     return git("branch", "--show-current")
+
+
+def locks() -> list[Path]:
+    """What git keeps others out by while it writes: of the index, of HEAD, of branches and tags."""
+    folders = {Path(git("rev-parse", flag)) for flag in ("--git-dir", "--git-common-dir")}
+    found = {lock for folder in folders for lock in folder.glob("*.lock")}
+    found |= {lock for folder in folders for lock in folder.glob("refs/**/*.lock")}
+    return sorted(found)
+
+
+def at_work() -> Iterator[psutil.Process]:
+    """The git processes that may hold a lock of this repository.
+
+    One whose folder is not to be seen, another user's, may be in it.
+    """
+    top = Path(git("rev-parse", "--show-toplevel"))
+    for process in psutil.process_iter(["name", "cwd", "status"]):
+        name, folder = process.info["name"] or "", process.info["cwd"]
+        is_alive = process.info["status"] != psutil.STATUS_ZOMBIE
+        is_here = folder is None or Path(folder).is_relative_to(top)
+        if name.startswith("git") and is_alive and is_here:
+            yield process
+
+
+def drop_stale_locks() -> None:
+    """Remove the locks that a git which was killed left behind, else all further ones fail."""
+    left = locks()
+    if left and next(at_work(), None) is None:
+        for lock in left:
+            lock.unlink(missing_ok=True)
 
 
 def has_branch(name: str) -> bool:

@@ -8,4 +8,5 @@ LOCK = Path("dvc.lock")
 DATA = Path("data")
 SCRATCH = DATA / ".scratch"
 """Unfinished work, logs and locks: git ignores it, and `make clean` deletes it."""
+POLICIES = DATA / "policies"
 EXAMS = DATA / "metrics" / "exams"

@@ -4,6 +4,7 @@ The database is SQLite under `data/.scratch`. PREFECT_SERVER_DATABASE_CONNECTION
 as `postgresql+asyncpg://user:password@127.0.0.1/prefect`.
 """
 
+import importlib.util
 import os
 import socket
 import sys
@@ -17,6 +18,8 @@ from flows.running.children import Children
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LEASE_STORAGE = "prefect.server.concurrency.lease_storage.filesystem"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 START_SECONDS = 600.0
 POLL_SECONDS = 0.2
 
@@ -77,7 +80,7 @@ def running(children: Children, server_url: str | None = None, port: int = 0) ->
 
 def settings(home: Path, page: str) -> dict[str, str]:
     """Environment for Prefect: it stays inside `home` and calls only the server behind `page`."""
-    past_proxies = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1,localhost"]))
+    past_proxies = ",".join(_past_proxies())
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "storage"),
@@ -94,6 +97,28 @@ def settings(home: Path, page: str) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "no_proxy": past_proxies,
         "NO_PROXY": past_proxies,
+        **_unusable_proxies(),
+    }
+
+
+def _past_proxies() -> list[str]:
+    """The hosts that are asked directly: the user's, by either name, and this machine.
+
+    httpx, by which Prefect asks, takes `[::1]` for no address, and then asks nothing at all.
+    """
+    named = f"{os.environ.get('no_proxy', '')},{os.environ.get('NO_PROXY', '')}".split(",")
+    hosts = [host.strip().removeprefix("[").removesuffix("]") for host in named]
+    return list(dict.fromkeys([*filter(None, hosts), *LOOPBACK]))
+
+
+def _unusable_proxies() -> dict[str, str]:
+    """Proxies that httpx cannot speak to, set to nothing: it would end for their sake."""
+    if importlib.util.find_spec("socksio"):
+        return {}
+    return {
+        name: ""
+        for name, value in os.environ.items()
+        if name.lower() in PROXIES and value.lower().startswith("socks")
     }
 
 
@@ -102,8 +127,10 @@ def answers(page: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(f"{page}/api/health", timeout=5).is_success
-    except (httpx.TransportError, httpx.InvalidURL):
+        host = httpx.URL(page).host
+        url, is_far = f"{page}/api/health", host not in LOOPBACK
+        return httpx.get(url, timeout=5, trust_env=is_far).is_success
+    except (httpx.TransportError, httpx.InvalidURL, ImportError):
         return False
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from flows.project import exit_codes, mending
 from flows.project.paths import SCRATCH
+from flows.project.printable import printable
 from flows.running.children import Children
 
 PROGRESS_FILE = "KNOWHOW_PROGRESS_FILE"
@@ -29,6 +30,11 @@ STAGE_FAILED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
 DVC_ADVICE = re.compile(
     r"To (track the changes|enable auto)|\s+(git add|dvc config) |Use `dvc push`|Updating lock"
 )
+DVC_OUT_OF_ROOM = re.compile(
+    r"disk I/O error|unable to open database file|database or disk is full|No space left on device"
+    r"|Disk quota exceeded|Cannot allocate memory|Too many open files|Input/output error"
+)
+"""What DVC itself says, outside of any stage, where the disk or the memory has no room for it."""
 DVC_BUSY = "is busy, it is being blocked by"  # another DVC holds a file of the stage for a moment
 
 
@@ -168,7 +174,7 @@ class _Watch:
         whole = text if is_last else text[: text.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.decode(errors="replace").split("\n"):
-            shown = line.rstrip().rpartition("\r")[2]
+            shown = printable(line.rstrip().rpartition("\r")[2])
             if shown and not DVC_ADVICE.match(shown):
                 self.lines.append(shown)
                 self._on_line(shown)
@@ -200,5 +206,6 @@ def _failure(name: str, dvc_exit_code: int, log: Path, lines: list[str]) -> Stag
     codes = [int(match[1]) for line in lines if (match := STAGE_FAILED.search(line))]
     exit_code = codes[-1] if codes else dvc_exit_code
     is_busy = any(DVC_BUSY in line for line in lines)
-    is_machine_failure = is_busy or exit_code in (exit_codes.MACHINE, *EXIT_KILLED)
+    has_no_room = not codes and any(map(DVC_OUT_OF_ROOM.search, lines))
+    is_machine_failure = is_busy or has_no_room or exit_code in (exit_codes.MACHINE, *EXIT_KILLED)
     return StageFailed(name, exit_code, is_machine_failure, log, lines)

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -81,8 +81,12 @@ def run_stages(
     retries: int,
     retry_delay_seconds: float,
     deadline_seconds: float | None,
+    before_each: Callable[[], None] = lambda: None,
 ) -> RunOutcome:
-    """Within a flow: a task for each stage that is not up to date, then the artifacts."""
+    """Within a flow: a task for each stage that is not up to date, then the artifacts.
+
+    What `before_each` raises fails the stage that was to begin.
+    """
     logger = get_run_logger()
     planned = graph.plan(targets or ())
     stale = [each for each in planned if each.is_stale]
@@ -100,6 +104,7 @@ def run_stages(
         )
         def bring_up_to_date(name: str) -> None:
             with slots:
+                before_each()
                 _run(name, children, deadline_seconds)
 
         for each in stale:

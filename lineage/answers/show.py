@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lineage.data.exam import Exam, exam_of
-from lineage.record.ancestry import JUDGE, Generation, ancestry, first_commits
+from lineage.record.ancestry import JUDGE, Generation, ancestry, first_commits, is_cut
 from lineage.record.audit import Audit
 from lineage.record.flags import Flag
 from lineage.record.graph import Graph
@@ -96,6 +96,8 @@ class Ancestors:
 
     policy: str
     revision: str
+    is_cut: bool
+    """Whether the clone has only the last commits, so that not all is known of those before."""
     problems: list[Problems]
     judges: list[Judge]
     generations: list[Ancestor]
@@ -121,6 +123,7 @@ def show(audit: Audit, policy: str) -> Ancestors:
     return Ancestors(
         policy=policy,
         revision=audit.tree.commit,
+        is_cut=is_cut(audit.tree),
         problems=problems,
         judges=[_judge(graph, step, file, commits.get(file.md5)) for step, file in trained],
         generations=[_ancestor(graph, generation, before) for generation in generations],

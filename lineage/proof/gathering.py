@@ -10,6 +10,7 @@ from lineage.record.audit import Audit
 from lineage.record.digests import Digests, digests_of, md5_of
 from lineage.record.errors import counted
 from lineage.record.lock import FOLDER, File, Step
+from lineage.record.printable import without_secrets
 from lineage.record.store import Member, Place, folder_list, folder_members
 from lineage.record.tree import Tree
 
@@ -46,7 +47,7 @@ def _is_reachable(place: Place, evidence: Evidence) -> bool:
         why = f"{place.path} is not there"
     except Exception as error:  # each file system has errors of its own
         why = str(error) or type(error).__name__
-    evidence.notes.append(f"{place.name} was not checked: {why}")
+    evidence.notes.append(f"{place.name} was not checked: {without_secrets(why)}")
     return False
 
 

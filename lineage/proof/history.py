@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from lineage.record.errors import AuditError, Finding
-from lineage.record.tree import Tree, git
+from lineage.record.tree import Tree, WorkTree, environment, git
 
 HEADER_WORDS = 3  # object, kind, size; fewer where the object is missing
 SHA256_DIGITS = 64
@@ -42,12 +42,15 @@ def uncommitted(tree: Tree) -> list[str]:
     hashing = subprocess.run(
         ["git", "hash-object", "--stdin-paths"],
         cwd=tree.root,
+        env=environment(),
         input="".join(f"{path}\n" for path in there).encode(errors="surrogateescape"),
         capture_output=True,
         check=True,
     )
     now = dict(zip(there, hashing.stdout.decode().split(), strict=True))
-    return sorted(path for path, oid in committed.items() if now.get(path) != oid)
+    left_out = tree.left_out if isinstance(tree, WorkTree) else ()
+    changed = (path for path, oid in committed.items() if now.get(path) != oid)
+    return sorted(path for path in changed if path not in left_out)
 
 
 def _objects(repository: Path, commit: str, *options: str) -> Iterator[tuple[str, str]]:
@@ -63,11 +66,12 @@ def _objects(repository: Path, commit: str, *options: str) -> Iterator[tuple[str
 def _intact(repository: Path, oids: Sequence[str]) -> set[str]:
     """The objects whose bytes have the digest that names them."""
     command = ["git", "--no-replace-objects", "cat-file", "--batch"]
+    env = environment()
     intact, pending = set(), list(oids)
     while pending:
         names = "".join(f"{oid}\n" for oid in pending).encode()
         reading = subprocess.run(
-            command, cwd=repository, input=names, capture_output=True, check=False
+            command, cwd=repository, env=env, input=names, capture_output=True, check=False
         )
         replies, num_replies = BytesIO(reading.stdout), 0
         while header := replies.readline().split():

@@ -1,6 +1,6 @@
 """dvc.lock held against its revision: dvc.yaml, params.yaml, the code in git, and its own edges."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import PurePosixPath
@@ -24,7 +24,7 @@ def check_wiring(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> lis
         params, planned = read_yaml(audit.tree, PARAMS), planned_steps(audit.tree)
     except AuditError as error:
         return [*findings, Finding("graph", GRAPH, str(error))]
-    findings += check_steps(audit.graph.steps, planned)
+    findings += check_steps(audit.graph.steps, planned, {step.name for step in steps})
     for step in steps:
         findings += check_params(step, params)
         if step.name in planned:
@@ -32,13 +32,22 @@ def check_wiring(audit: Audit, steps: Sequence[Step], evidence: Evidence) -> lis
     return findings
 
 
-def check_steps(steps: Mapping[str, Step], planned: Mapping[str, PlannedStep]) -> Iterator[Finding]:
-    """The steps that ran are those asked for."""
+def check_steps(
+    steps: Mapping[str, Step], planned: Mapping[str, PlannedStep], policy: Set[str]
+) -> Iterator[Finding]:
+    """The steps that ran are those asked for.
+
+    DVC keeps the entry of a step that is asked for no more: it is a fault where the policy came
+    from it, or where what is asked for reads it.
+    """
     for name in sorted(planned.keys() - steps.keys()):
         message = f"{PARAMS} asks for it, and dvc.lock does not have it; `dvc repro` runs it"
         yield Finding("steps", name, message)
-    for name in sorted(steps.keys() - planned.keys()):
-        message = f"dvc.lock has it, and {GRAPH} with {PARAMS} asks for no such step"
+    for name in sorted((steps.keys() & policy) - planned.keys()):
+        message = (
+            f"dvc.lock has it, and {GRAPH} with {PARAMS} asks for no such step; take its entry "
+            "out of dvc.lock, where DVC keeps it, or put into params.yaml what asks for it"
+        )
         yield Finding("steps", name, message)
 
 

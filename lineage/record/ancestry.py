@@ -113,6 +113,7 @@ def _environments(tree: Tree, commits: Iterable[str]) -> dict[str, str]:
 
 def first_commits(tree: Tree, md5s: Sequence[str]) -> dict[str, str]:
     """The first commit whose dvc.lock has each digest, by digest."""
+    cut = _cut_off(tree)
     history = ("log", "--reverse", "--format=%H", tree.commit, "--", LOCK)
     objects = Objects(tree.repository)
     wanted = {md5: f"md5: {md5}\n".encode() for md5 in md5s}
@@ -125,9 +126,22 @@ def first_commits(tree: Tree, md5s: Sequence[str]) -> dict[str, str]:
         except FileNotFoundError:
             continue
         for md5 in [md5 for md5, line in wanted.items() if line in content]:
-            commits[md5] = commit
+            if commit not in cut:  # where it may stand since before
+                commits[md5] = commit
             del wanted[md5]
     return commits
+
+
+def is_cut(tree: Tree) -> bool:
+    """Whether the clone has only the last commits: the first that had a thing may be missing."""
+    return bool(_cut_off(tree))
+
+
+def _cut_off(tree: Tree) -> set[str]:
+    """The commits of a shallow clone whose parents it lacks."""
+    (file,) = git(tree.repository, "rev-parse", "--git-path", "shallow").splitlines()
+    path = tree.repository / file
+    return {*path.read_text(encoding="ascii").split()} if path.is_file() else set()
 
 
 def parent_of(graph: Graph, maker: Step) -> str | None:

@@ -5,8 +5,10 @@ folder's members is an object, too.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from operator import itemgetter
@@ -20,9 +22,17 @@ from fsspec.implementations.local import LocalFileSystem
 from lineage.record.digests import digests_of, md5_of
 from lineage.record.errors import AuditError
 from lineage.record.lock import FOLDER, File
+from lineage.record.printable import without_secrets
 from lineage.record.tree import Tree, checkout
 
 CONFIGS = (".dvc/config", ".dvc/config.local")
+ELSEWHERE = (
+    ("DVC_SYSTEM_CONFIG_DIR", "XDG_CONFIG_DIRS", "/etc/xdg"),
+    ("DVC_GLOBAL_CONFIG_DIR", "XDG_CONFIG_HOME", "~/.config"),
+)
+"""The folder of DVC's settings of the machine, then of the user: a variable that names it, one that
+names the folder it lies in, and that where neither does.
+"""
 
 
 @dataclass(frozen=True)
@@ -162,16 +172,33 @@ def open_store(
 
 
 def read_config(tree: Tree, root: Path | None = None) -> dict[str, dict[str, str]]:
-    """DVC's settings: `core`, `cache`, and `remote <name>` for each; the checkout's, if any."""
-    parser = ConfigParser(interpolation=None)
-    for path in CONFIGS:
-        try:
-            content = (root / path).read_bytes() if root else tree.read(path)
-        except FileNotFoundError:
-            continue
+    """DVC's settings: `core`, `cache`, and `remote <name>` for each, as DVC itself reads them.
+
+    Those of the machine, of the user, of the repository, and of the checkout, where there is one.
+    """
+    config: dict[str, dict[str, str]] = {}
+    for folder, content in _configs(tree, root):
+        parser = ConfigParser(interpolation=None)
         parser.read_string(content.decode("utf-8"))
-    sections = parser.sections()
-    return {name.strip("'").replace('"', ""): dict(parser[name]) for name in sections}
+        for section in parser.sections():
+            options = dict(parser[section])
+            for key in options.keys() & {"url", "dir"}:
+                if folder is not None and "://" not in options[key]:
+                    options[key] = str(folder / options[key])
+            config.setdefault(section.strip("'").replace('"', ""), {}).update(options)
+    return config
+
+
+def _configs(tree: Tree, root: Path | None) -> Iterator[tuple[Path | None, bytes]]:
+    """The files of settings, and the folder from which the paths in each count, if known."""
+    for variable, of_all, usual in ELSEWHERE:
+        above = (os.environ.get(of_all) or usual).split(os.pathsep)[0]
+        folder = Path(os.environ.get(variable) or f"{above}/dvc").expanduser()
+        with suppress(FileNotFoundError):
+            yield folder, (folder / "config").read_bytes()
+    for path in CONFIGS:
+        with suppress(FileNotFoundError):
+            yield None, (root / path).read_bytes() if root else tree.read(path)
 
 
 def folder_members(tree: Tree, path: str) -> list[Member] | None:
@@ -220,5 +247,5 @@ def _place(
     try:
         filesystem, path = fsspec.url_to_fs(url, **endpoint, **secrets)
     except (ImportError, ValueError) as error:
-        raise AuditError(f"{name}: {url}: {error}") from None
+        raise AuditError(without_secrets(f"{name}: {url}: {error}")) from None
     return Place(name, filesystem, path.rstrip("/"))

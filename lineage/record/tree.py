@@ -1,13 +1,23 @@
 """The files of a repository: those of the working tree, or of a commit."""
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from lineage.record.errors import AuditError
 
+STEERING = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE"),
+    *("GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS"),
+)
+"""What git sets for hooks, and what turns a command to another repository than its folder's."""
+NOT_LAID = "S "
+"""How `git ls-files -t` marks what a sparse checkout leaves out."""
 OBJECT = re.compile(rb"(?P<name>[0-9a-f]{40,64}) (?P<kind>\w+) (?P<size>\d+)\n")
 
 
@@ -46,15 +56,28 @@ class WorkTree:
         self.commit = git(repository, "rev-parse", "HEAD").strip()
 
     def read(self, path: str) -> bytes:
-        """See `Tree`."""
-        return (self.root / path).read_bytes()
+        """See `Tree`. What a sparse checkout leaves out is as in the index."""
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError:
+            if path not in self.left_out:
+                raise
+            return _run(self.root, ("cat-file", "blob", f":{path}"))
 
     def paths(self, prefix: str = "") -> list[str]:
         """See `Tree`."""
         every = ("--cached", "--others", "--exclude-standard")
         listed = git(self.root, "ls-files", "-z", *every, "--", prefix or ".")
         paths = {path for path in listed.split("\0") if path}
-        return sorted(path for path in paths if (self.root / path).is_file())
+        return sorted(
+            path for path in paths if (self.root / path).is_file() or path in self.left_out
+        )
+
+    @cached_property
+    def left_out(self) -> set[str]:
+        """The files that git knows and a sparse checkout does not lay down."""
+        listed = git(self.root, "ls-files", "-z", "-t").split("\0")
+        return {entry.removeprefix(NOT_LAID) for entry in listed if entry.startswith(NOT_LAID)}
 
 
 class Objects:
@@ -64,6 +87,7 @@ class Objects:
         self._git = subprocess.Popen(
             ["git", "cat-file", "--batch"],
             cwd=repository,
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -159,6 +183,11 @@ def open_tree(repository: Path, revision: str | None = None) -> Tree:
     return WorkTree(repository) if checkout(repository) else Commit(repository, "HEAD")
 
 
+def environment() -> dict[str, str]:
+    """For a git that is asked in a folder: the repository is that of the folder."""
+    return {name: value for name, value in os.environ.items() if name not in STEERING}
+
+
 def git(repository: Path, *arguments: str) -> str:
     """What a git command prints.
 
@@ -170,7 +199,13 @@ def git(repository: Path, *arguments: str) -> str:
 
 def _run(repository: Path, arguments: Sequence[str]) -> bytes:
     try:
-        done = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=repository,
+            env=environment(),
+            capture_output=True,
+            check=False,
+        )
     except (FileNotFoundError, NotADirectoryError):
         raise AuditError(f"{repository} is no folder, or git is not installed") from None
     if done.returncode:

@@ -113,7 +113,7 @@ def row(ancestor: Ancestor) -> dict[str, str]:
 
 
 def _commit(commit: str | None) -> str:
-    return words.short(commit) if commit else "none yet"
+    return words.short(commit)
 
 
 def _aligned(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
@@ -184,7 +184,13 @@ def notes(answer: Ancestors) -> Iterator[str]:
         yield f"trained: unknown for {first_few(uncounted, MANY)}, for the same reason."
     if uncommitted := [each.policy for each in ancestors if each.commit is None]:
         names = first_few(uncommitted, MANY)
-        yield f"commit: none yet has {names}; commit dvc.lock to pin code and packages."
+        if answer.is_cut:
+            yield (
+                f"commit: unknown for {names}: this clone has no older commits; `git fetch "
+                "--unshallow` brings them."
+            )
+        else:
+            yield f"commit: none yet has {names}; commit dvc.lock to pin code and packages."
 
 
 def _note_on_seconds(ancestors: Sequence[Ancestor]) -> str:

@@ -13,7 +13,6 @@ import yaml
 
 from experiments import figures, results
 from experiments.gather import Arm
-from experiments.measures import by_init
 from stages.running.errors import BadInput
 from tests.experiments.chains import PARAMS, make_folder
 
@@ -166,14 +165,6 @@ def test_a_lead_by_other_lights(compared: Mapping[str, Any]) -> None:
         assert pair["corrected"][level] == sure(0.5)
         assert pair["by_temperature"][level] == {"1.0": sure(0.5), "0.35": sure(0.5)}
         assert pair["by_init"][level] == {"mean": 0.5, "num_inits": 2, "t": None, "p": None}
-
-
-def test_the_init_is_the_unit() -> None:
-    """Two inits gain .2 and .4, two runs each: t = .3 / (.1 √2 / √2) = 3, one degree of freedom."""
-    difference = np.array([[0.1, 0.1], [0.4, 0.4], [0.3, 0.3], [0.4, 0.4]])
-    summary = by_init(difference, [1, 2, 1, 2])
-    assert summary == {"mean": 0.3, "num_inits": 2, "t": 3.0, "p": 0.2048}
-    assert by_init(difference[:1], [1])["t"] is None
 
 
 def test_what_an_arm_is_shown_is_said(compared: Mapping[str, Any]) -> None:

@@ -109,7 +109,7 @@ def leaks(policy: str, settings: Settings) -> Gate:
 
 
 def differences(policy: str, champion: str) -> dict[str, Interval]:
-    """New minus champion in success at the training budget.
+    """New minus champion in success at the training budget, each at its best temperature.
 
     Over all problems (`all`), and on each difficulty (`difficulty_3`).
     """

@@ -94,6 +94,8 @@ def _exam(origin: Origin) -> str:
         f"{confidence:.0%} bootstrap intervals over problems. Samples a problem: "
         f"{origin.param('exam')['num_samples']}."
     )
+    if "temperatures" in origin.param("exam"):
+        text += " Sampled at the temperature that succeeds most on reserved problems."
     head = ["problems", "number", *(f"{budget} tokens" for budget in budgets)]
     return f"## Exam\n\n{text}\n\n" + _table(head, [*rows.values()])
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.accounting import Status, VerdictRates, credit_share, statuses, verdict_rates
+from stages.pure.accounting import (
+    Status,
+    VerdictRates,
+    credit_share,
+    group_shares,
+    statuses,
+    verdict_rates,
+)
 
 REASONS = st.lists(st.tuples(*[st.booleans()] * 4), max_size=20)
 NAN = float("nan")
@@ -73,3 +80,9 @@ def test_a_policy_that_contradicts_itself_everywhere_swaps_its_rates(
     rates, turned = verdict_rates(claims, truths), verdict_rates(1 - claims, truths)
     for rate, other in zip(rates, turned, strict=True):
         assert (rate is None and other is None) or rate + other == pytest.approx(1, abs=1e-12)
+
+
+def test_group_shares_by_hand() -> None:
+    shares = group_shares(np.array([1.0, 2.0, 1.0]), np.array([0, 2, 0]))
+    assert shares.tolist() == [0.5, 0.5, 0.5]
+    assert group_shares(np.zeros(2), np.array([0, 1])).tolist() == [0.0, 0.0]

@@ -121,11 +121,12 @@ def _digest(value: Any) -> str:
 
 def run_step(step: Step) -> None:
     """Call a step's `main` as its command would; what it prints goes to standard error."""
-    module, arguments = parse(step.command, os.environ)
-    print(f"{step.name}: {step.command}", file=sys.stderr, flush=True)
-    with one_of_many(), settings_of_one_step(), redirect_stdout(sys.stderr):
-        run = import_module(module).main
-        tyro.cli(run, args=split_listing(run, arguments)[1])
+    for line in step.command.splitlines():
+        module, arguments = parse(line, os.environ)
+        print(f"{step.name}: {line}", file=sys.stderr, flush=True)
+        with one_of_many(), settings_of_one_step(), redirect_stdout(sys.stderr):
+            run = import_module(module).main
+            tyro.cli(run, args=split_listing(run, arguments)[1])
 
 
 def parse(line: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:

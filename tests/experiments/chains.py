@@ -7,12 +7,20 @@ import yaml
 
 from experiments.plan import Chain, chains, load_profile
 from fixtures.checkouts import ROOT
-from tests.world import CONTENTS, DIFFICULTY, World, write_exam, write_json, write_round
+from tests.world import (
+    CONTENTS,
+    DIFFICULTY,
+    TEMPERATURES,
+    World,
+    write_exam,
+    write_json,
+    write_round,
+)
 
 PARAMS = ROOT / "params.yaml"
 PROFILE = {
     "everywhere": {
-        "exam": {"budgets_tokens": [0, 8, 16]},
+        "exam": {"budgets_tokens": [0, 8, 16], "temperatures": TEMPERATURES},
         "report": {"training_budget_tokens": 8},
         "evaluate": {"num_resamples": 100},
     },

@@ -25,7 +25,8 @@ WRAPPINGS = [
 @given(st.integers(0, 10**6), st.lists(st.sampled_from(WRAPPINGS[:8]), max_size=3))
 def test_a_wrapping_changes_nothing(value: int, wrappings: list[str]) -> None:
     text = str(value)
-    assume(len({wrapping[0] for wrapping in wrappings}) == len(wrappings))
+    signs = [wrapping[0].replace("“", '"') for wrapping in wrappings]
+    assume(len({*signs}) == len(signs))
     for wrapping in wrappings:
         text = wrapping.format(text)
     assert read(text) == read(str(value))

@@ -18,6 +18,8 @@ SAME: dict[str, Callable[[str], str]] = {
 
 WRONG: dict[str, Callable[[str], str]] = {
     "empty": lambda text: "",
+    "nought": lambda text: "0",
+    "nan": lambda text: "nan",
     "sign": lambda text: text[1:] if text.startswith("-") else f"-{text}",
     "percent": lambda text: f"{text}%",
     "words behind": lambda text: f"{text} {JUNK}",
@@ -55,9 +57,18 @@ def wrong_answers(right: str, other: str | None) -> dict[str, str]:
     made = {kind: make(right) for kind, make in WRONG.items()}
     if other is not None:
         made |= {kind: make(right, other) for kind, make in WITH_ANOTHER.items()}
-    return {kind: text for kind, text in made.items() if _plain(text) != _plain(right)}
+    return {kind: text for kind, text in made.items() if not _says_the_same(text, right)}
 
 
-def _plain(text: str) -> str:
-    words = " ".join(text.split()).casefold()
-    return re.sub(r"^-(?=[0.,]*$)", "", words)
+def _says_the_same(text: str, right: str) -> bool:
+    """Whether words or numbers are left as they were; minus nought is nought, and so is 0%."""
+    said, meant = (
+        re.sub(r"-(?=[0.]+(?![0-9.]))", "", " ".join(one.split()).casefold())
+        for one in (text, right)
+    )
+    return said == meant or _number(said) == _number(meant) == 0
+
+
+def _number(text: str) -> float | None:
+    digits = text.removesuffix("%")
+    return float(digits) if re.fullmatch(r"\d+(?:\.\d+)?", digits, re.ASCII) else None

@@ -252,7 +252,7 @@ class DatasetTier(Tier):
 
 
 class DatasetTask(ImportedTask):
-    """Mathematics from your JSONL or Parquet file; judged by math-verify.
+    """Mathematics from your JSONL or Parquet file; judged exactly, by a stated grammar.
 
     See `stages.tasks.imported.dataset`.
     """

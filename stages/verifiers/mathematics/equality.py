@@ -71,16 +71,20 @@ def _is_same_value(reference: Value, answer: Value) -> bool:
         reference.expression, answer.expression
     ):
         return True
-    return reference.unit != answer.unit and is_same_number(
-        _with_unit(reference), _with_unit(answer)
+    one, other = _as_factor(reference, answer), _as_factor(answer, reference)
+    return (one is not None or other is not None) and is_same_number(
+        reference.expression if one is None else one, answer.expression if other is None else other
     )
 
 
-def _with_unit(value: Value) -> Expr:
-    """Its unit as a factor: degrees as a number, others as a name, `5 m` as `5m`."""
-    if value.unit is None:
-        return value.expression
-    return value.expression * (sympy.pi / 180 if value.unit == "degree" else Symbol(value.unit))
+def _as_factor(value: Value, other: Value) -> Expr | None:
+    """A value in a unit as what it is beside one without: an angle's number, `5 m` beside `5m`."""
+    if value.unit is None or other.unit is not None:
+        return None
+    if value.unit == "degree":
+        return value.expression * sympy.pi / 180
+    factor = Symbol(value.unit)
+    return value.expression * factor if factor in other.expression.free_symbols else None
 
 
 def _is_product(reference: Reading, answer: Reading) -> bool:

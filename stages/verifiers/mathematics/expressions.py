@@ -30,7 +30,7 @@ FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac", "\\cfrac")
 BINOMIALS = ("\\binom", "\\dbinom", "\\tbinom")
 TIMES = ("*", "\\cdot", "\\times", "\\ast")
 OVER = ("/", "\\div")
-PAIRS = {"(": ")", "{": "}", "[": "]", "|": "|", "\\{": "\\}", "\\lvert": "\\rvert"}
+PAIRS = {"(": ")", "{": "}", "|": "|", "\\{": "\\}", "\\lvert": "\\rvert"}
 PAIRS |= {"\\lfloor": "\\rfloor", "\\lceil": "\\rceil", "\\vert": "\\vert"}
 AROUND = {"|": sympy.Abs, "\\lvert": sympy.Abs, "\\vert": sympy.Abs}
 AROUND |= {"\\lfloor": sympy.floor, "\\lceil": sympy.ceiling}
@@ -198,7 +198,8 @@ class _Reader:
             while self.next.text not in ("}", "") and len(parts) < MAX_DEPTH:
                 parts.append(self._take().text)
             self._need("}")
-        if token.kind == "number" and len(token.text) > 1:
+        is_plain = token.kind in ("number", "letters", "command") and len(token.text) == 1
+        if not parts or not (token.text == "{" or token.kind == "command" or is_plain):
             raise Unreadable(f"_{token.text} without braces")
         return Symbol(f"{name}_{''.join(parts)}")
 

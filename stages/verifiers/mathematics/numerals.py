@@ -40,7 +40,7 @@ BASED = re.compile(
     r"(?:_\{?\s*(?:\\(?:text|mathrm)\s*\{\s*(?:base\s*)?)?(\d{1,2}|[a-z]+)\s*\}{0,2}"
     r"| (?:in )?base[ -](\d{1,2}|[a-z]+))(?![\w}])"
 )
-PREFIXED = re.compile(r"(?<![\w.])0([bBoOxX])([0-9A-Fa-f]+)(?![\w.])")
+PREFIXED = re.compile(r"(?<![\w.])0([bBoOxX])([0-9A-Fa-f]+)(?![\w.]|(?: in)? base)")
 CROSS = re.compile(r"(?<=\d) ?[xX] ?(?=10\s*(?:\^|\*\*))")
 BASE_NAMES = {
     **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9},

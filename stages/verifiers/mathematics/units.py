@@ -53,7 +53,6 @@ SPELLINGS = {
     "€": "euro euros eur",
     "£": "gbp",
     "¥": "yen jpy",
-    "percentage point": "pp",
     "mi/h": "mph",
     "km/h": "kph kmh",
 }

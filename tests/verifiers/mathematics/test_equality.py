@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.verifiers.mathematics.answers import read
@@ -34,6 +34,7 @@ def test_no_two_of_many_are_one() -> None:
     assert {frozenset(pair) for pair in equal} == {frozenset(("4", "100_2"))}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-99, 99), min_size=2, max_size=5), st.randoms())
 def test_a_set_has_no_order_and_a_point_has(values: list[int], rng: object) -> None:
     shuffled = [*values]

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.verifiers.mathematics.expressions import read_expression
@@ -22,6 +22,7 @@ SUMS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(SUMS)
 def test_arithmetic_is_exact(case: tuple[str, Fraction]) -> None:
     text, value = case
@@ -69,6 +70,7 @@ def test_what_is_none_is_not_read(text: str) -> None:
         read_expression(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789+-*/^_(){}xyze! \\fracsqt.,'", max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

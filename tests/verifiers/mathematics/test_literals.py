@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contracts.verdict import Verdict
@@ -14,6 +14,7 @@ from stages.verifiers.mathematics.readings import Clock, Literal
 VERIFIER = MathVerifier()
 
 
+@settings(deadline=None)
 @given(st.dates(datetime.date(1000, 1, 1)), st.dates(datetime.date(1000, 1, 1)))
 def test_a_date_is_its_day_and_no_difference(one: datetime.date, other: datetime.date) -> None:
     iso, words = str(one), f"{one:%B} {one.day}, {one.year}"
@@ -24,6 +25,7 @@ def test_a_date_is_its_day_and_no_difference(one: datetime.date, other: datetime
     assert VERIFIER.verify({"answer": difference}, iso) is Verdict.INCORRECT
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 59), st.booleans())
 def test_a_time_of_day_has_two_halves(hours: int, minutes: int, is_late: bool) -> None:
     said = read_literal(f"{hours}:{minutes:02d} {'p.m.' if is_late else 'AM'}")
@@ -32,6 +34,7 @@ def test_a_time_of_day_has_two_halves(hours: int, minutes: int, is_late: bool) -
     assert said == Clock((day_hours * 60 + minutes) * 60)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(0, 999), st.integers(0, 999), st.integers(0, 999))
 def test_a_range_is_no_difference(a: int, b: int, c: int, d: int) -> None:
     verdict = VERIFIER.verify({"answer": f"{a}-{b}"}, f"{c}–{d}")

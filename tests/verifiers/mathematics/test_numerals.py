@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.verifiers.mathematics.answers import read
@@ -25,6 +25,7 @@ def number(text: str) -> Fraction:
     return Fraction(int(value.expression.p), int(value.expression.q))
 
 
+@settings(deadline=None)
 @given(WHOLES, PARTS, st.booleans(), st.sampled_from(["{} {}/{}", r"{}\frac{{{}}}{{{}}}"]))
 def test_a_mixed_number_is_its_sum_with_one_sign(
     whole: int, part: tuple[int, int], is_negative: bool, form: str
@@ -39,6 +40,7 @@ def test_a_mixed_number_is_its_sum_with_one_sign(
     )
 
 
+@settings(deadline=None)
 @given(
     st.integers(1000, 10**15),
     st.sampled_from([",", " ", "_", "'", "{,}", r"\,", "~", "\u202f", "\u00a0", "\u2009", r"\ "]),
@@ -47,12 +49,14 @@ def test_grouping_digits_never_changes_a_number(value: int, separator: str) -> N
     assert number(f"{value:,}".replace(",", separator)) == value
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**9), 10**9), st.integers(1, 6))
 def test_leading_zeros_change_nothing(value: int, zeros: int) -> None:
     sign, digits = "-" * (value < 0), str(abs(value))
     assert number(sign + "0" * zeros + digits) == value
 
 
+@settings(deadline=None)
 @given(
     st.decimals(-1000, 1000, places=4),
     st.integers(-40, 40),
@@ -67,6 +71,7 @@ def test_scientific_notation_is_a_power_of_ten(value: object, exponent: int, for
     )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 36), st.sampled_from(["{}_{{{}}}", "{} base {}"]))
 def test_a_numeral_in_a_base_is_its_number(value: int, base: int, form: str) -> None:
     digits, left = "", value
@@ -77,6 +82,7 @@ def test_a_numeral_in_a_base_is_its_number(value: int, base: int, form: str) -> 
     assert number(text) == value
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 99),
     st.from_regex(r"[0-9]{0,3}", fullmatch=True, alphabet="0123456789"),

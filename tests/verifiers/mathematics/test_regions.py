@@ -1,7 +1,7 @@
 """Intervals, inequalities and sets are the same numbers in other words."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stages.contracts.verdict import Verdict
@@ -13,6 +13,7 @@ SIGNS = {True: ("<", "("), False: (r"\leq ", "[")}
 ENDS = {True: ("<", ")"), False: (r"\le ", "]")}
 
 
+@settings(deadline=None)
 @given(st.integers(-50, 50), st.integers(-50, 50), st.booleans(), st.booleans(), st.booleans())
 def test_an_interval_is_its_inequality_and_no_other(
     low: int, high: int, is_left_open: bool, is_right_open: bool, is_other_open: bool

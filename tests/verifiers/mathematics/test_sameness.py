@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import Rational
 
@@ -12,6 +12,7 @@ from stages.verifiers.mathematics.expressions import read_expression
 from stages.verifiers.mathematics.sameness import is_same_number
 
 
+@settings(deadline=None)
 @given(st.fractions(-1000, 1000), st.integers(1, 300))
 def test_the_smallest_difference_is_one(value: Fraction, exponent: int) -> None:
     number = Rational(value.numerator, value.denominator)

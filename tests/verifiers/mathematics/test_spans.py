@@ -1,7 +1,7 @@
 """Which part of a text is its answer."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.verifiers.mathematics.spans import answer_span
@@ -12,6 +12,7 @@ FORMS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(FORMS, st.integers(0, 999)), min_size=1, max_size=5))
 def test_the_last_counts(spans: list[tuple[str, int]]) -> None:
     text = " so ".join(form.format(value) for form, value in spans)

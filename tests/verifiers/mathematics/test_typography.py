@@ -1,7 +1,7 @@
 """Signs that only look different are one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stages.verifiers.mathematics.answers import read
@@ -21,14 +21,18 @@ WRAPPINGS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.sampled_from(WRAPPINGS[:8]), max_size=3))
 def test_a_wrapping_changes_nothing(value: int, wrappings: list[str]) -> None:
     text = str(value)
+    signs = [wrapping[0].replace("“", '"') for wrapping in wrappings]
+    assume(len({*signs}) == len(signs))
     for wrapping in wrappings:
         text = wrapping.format(text)
     assert read(text) == read(str(value))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.sampled_from("-−‐‑–—﹣－"))
 def test_every_minus_is_one(value: int, minus: str) -> None:
     assert read(f"{minus}{value}") == read(f"-{value}") != read(str(value))

@@ -46,3 +46,16 @@ def test_a_phase_that_fails_is_not_counted() -> None:
     with pytest.raises(KeyError), facts.phase("judging"):
         raise KeyError
     assert facts._seconds.keys() == {"startup"}
+
+
+def test_seconds_are_those_of_no_clock_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, wall = RunFacts("score"), time.time()
+    monkeypatch.setattr(time, "time", lambda: wall - 10 * 86400)
+    with facts.phase("judging"):
+        pass
+    facts.write(tmp_path / "scores.parquet")
+    written = json.loads((tmp_path / "scores.run.json").read_text())
+    assert all(0 <= seconds < 86400 for seconds in written["seconds"].values())
+    assert written["ended_at"] == wall - 10 * 86400

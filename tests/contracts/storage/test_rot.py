@@ -106,7 +106,9 @@ def test_too_many_open_files_are_no_corruption(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     held = []
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, limits[1]))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, limits[1])
+        )
         with pytest.raises(OSError, match="Too many open files") as full:  # noqa: PT012
             while True:
                 held.append(os.open(part, os.O_RDONLY))

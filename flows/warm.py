@@ -136,12 +136,15 @@ def _receive(caller: socket.socket, size: int) -> bytes:
 
 
 def _is_current(root: Path) -> bool:
-    """Whether the caller's code is what this server has imported."""
+    """Whether the caller's code is what this server has imported, and will import for it."""
     sources = importlib.import_module("stages.running.sources")
-    own = [(file.relative_to(sources.ROOT), source) for file, source in sources.LOADED.items()]
-    return all(
-        (root / name).is_file() and (root / name).read_bytes() == source for name, source in own
-    )
+    own: dict[Path, bytes] = {}
+    if root != sources.ROOT:
+        files = (path for path in (sources.ROOT / "stages").rglob("*") if path.is_file())
+        own = {path: path.read_bytes() for path in files if path.parent.name != "__pycache__"}
+    own |= sources.LOADED  # which may be older than the file
+    theirs = ((root / path.relative_to(sources.ROOT), source) for path, source in own.items())
+    return all(file.is_file() and file.read_bytes() == source for file, source in theirs)
 
 
 def _run_apart(command: list[str]) -> int:

@@ -25,6 +25,7 @@ from stages.running.publish import write_json
 ROOT = Path(__file__).parent.parent
 NO_STEPS = ("__init__", "code")
 MAIN = "__main__.py"
+BYTECODE = "__pycache__"
 
 
 def main(listings: Path, params_file: Path = Path("params.yaml")) -> None:
@@ -125,7 +126,9 @@ def data_of(module: Path) -> frozenset[Path]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     named = [
-        path for path in module.parent.iterdir() if path.name in texts and path.suffix != ".py"
+        path
+        for path in module.parent.iterdir()
+        if path.name in texts and path.suffix != ".py" and path.name != BYTECODE
     ]
     data_files = {path for path in named if path.is_file()}
     for folder in (path for path in named if path.is_dir() and not any(path.rglob("*.py"))):

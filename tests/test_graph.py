@@ -1,5 +1,6 @@
 """dvc.yaml against the code: each stage has its listing, an edit re-runs what CONTRIBUTING says."""
 
+import ast
 import json
 import re
 import shutil
@@ -121,6 +122,61 @@ def test_a_stage_depends_on_the_listing_of_its_step_and_on_no_other_code(stage: 
         if dep.startswith("stages") or dep.startswith(f"{LISTINGS}")
     ]
     assert of_code == [f"{LISTINGS}/{step}.json"]
+
+
+def words_of(stage: str) -> dict[str, str]:
+    """The arguments of a stage's command, by name."""
+    words = re.findall(r"--([a-z-]+) (\S+)", STAGES[stage]["cmd"])
+    return {name.replace("-", "_"): value for name, value in words}
+
+
+def paths_of(stage: str, *kinds: str) -> set[str]:
+    """The paths that dvc.yaml names of a stage, such as its deps."""
+    named = [entry for kind in kinds for entry in STAGES[stage].get(kind, [])]
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in named}
+
+
+def declared(step: Path) -> tuple[set[str], set[str]]:
+    """The arguments that a step declares as written, and all of its paths."""
+    tree = ast.parse(step.read_text())
+    [call] = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "command"
+    ]
+    [writes] = [ast.literal_eval(word.value) for word in call.keywords if word.arg == "writes"]
+    [main] = [node for node in tree.body if getattr(node, "name", "") == "main"]
+    assert isinstance(main, ast.FunctionDef)
+    paths = {
+        argument.arg
+        for argument in main.args.args
+        if argument.annotation and "Path" in ast.unparse(argument.annotation)
+    }
+    return set(writes), paths
+
+
+@pytest.mark.parametrize("stage", [*STAGES])
+def test_a_step_holds_every_dependency_and_declares_every_output(stage: str) -> None:
+    """Whatever dvc.yaml records of a stage is either held, or written by it."""
+    module = re.search(r"-m stages\.(\w+)", STAGES[stage]["cmd"])[1]
+    step = next(
+        path
+        for path in (ROOT / f"stages/{module}.py", ROOT / f"stages/{module}/__main__.py")
+        if path.is_file()
+    )
+    writes, paths = declared(step)
+    words = words_of(stage)
+    written = {words[name] for name in writes}
+    outs = paths_of(stage, "outs", "metrics", "plots")
+    assert all(any(out == path or out.startswith(f"{path}/") for path in written) for out in outs)
+    assert not written & paths_of(stage, "deps")
+    held = {words[name] for name in {*paths, "code"} - writes if name in words}
+    loose = paths_of(stage, "deps") - {"params.yaml", "stages"}
+    unheld = {
+        dep for dep in loose if not any(dep == path or dep.startswith(f"{path}/") for path in held)
+    }
+    assert not unheld
+    assert words.get("code", "") == ("" if stage == "code" else f"{LISTINGS}/{module}.json")
 
 
 def test_every_step_is_listed_and_all_code_is_looked_at(

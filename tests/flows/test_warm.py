@@ -2,10 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fixtures.checkouts import ROOT, run, succeed
@@ -98,3 +102,54 @@ def test_a_fork_dies_with_its_caller_and_the_server_with_its_command(clone: Path
 def test_without_a_server_a_stage_runs_by_itself(clone: Path) -> None:
     succeed(prepare("alone").split(), clone, KNOWHOW_WARM=str(clone / "nobody"))
     assert (clone / "alone/problems.parquet").is_dir()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_it_ends_the_command_and_all_below(number: int, tmp_path: Path) -> None:
+    """The signal goes to it alone; what its command started has sessions of its own."""
+    script = """
+import os, subprocess, sys, time
+from pathlib import Path
+if len(sys.argv) == 1:
+    subprocess.Popen([sys.executable, __file__, "below"], start_new_session=True)
+Path(f"pid-{len(sys.argv)}").write_text(f"{os.getpid()} {os.environ['KNOWHOW_WARM']}")
+time.sleep(600)
+"""
+    (tmp_path / "work.py").write_text(script)
+    command = [sys.executable, "-m", "flows.warm", sys.executable, str(tmp_path / "work.py")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True)
+    files = [tmp_path / "pid-1", tmp_path / "pid-2"]
+    assert wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    numbers = [int(file.read_text().split()[0]) for file in files]
+    socket = files[0].read_text().split()[1]
+    server = [
+        other.pid
+        for other in psutil.Process(process.pid).children()
+        if "--serve" in other.cmdline()
+    ]
+    process.send_signal(number)
+    process.wait(60)
+    assert wait_until(lambda: not any(map(psutil.pid_exists, [*numbers, *server])))
+    if number != signal.SIGKILL:
+        assert not Path(socket).parent.exists()
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.05)
+    return is_so()
+
+
+def test_a_stage_whose_code_was_edited_since_runs_by_itself(clone: Path) -> None:
+    """The server has the code of before in memory; what runs is what stands there."""
+    script = f"""
+    printf '\\nprint("edited since")\\n' >> stages/contracts/render.py
+    {prepare("edited")}
+    """
+    before = (clone / "stages/contracts/render.py").read_text()
+    done = beside_a_server(script, clone)
+    (clone / "stages/contracts/render.py").write_text(before)
+    assert done.returncode == 0, done.stderr
+    assert "edited since" in done.stdout

@@ -57,3 +57,16 @@ def test_a_step_among_others_begins_when_its_turn_comes(tmp_path: Path) -> None:
     facts.write(tmp_path / "scores.parquet")
     written = json.loads((tmp_path / "scores.run.json").read_text())
     assert written["started_at"] > before - 0.01
+
+
+def test_seconds_are_those_of_no_clock_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, wall = RunFacts("score"), time.time()
+    monkeypatch.setattr(time, "time", lambda: wall - 10 * 86400)
+    with facts.phase("judging"):
+        pass
+    facts.write(tmp_path / "scores.parquet")
+    written = json.loads((tmp_path / "scores.run.json").read_text())
+    assert all(0 <= seconds < 86400 for seconds in written["seconds"].values())
+    assert written["ended_at"] == wall - 10 * 86400

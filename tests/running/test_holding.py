@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkouts import run as run_command
+from fixtures.checkouts import succeed
+
 ROOT = Path(__file__).parents[2]
 STEP = """
 import os, runpy, sys, time
@@ -198,3 +201,72 @@ def test_a_listing_that_is_none_is_refused(folder: Path) -> None:
 def test_without_a_listing_code_must_be_what_was_loaded(folder: Path) -> None:
     code = f"import stages.running.publish\n{append(SHARED, EDITED)}.real\n{LATE}"
     need_moved(run(folder, "", code), SHARED, folder)
+
+
+# Through DVC: what it writes down, and what its run cache would hand on.
+
+GRAPH = """
+stages:
+  own:
+    cmd: python step.py --table table --out out.json --code listing.json
+    params: [own.rate]
+    deps: [listing.json, table]
+    outs: [out.json]
+"""
+OTHERS = {
+    "params": EDIT.format("own: {rate: 0.7}\nother: {rate: 1.0}\n"),
+    "input": MOVES["edited"],
+    "input and back": MOVES["edited and back"],
+    "code": append(SHARED, EDITED),
+    "git checkout": "os.system('git checkout --quiet other')",
+}
+
+
+@pytest.fixture
+def project(folder: Path) -> Path:
+    """The same as a project of one stage that has run, with another rate on another branch."""
+    listing(folder)
+    (folder / "step.py").write_text(STEP)
+    (folder / "dvc.yaml").write_text(GRAPH)
+    (folder / ".gitignore").write_text("__pycache__\n/site\n")
+    for command in (
+        "git init --quiet --initial-branch main",
+        "git config user.email a@b",
+        "git config user.name a",
+        "dvc init --quiet",
+        "dvc config cache.type copy",
+    ):
+        succeed(command.split(), folder)
+    repro(folder, "")
+    for branch, rate in (("main", 0.5), ("other", 0.9), ("begun", 0.6)):
+        if branch != "main":
+            succeed(["git", "switch", "--quiet", "--create", branch], folder)
+        text = f"own: {{rate: {rate}}}\nother: {{rate: 1.0}}\n"
+        (folder / "params.yaml").write_text(text)
+        succeed(["git", "add", "--all"], folder)
+        succeed(["git", "commit", "--quiet", "--allow-empty", "--message", branch], folder)
+    return folder
+
+
+def repro(folder: Path, meanwhile: str) -> subprocess.CompletedProcess[str]:
+    changes = {"MEANWHILE": meanwhile, "PYTHONPATH": str(folder)}
+    return run_command(["dvc", "repro"], folder, DVC_SITE_CACHE_DIR=str(folder / "site"), **changes)
+
+
+def recorded(folder: Path) -> tuple[bytes, list[str]]:
+    """What DVC has written down: its record, and the runs that it would hand on."""
+    runs = sorted(str(path) for path in (folder / ".dvc/cache/runs").rglob("*"))
+    return (folder / "dvc.lock").read_bytes(), runs
+
+
+@pytest.mark.parametrize("meanwhile", OTHERS.values(), ids=OTHERS)
+def test_dvc_records_nothing_of_a_run_that_did_not_happen(meanwhile: str, project: Path) -> None:
+    before = recorded(project)
+    done = repro(project, meanwhile)
+    assert "exited with 75" in done.stderr
+    assert recorded(project) == before
+    assert not (project / "out.json").exists()
+    succeed(["git", "checkout", "--quiet", "--force", "begun"], project)
+    (project / "table/part").write_text("one")
+    assert repro(project, "").returncode == 0
+    assert recorded(project)[0] != before[0]

@@ -90,6 +90,29 @@ with atomic(Path(sys.argv[1])) as beside:
     assert path.read_text() == "old"
 
 
+@pytest.mark.parametrize("write", [Path.write_text, write_folder], ids=["file", "folder"])
+def test_all_is_on_the_disk_before_and_after_it_gets_its_name(
+    write: Callable[[Path, str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "out", []
+    sync, replace = os.fsync, Path.replace
+
+    def seen(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        synced.append("renamed")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(Path, "replace", renamed)
+    with atomic(path) as beside:
+        write(beside, "new")
+    inside = [str(beside / "weights")] if path.is_dir() else []
+    assert synced == [*inside, str(beside), "renamed", str(tmp_path)]
+
+
 def test_json_is_sorted_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_json(path, {"b": 1, "a": {"d": 0.5, "c": None}})

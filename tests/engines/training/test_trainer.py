@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from fixtures.decoders import tiny_llama
@@ -86,14 +85,22 @@ def test_a_checkpoint_is_replaced_whole_and_leaves_nothing_else(tmp_path: Path) 
     assert again.history == on.history
 
 
-def test_a_broken_checkpoint_is_not_taken(tmp_path: Path) -> None:
+def test_a_spoilt_checkpoint_is_left_and_work_begins_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     on = trainer()
     take(on, 1)
     on.save(tmp_path)
-    content = (tmp_path / CHECKPOINT).read_bytes()
-    (tmp_path / CHECKPOINT).write_bytes(content[: len(content) // 2])
-    with pytest.raises(SafetensorError):
-        trainer().resume(tmp_path)
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    anew = trainer()
+    assert not anew.resume(tmp_path)
+    assert anew.num_steps == 0
+    assert same(weights(anew), weights(trainer()))
+    assert str(path) in capsys.readouterr().err
+    take(anew, 1)
+    anew.save(tmp_path)  # in its place
+    assert trainer().resume(tmp_path)
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])

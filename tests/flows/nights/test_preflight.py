@@ -155,8 +155,11 @@ def test_no_champion(project: Path) -> None:
     git.commit("unknown", "dvc.yaml")
     (obstacle,) = obstacles()
     assert obstacle.startswith(
-        "artifacts.champion.path of dvc.yaml is data/policies/s9, which no stage"
+        "artifacts.champion.path of dvc.yaml is data/policies/s9, which is no policy of params.yaml"
     )
+    (project / "dvc.yaml").write_text(toy_night.GRAPH.replace("policies/s1", "exams/s1"))
+    git.commit("of another kind", "dvc.yaml")
+    assert "data/exams/s1, which is no policy of params.yaml" in obstacles()[0]
     (project / "dvc.yaml").write_text(toy_night.GRAPH.split("artifacts:")[0])
     git.commit("none", "dvc.yaml")
     assert obstacles() == [
@@ -233,3 +236,15 @@ def test_all_is_said_at_once(project: Path) -> None:
     (project / "notes.txt").touch()
     with device.exclusive_device("a test"):
         assert len(obstacles(recipe="none", signing_key=Path("/nowhere"))) == 4
+
+
+def test_secrets_that_all_can_read(project: Path) -> None:
+    secrets = project / ".dvc/config.local"
+    secrets.write_text("['remote \"local\"']\n    secret_access_key = S\n")
+    secrets.chmod(0o644)
+    assert obstacles() == [
+        "others can read .dvc/config.local, where remotes' keys stand; `chmod 600 "
+        ".dvc/config.local`"
+    ]
+    secrets.chmod(0o600)
+    assert obstacles() == []

@@ -123,4 +123,4 @@ def test_a_clone_without_older_commits_does_not_know_the_first(tmp_path: Path) -
     for folder, cut in ((whole, False), (tmp_path / "cut", True)):
         tree = open_tree(folder)
         assert is_cut(tree) == cut
-        assert all((each.commit is None) == cut for each in ancestry(tree, "i1"))
+        assert all((each.commit is None) == cut for each in ancestry(tree, "n1"))

@@ -45,7 +45,6 @@ COVERED_BY = {
     "flows/nights/runner.py": "tests/flows/commands/test_serve.py",
     "flows/plots_page.py": "tests/test_end_to_end.py",
     "flows/project/exit_codes.py": "tests/flows/running/test_stage.py",
-    "flows/project/git.py": "tests/flows/nights/test_flow.py",
     "flows/project/paths.py": "tests/flows/project/test_params_file.py",
     "flows/project/yaml_text.py": "tests/flows/project/test_params_file.py",
     "flows/running/children.py": "tests/flows/running/test_stage.py",

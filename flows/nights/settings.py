@@ -12,9 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from flows.project import yaml_text
 
 FILE = Path("nightly.yaml")
+NO_PLACES = ("localtime", "Factory")  # of tzdata, which Prefect does not know
 CRON_FIELDS = 5  # of six, one program takes the first for seconds, another the last
 _NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
-CRON = re.compile(rf"([\d\s*,/-]|\b({_NAMES})\b)+", re.IGNORECASE)
+CRON = re.compile(rf"([0-9\s*,/-]|\b({_NAMES})\b)+", re.IGNORECASE)
 Frac = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -39,7 +40,7 @@ def _cron(text: str) -> str:
 
 
 def _timezone(name: str) -> str:
-    if name not in available_timezones() or "localtime" in name:  # which Prefect refuses
+    if name not in available_timezones() or name in NO_PLACES:
         raise ValueError(f"{name!r} is not a time zone; such as Europe/Berlin")
     return name
 

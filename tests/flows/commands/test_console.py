@@ -2,10 +2,12 @@
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import typer
 
 from fixtures.checkouts import ROOT
@@ -39,3 +41,24 @@ def test_columns_are_aligned_whatever_their_colours() -> None:
         f"aaa  {red}",
         "         dd",
     ]
+
+
+def test_what_files_name_is_printed_without_escapes_and_passwords(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.say("round \x1b[31mred\x07")
+    console.print_error("remote ssh://me:secret@host/x: refused\x9b2J")
+    printed = capsys.readouterr()
+    assert printed.out == "round \\x1b[31mred\\x07\n"
+    assert printed.err == "error: remote ssh://***@host/x: refused\\x9b2J\n"
+
+
+@pytest.mark.parametrize("command", ["round add NAME --parent r0 --recipe sampled", "tables NAME"])
+def test_a_name_reaches_the_terminal_without_its_escapes(command: str, tmp_path: Path) -> None:
+    name = "\x1b]0;title\x07\x1b[31m"
+    words = [name if word == "NAME" else word for word in command.split()]
+    shutil.copy(ROOT / "tests/profiles/tiny.yaml", tmp_path / "params.yaml")
+    done = knowhow(tmp_path, *words)
+    assert done.returncode == 2
+    assert "\\x1b" in done.stderr
+    assert "\x1b" not in done.stderr + done.stdout

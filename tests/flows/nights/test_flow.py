@@ -223,3 +223,32 @@ def test_what_is_in_the_way_is_said_at_once_and_nothing_begins(
     assert "- the tree has 3 uncommitted change(s), first knobs.json" in done.stderr
     assert "- params.yaml has no recipe none; choose from ['information', 'sampled']" in done.stderr
     assert git(project, "branch") == "* main"
+
+
+def test_a_night_commits_nothing_on_a_branch_that_a_person_checks_out(
+    project: Path, served: tuple[Path, str]
+) -> None:
+    toy_night.save(project, waits=True)
+    (project / "started").unlink(missing_ok=True)
+    before = git(project, "rev-parse", "main")
+    arguments = ("nightly", "run", "--server-url", served[1], "--date", "2026-11-24")
+    process = toy_night.start(project, *arguments)
+    end = time.monotonic() + 240
+    while not (project / "started").exists():
+        assert process.poll() is None, (project / "stderr.txt").read_text()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    git(project, "switch", "--quiet", "main")
+    (project / "over").touch()
+    process.communicate()
+    assert process.returncode == 75, (project / "stderr.txt").read_text()
+    assert "main is checked out, and not nightly/2026-11-24" in (project / "stderr.txt").read_text()
+    assert git(project, "rev-parse", "main") == before
+    assert subjects(project) == ["Night 2026-11-24: begin round n20261124"]
+
+    (project / ".git/index.lock").touch()  # and a git was killed
+    done = night(project, served[1])
+    assert done.returncode == 0, done.stderr
+    assert record(project)["verdict"] == "promoted"
+    assert git(project, "rev-parse", "main") == before
+    assert git(project, "status", "--porcelain") == ""

@@ -1,11 +1,13 @@
 """A night's names, and its round in params.yaml."""
 
-from datetime import date, datetime
+import asyncio
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from prefect.server.schemas.schedules import CronSchedule
 
 from fixtures.checkouts import succeed
 from flows.nights import night, settings
@@ -102,3 +104,22 @@ def test_a_record_says_nothing_of_where_the_checkout_lies(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert night.portable(f"error: {tmp_path}/data is bad") == "error: data is bad"
+
+
+@pytest.mark.parametrize(
+    ("cron", "timezone", "starts", "dates"),
+    [
+        # The clock is put forward at midnight, so that of the 8th does not exist.
+        ("0 0 * * *", "America/Havana", datetime(2026, 3, 7, 4, tzinfo=UTC), [7, 8, 9]),
+        ("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 27, 4, tzinfo=UTC), [28, 29, 30]),
+        ("30 2 * * *", "Europe/Berlin", datetime(2026, 10, 23, 4, tzinfo=UTC), [24, 25, 26]),
+        ("30 22 * * *", "Asia/Tokyo", datetime(2026, 5, 1, 20, tzinfo=UTC), [2, 3, 4]),
+    ],
+)
+def test_every_date_has_the_night_that_prefect_starts_for_it(
+    cron: str, timezone: str, starts: datetime, dates: list[int]
+) -> None:
+    schedule = settings.Schedule(cron=cron, timezone=timezone)
+    prefects = CronSchedule(cron=cron, timezone=timezone)
+    times = asyncio.run(prefects.get_dates(n=3, start=starts))
+    assert [night.due(time, schedule).date.day for time in times] == dates

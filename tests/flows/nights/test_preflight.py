@@ -170,8 +170,11 @@ def test_no_champion(project: Path) -> None:
     git.commit("unknown", "dvc.yaml")
     (obstacle,) = obstacles()
     assert obstacle.startswith(
-        "artifacts.champion.path of dvc.yaml is data/policies/s9, which no stage"
+        "artifacts.champion.path of dvc.yaml is data/policies/s9, which is no policy of params.yaml"
     )
+    (project / "dvc.yaml").write_text(toy_night.GRAPH.replace("policies/s1", "exams/s1"))
+    git.commit("of another kind", "dvc.yaml")
+    assert "data/exams/s1, which is no policy of params.yaml" in obstacles()[0]
     (project / "dvc.yaml").write_text(toy_night.GRAPH.split("artifacts:")[0])
     git.commit("none", "dvc.yaml")
     assert obstacles() == [
@@ -248,3 +251,12 @@ def test_all_is_said_at_once(project: Path) -> None:
     (project / "notes.txt").touch()
     with device.exclusive_device("a test"):
         assert len(obstacles(recipe="none", signing_key=Path("/nowhere"))) == 4
+
+
+def test_secrets_that_all_can_read(project: Path) -> None:
+    secrets, said = project / ".dvc/config.local", "others can read .dvc/config.local"
+    secrets.write_text("['remote \"far\"']\n    url = ssh://me:secret@host/x\n")
+    secrets.chmod(0o644)
+    assert [each for each in obstacles() if each.startswith(said)]
+    secrets.chmod(0o600)
+    assert not [each for each in obstacles() if each.startswith(said)]

@@ -10,14 +10,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fixtures.checkouts import ROOT, run, succeed
 from flows.running.children import Children
-from flows.running.server import DATABASE, NotStarted, running
+from flows.running.server import DATABASE, NotStarted, answers, running, settings
 from tests.flows.toy_params import write_checker
 
 GRAPH = "stages: {hello: {cmd: echo hello > hello.txt, outs: [hello.txt]}}"
@@ -127,3 +130,44 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, monkeypatch: pytest.Monke
             running(children, port=port),
         ):
             pass
+
+
+@pytest.mark.parametrize(
+    ("environment", "past"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": "s3.example.org"}, "s3.example.org,127.0.0.1,localhost,::1"),
+        ({"no_proxy": "a.example", "NO_PROXY": "b.example"}, "a.example,b.example,127.0.0.1"),
+        ({"no_proxy": "localhost,[::1]"}, "localhost,::1,127.0.0.1"),
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, "127.0.0.1,localhost,::1"),
+        ({"http_proxy": "http://127.0.0.1:9"}, "127.0.0.1,localhost,::1"),
+    ],
+)
+def test_a_server_on_this_machine_is_seen_whatever_proxies_there_are(
+    environment: dict[str, str], past: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with HTTPServer(("127.0.0.1", 0), Healthy) as up:
+        threading.Thread(target=up.serve_forever, daemon=True).start()
+        page = f"http://127.0.0.1:{up.server_port}"
+        for name, value in settings(tmp_path, page).items():
+            monkeypatch.setenv(name, value)
+        assert answers(page)
+        assert httpx.get(f"{page}/api/health").is_success  # as Prefect asks
+        up.shutdown()
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"]
+    assert os.environ["NO_PROXY"].startswith(past)
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Says that it is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""

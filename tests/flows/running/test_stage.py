@@ -259,3 +259,18 @@ def test_one_run_at_a_time() -> None:
         pass
     with exclusive():
         pass
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_machines"),
+    [
+        (["ERROR: unexpected error - disk I/O error"], True),
+        (["ERROR: unexpected error - unable to open database file"], True),
+        (["ERROR: unexpected error - [Errno 28] No space left on device: 'x'"], True),
+        (["ERROR: 'x' does not exist"], False),
+        (["No space left on device", "ERROR: failed to run: python x, exited with 1"], False),
+    ],
+)
+def test_a_disk_that_dvc_finds_full_is_the_machines(lines: list[str], is_machines: bool) -> None:
+    error = stage._failure("update@i1", 255, Path("log"), lines)
+    assert error.is_machine_failure == is_machines

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.checkouts import succeed
-from lineage.record.ancestry import ancestry, first_commits, requirements
+from lineage.record.ancestry import ancestry, first_commits, is_cut, requirements
 from lineage.record.errors import AuditError
 from lineage.record.tree import open_tree
 from tests.lineage import chain
@@ -109,3 +109,18 @@ def test_metrics_that_are_no_json_are_named(tmp_path: Path) -> None:
     (tmp_path / "data/metrics/updates/n1.json").write_text("{")
     with pytest.raises(AuditError, match=r"updates/n1\.json is not JSON"):
         ancestry(open_tree(tmp_path), "n1")
+
+
+def test_a_clone_without_older_commits_does_not_know_the_first(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    chain.write(whole, chain.chain(1))
+    (whole / "later.txt").touch()
+    succeed(["git", "add", "--all"], whole)
+    succeed(["git", "commit", "--quiet", "--message", "later"], whole)
+    url = f"file://{whole}"
+    succeed(["git", "clone", "--quiet", "--depth", "1", url, "cut"], tmp_path)
+    for folder, cut in ((whole, False), (tmp_path / "cut", True)):
+        tree = open_tree(folder)
+        assert is_cut(tree) == cut
+        assert all((each.commit is None) == cut for each in ancestry(tree, "n1"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lineage.record.printable import printable
+from lineage.record.printable import printable, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,15 @@ from lineage.record.printable import printable
 )
 def test_control_characters_are_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pass@word@host/x: no", "https://***@host/x: no"),
+        ("s3://bucket/x and ssh://me@host/x", "s3://bucket/x and ssh://me@host/x"),
+        ("azure://c?sig=abc&x=1", "azure://c?sig=***&x=1"),
+    ],
+)
+def test_urls_lose_their_secrets(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown

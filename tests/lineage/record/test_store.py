@@ -194,3 +194,29 @@ def test_a_file_gone_is_read_from_the_cache(copy: Path) -> None:
     shutil.rmtree(copy / ".dvc" / "cache")
     with pytest.raises(AuditError, match=demos.path):
         list(audit.store.parts(demos))
+
+
+@pytest.mark.parametrize("variable", ["DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"])
+def test_the_users_and_the_machines_settings_are_read_as_dvc_reads_them(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (tmp_path / "config").write_text(
+        "[cache]\n    dir = shared\n['remote \"far\"']\n    url = s3://bucket/x\n"
+    )
+    monkeypatch.setenv(variable, str(tmp_path))
+    keep(tmp_path / "shared", CONTENT, FILE.md5)
+    assert open_store(open_tree(repository)).open(FILE).read() == CONTENT
+    assert read_config(open_tree(repository), repository)["remote far"]["url"] == "s3://bucket/x"
+    (repository / ".dvc/config").write_text("[cache]\n    dir = ../own\n")
+    with pytest.raises(AuditError, match="are not in the working tree, cache"):
+        open_store(open_tree(repository)).open(FILE)
+
+
+def test_the_users_settings_lie_where_xdg_says(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DVC_GLOBAL_CONFIG_DIR", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc/config").write_text(f"[cache]\n    dir = {tmp_path}/mine\n")
+    assert read_config(open_tree(repository), repository)["cache"]["dir"] == f"{tmp_path}/mine"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.checkouts import succeed
+from lineage.proof.history import uncommitted
 from lineage.record.errors import AuditError
 from lineage.record.tree import Commit, Objects, Tree, WorkTree, checkout, open_tree
 
@@ -112,3 +113,28 @@ def test_both_trees_list_the_same_files(audited: Path) -> None:
     trees: list[Tree] = [WorkTree(audited), Commit(audited, "HEAD")]
     assert trees[0].paths() == trees[1].paths() != []
     assert trees[0].read("dvc.lock") == trees[1].read("dvc.lock")
+
+
+def test_what_git_sets_for_a_hook_changes_no_repository(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed(["git", "init", "--quiet", "elsewhere"], tmp_path)
+    expected = open_tree(repository).commit
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere/.git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+    tree = open_tree(repository)
+    assert (tree.root, tree.commit) == (repository, expected)
+    assert tree.paths() == [".gitignore", "a/one.txt", "two.txt"]
+    assert open_tree(repository, "HEAD").read("two.txt") == b"two"
+
+
+def test_what_a_sparse_checkout_leaves_out_is_read_from_git(repository: Path) -> None:
+    succeed(["git", "sparse-checkout", "set", "--no-cone", "/two.txt"], repository)
+    assert not (repository / "a").exists()
+    tree = open_tree(repository)
+    assert tree.read("a/one.txt") == b"new"
+    assert tree.paths() == [".gitignore", "a/one.txt", "two.txt"]
+    assert uncommitted(tree) == []
+    (repository / "two.txt").unlink()
+    assert uncommitted(open_tree(repository)) == ["two.txt"]

@@ -49,7 +49,9 @@ def test_what_was_measured_is_shown(audited: Path) -> None:
 def test_its_json_has_the_fields_of_an_origin_among_its_own(audited: Path) -> None:
     answer = plain(shown(audited, "s1"))
     assert json.loads(json.dumps(answer)) == answer
-    assert list(answer) == ["policy", "revision", "problems", "judges", "generations"]
+    assert list(answer) == [
+        *("policy", "revision", "is_cut", "problems", "judges", "generations"),
+    ]
     first, *_, last = answer["generations"]
     common = ["md5", "commit", "code", "environment", "packages", "params", "tokens", "seconds"]
     common += ["known_seconds", "exam"]

@@ -70,7 +70,6 @@ COVERED_BY = {
     "lineage/telling/page.py": "tests/lineage/telling/test_showtext.py",
     "lineage/telling/verifytext.py": "tests/lineage/proof/test_verify.py",
     "stages/verifiers/mathematics/answers.py": "tests/verifiers/test_math_answer.py",
-    "stages/verifiers/mathematics/arithmetic.py": "tests/verifiers/test_math_answer.py",
     "stages/verifiers/mathematics/functions.py": "tests/verifiers/test_math_answer.py",
     "stages/verifiers/mathematics/library.py": "tests/verifiers/test_math_answer.py",
     "stages/verifiers/mathematics/readings.py": "tests/verifiers/test_math_answer.py",

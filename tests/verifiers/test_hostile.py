@@ -26,6 +26,7 @@ from tests.verifiers.test_isolated import COUNTDOWN
 
 TEXT = TrainedText(kind="trained", vocabulary_size=300)
 TIMEOUT_SECONDS = 0.3
+BOMB = r"\int_0^1 \sin(x^{x^{3}}) \ln x dx"
 FAMILIES = (
     "simple_integration",  # sympy's parser, then a derivative simplified
     "n_queens",  # evaluates text for partial credit
@@ -98,14 +99,12 @@ def test_hostile_attempts_do_no_harm(name: str, tmp_path: Path) -> None:
 def test_a_bomb_is_killed_at_its_limit_and_the_next_answers_are_judged() -> None:
     task, problem = case("math")
     right = Submission(problem, problem.answer, is_attempt=False)
-    worker = _Worker(partial(_load_verify, task), 5.0)
+    worker = _Worker(partial(_load_verify, task), TIMEOUT_SECONDS)
     try:
         assert worker.verify([right]) == [(Verdict.CORRECT, 1)]
-        worker._timeout_seconds = TIMEOUT_SECONDS
         begin = time.monotonic()
-        assert worker.verify([right._replace(text="9^{9^{9^{9}}}")]) == [(Verdict.TIMEOUT, None)]
-        assert TIMEOUT_SECONDS <= time.monotonic() - begin < TIMEOUT_SECONDS + 1
-        worker._timeout_seconds = 5.0
+        assert worker.verify([right._replace(text=BOMB)]) == [(Verdict.TIMEOUT, None)]
+        assert time.monotonic() - begin >= TIMEOUT_SECONDS
         assert worker.verify([right, right]) == [(Verdict.CORRECT, 1)] * 2
     finally:
         worker.stop()

@@ -1,5 +1,8 @@
 """Families whose own scorer gives full score to a wrong answer: here it is wrong."""
 
+import json
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +10,8 @@ import pytest
 from stages.contracts.params.task import ReasoningGymTask, ReasoningGymTier, TrainedText
 from stages.contracts.verdict import Verdict
 from stages.tasks.families import CORRECT_SCORE, MISLED_FAMILIES, load_dataset
+from stages.tasks.reasoning_gym import ReasoningGym
+from stages.tasks.task import Problem
 from stages.verifiers.reasoning_gym import CONDITIONS, ReasoningGymVerifier
 
 
@@ -39,3 +44,37 @@ def test_a_wrong_answer_at_full_score_is_wrong(
 
 def test_every_condition_is_tried() -> None:
     assert set(CONDITIONS) == set(MISLED_FAMILIES)
+
+
+CASES = (Path(__file__).parent / "cases/reasoning_gym.jsonl").read_text(encoding="utf-8")
+"""Answers made of the reference, `{ref}`, and of another problem's, `{other}`."""
+NUM_PROBLEMS = 4
+
+
+@lru_cache
+def problems_of(family: str, containing: str) -> tuple[ReasoningGymVerifier, list[Problem]]:
+    """A family's verifier, and its first problems whose reference contains a text."""
+    tier = ReasoningGymTier(difficulty=0, num_train=9, num_heldout=1, config={})
+    text = TrainedText(kind="trained", vocabulary_size=300)
+    params = ReasoningGymTask(name="reasoning_gym", family=family, seed=3, text=text, tiers=[tier])
+    problems: list[Problem] = []
+    for problem in ReasoningGym(params)._draws(tier):
+        if problem and containing in problem.answer:
+            problems.append(problem)
+        if len(problems) == NUM_PROBLEMS:
+            break
+    return ReasoningGymVerifier(params), problems
+
+
+@pytest.mark.parametrize(
+    "case",
+    [json.loads(line) for line in CASES.splitlines()],
+    ids=lambda case: f"{case['family']}: {case['answer']}",
+)
+def test_an_answer_made_of_the_reference_has_its_right_verdict(case: dict[str, str]) -> None:
+    verifier, problems = problems_of(case["family"], case.get("of", ""))
+    for problem in problems:
+        other = next(one.answer for one in problems if one.answer != problem.answer)
+        answer = case["answer"].replace("{ref}", problem.answer).replace("{other}", other)
+        verdict = verifier.verify(problem.metadata, answer)
+        assert (verdict is Verdict.CORRECT) == (case["expected"] == "correct"), answer

@@ -7,11 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.checkouts import PROFILES
+from fixtures.rows import row
 from fixtures.tasks import countdown_task
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.problems import PROBLEMS
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.scores import SCORES
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
+from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
-from stages.verifiers.second_look import Judged, look, stored, text, wilson
+from stages.verifiers.second_look import FINDING, Judged, look, main, stored, text, wilson
 
 PROBLEM = Problem("p", "train", 3, "", "", {"numbers": [3, 5, 7], "target": 36}, 0)
 RIGHT, WRONG = "7 + 5 12 12 * 3 36", "7 + 5 12 12 * 3 37"
@@ -46,6 +53,38 @@ def test_a_false_verdict_is_told_with_its_first_offender() -> None:
     assert "incorrect -> correct" in told
     assert "i1/p/0" in told
     json.dumps(looked, allow_nan=False)
+
+
+def write_round(data: Path, *verdicts: Verdict) -> None:
+    """A round of right answers to one problem, judged so."""
+    write_table(data / "problems.parquet", PROBLEMS, [problem_row("countdown", PROBLEM)])
+    folder = data / "rounds/i1"
+    names = [f"i1/p/{index}" for index in range(len(verdicts))]
+    asked = [
+        row(ROLLOUTS, rollout_id=name, problem_id="p", sample_index=index)
+        for index, name in enumerate(names)
+    ]
+    write_table(folder / "rollouts.parquet", ROLLOUTS, asked)
+    said = [
+        row(SCORES, rollout_id=name, verdict=verdict, answer=RIGHT, reward=verdict.reward)
+        for name, verdict in zip(names, verdicts, strict=True)
+    ]
+    write_table(folder / "scores.parquet", SCORES, said)
+
+
+def test_a_stored_round_is_read_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_round(tmp_path, Verdict.CORRECT, Verdict.CORRECT)
+    main("i1", tmp_path, PROFILES / "tiny.yaml", num_perturbed=1, as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["verdicts"] == {"correct": 2}
+    assert answer["second_is"].startswith("its steps")
+    write_round(tmp_path, Verdict.CORRECT, Verdict.INCORRECT)
+    with pytest.raises(SystemExit) as ended:
+        main("i1", tmp_path, PROFILES / "tiny.yaml", num_perturbed=1)
+    assert ended.value.code == FINDING
+    assert "1 incorrect -> correct" in capsys.readouterr().out
 
 
 def test_a_round_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Mathematics from a file of the user's: question, answer, level, judged by math-verify.
+"""Mathematics from a file of the user's: question, answer, level, judged by a grammar.
 
 A file is taken whole or not at all: every row that cannot be used is listed by kind and line. Which
 split a question is in depends on its text alone, so that no re-ordered or re-spaced twin crosses,

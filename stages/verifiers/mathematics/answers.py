@@ -129,7 +129,7 @@ def _matrix(body: str, depth: int) -> Matrix:
 
 def _several(text: str, depth: int) -> Reading | None:
     around = enclosed(text)
-    is_set = around is not None and around[0] == "{" and text.startswith("\\")
+    is_set = around is not None and around[0] == "{"
     parts = split_outside(around[1] if around and is_set else text, SEPARATOR)
     if len(parts) == 1 and not is_set:
         return _signs(text, depth)
@@ -160,8 +160,6 @@ def _brackets(text: str, depth: int) -> Brackets | None:
     if around is None or len(parts) < 2:
         return None
     opening, _, closing = around
-    if opening == "{":
-        raise Unreadable("braces that LaTeX does not show")
     return Brackets(opening, tuple(_read(part, depth + 1) for part in parts), closing)
 
 
@@ -175,6 +173,8 @@ def _relation(text: str, depth: int) -> Reading | None:
     parts, signs = relation_chain(text)
     if not signs:
         return None
+    if {*signs} == {"="} and NAME.fullmatch(parts[-1]) and not NAME.fullmatch(parts[0]):
+        parts.reverse()
     if {*signs} == {"="} and NAME.fullmatch(parts[0]):
         return _named(parts[0], parts[1:], depth)
     sides = tuple(map(read_expression, parts))

@@ -11,7 +11,7 @@ Two numbers side by side are no product, and neither is what stands before a num
 `(3)2` are not read. `^` and `\sqrt` with more than one digit behind and no braces are not read,
 since `x^10` says x to the one times nought in LaTeX and x to the ten elsewhere. A run of letters
 is a product of up to three, or the name of a function or constant. Nothing is evaluated as Python;
-numbers are rationals; powers and factorials of more bits than `arithmetic` allows are not read.
+numbers are rationals; powers and factorials of more bits than `functions` allows are not read.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,16 @@ from collections.abc import Sequence
 import sympy
 from sympy import Expr, Integer, Rational, Symbol
 
-from stages.verifiers.mathematics.arithmetic import binomial, factorial, power, quotient
-from stages.verifiers.mathematics.functions import CONSTANTS, FUNCTIONS, GREEK, apply_function
+from stages.verifiers.mathematics.functions import (
+    CONSTANTS,
+    FUNCTIONS,
+    GREEK,
+    apply_function,
+    binomial,
+    factorial,
+    power,
+    quotient,
+)
 from stages.verifiers.mathematics.numerals import Unreadable, exact
 from stages.verifiers.mathematics.tokens import END, Token, tokens_of
 

@@ -42,6 +42,7 @@ BASED = re.compile(
 )
 PREFIXED = re.compile(r"(?<![\w.])0([bBoOxX])([0-9A-Fa-f]+)(?![\w.]|(?: in)? base)")
 CROSS = re.compile(r"(?<=\d) ?[xX] ?(?=10\s*(?:\^|\*\*))")
+CHOOSE = re.compile(r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}")
 BASE_NAMES = {
     **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9},
     **{"ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16},
@@ -59,6 +60,7 @@ def meant(text: str) -> str:
     Raises:
         Unreadable: a digit that its base does not have, or an exponent beyond all bounds.
     """
+    text = CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = PREFIXED.sub(lambda m: _in_base(m[2], PREFIXES[m[1].lower()]), text)
     text = BASED.sub(_based, CROSS.sub(r"\\times ", text))
     text = REPEATING.sub(_repeating, text)

@@ -83,8 +83,10 @@ def _ending(behind: str, is_unit: "re.Pattern[str]") -> str | None:
     percent = PERCENT.match(behind)
     rest = behind[percent.end() :] if percent else behind
     unit = None if percent else UNIT_BEHIND.fullmatch(rest)
-    if unit and is_unit.fullmatch(re.sub(r"\\text\s*\{|\}|\^.*", "", unit[1]).strip()):
-        return rf" \text{{ {unit[1]} }}" if "\\" not in unit[1] and "^" not in unit[1] else unit[1]
+    if unit and unit[1].startswith("\\"):
+        return unit[1]
+    if unit and is_unit.fullmatch(re.sub(r"\^.*", "", unit[1])):
+        return rf" \text{{ {unit[1]} }}" if "^" not in unit[1] else f" {unit[1]}"
     if not NO_END.fullmatch(rest) and TAKEN_BACK.search(rest):
         return None
     return r"\%" if percent else ""

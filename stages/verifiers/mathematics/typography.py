@@ -3,7 +3,7 @@
 Letters, digits and signs that only look different are made one: minus signs and dashes, spaces that
 do not break, full-width and mathematical forms, superscripts, fractions of one character, quotes.
 Emphasis (`**73**`), code (`` `73` ``) and quotes around a whole answer are wrappings and are taken
-off. Digits of other scripts stay as they are, and are read by nobody.
+off. Digits of other scripts and signs that nobody sees stay as they are, and are not read.
 """
 
 import re
@@ -14,7 +14,6 @@ SIGNS = {
     **dict.fromkeys(
         "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000", " "
     ),
-    **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
     **dict.fromkeys("‘’‛′", "'"),
     **dict.fromkeys("“”„‟", '"'),
     "×": r"\times ",

@@ -48,7 +48,6 @@ def test_every_minus_is_one(value: int, minus: str) -> None:
         ("10⁻³", "10^{-3}"),
         ("3×4", r"3\times 4"),
         ("√10", r"\sqrt{10}"),
-        ("1\u200b2", "12"),
     ],
 )
 def test_signs_of_print_are_latex(text: str, same: str) -> None:
@@ -57,6 +56,11 @@ def test_signs_of_print_are_latex(text: str, same: str) -> None:
 
 def test_lines_are_kept_apart() -> None:
     assert read("4\n500") is None
+
+
+@pytest.mark.parametrize("text", ["1\u200b2", "\ufeff12", "12\u200d", "١٢"])
+def test_what_nobody_sees_and_other_digits_are_not_read(text: str) -> None:
+    assert read(text) is None
 
 
 def test_spaces_and_styles_of_latex_go() -> None:

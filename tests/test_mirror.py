@@ -40,6 +40,7 @@ COVERED_BY = {
     "flows/commands/tables.py": "tests/flows/commands/test_table_view.py",
     "flows/commands/train.py": "tests/flows/running/test_train.py",
     "flows/nights/champion.py": "tests/flows/nights/test_preflight.py",
+    "flows/nights/stored.py": "tests/flows/nights/test_preflight.py",
     "flows/nights/ending.py": "tests/flows/nights/test_flow.py",
     "flows/nights/programs.py": "tests/flows/nights/test_flow.py",
     "flows/nights/runner.py": "tests/flows/commands/test_serve.py",

@@ -138,7 +138,7 @@ def sources_today() -> dict[str, Source]:
     sources = {}
     for file in (ROOT / "stages").rglob("*"):
         name, is_python = file.relative_to(ROOT).as_posix(), file.suffix == ".py"
-        if file.is_file() and file.suffix != ".pyc":
+        if file.is_file() and file.parent.name != "__pycache__":
             sources[name] = read_source(file.read_bytes()) if is_python else Source({CONTENT: []})
     return sources
 

@@ -9,7 +9,11 @@ from stages.running.errors import BadInput
 NO_DATE = "1 Jan 2026"
 """What a template that asks for today gets: prompts must not change overnight."""
 SHOWN_CHARACTERS = 80
-PROBE = "Is  1½ + 2 = 3.5?\n\nSay «Yes» or NO, Élan, e\u0301lan, ﬁ;\t" + "a1 B2 c3 " * 200 + "end."
+PROBE = (
+    'Is  1½ + 2 = 3.5?\n\nSay «Yes» or NO, Élan, e\u0301lan, ﬁ, <b> & "it\'s";\t'
+    + "a1 B2 c3 " * 200
+    + "end."
+)
 """A question that shows what a template does to one: capitals, blank lines, signs, and length."""
 
 

@@ -20,7 +20,7 @@ from stages.contracts.chat import PROBE, Prompting
 from stages.running.errors import BadInput, MachineFailure
 
 ROOT = Path(__file__).parents[3]
-SECONDS, SECONDS_A_TEXT = 10, 0.005
+SECONDS, SECONDS_A_TEXT = 5, 0.005
 """Of computing, however busy the machine is."""
 MEMORY_BYTES = 4 * 2**30
 MAX_WALL_SECONDS = 600

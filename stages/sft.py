@@ -66,19 +66,19 @@ def main(
     prompts = {p.problem_id: p.prompt for p in drawn if p.split == "train"}
     texts = shown["text"].to_pylist()
     checkpoint = None if isinstance(start, ModelShape) else find_checkpoint(start)
-    renderer = load_renderer(
-        checkpoint, form, [*prompts.values(), *texts], [problem.prompt for problem in drawn]
-    )
+    asked = [problem.prompt for problem in drawn]
+    renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts], asked)
     demo_prompts = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
     examples = render(form, renderer, demo_prompts, texts, settings.loss_weights)
     use_threads()
 
     starts = [checkpoint] if checkpoint else []
-    inputs = [code, problems, demos, *starts]
     unfinished_key = [seed, start.model_dump(), settings.model_dump(), training.of_a_run()]
     with (
         ranks.processes("sft", training.num_processes),
-        scratch(scratch_root, f"sft-{init}", unfinished_key, inputs) as unfinished,
+        scratch(
+            scratch_root, f"sft-{init}", unfinished_key, [code, problems, demos, *starts]
+        ) as unfinished,
     ):
         model = load_model(start, checkpoint, form, renderer, seed)
         limit = getattr(model.config, "max_position_embeddings", None)

@@ -17,11 +17,12 @@ from stages.contracts.companions import (
     GENERATION_FILE,
     SETTINGS_FILE,
     TOKENIZER_FILE,
+    json_text,
     need_tokens,
     read_companions,
 )
 from stages.contracts.params.inits.model import Checkpoint, HubCheckpoint
-from stages.contracts.render import Renderer, json_text
+from stages.contracts.render import Renderer
 from stages.engines.architecture import need_known
 from stages.engines.policy import open_model
 from stages.engines.starts.bounds import need_bounded

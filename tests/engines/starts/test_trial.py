@@ -25,7 +25,7 @@ def checkpoint(folder: Path, template: str = "{{ messages[0].content }}", **toke
 
 
 def tried(folder: Path) -> None:
-    need_tractable(folder, Prompting(None, "<think>\n"), ["So " * 30 + "7."], ["What is 3 + 4?"])
+    need_tractable(folder, Prompting(None, "<think>\n"), ["a" * 60 + "!"], ["What is 3 + 4?"])
 
 
 def test_a_sound_checkpoint_is_tractable(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def doubling() -> dict[str, Any]:
 
 
 def backtracking() -> dict[str, Any]:
-    pattern = {"Regex": "(?:[a-zA-Z0-9 ]+)+(?=[#$])"}
+    pattern = {"Regex": "(a|aa)+$"}
     return {
         "pre_tokenizer": {
             "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False

@@ -8,7 +8,6 @@ Example: python -m experiments.tiny_checkpoint --folder data/checkpoints/tiny --
 data/problems.parquet
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.problems import PROBLEMS
+from stages.engines.starts.files import checkpoint_digest
 from stages.running.errors import command
 from stages.running.publish import write_json
 
@@ -82,7 +82,7 @@ def main(
         "num_hidden_layers": num_layers,
     }
     write_checkpoint(folder, family, texts, vocabulary_size, **shape)
-    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    digest = checkpoint_digest(folder, [WEIGHTS_FILE])
     print(f"model: {{checkpoint: {folder}, sha256: {digest}}}")
 
 

@@ -31,6 +31,7 @@ from stages.engines.computing import use_threads
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import save_policy
 from stages.engines.positions import need_positions
+from stages.engines.starts.trial import need_tractable
 from stages.engines.training import imitation, ranks
 from stages.engines.training.imitation import WeightedText
 from stages.engines.training.trainer import Trainer, set_up
@@ -61,20 +62,23 @@ def main(
     facts = RunFacts("sft")
     form = load_format(read_section(params_file, "task", TaskParams))
     shown = read_table(demos, DEMOS)
-    prompts = {p.problem_id: p.prompt for p in read_problems(problems, split="train")}
+    drawn = read_problems(problems)
+    prompts = {p.problem_id: p.prompt for p in drawn if p.split == "train"}
     texts = shown["text"].to_pylist()
     checkpoint = None if isinstance(start, ModelShape) else find_checkpoint(start)
-    renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts])
+    asked = [problem.prompt for problem in drawn]
+    renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts], asked)
     demo_prompts = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
     examples = render(form, renderer, demo_prompts, texts, settings.loss_weights)
     use_threads()
 
     starts = [checkpoint] if checkpoint else []
-    inputs = [code, problems, demos, *starts]
     unfinished_key = [seed, start.model_dump(), settings.model_dump(), training.of_a_run()]
     with (
         ranks.processes("sft", training.num_processes),
-        scratch(scratch_root, f"sft-{init}", unfinished_key, inputs) as unfinished,
+        scratch(
+            scratch_root, f"sft-{init}", unfinished_key, [code, problems, demos, *starts]
+        ) as unfinished,
     ):
         model = load_model(start, checkpoint, form, renderer, seed)
         limit = getattr(model.config, "max_position_embeddings", None)
@@ -94,14 +98,18 @@ def main(
     facts.write(policy)
 
 
-def load_renderer(checkpoint: Path | None, form: TaskFormat, texts: Sequence[str]) -> Renderer:
+def load_renderer(
+    checkpoint: Path | None, form: TaskFormat, texts: Sequence[str], questions: Sequence[str] = ()
+) -> Renderer:
     """The task's own tokenizer for a new policy; an existing one brings its own.
 
     Raises:
-        BadInput: the existing one cannot write this task's texts, or not the cue in one token.
+        BadInput: the existing one cannot write this task's texts, or not the cue in one token, or
+            does not put each question whole.
     """
     if checkpoint is None:
         return Renderer.made_here(form.tokenizer(texts), form.prompting)
+    need_tractable(checkpoint, form.prompting, texts, questions)
     renderer = checkpoint_renderer(checkpoint, form.prompting)
     words = [word for text in texts for word in text.replace(form.cue, " ").split()]
     lost = lost_words(renderer, [*form.segment_ends, *words])
@@ -112,6 +120,11 @@ def load_renderer(checkpoint: Path | None, form: TaskFormat, texts: Sequence[str
             "init a model's shape"
         )
     renderer.cue_tokens(form)
+    if form.prompting is not None:
+        try:
+            renderer.need_whole_prompts(form.thinking_end, questions)
+        except BadInput as error:
+            raise BadInput(f"checkpoint {checkpoint}: {error}") from None
     return renderer
 
 

@@ -1,7 +1,6 @@
 """An initial policy: what each token of a demonstration weighs, and what training starts from."""
 
 import copy
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from stages.contracts.render import Renderer
 from stages.engines.adapters import ADAPTER_FILE, is_adapter
 from stages.engines.judging import is_exact
 from stages.engines.policy import WEIGHTS_FILE
+from stages.engines.starts.files import checkpoint_digest
 from stages.running.errors import BadInput
 from stages.running.publish import read_json
 from stages.tasks.formats import load_format
@@ -96,7 +96,7 @@ def started(trained: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]]
     """The same with an init that starts from that policy, and hardly learns."""
     folder, content = trained
     content = yaml.safe_load(yaml.safe_dump(content))
-    digest = hashlib.sha256((folder / "r0" / WEIGHTS_FILE).read_bytes()).hexdigest()
+    digest = checkpoint_digest(folder / "r0", [WEIGHTS_FILE])
     content["inits"]["r0"]["model"] = {"checkpoint": str(folder / "r0"), "sha256": digest}
     content["inits"]["r0"]["sft"]["optimizer"]["learning_rate"] = 1e-6
     save(content, folder)

@@ -3,43 +3,35 @@
 Elsewhere tokens go in and tokens come out.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
+from stages.contracts.chat import Chat, Prompting, need_read
+from stages.contracts.companions import (
+    GENERATION_FILE,
+    PLAIN_TEMPLATE,
+    PROMPT_FILE,
+    SETTINGS_FILE,
+    TEMPLATE_FILE,
+    TOKENIZER_FILE,
+    chosen_template,
+    json_object,
+    json_text,
+    need_tokens,
+    num_embeddings,
+    read_companions,
+)
+from stages.contracts.token_text import exact_tokens, texts_in_context
 from stages.running import machine
 from stages.running.errors import REMEDY, BadInput
 from stages.running.publish import atomic
 
-TOKENIZER_FILE, SETTINGS_FILE = "tokenizer.json", "tokenizer_config.json"
-TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE = (
-    "chat_template.jinja",
-    "generation_config.json",
-    "prompt.json",
-)
-COMPANIONS = (SETTINGS_FILE, TEMPLATE_FILE, GENERATION_FILE, PROMPT_FILE)
-"""What beside tokenizer.json says how a policy's text is written; a new policy takes them over from
-its parent.
-"""
+TEMPLATE_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
-PLAIN_TEMPLATE = "{{ bos_token }}{{ messages[-1]['content'] + '\\n' }}"
-"""Of a policy that came without a chat template."""
-NO_DATE = "1 Jan 2026"
-"""What a template that asks for today gets: prompts must not change overnight."""
-
-
-class Prompting(NamedTuple):
-    """How a question is put: in the chat template, then `thinking_start`.
-
-    It stands behind a system text where there is one.
-    """
-
-    system: str | None
-    thinking_start: str
 
 
 @runtime_checkable
@@ -55,11 +47,6 @@ class Cued(Protocol):
     def cue(self) -> str:
         """The text between thinking and answer."""
         ...
-
-
-def json_text(value: Any) -> str:
-    """Sorted, indented JSON."""
-    return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
 MADE_HERE = {
@@ -82,10 +69,17 @@ class Renderer:
     text into tokens and back.
     """
 
-    def __init__(self, tokenizer: Tokenizer, files: Mapping[str, str] = MADE_HERE) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        files: Mapping[str, str] = MADE_HERE,
+        num_embeddings: int = 0,
+    ) -> None:
+        tokenizer.no_truncation()  # a call's settings that were saved with it, which cut prompts
+        tokenizer.no_padding()
         self.files = dict(files)
-        self.vocabulary_size: int = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
+        self._num_embeddings = num_embeddings
         self._token_texts: dict[int, str] = {}
         if self.files:
             assert self.pad_token is not None
@@ -102,7 +96,10 @@ class Renderer:
         if not path.is_file():
             raise BadInput(f"{path} is missing; `dvc repro` makes it")
         try:
-            return cls(Tokenizer.from_file(str(path)), read_companions(policy))
+            size = 0 if policy.is_file() else num_embeddings(policy)
+            return cls(Tokenizer.from_file(str(path)), read_companions(policy), size)
+        except BadInput:
+            raise
         except Exception as error:  # the tokenizers library raises bare Exception
             if machine.want(error):
                 raise
@@ -120,8 +117,18 @@ class Renderer:
         Without `prompting` a question is a text in the policy's own words.
         """
         kept = {name: text for name, text in self.files.items() if name != PROMPT_FILE}
-        prompting_file = {} if prompting is None else {PROMPT_FILE: json_text(prompting._asdict())}
-        return Renderer(self._tokenizer, {**kept, **prompting_file})
+        prompting_file = {} if prompting is None else {PROMPT_FILE: json_text(prompting.written())}
+        return Renderer(self._tokenizer, {**kept, **prompting_file}, self._num_embeddings)
+
+    @cached_property
+    def vocabulary_size(self) -> int:
+        """One more than the largest token that the policy may write or the tokenizer knows.
+
+        Ids may have gaps, and a policy may have more embeddings than its tokenizer has tokens:
+        what it writes by those decodes to nothing.
+        """
+        largest = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        return max(int(largest) + 1, self._num_embeddings)
 
     @cached_property
     def pad_token(self) -> int:
@@ -142,10 +149,10 @@ class Renderer:
         Raises:
             BadInput: there is none.
         """
-        also = _json(self.files.get(GENERATION_FILE, "{}")).get("eos_token_id") or []
+        also = self._ends_of_generation
         named = self._named("eos_token")
         end_of_text = [] if named is None else [self._special(named)]
-        tokens = list(dict.fromkeys([*end_of_text, *([also] if isinstance(also, int) else also)]))
+        tokens = list(dict.fromkeys([*end_of_text, *also]))
         if not tokens:
             raise BadInput(
                 f"neither {SETTINGS_FILE} nor {GENERATION_FILE} names an end of text; add "
@@ -162,13 +169,24 @@ class Renderer:
         """
         if PROMPT_FILE not in self.files:
             return self.encode(question)
-        held = next((text for text in self._control_texts if text in question), None)
+        held = next((text for text in self._special_tokens.values() if text in question), None)
         if held is not None:
             raise BadInput(
                 f"the question {question[:80]!r} holds {held!r}, a control token of this policy; "
                 "leave that problem out"
             )
-        return self.encode(self._rendered(question))
+        return self.encode(self.chat.prompt(question))
+
+    def need_whole_prompts(self, thinking_end: str, questions: Iterable[str]) -> None:
+        """Try how questions are put: each is in its prompt as it stands, and in its tokens.
+
+        Raises:
+            BadInput: one is not; names the difference.
+        """
+        self.chat.need_sound(thinking_end)
+        self.chat.need_whole(questions)
+        for question in questions:
+            need_read(question, self.text(self.prompt_tokens(question)))
 
     def cue_tokens(self, form: Cued) -> list[int]:
         """Tokens of the cue; the first of them alone is what ends thinking.
@@ -176,12 +194,20 @@ class Renderer:
         Raises:
             BadInput: that is not one token, or not where more text follows it.
         """
-        marker, tokens = self.encode(form.thinking_end), self.encode(form.cue)
+        marker, tokens = (
+            self.encode(form.thinking_end),
+            exact_tokens(form.cue, self.encode, self.text),
+        )
         if len(marker) != 1 or self.words(marker) != [form.thinking_end] or tokens[:1] != marker:
             raise BadInput(
                 f"the tokenizer writes {form.thinking_end!r} as {self.words(marker)} and "
                 f"{form.cue!r} as {self.words(tokens)}; what ends thinking must be one token: "
                 "choose another task.text.thinking_end, or a checkpoint whose tokenizer has it"
+            )
+        if (written := self.text(tokens)) != form.cue:
+            raise BadInput(
+                f"the tokenizer writes the cue {form.cue!r} as {self.words(tokens)}, which reads "
+                f"{written!r}; choose another task.text.answer_start"
             )
         return tokens
 
@@ -199,11 +225,24 @@ class Renderer:
         """Each token as a word of its own, to show to people."""
         return [self._tokenizer.decode([token], skip_special_tokens=False) for token in tokens]
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """Text of tokens, control tokens too."""
+        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False)
+        return text
+
     def token_texts(self, tokens: Sequence[int]) -> list[str]:
-        """What each token adds to the text, special ones nothing: to find where a segment ends."""
+        """What each token adds to the text, special ones nothing: to find where a segment ends.
+
+        A letter that takes several tokens is added by the last of them, and a space that a token
+        has only behind others is its own.
+        """
         for token in set(tokens) - self._token_texts.keys():
             self._token_texts[token] = self.decode([token])
-        return [self._token_texts[token] for token in tokens]
+        alone = [self._token_texts[token] for token in tokens]
+        is_of_words = self._tokenizer.decoder is None
+        if is_of_words or "".join(alone) == self.decode(tokens):
+            return alone
+        return list(texts_in_context(tokens, self.decode, self._special_tokens))
 
     def save(self, folder: Path) -> None:
         """Write the Hugging Face tokenizer files into a policy folder, and their companions."""
@@ -214,72 +253,46 @@ class Renderer:
                 beside.write_text(text, encoding="utf-8")
 
     @cached_property
-    def _control_texts(self) -> list[str]:
-        added = self._tokenizer.get_added_tokens_decoder().values()
-        return [token.content for token in added if token.special]
+    def _special_tokens(self) -> dict[int, str]:
+        """Control tokens and their texts."""
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        return {index: token.content for index, token in added if token.special}
 
-    def _rendered(self, question: str) -> str:
-        from transformers.utils.chat_template_utils import render_jinja_template  # takes a second
-
-        prompting = Prompting(**_json(self.files[PROMPT_FILE]))
-        system = (
-            [] if prompting.system is None else [{"role": "system", "content": prompting.system}]
+    @cached_property
+    def chat(self) -> Chat:
+        """How questions are put to a policy that has a `PROMPT_FILE`."""
+        return Chat(
+            self._template,
+            {name: self._named(name) or "" for name in TEMPLATE_TOKENS},
+            Prompting(**json_object(self.files[PROMPT_FILE], PROMPT_FILE)),
         )
-        chat = [*system, {"role": "user", "content": question}]
-        names = {
-            name: self._named(name) or ""
-            for name in ("bos_token", "eos_token", "pad_token", "unk_token")
-        }
-        try:
-            [text], _ = render_jinja_template(
-                [chat],
-                chat_template=self._template,
-                add_generation_prompt=True,
-                strftime_now=lambda _: NO_DATE,
-                **names,
-            )
-        except Exception as error:  # jinja2 and the template itself raise what they like
-            if isinstance(error, MemoryError):
-                raise
-            raise BadInput(
-                f"the policy's chat template refuses a question ({error}); mend task.text.system"
-            ) from None
-        opened = (
-            text.rstrip().endswith(prompting.thinking_start.strip())
-            and prompting.thinking_start.strip()
-        )
-        return str(text) if opened else text + prompting.thinking_start
 
     @property
     def _template(self) -> str:
-        inside = _json(self.files[SETTINGS_FILE]).get("chat_template")
-        if isinstance(inside, list):
-            inside = next((each["template"] for each in inside if each["name"] == "default"), None)
-        return self.files.get(TEMPLATE_FILE) or inside or PLAIN_TEMPLATE
+        settings = json_object(self.files[SETTINGS_FILE], SETTINGS_FILE)
+        inside = settings.get("chat_template")
+        return chosen_template(self.files.get(TEMPLATE_FILE), inside, SETTINGS_FILE)
+
+    @property
+    def _ends_of_generation(self) -> list[int]:
+        """The ends of text that the settings of generation name.
+
+        Raises:
+            BadInput: one is no token of the tokenizer's.
+        """
+        said = json_object(self.files.get(GENERATION_FILE, "{}"), GENERATION_FILE)
+        return need_tokens(self._tokenizer, said.get("eos_token_id"), GENERATION_FILE)
 
     def _named(self, role: str) -> str | None:
         """The text of the token that the tokenizer's settings give a role."""
-        value = _json(self.files.get(SETTINGS_FILE, "{}")).get(role)
-        return value["content"] if isinstance(value, dict) else value
+        value = json_object(self.files.get(SETTINGS_FILE, "{}"), SETTINGS_FILE).get(role)
+        value = value.get("content") if isinstance(value, dict) else value
+        if value is not None and not isinstance(value, str):
+            raise BadInput(f"{SETTINGS_FILE} has a {role} that is no text: {value!r:.80}")
+        return value
 
     def _special(self, token: str) -> int:
         index = self._tokenizer.token_to_id(token)
         if index is None:
             raise BadInput(f"the tokenizer has no {token} token, which {SETTINGS_FILE} names")
         return int(index)
-
-
-def read_companions(folder: Path) -> dict[str, str]:
-    """The texts of what stands beside a tokenizer.json."""
-    return {
-        name: (folder / name).read_text(encoding="utf-8")
-        for name in COMPANIONS
-        if (folder / name).is_file()
-    }
-
-
-def _json(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise BadInput(f"no JSON object but {text[:40]!r} beside {TOKENIZER_FILE}")
-    return value

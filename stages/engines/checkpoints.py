@@ -3,34 +3,33 @@
 They are seen to be the ones meant.
 """
 
-import hashlib
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from stages.contracts.params.inits.model import Checkpoint, HubCheckpoint
-from stages.contracts.render import (
+from stages.contracts.chat import Prompting
+from stages.contracts.companions import (
+    CONFIG_FILE,
     GENERATION_FILE,
     SETTINGS_FILE,
     TOKENIZER_FILE,
-    Prompting,
-    Renderer,
     json_text,
+    need_tokens,
     read_companions,
 )
+from stages.contracts.params.inits.model import Checkpoint, HubCheckpoint
+from stages.contracts.render import Renderer
 from stages.engines.architecture import need_known
-from stages.engines.policy import CONFIG_FILE, WEIGHTS_FILE, open_model
+from stages.engines.policy import open_model
+from stages.engines.starts.bounds import need_bounded
+from stages.engines.starts.files import checkpoint_digest, read_object, weight_files
 from stages.running import machine
 from stages.running.errors import EXIT_BAD_INPUT, BadInput, MachineFailure
 
-INDEX_FILE = "model.safetensors.index.json"
 FETCHED = ("*.safetensors", "*.json", "*.jinja")
 """Of a hub repository; neither code nor pickles among them."""
 FETCH = """
@@ -53,11 +52,12 @@ def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
     It is seen to be whole, and the one meant.
 
     Raises:
-        BadInput: a file is missing, the weights are others or pickled, or it wants code of its own
-        run. MachineFailure: the hub did not answer.
+        BadInput: a file is missing, one is another or pickled, it is out of all bounds, or it
+            wants code of its own run.
+        MachineFailure: the hub did not answer.
     """
     folder = Path(start.checkpoint) if isinstance(start, Checkpoint) else _fetch(start)
-    weights = _weight_files(folder)
+    weights = weight_files(folder)
     missing = [
         name for name in (*weights, CONFIG_FILE, TOKENIZER_FILE) if not (folder / name).is_file()
     ]
@@ -73,31 +73,21 @@ def find_checkpoint(start: Checkpoint | HubCheckpoint) -> Path:
             f"folder{because}"
         )
     for name in (CONFIG_FILE, SETTINGS_FILE):
-        if (folder / name).is_file() and "auto_map" in _read(folder, name):
+        if (folder / name).is_file() and "auto_map" in read_object(folder, name):
             raise BadInput(
                 f"checkpoint {folder}: {name} has auto_map, which asks for the checkpoint's own "
                 "code to be run, and that is never done; choose one whose architecture "
                 "transformers knows"
             )
-    digest = weights_digest(folder, weights)
+    need_bounded(folder, weights)
+    digest = checkpoint_digest(folder, weights)
     if digest != start.sha256:
         raise BadInput(
-            f"checkpoint {folder}: the sha256 of its weights is {digest}, not {start.sha256}; "
-            "these are other weights: fetch the right ones, or mend model.sha256 in params.yaml"
+            f"checkpoint {folder}: the sha256 of its files is {digest}, not {start.sha256}; these "
+            "are other weights, or another tokenizer, template or configuration: fetch the right "
+            "ones, or mend model.sha256 in params.yaml"
         )
     return folder
-
-
-def weights_digest(folder: Path, weights: Sequence[str]) -> str:
-    """The sha256 of a lone file of weights; of several, of what `sha256sum` prints of them."""
-    digests = []
-    for name in weights:
-        with (folder / name).open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    if len(weights) == 1:
-        return digests[0]
-    lines = [f"{digest}  {name}\n" for digest, name in zip(digests, weights, strict=True)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
@@ -108,15 +98,15 @@ def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
     Raises:
         BadInput: the tokenizer is corrupt, or does not know where a text ends.
     """
-    files = read_companions(folder)
-    files.setdefault(SETTINGS_FILE, "{}")
-    ends = _read(folder, CONFIG_FILE).get("eos_token_id")
-    if GENERATION_FILE not in files and ends is not None:
-        files[GENERATION_FILE] = json_text({"eos_token_id": ends})
     try:
-        renderer = Renderer(Tokenizer.from_file(str(folder / TOKENIZER_FILE)), files).asking(
-            prompting
-        )
+        files = read_companions(folder)
+        files.setdefault(SETTINGS_FILE, "{}")
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        ends = read_object(folder, CONFIG_FILE).get("eos_token_id")
+        need_tokens(tokenizer, ends, CONFIG_FILE)
+        if GENERATION_FILE not in files and ends is not None:
+            files[GENERATION_FILE] = json_text({"eos_token_id": ends})
+        renderer = Renderer(tokenizer, files).asking(prompting)
     except BadInput as error:
         raise BadInput(f"checkpoint {folder}: {error}") from None
     except Exception as error:  # the tokenizers library raises bare Exception
@@ -152,31 +142,6 @@ def load_checkpoint(folder: Path, renderer: Renderer) -> PreTrainedModel:
             f"{renderer.vocabulary_size}; the two are not of one policy"
         )
     return model
-
-
-def _weight_files(folder: Path) -> list[str]:
-    """The file of weights, or those that the index of several names."""
-    if not (folder / INDEX_FILE).is_file():
-        return [WEIGHTS_FILE]
-    shards = set(_read(folder, INDEX_FILE).get("weight_map", {}).values())
-    outside = sorted(
-        name for name in shards if Path(name).name != name or not name.endswith(".safetensors")
-    )
-    if outside or not shards:
-        raise BadInput(
-            f"checkpoint {folder}: {INDEX_FILE} names {outside or 'no file'}; fetch it anew"
-        )
-    return sorted(shards)
-
-
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInput(
-            f"checkpoint {folder}: {name} cannot be opened ({error}); fetch it anew"
-        ) from None
-    return value if isinstance(value, dict) else {}
 
 
 def _fetch(start: HubCheckpoint) -> Path:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from stages.contracts.companions import CONFIG_FILE
 from stages.contracts.render import Renderer
 from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
 from stages.engines.architecture import attention_of, keep_masks_whole
@@ -17,7 +18,6 @@ from stages.running import machine
 from stages.running.errors import REMEDY, BadInput
 
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 
 
 def load_policy(folder: Path) -> PreTrainedModel:

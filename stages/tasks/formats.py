@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from stages.contracts.chat import Prompting
 from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
-from stages.contracts.render import Prompting
 from stages.tasks.arithmetic import OPERATORS
 from stages.tasks.task_format import TaskFormat
 

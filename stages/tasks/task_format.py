@@ -5,8 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
+from stages.contracts.chat import Prompting
 from stages.contracts.format import Format
-from stages.contracts.render import Prompting
 
 
 @runtime_checkable

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from stages.contracts.chat import Prompting
 from stages.contracts.params.task import ChatText, Text
-from stages.contracts.render import BOS, EOS, PAD, Prompting
+from stages.contracts.render import BOS, EOS, PAD
 from stages.running.errors import BadInput
 from stages.tasks.task_format import TaskFormat
 
@@ -79,7 +80,9 @@ class ChatFormat:
         self.thinking_end = params.thinking_end
         self.cue = params.thinking_end + params.answer_start
         self.segment_ends: Sequence[str] = params.segment_ends
-        self.prompting: Prompting | None = Prompting(params.system, params.thinking_start)
+        self.prompting: Prompting | None = Prompting(
+            params.system, params.thinking_start, params.template_arguments
+        )
 
     def tokenizer(self, texts: Iterable[str]) -> Tokenizer:
         """Never: the checkpoint brings its own."""

@@ -8,7 +8,8 @@ import torch
 from transformers import PreTrainedModel
 
 from experiments.tiny_checkpoint import CONFIGS, write_checkpoint
-from stages.contracts.render import Prompting, Renderer
+from stages.contracts.chat import Prompting
+from stages.contracts.render import Renderer
 from stages.engines import architecture
 from stages.engines.architecture import need_known
 from stages.engines.checkpoints import checkpoint_renderer, load_checkpoint

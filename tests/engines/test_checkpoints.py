@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from stages.contracts.params.inits.model import Checkpoint, HubCheckpoint
 from stages.contracts.render import Renderer
 from stages.engines.checkpoints import (
-    INDEX_FILE,
     checkpoint_renderer,
     find_checkpoint,
     load_checkpoint,
 )
 from stages.engines.policy import WEIGHTS_FILE, save_policy
+from stages.engines.starts.files import INDEX_FILE, checkpoint_digest
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from tests.engines.countdown_policy import RENDERER, TASK, logits, policy
@@ -28,7 +28,7 @@ from tests.engines.countdown_policy import RENDERER, TASK, logits, policy
 
 def checkpoint(folder: Path) -> Checkpoint:
     """What params.yaml would say of a folder of one weights file."""
-    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    digest = checkpoint_digest(folder, [WEIGHTS_FILE])
     return Checkpoint(checkpoint=str(folder), sha256=digest)
 
 
@@ -112,6 +112,10 @@ def test_a_checkpoint_without_the_special_tokens_is_refused(copied: Path) -> Non
         checkpoint_renderer(copied, None)
 
 
+BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json")
+"""What the checkpoint of the tests has beside its weights."""
+
+
 def shard(folder: Path) -> Checkpoint:
     """Cut the weights of a folder in two files with an index; what params.yaml says of them."""
     weights = load_file(folder / WEIGHTS_FILE)
@@ -126,12 +130,15 @@ def shard(folder: Path) -> Checkpoint:
     }
     (folder / INDEX_FILE).write_text(json.dumps(index))
     printed = subprocess.run(
-        ["sha256sum", *halves], cwd=folder, capture_output=True, check=True
+        ["sha256sum", *sorted([*halves, INDEX_FILE, *BESIDE])],
+        cwd=folder,
+        capture_output=True,
+        check=True,
     ).stdout
     return Checkpoint(checkpoint=str(folder), sha256=hashlib.sha256(printed).hexdigest())
 
 
-def test_weights_in_several_files_are_known_by_what_sha256sum_prints(copied: Path) -> None:
+def test_a_checkpoint_is_known_by_what_sha256sum_prints(copied: Path) -> None:
     folder = find_checkpoint(shard(copied))
     assert torch.equal(logits(load_checkpoint(folder, RENDERER)), logits(policy()))
 

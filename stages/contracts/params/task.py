@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Count, Section, Seed
 from stages.contracts.params.checksum import Sha256
+from stages.contracts.params.template import TemplateArguments
 
 Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """A class of the user's: module, colon, name."""
@@ -102,6 +103,7 @@ class ChatText(Section):
     needs_checkpoint: ClassVar[bool] = True
     kind: Literal["chat"]
     system: str | None = None
+    template_arguments: TemplateArguments = Field(default_factory=dict)  # enable_thinking: true
     thinking_start: str
     thinking_end: Annotated[str, Field(min_length=1)]
     answer_start: str

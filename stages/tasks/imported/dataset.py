@@ -9,11 +9,12 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import DatasetTask, DatasetTier
 from stages.running.errors import BadInput
+from stages.tasks.imported.cells import cell_fault, cell_text, level_text
 from stages.tasks.imported.intake import Accepts, Intake, Refusals, canonical
 from stages.tasks.imported.row_files import Row, check_sha256, read_rows
 from stages.tasks.question import Question
@@ -24,6 +25,9 @@ from stages.tasks.text_format import load_text_format
 
 NO_TIER = -1
 """The difficulty of a row whose level no tier names."""
+MAX_LEVELS = 10
+NO_VALUES = {"nan", "nat", "none", "null", "n/a", "<na>", "inf", "infinity"}
+"""How programs write that a value is missing or none; math-verify would read n*a*n."""
 
 
 class Dataset:
@@ -33,6 +37,7 @@ class Dataset:
         self.params = params
         self._accepts = accepts
         self._path = Path(params.path)
+        self._levels: set[str] = set()
         self._difficulties = {
             str(level): tier.difficulty for tier in params.tiers for level in tier.levels or []
         }
@@ -101,6 +106,8 @@ class Dataset:
             problem = intake.problem(question, self._difficulty(row), row.line, f"line {row.line}")
             if problem:
                 problems.append(problem)
+        if not num_rows:
+            raise BadInput(f"{self._path} has no rows; fetch it anew, or name another file")
         intake.verify(problems, [f"line {problem.seed}" for problem in problems], self._accepts)
         refusals.stop(
             f"{self._path}, {num_rows} rows",
@@ -118,32 +125,38 @@ class Dataset:
         if row.fault:
             refusals.add(row.fault, f"line {row.line}")
             return None
-        texts = {name: _text(row.values[name]) for name in self._columns}
-        unreadable = [name for name, text in texts.items() if text is None]
-        for name in unreadable:
-            refusals.add(f"with neither text nor a number in column {name}", f"line {row.line}")
+        faults = {name: cell_fault(row.values[name]) for name in self._columns}
+        unreadable = {name: fault for name, fault in faults.items() if fault}
+        for name, fault in unreadable.items():
+            refusals.add(f"{fault} in column {name}", f"line {row.line}")
         if unreadable:
             return None
+        texts = {name: cell_text(row.values[name]) for name in self._columns}
+        answer = texts[names.answer].strip()
+        if self.params.verifier is None and answer.lstrip("+-").lower() in NO_VALUES:
+            refusals.add("with a missing value for an answer", f"line {row.line} ({answer})")
+            return None
         solution = texts[names.solution] if names.solution else None
-        return Question(str(texts[names.question]), str(texts[names.answer]), {}, solution)
+        return Question(texts[names.question].strip(), answer, {}, solution)
 
     def _difficulty(self, row: Row) -> int:
         """The tier of a row."""
         if self.params.columns.level is None:
             return self.params.tiers[0].difficulty
-        return self._difficulties.get(str(row.values[self.params.columns.level]), NO_TIER)
+        level = level_text(row.values[self.params.columns.level])
+        self._levels.add(level)
+        return self._difficulties.get(level, NO_TIER)
 
     def _too_few(self, tier: DatasetTier, split: str, num_found: int) -> NoReturn:
         share = "eight tenths of all questions" if split == "train" else "a tenth of all questions"
         raise BadInput(
             f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} "
             f"{split} problems ({share}, by their text alone); ask for at most so many, or name "
-            "more levels"
+            f"more levels{self._levels_found()}"
         )
 
-
-def _text(value: Any) -> str | None:
-    """A cell as text: an answer may be a number. None for anything else."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    def _levels_found(self) -> str:
+        """The levels that the file has, to choose from."""
+        names = sorted(self._levels)
+        more = f" and {len(names) - MAX_LEVELS} more" if len(names) > MAX_LEVELS else ""
+        return f" of those in the file: {', '.join(names[:MAX_LEVELS])}{more}" if names else ""

@@ -97,6 +97,9 @@ class Intake:
             yield "with an empty answer"
         if not all(map(is_clean, texts)):
             yield "with text in a broken encoding (NUL, U+FFFD or half a surrogate pair)"
+        control = next((sign for text in texts for sign in text if _is_control(sign)), None)
+        if control is not None:
+            yield f"with control character U+{ord(control):04X} in its text (JSON reads \\f so)"
         if not comes_back(question.metadata):
             yield "with metadata that JSON does not give back as it was"
         for marker in self._markers:
@@ -107,8 +110,27 @@ class Intake:
 
 
 def canonical(question: str) -> str:
-    """Equal for questions that differ in spaces, capitals or how Unicode composes a letter."""
-    return " ".join(unicodedata.normalize("NFC", question).casefold().split())
+    """Equal for questions that look alike.
+
+    They may differ in spaces, capitals, how Unicode composes a letter, how wide it is, and signs
+    that nobody sees. 3² is not 32.
+    """
+    seen = "".join(_as_seen(sign) for sign in question)
+    return " ".join(unicodedata.normalize("NFC", seen).casefold().split())
+
+
+def _as_seen(sign: str) -> str:
+    if sign.isascii():
+        return sign
+    if unicodedata.category(sign) == "Cf":  # no width, a soft hyphen, a direction
+        return ""
+    is_wide = unicodedata.decomposition(sign).startswith(("<wide>", "<narrow>"))
+    return unicodedata.normalize("NFKC", sign) if is_wide else sign
+
+
+def _is_control(sign: str) -> bool:
+    """Whether it is one that no text holds; NUL is told apart, as a fault of the encoding."""
+    return unicodedata.category(sign) == "Cc" and sign not in "\t\n\r\0\x85"
 
 
 def comes_back(metadata: Mapping[str, Any]) -> bool:

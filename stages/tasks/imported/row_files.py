@@ -4,8 +4,8 @@ Each comes as it stands, or as what is wrong with it.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from stages.running import machine
 from stages.running.errors import BadInput
+from stages.tasks.imported.json_lines import read_lines
 
 
 class Row(NamedTuple):
@@ -49,30 +50,19 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     """The given columns of every row, in the order of the file.
 
     Raises:
-        BadInput: a Parquet file is corrupt or lacks a column.
+        BadInput: the file is in another encoding; a Parquet file is corrupt, lacks a column, or has
+            one of dates, lists and the like.
     """
     return _parquet_rows(path, columns) if path.suffix == ".parquet" else _json_rows(path, columns)
 
 
 def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    with path.open("rb") as stream:
-        for line, content in enumerate(stream, start=1):
-            yield _json_row(line, content, columns)
-
-
-def _json_row(line: int, content: bytes, columns: Sequence[str]) -> Row:
-    try:
-        values = json.loads(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        return Row(line, {}, "not in UTF-8")
-    except (ValueError, RecursionError):
-        return Row(line, {}, "not one JSON object on one line")
-    if not isinstance(values, dict):
-        return Row(line, {}, "not one JSON object on one line")
-    missing = [name for name in columns if name not in values]
-    if missing:
-        return Row(line, {}, f"without column {', '.join(missing)}")
-    return Row(line, {name: values[name] for name in columns}, "")
+    for line, values, fault in read_lines(path):
+        missing = [name for name in columns if name not in values]
+        if fault or missing:
+            yield Row(line, {}, fault or f"without column {', '.join(missing)}")
+        else:
+            yield Row(line, {name: values[name] for name in columns}, "")
 
 
 def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -80,13 +70,9 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
     try:
         file = dataset.dataset(path, format="parquet")
-        missing = [name for name in columns if name not in file.schema.names]
-        if missing:
-            raise BadInput(
-                f"{path} has no column {missing[0]}; choose task.columns from {file.schema.names}"
-            )
+        _check_columns(path, file.schema, columns)
         line = 0
-        for batch in file.to_batches(columns=list(columns)):
+        for batch in file.to_batches(columns=list(dict.fromkeys(columns))):
             for values in zip(*(_values(batch.column(name)) for name in columns), strict=True):
                 line += 1
                 broken = any(isinstance(value, bytes) for value in values)
@@ -101,14 +87,56 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         ) from None
 
 
+def _check_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """See that each column is there and may hold texts or numbers.
+
+    Raises:
+        BadInput: one does not.
+    """
+    names = schema.names
+    for name in columns:
+        if name not in names:
+            raise BadInput(f"{path} has no column {name}; choose task.columns from {names}")
+        kind = schema.field(name).type
+        held = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (_is_text(held) or _is_number(held) or pa.types.is_null(held)):
+            raise BadInput(
+                f"{path}: column {name} is of type {kind}, with neither text nor a number in any "
+                "row; write it as text, then set task.sha256 anew"
+            )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Text, or bytes that may be text: writers that know no text write bytes."""
+    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in tests)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    return any(test(kind) for test in tests)
+
+
 def _values(column: pa.Array) -> list[Any]:
-    """A column's values; a text that is not UTF-8 stays bytes, for Parquet does not check."""
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return column.to_pylist()
-    return [
-        None if value is None else _text(value)
-        for value in column.cast(pa.large_binary()).to_pylist()
-    ]
+    """A column's values: a text that is not UTF-8 stays bytes, for Parquet does not check.
+
+    A fraction comes as the `Decimal` of fewest digits that its own precision reads as the same:
+    1000.1 in single precision is that, and not the 1000.0999755859375 that it is nearest to.
+    """
+    if pa.types.is_dictionary(column.type):
+        each = _values(column.dictionary)
+        return [None if place is None else each[place] for place in column.indices.to_pylist()]
+    if _is_text(column.type):
+        return [
+            None if value is None else _text(value)
+            for value in column.cast(pa.large_binary()).to_pylist()
+        ]
+    if pa.types.is_floating(column.type):
+        precise = column.type.to_pandas_dtype()
+        return [
+            None if value is None else Decimal(str(precise(value))) for value in column.to_pylist()
+        ]
+    return column.to_pylist()
 
 
 def _text(value: bytes) -> str | bytes:

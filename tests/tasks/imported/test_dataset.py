@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -310,6 +310,103 @@ def test_a_solution_becomes_the_thinking_of_a_demonstration(tmp_path: Path) -> N
             )
         )
     assert source.solutions(problems[0]) == []
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def case(file: str, **other: Any) -> list[Problem]:
+    """What becomes of a file with columns q and a, judged by the task's own verifier; by line."""
+    tier = {"difficulty": 0, "num_train": 30, "num_heldout": 1, "num_reserved": 0}
+    values = {"columns": {"question": "q", "answer": "a"}, "tiers": [tier], **other}
+    params = task(CASES / file, **values)
+    source = Dataset(params, partial(reference_verdicts, params))
+    return sorted(source.problems(), key=lambda problem: problem.seed)
+
+
+@pytest.mark.parametrize(
+    ("file", "answer"),
+    [
+        ("bom.jsonl", lambda line: str(2 * (line - 1))),
+        ("float32.parquet", lambda line: f"{999 + line}.1"),
+        ("decimal.parquet", lambda line: f"{line - 1}.00"),
+        ("small_floats.jsonl", lambda line: f"{line / 1e7:.7f}".rstrip("0")),
+        ("mixed_numbers.jsonl", lambda line: f"{line} 1/2"),
+    ],
+)
+def test_a_file_is_taken_as_people_read_it(file: str, answer: Callable[[int], str]) -> None:
+    problems = case(file)
+    assert len(problems) == 31
+    given_answers = {problem.seed: problem.answer for problem in problems}
+    assert given_answers == {line: answer(line) for line in given_answers}
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("nan.jsonl", r"1 with no number \(NaN\) in column a: line 9"),
+        ("duplicate_key.jsonl", "1 in which key 'a' stands twice: line 9"),
+        ("dictionary_not_utf8.parquet", "1 not in UTF-8: line 60"),
+    ],
+)
+def test_a_file_that_says_nothing_sure_is_refused(file: str, message: str) -> None:
+    with pytest.raises(BadInput, match=f"60 rows: 1 refused(.|\n)*{message}$"):
+        case(file)
+
+
+def test_levels_that_became_fractions_are_found_or_listed() -> None:
+    columns = {"question": "q", "answer": "a", "level": "l"}
+    tier = {"difficulty": 0, "levels": [5], "num_train": 10, "num_heldout": 1, "num_reserved": 0}
+    problems = case("float_level.jsonl", columns=columns, tiers=[tier])
+    assert all(problem.seed % 2 == 0 for problem in problems)
+    with pytest.raises(BadInput, match=r"has 0 train problems .* of those in the file: 3, 5$"):
+        case("float_level.jsonl", columns=columns, tiers=[{**tier, "levels": [4]}])
+
+
+@pytest.mark.parametrize("answer", ["NaN", "None", " null", "-inf", "N/A"])
+def test_a_missing_value_is_no_answer(answer: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [row("One?", answer=answer)])
+    with pytest.raises(BadInput, match=r"1 with a missing value for an answer: line 1 \("):
+        read(task(path))
+    own = {"source": "mine.own:Own", "sha256": "0" * 64}
+    with pytest.raises(BadInput, match="ask for at most so many"):  # nothing else is wrong with it
+        read(task(path, verifier=own))
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        "caf\u00e9 1?",
+        "Cafe\u0301 1?",
+        "CAFÉ\u00a01?",
+        "caf\u00e9 \uff11?",
+        "ca\u00adf\u00e9 1\u200b?",
+    ],
+)
+def test_questions_that_look_alike_are_one(twin: str, tmp_path: Path) -> None:
+    path = jsonl(
+        tmp_path / "a.jsonl", [row("café 1?"), row("café 2²?"), row("café 22?"), row(twin)]
+    )
+    with pytest.raises(BadInput, match=r"1 refused(.|\n)*earlier row asks: line 4 \(as line 1\)"):
+        read(task(path))
+
+
+@pytest.mark.parametrize("sign", ["\f", "\b", "\x1b", "\x7f"])
+def test_a_control_character_is_refused(sign: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [row("One?", solution=f"{sign}rac")])
+    with pytest.raises(BadInput, match=rf"control character U\+{ord(sign):04X} in its text"):
+        read(task(path))
+
+
+def test_space_around_question_and_answer_is_left_out(tmp_path: Path) -> None:
+    rows = [row(f"\n What is {n}? ", answer=f" {n}\r\n") for n in range(200)]
+    for problem in read(task(jsonl(tmp_path / "a.jsonl", rows), tiers=TIERS[:1])):
+        assert problem.prompt == f"What is {problem.answer}?"
+
+
+def test_an_empty_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"a\.jsonl has no rows"):
+        read(task(jsonl(tmp_path / "a.jsonl", [])))
 
 
 @QUICK

@@ -32,8 +32,8 @@ class ModelShape(Section):
 class Checkpoint(Section):
     """An existing folder of weights to start from.
 
-    `sha256` of its weights says which ones: of the one file, or of what `sha256sum
-    model-*.safetensors` prints.
+    `sha256` says which one: of what `sha256sum` prints of its weights, tokenizer, chat template and
+    configurations, sorted by name; see `stages.engines.starts.files`.
     """
 
     checkpoint: str

@@ -45,10 +45,14 @@ class Tables:
 
     def metrics(self, step: Step) -> Values:
         """The metrics that a step wrote; none where their bytes are nowhere."""
-        out = step.written(Flag.METRICS)
+        return self.json_of(step, Flag.METRICS) or {}
+
+    def json_of(self, step: Step, flag: Flag) -> Values | None:
+        """A file of JSON that a step wrote; None where its bytes are nowhere."""
+        out = step.written(flag)
         stream = self.evidence.open(out.path) if out else None
         if stream is None:
-            return {}
+            return None
         with stream:
             return json.loads(stream.read())
 

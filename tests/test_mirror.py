@@ -99,7 +99,6 @@ COVERED_BY = {
     "stages/tasks/sources.py": "tests/test_prepare.py",
     "stages/tasks/task.py": "tests/tasks/test_rows.py",
     "stages/tasks/task_format.py": "tests/contracts/test_format.py",
-    "stages/validate/docs.py": "tests/validate/test_main.py",
     "stages/validate/tables.py": "tests/validate/test_refusal.py",
     "stages/verifiers/confinement.py": "tests/verifiers/test_isolated.py",
     "stages/verifiers/user.py": "tests/test_prepare.py",

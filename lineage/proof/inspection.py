@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lineage.proof.evidence import Evidence
-from lineage.proof.gate import check_gate
+from lineage.proof.gate.check import check_gate
 from lineage.proof.gathering import gather
 from lineage.proof.history import check_objects, uncommitted
 from lineage.proof.rowchecks import check_rows

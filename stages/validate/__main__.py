@@ -99,13 +99,8 @@ def main(
         gate = check_round(
             SuiteRunner, round_id, settings, renderer, problems, text_format, streamed
         )
-        results, num_rows = gate.results, gate.num_rows
-        found = {name: expectation_results(result) for name, result in results.items()}
-    if docs is not None:
-        with facts.phase("documenting"):
-            write_docs(docs, round_id, results, found, num_rows)
-
-    refuse(round_id, found, num_rows, docs)
+        num_rows = gate.num_rows
+        found = {name: expectation_results(result) for name, result in gate.results.items()}
     summary = {
         name: {
             "num_rows": num_rows[name],
@@ -113,6 +108,11 @@ def main(
         }
         for name in found
     }
+    if docs is not None:
+        with facts.phase("documenting"):
+            write_docs(docs, round_id, summary)
+
+    refuse(round_id, found, num_rows, docs)
     write_json(validation, {"success": True, "tables": summary})
     facts.count(num_rows=sum(num_rows.values()), num_expectations=sum(map(len, found.values())))
     facts.write(validation)

@@ -5,8 +5,9 @@ cover up an edit, and rows that contradict each other tell of it.
 
 Reads   one JSON object a line from standard input: `round_id`, `params_file`, `problems`,
         `text_format`, `policy`, and the paths of the streamed tables, by name.
-Writes  one JSON object a line to standard output: `broken`, what does not hold; `num_rows` by
-        table; `unread`, why the gate of today cannot be asked, else null.
+Writes  one JSON object a line to standard output: `broken`, what does not hold, each a `message`
+        and its `rule`; `num_rows` by table; `unread`, why the gate of today cannot read the
+        settings or the columns, else null.
 """
 
 import json
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from stages.contracts.render import Renderer
+from stages.contracts.storage.reading import count_rows
 from stages.running.errors import BadInput
 from stages.running.printable import printable
 from stages.validate.__main__ import check_round, read_settings
 from stages.validate.plainly import PlainRunner
 from stages.validate.refusal import broken_expectations, explain
+from stages.validate.suites import ExpectationResult
+from stages.validate.tables import TABLES
 
 STREAMED = ("rollouts", "scores", "segments", "probes", "gains")
 
@@ -40,10 +44,13 @@ def reply(request: Mapping[str, str]) -> dict[str, Any]:
     An error of any kind is an answer about it: a table was made so that a check fails over it.
     """
     round_id, paths = request["round_id"], {name: Path(path) for name, path in request.items()}
+    streamed = {name: paths[name] for name in STREAMED}
     try:
         settings = read_settings(paths["params_file"], round_id)
+        for name, path in {"problems": paths["problems"], **streamed}.items():
+            count_rows(path, TABLES[name])
     except BadInput as error:
-        return {"broken": [], "num_rows": {}, "unread": _in_a_line(str(error))}
+        return _reply(unread=str(error))
     try:
         gate = check_round(
             PlainRunner,
@@ -52,21 +59,34 @@ def reply(request: Mapping[str, str]) -> dict[str, Any]:
             Renderer.of_policy(paths["policy"]),
             paths["problems"],
             paths["text_format"],
-            {name: paths[name] for name in STREAMED},
+            streamed,
         )
     except BadInput as error:
-        return _broken([str(error)])
+        return _reply([_broken(str(error))])
     except Exception as error:
-        return _broken([f"its tables cannot be checked: {type(error).__name__}: {error}"])
-    outcomes = broken_expectations(gate.found)
-    return _broken(
-        [explain(name, one, gate.num_rows[name]) for name, one in outcomes], gate.num_rows
-    )
+        return _reply([_broken(f"its tables cannot be checked: {type(error).__name__}: {error}")])
+    broken = [
+        _broken(explain(name, one, gate.num_rows[name]), name, one)
+        for name, one in broken_expectations(gate.found)
+    ]
+    return _reply(broken, gate.num_rows)
 
 
-def _broken(messages: Sequence[str], num_rows: Mapping[str, int] = {}) -> dict[str, Any]:
-    broken = [_in_a_line(message) for message in messages]
-    return {"broken": broken, "num_rows": dict(num_rows), "unread": None}
+def _reply(
+    broken: Sequence[Mapping[str, Any]] = (),
+    num_rows: Mapping[str, int] = {},
+    unread: str | None = None,
+) -> dict[str, Any]:
+    told = None if unread is None else _in_a_line(unread)
+    return {"broken": [*broken], "num_rows": dict(num_rows), "unread": told}
+
+
+def _broken(
+    message: str, table: str | None = None, outcome: ExpectationResult | None = None
+) -> dict[str, Any]:
+    """What does not hold, and the rule as validation.json states it; null of a table's contract."""
+    rule = None if outcome is None else [table, outcome.type, outcome.column, outcome.notes]
+    return {"message": _in_a_line(message), "rule": rule}
 
 
 def _in_a_line(message: str) -> str:

@@ -112,7 +112,7 @@ def write_problems(folder: Path, num_problems: int, task: str) -> None:
 
 
 def problem_rows(split: str, num_problems: int, task: str) -> Iterator[dict[str, Any]]:
-    """Problems of one prompt and answer, in the order of their names; no two have equal metadata."""
+    """Problems of one prompt and answer, in the order of their names, of metadata of their own."""
     made = {"split": split, "prompt": PROMPTS[split], "task": task, "answer": RIGHT}
     for number in range(num_problems):
         name = f"{split[0]}{number:08d}"

@@ -1,4 +1,4 @@
-"""The gate asked again, as an audit asks it: a line about every round, whatever is in its tables."""
+"""The gate asked again, as an audit asks it: a line about every round, and no crash."""
 
 import copy
 import json

@@ -4,7 +4,8 @@ Rollouts are short and of a few kinds: each table has a template, a row or some 
 rows are taken again and again under the names of problems and rollouts.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,18 @@ from stages.contracts.tables.probes import PROBES
 from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.thoughts import THOUGHTS
+from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput
 
-ROUND = "i1"
+ROUND, SEED = "i1", 1
 GROUP_SIZE, NUM_SAMPLES, BUDGETS = 200, 40, (0, 9, 18, 36, 72)
 BATCH_PROBLEMS = 100
 RIGHT, WRONG = "7 + 5 12 12 * 3 36", "7 - 5 2 2 * 3 6"
 SAID = ("", f"{WRONG} <", f"{WRONG} < {RIGHT} =", f"{WRONG} = {WRONG} < {RIGHT} =")
 PROMPTS = {"train": "<bos> 3 7 5 T36 :", "heldout": "<bos> 7 5 3 T36 :"}
 METADATA = {
-    "train": '{"numbers": [3, 7, 5], "target": 36}',
-    "heldout": '{"numbers": [7, 5, 3], "target": 36}',
+    "train": {"numbers": [3, 7, 5], "target": 36},
+    "heldout": {"numbers": [7, 5, 3], "target": 36},
 }
 KNOWN_ANSWERS = ["7 + 5 12 12 * 3 36", "5 + 7 12 12 * 3 36"]
 OF_ROUND = ("rollouts", "probes", "scores", "segments", "gains", "answers", "thoughts")
@@ -110,11 +112,12 @@ def write_problems(folder: Path, num_problems: int, task: str) -> None:
 
 
 def problem_rows(split: str, num_problems: int, task: str) -> Iterator[dict[str, Any]]:
-    """Problems of one prompt and answer, in the order of their names."""
-    made = {"split": split, "prompt": PROMPTS[split], "metadata": METADATA[split]}
+    """Problems of one prompt and answer, in the order of their names, of metadata of their own."""
+    made = {"split": split, "prompt": PROMPTS[split], "task": task, "answer": RIGHT}
     for number in range(num_problems):
         name = f"{split[0]}{number:08d}"
-        yield row(PROBLEMS, problem_id=name, task=task, answer=RIGHT, **made)
+        metadata = json.dumps({**METADATA[split], "name": name})
+        yield row(PROBLEMS, problem_id=name, metadata=metadata, **made)
 
 
 def write_round(folder: Path, num_problems: int, kinds_of_all: Kinds) -> None:
@@ -130,7 +133,7 @@ def write_round(folder: Path, num_problems: int, kinds_of_all: Kinds) -> None:
             names = np.array([f"{ROUND}/{p}/{i}" for p, i in zip(problems, index, strict=True)])
             kinds = np.random.default_rng(numbers.start).integers(0, len(kinds_of_all), len(names))
             placed = {"rollout_id": names, "problem_id": problems, "sample_index": index}
-            seeds = numbers.start * GROUP_SIZE + np.arange(len(names))
+            seeds = seeds_of(problems, index)
             to_rollouts.add_table(taken(kinds_of_all.rollouts, kinds, **placed, seed=seeds))
             owners, places = kinds_of_all.probes_of(kinds)
             to_probes.add_table(taken(kinds_of_all.probes, places, rollout_id=names[owners]))
@@ -202,8 +205,15 @@ def renamed(batch: pa.Table, start: int) -> pa.Table:
             )
             batch = with_column(batch, name, pc.binary_join_element_wise(*words, ""))
     if "seed" in batch.column_names:
-        batch = with_column(batch, "seed", pc.add(batch["seed"], start * GROUP_SIZE))
+        names, index = batch["problem_id"].to_pylist(), batch["sample_index"].to_pylist()
+        batch = with_column(batch, "seed", pa.chunked_array([pa.array(seeds_of(names, index))]))
     return batch
+
+
+def seeds_of(problems: Iterable[str], samples: Iterable[int]) -> np.ndarray:
+    """The seeds that `rollout` would draw with."""
+    names = zip(problems, samples, strict=True)
+    return np.array([derive_seed("rollout", SEED, problem, sample) for problem, sample in names])
 
 
 def with_column(batch: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:

@@ -159,14 +159,17 @@ def verify(
             metavar="FILE", help="Whose signature its statement must bear; else none is asked."
         ),
     ] = None,
+    gate: Annotated[
+        bool, typer.Option(help="Hold the rows of its rounds against the gate's expectations.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Hash every byte the policy came from anew, wherever it lies, and check its signature."""
+    """Hash every byte the policy came from anew, hold rows together, and check its signature."""
     from lineage.proof.verify import verify
     from lineage.telling.verifytext import text
 
     with answering(policy, repository, cache, remotes) as (audit, name):
-        answer = verify(audit, name, public_key)
+        answer = verify(audit, name, public_key, gate)
         give(answer, text, as_json, answer.findings)
 
 

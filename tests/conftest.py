@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from fixtures.checkouts import check_out, succeed
 from flows.warm import SOCKET, server
+from tests.browser import Browser, open_browser
 
 WARM_SECONDS = 300
 
@@ -97,3 +98,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
             succeed(["dvc", "repro"], check_out(folder, "tiny"), **request.getfixturevalue("warm"))
             folder.with_suffix(".done").touch()
     return folder
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Browser:
+    """A headless Chromium."""
+    return open_browser(tmp_path)

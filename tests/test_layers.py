@@ -217,7 +217,7 @@ def test_engines_know_no_task() -> None:
         ("torch.optim", set()),
         ("prefect", {name for name in NAMES if name.startswith("flows/")}),
         ("dvc", {name for name in NAMES if name.startswith("flows/")}),
-        ("great_expectations", {"stages/validate/suites.py", "stages/validate/docs.py"}),
+        ("great_expectations", {"stages/validate/suites.py"}),
         ("pyarrow.parquet", {*STORAGE, "lineage/data/tables.py", *BARE["pyarrow.parquet"]}),
     ],
 )

@@ -34,7 +34,7 @@ from stages.tasks.task import Problem
 from stages.update import __main__ as update
 from stages.validate import __main__ as validate
 
-ROUND, GROUP_SIZE, NUM_PROBLEMS = "i1", 2, 4
+ROUND, SEED, GROUP_SIZE, NUM_PROBLEMS = "i1", 1, 2, 4
 WRONG = "1 + 1 2"
 REPLY_ATTEMPTS = 8
 
@@ -70,7 +70,7 @@ def rollout(problem: Problem, sample: int, renderer: Renderer) -> dict[str, Any]
         "token_origin": origins,
         "num_thinking_tokens": sum(len(tokens) for tokens, _ in said[:3]),
         "finish_reason": "forced" if sample else "stop",
-        "seed": derive_seed("two turns", problem.problem_id, sample),
+        "seed": derive_seed("rollout", SEED, problem.problem_id, sample),
         "temperature": 1.0,
     }
 

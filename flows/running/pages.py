@@ -7,16 +7,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import IO
 
 from flows.project.paths import DATA
+from flows.running.pages_handler import PagesHandler
 
 REPORT = DATA / "report" / "report.html"
-FOLDERS = ("docs", "report")
 URL = "KNOWHOW_PAGES_URL"
 
 
@@ -38,7 +35,7 @@ def serving(port: int = 0) -> Iterator[str]:
         yield os.environ[URL]
         return
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", port), _handler)
     except OSError:
         raise PortTaken(f"port {port} of 127.0.0.1 is taken; choose another") from None
     with server:
@@ -65,33 +62,6 @@ def _link(page: Path) -> str:
     return f"[{page}]({url}/{page.relative_to(DATA).as_posix()})" if url else f"`{page}`"
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    """Serves from `data` only the folders with pages; its root lists the pages."""
-
-    def __init__(self, *arguments: object) -> None:
-        folder = str(DATA.absolute())
-        super().__init__(*arguments, directory=folder)  # type: ignore[arg-type]
-
-    def send_head(self) -> IO[bytes] | None:  # type: ignore[override]
-        """Answer with a file, the list, or 404."""
-        names = Path(self.translate_path(self.path)).relative_to(self.directory).parts
-        if not names:
-            return self._list()
-        if names[0] not in FOLDERS:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return None
-        return super().send_head()
-
-    def _list(self) -> IO[bytes]:
-        names = [page.relative_to(DATA).as_posix() for page in _pages()]
-        items = "".join(f'<li><a href="/{name}">{name}</a></li>' for name in names)
-        head = "<!DOCTYPE html><title>Knowhow: pages</title>"
-        body = f"{head}<ul>{items or 'none yet'}</ul>".encode()
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        return BytesIO(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: the terminal belongs to the run."""
+def _handler(*arguments: object) -> PagesHandler:
+    pages = [page.absolute() for page in _pages()]
+    return PagesHandler(*arguments, folder=DATA.absolute(), pages=pages)

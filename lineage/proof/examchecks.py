@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lineage.data.exam import TRAINING_BUDGET, estimate_of
+from lineage.proof.examrows import PLACE, check_sitting
 from lineage.proof.rowtables import Tables, bad_rows
 from lineage.proof.verdicts import check_rewards
 from lineage.record.errors import Finding
@@ -16,7 +17,6 @@ from lineage.record.values import Values, section
 
 ROUNDING = 1e-4  # exam metrics have four digits
 OLDER_TEMPERATURE = 1.0  # of metrics that do not say at which they are
-PLACE = ("problem_id", "temperature", "sample_index", "budget_tokens")
 GRADED = (*PLACE, "used_tokens", "is_forced", "answer")
 
 
@@ -37,14 +37,31 @@ def check_exam(graph: Graph, step: Step, tables: Tables) -> Iterator[Finding]:
         names = answers["policy_id"]
         is_other = pc.not_equal(names, step.key)
         yield from bad_rows(step, is_other, names, f"answers are not of policy {step.key}")
+        if examine is not None:
+            yield from check_sitting(graph, examine, answers, tables)
     if grades is None or grader is None:
         return
     if answers is not None and not answers.select(GRADED).equals(grades.select(GRADED)):
         yield Finding("rows", grader.name, "its grades are of other answers than the exam's")
+    yield from _of_problems(graph, grader, grades, tables)
     yield from check_rewards(grader, grades, grades["problem_id"], partial_credit=False)
     for level, metrics in tables.metrics(step).items():
         if isinstance(metrics, Mapping) and "success" in metrics:
             yield from _level(step, grades, level, metrics)
+
+
+def _of_problems(graph: Graph, grader: Step, grades: pa.Table, tables: Tables) -> Iterator[Finding]:
+    """Grades have the split and the difficulty of their problems: metrics are means by both."""
+    columns = ("problem_id", "split", "difficulty")
+    problems = tables.read(graph.source(grader, Flag.PROBLEMS), Flag.PROBLEMS, *columns)
+    if problems is None:
+        return
+    names = grades["problem_id"]
+    known = problems.take(pc.index_in(names, problems["problem_id"]))
+    for column in ("split", "difficulty"):
+        is_other = pc.not_equal(grades[column], known[column])
+        what = f"grades have another {column} than their problems"
+        yield from bad_rows(grader, is_other, names, what)
 
 
 def _level(step: Step, grades: pa.Table, level: str, metrics: Values) -> Iterator[Finding]:
@@ -92,6 +109,7 @@ def _means(step: Step, rows: pa.Table, where: str, success: Values) -> Iterator[
         budget, mean = row["budget_tokens"], row["reward_mean_mean"]
         estimate = estimate_of(success.get(f"budget_{budget}"))
         stated = estimate.mean if estimate else None
-        if stated is None or mean is None or abs(stated - mean) > ROUNDING:
+        # NaN is near to nothing
+        if stated is None or mean is None or not abs(stated - mean) <= ROUNDING:
             message = f"its metrics say success {stated} at {budget} tokens, {where}; grades {mean}"
             yield Finding("rows", step.name, message)

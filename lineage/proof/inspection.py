@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lineage.proof.evidence import Evidence
+from lineage.proof.gate.check import check_gate
 from lineage.proof.gathering import gather
 from lineage.proof.history import check_objects, uncommitted
 from lineage.proof.rowchecks import check_rows
@@ -12,6 +13,8 @@ from lineage.record.audit import Audit
 from lineage.record.errors import AuditError, Finding, counted, first_few
 from lineage.record.flags import EXAM_STEPS
 from lineage.record.lock import Step
+
+NOT_ASKED = "the gate was not asked about the rows of rounds"
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ class Inspection:
     num_sources: int
 
 
-def inspect(audit: Audit, policy: str) -> Inspection:
+def inspect(audit: Audit, policy: str, ask_gate: bool = True) -> Inspection:
     """Check everything the policy came from, and the exams of it and of the policies before it.
+
+    With `ask_gate` every round's rows are held against the gate's expectations again.
 
     Raises:
         AuditError: git cannot give what is asked of it.
@@ -38,6 +43,7 @@ def inspect(audit: Audit, policy: str) -> Inspection:
     steps = steps_of(audit, policy)
     evidence = gather(audit, steps)
     rows, num_rows = check_rows(audit.graph, steps, evidence)
+    gated, unasked = check_gate(steps, evidence) if ask_gate else ([], [NOT_ASKED])
     wiring = check_wiring(audit, steps, evidence)
     sources: set[str] = set()
     for step in steps:
@@ -46,8 +52,8 @@ def inspect(audit: Audit, policy: str) -> Inspection:
     return Inspection(
         steps=steps,
         evidence=evidence,
-        findings=[*broken, *evidence.findings, *wiring, *rows],
-        notes=[*_notes(audit, steps), *evidence.notes],
+        findings=[*broken, *evidence.findings, *wiring, *rows, *gated],
+        notes=[*_notes(audit, steps), *evidence.notes, *unasked],
         num_rows=num_rows,
         num_sources=len(sources),
     )

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from lineage.proof.evidence import Evidence
 from lineage.proof.examchecks import check_exam
-from lineage.proof.rowtables import Tables, bad_rows
+from lineage.proof.ledgerchecks import check_ledger
+from lineage.proof.rowtables import Tables, bad_rows, same_ids
 from lineage.proof.verdicts import check_rewards
 from lineage.record.errors import AuditError, Finding
 from lineage.record.flags import Flag
@@ -19,22 +20,11 @@ from lineage.record.lock import Step
 from lineage.record.values import section
 
 FLOAT32 = 1e-5
-TRAINED, FORCED, UNTRAINED = COUNTS = (
-    "num_trained_tokens",
-    "num_forced_tokens",
-    "num_untrained_tokens",
-)
 ROLLOUT = (
     *("rollout_id", "problem_id", "sample_index", "policy_id"),
     *("completion_tokens", "num_unsampled_tokens"),
 )
 SEGMENT = ("rollout_id", "segment_index")
-GIVEN = {
-    "forced": FORCED,
-    "cue": "num_cue_tokens",
-    "environment": "num_environment_tokens",
-}
-"""Tokens that were not sampled, as metrics name them, and the ledger's column of each."""
 
 
 def check_rows(graph: Graph, steps: list[Step], evidence: Evidence) -> tuple[list[Finding], int]:
@@ -52,8 +42,17 @@ def check_rows(graph: Graph, steps: list[Step], evidence: Evidence) -> tuple[lis
 
 
 def _demos(graph: Graph, step: Step, tables: Tables) -> Iterator[Finding]:
-    demos = tables.read(step, Flag.DEMOS, "problem_id")
+    demos = tables.read(step, Flag.DEMOS, "demo_id", "problem_id")
     yield from _trained_on(graph, step, tables, demos, "demonstrations")
+    if demos is None:
+        return
+    wanted = section(step.params, f"inits.{step.key}.demonstrations").get("num_demos")
+    if wanted is not None and demos.num_rows != wanted:
+        message = f"its recipe asks for {wanted} demonstrations, and there are {demos.num_rows}"
+        yield Finding("rows", step.name, message)
+    places = pa.array(range(demos.num_rows), demos["demo_id"].type)
+    is_bad = pc.not_equal(demos["demo_id"], places)
+    yield from bad_rows(step, is_bad, demos["demo_id"], "demonstrations are not where they belong")
 
 
 def _trained_on(
@@ -88,7 +87,7 @@ def _round(graph: Graph, step: Step, tables: Tables) -> Iterator[Finding]:
         yield from _scores(score, ids, tables)
     yield from _segments(others, rollouts, tables)
     if update := others.get("update"):
-        yield from _ledger(update, rollouts, tables)
+        yield from check_ledger(update, rollouts, tables)
 
 
 def _scores(step: Step, ids: pa.ChunkedArray, tables: Tables) -> Iterator[Finding]:
@@ -96,7 +95,7 @@ def _scores(step: Step, ids: pa.ChunkedArray, tables: Tables) -> Iterator[Findin
     scores = tables.read(step, Flag.SCORES, *columns)
     if scores is None:
         return
-    yield from _same_ids(step, "scores", scores["rollout_id"], ids)
+    yield from same_ids(step, "scores", scores["rollout_id"], ids)
     scores = scores.filter(pc.is_null(scores["judge_score"]))
     partial_credit = bool(section(step.params, "task").get("partial_credit", False))
     names = scores["rollout_id"]
@@ -125,70 +124,26 @@ def _segments(others: Mapping[str, Step], rollouts: pa.Table, tables: Tables) ->
 
 
 def _within(step: Step, segments: pa.Table, rollouts: pa.Table) -> Iterator[Finding]:
-    ids, ends = segments["rollout_id"], segments["end_token"]
+    ids = segments["rollout_id"]
     place = pc.index_in(ids, rollouts["rollout_id"])
     yield from bad_rows(step, pc.is_null(place), ids, "segments are of no rollout")
+    is_known = pc.is_valid(place)
+    segments, ids, place = segments.filter(is_known), ids.filter(is_known), place.drop_null()
+    ends = segments["end_token"]
     is_beyond = pc.greater(ends, rollouts["completion_tokens"].take(place))
     is_outside = pc.or_(is_beyond, pc.greater(segments["start_token"], ends))
+    is_outside = pc.or_(is_outside, pc.less(segments["start_token"], 0))
     yield from bad_rows(step, is_outside, ids, "segments lie outside their rollouts")
 
 
 def _progress(step: Step, gains: pa.Table) -> Iterator[Finding]:
     after, before = (gains[f"success_{when}"].cast("double") for when in ("after", "before"))
-    error = pc.subtract(gains["progress"].cast("double"), pc.subtract(after, before))
-    is_off = pc.greater(pc.abs(error), FLOAT32)
+    progress, due = gains["progress"].cast("double"), pc.subtract(after, before)
+    is_right = pc.less_equal(pc.abs(pc.subtract(progress, due)), FLOAT32)
+    is_unknown = pc.and_(pc.is_null(progress), pc.is_null(due))
+    is_off = pc.invert(pc.or_(is_right.fill_null(False), is_unknown))
     what = "progress is not success after minus success before"
     yield from bad_rows(step, is_off, gains["rollout_id"], what)
-
-
-def _ledger(step: Step, rollouts: pa.Table, tables: Tables) -> Iterator[Finding]:
-    """Every token of every rollout is accounted for once, in the ledger and in the metrics."""
-    stated = section(tables.metrics(step), "tokens")
-    counts = dict.fromkeys((*COUNTS, *(GIVEN[status] for status in stated if status in GIVEN)))
-    ledger = tables.read(step, Flag.LEDGER, "rollout_id", "problem_id", "status", *counts)
-    if ledger is None:
-        return
-    ids = rollouts["rollout_id"]
-    strangers = [*_same_ids(step, "ledger", ledger["rollout_id"], ids)]
-    yield from strangers or _accounted(step, ledger, rollouts)
-    for status, number in stated.items():
-        rows, column = ledger, GIVEN.get(status, UNTRAINED)
-        if status not in GIVEN:
-            rows = ledger.filter(pc.equal(ledger["status"], status))
-            column = TRAINED if status == "trained" else UNTRAINED
-        num = pc.sum(rows[column]).as_py() or 0
-        if num != number:
-            message = f"its metrics count {number} {status} tokens, its ledger {num}"
-            yield Finding("rows", step.name, message)
-
-
-def _accounted(step: Step, ledger: pa.Table, rollouts: pa.Table) -> Iterator[Finding]:
-    total = pc.add(pc.add(ledger[TRAINED], ledger[FORCED]), ledger[UNTRAINED])
-    differing = {
-        "ledger rows name another problem than their rollouts": pc.not_equal(
-            ledger["problem_id"], rollouts["problem_id"]
-        ),
-        "ledger rows have more or fewer tokens than their rollouts": pc.not_equal(
-            total, rollouts["completion_tokens"]
-        ),
-        "ledger rows have more or fewer forced tokens than their rollouts": pc.not_equal(
-            ledger[FORCED], rollouts["num_unsampled_tokens"]
-        ),
-    }
-    for what, is_bad in differing.items():
-        yield from bad_rows(step, is_bad, rollouts["rollout_id"], what)
-
-
-def _same_ids(
-    step: Step, what: str, ids: pa.ChunkedArray, wanted: pa.ChunkedArray
-) -> Iterator[Finding]:
-    if not ids.equals(wanted):
-        lost = pc.sum(pc.invert(pc.is_in(wanted, ids))).as_py() or 0
-        stray = pc.sum(pc.invert(pc.is_in(ids, wanted))).as_py() or 0
-        how = "rows repeat or are in another order"
-        if lost or stray:
-            how = f"{lost} rollouts have no row, {stray} rows no rollout"
-        yield Finding("rows", step.name, f"its {what} are not of its rollouts: {how}")
 
 
 def _joined(rows: pa.Table) -> pa.ChunkedArray:

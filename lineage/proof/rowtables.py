@@ -45,16 +45,34 @@ class Tables:
 
     def metrics(self, step: Step) -> Values:
         """The metrics that a step wrote; none where their bytes are nowhere."""
-        out = step.written(Flag.METRICS)
+        return self.json_of(step, Flag.METRICS) or {}
+
+    def json_of(self, step: Step, flag: Flag) -> Values | None:
+        """A file of JSON that a step wrote; None where its bytes are nowhere."""
+        out = step.written(flag)
         stream = self.evidence.open(out.path) if out else None
         if stream is None:
-            return {}
+            return None
         with stream:
             return json.loads(stream.read())
 
 
 def bad_rows(step: Step, is_bad: pa.Array, names: pa.ChunkedArray, what: str) -> Iterator[Finding]:
-    """A finding where any row is bad: how many, and the first by name."""
+    """A finding where any row is bad, or cannot be told: how many, and the first by name."""
+    is_bad = pc.fill_null(is_bad, True)
     if num := pc.sum(is_bad).as_py():
-        first = names.filter(pc.fill_null(is_bad, False))[0].as_py()
+        first = names.filter(is_bad)[0].as_py()
         yield Finding("rows", step.name, f"{num} {what}; the first {first}")
+
+
+def same_ids(
+    step: Step, what: str, ids: pa.ChunkedArray, wanted: pa.ChunkedArray
+) -> Iterator[Finding]:
+    """A finding where rows are not of their rollouts, one each and in their order."""
+    if not ids.equals(wanted):
+        lost = pc.sum(pc.invert(pc.is_in(wanted, ids))).as_py() or 0
+        stray = pc.sum(pc.invert(pc.is_in(ids, wanted))).as_py() or 0
+        how = "rows repeat or are in another order"
+        if lost or stray:
+            how = f"{lost} rollouts have no row, {stray} rows no rollout"
+        yield Finding("rows", step.name, f"its {what} are not of its rollouts: {how}")

@@ -32,13 +32,15 @@ class Verification:
     findings: list[Finding]
 
 
-def verify(audit: Audit, policy: str, public_key: Path | None = None) -> Verification:
-    """Check a policy, all before it, and their exams.
+def verify(
+    audit: Audit, policy: str, public_key: Path | None = None, ask_gate: bool = True
+) -> Verification:
+    """Check a policy, all before it, and their exams; with `ask_gate` their rounds by the gate too.
 
     Raises:
         AuditError: there is no such policy, or the key is no key.
     """
-    inspection = inspect(audit, policy)
+    inspection = inspect(audit, policy, ask_gate)
     evidence = inspection.evidence
     signed, notes = check(audit, policy, evidence, public_key)
     return Verification(

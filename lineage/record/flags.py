@@ -29,6 +29,9 @@ class Flag(StrEnum):
     ROLLOUTS = "rollouts"
     SCORES = "scores"
     SEGMENTS = "segments"
+    TEXT_FORMAT = "text_format"
+    THOUGHTS = "thoughts"
+    VALIDATION = "validation"
 
 
 READ_OF: dict[str, tuple[Flag, ...]] = {
@@ -40,11 +43,15 @@ READ_OF: dict[str, tuple[Flag, ...]] = {
     "score": (Flag.JUDGE, Flag.SCORES, Flag.SEGMENTS),
     "probe": (Flag.PROBES,),
     "infogain": (Flag.GAINS,),
+    "validate": (
+        *(Flag.PROBLEMS, Flag.TEXT_FORMAT, Flag.POLICY, Flag.ROLLOUTS, Flag.SCORES, Flag.SEGMENTS),
+        *(Flag.PROBES, Flag.GAINS, Flag.VALIDATION),
+    ),
     "update": (
         *(Flag.POLICY, Flag.REFERENCE, Flag.ROLLOUTS),
         *(Flag.NEXT_POLICY, Flag.LEDGER, Flag.METRICS),
     ),
-    "examine": (Flag.PROBLEMS, Flag.ANSWERS),
+    "examine": (Flag.PROBLEMS, Flag.ANSWERS, Flag.THOUGHTS),
     "grade": (Flag.PROBLEMS, Flag.JUDGE, Flag.GRADES),
     "evaluate": (Flag.GRADES, Flag.METRICS),
     "compare": (Flag.COMPARISONS,),

@@ -12,7 +12,7 @@ remote, however many adapters hold them.
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -126,6 +126,18 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return base
 
 
+def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write tensors to a file that whoever may read the folder's other files can read.
+
+    safetensors leaves one for its owner alone, whatever the umask: in a shared cache a colleague
+    would have a policy without weights.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    save_file({name: t.contiguous() for name, t in tensors.items()}, path, {"format": "pt"})
+    path.chmod(mode)
+
+
 def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
     """Write a model's adapter, and its base from the folder that the model was loaded from.
 
@@ -133,11 +145,7 @@ def save_adapter(model: PreTrainedModel, start: Path, folder: Path) -> None:
     """
     shape = _shape(model)
     assert shape is not None
-    save_file(
-        {name: t.contiguous() for name, t in _tensors(model).items()},
-        folder / ADAPTER_FILE,
-        {"format": "pt"},
-    )
+    save_tensors(_tensors(model), folder / ADAPTER_FILE)
     config: dict[str, Any] = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

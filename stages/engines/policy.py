@@ -4,14 +4,20 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from stages.contracts.companions import CONFIG_FILE
 from stages.contracts.render import Renderer
-from stages.engines.adapters import BASE, has_adapter, is_adapter, save_adapter, with_adapter
+from stages.engines.adapters import (
+    BASE,
+    has_adapter,
+    is_adapter,
+    save_adapter,
+    save_tensors,
+    with_adapter,
+)
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
 from stages.running import machine
@@ -79,12 +85,8 @@ def save_policy(
         save_adapter(model, start, folder)
     else:
         tied = set(model.all_tied_weights_keys)
-        weights = {
-            name: tensor.contiguous()
-            for name, tensor in model.state_dict().items()
-            if name not in tied
-        }
-        save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        stored = {name: t for name, t in model.state_dict().items() if name not in tied}
+        save_tensors(stored, folder / WEIGHTS_FILE)
     config = model.config.to_diff_dict()
     for volatile in ("_name_or_path", "transformers_version"):
         config.pop(volatile, None)

@@ -21,12 +21,13 @@ Example: python -m stages.validate --round-id i1 --problems data/problems.parque
          --docs data/docs/i1
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,8 @@ BATCH_ROWS, BATCH_BYTES = (
 
 ROUNDING_NATS = 0.01
 """By how much an engine that is not exact may overstate a log-probability."""
+SMALLEST_NATS = -150 * math.log(2)
+"""Below it a probability is 0 in float32, and no sampler draws the token."""
 
 
 def main(
@@ -92,16 +95,12 @@ def main(
     }
 
     with facts.phase("validating"):
+        renderer = Renderer.of_policy(policy)
         gate = check_round(
-            round_id, settings, Renderer.of_policy(policy), problems, text_format, streamed
+            SuiteRunner, round_id, settings, renderer, problems, text_format, streamed
         )
-        results, num_rows = gate.results, gate.num_rows
-        found = {name: expectation_results(result) for name, result in results.items()}
-    if docs is not None:
-        with facts.phase("documenting"):
-            write_docs(docs, round_id, results, found, num_rows)
-
-    refuse(round_id, found, num_rows, docs)
+        num_rows = gate.num_rows
+        found = {name: expectation_results(result) for name, result in gate.results.items()}
     summary = {
         name: {
             "num_rows": num_rows[name],
@@ -109,6 +108,11 @@ def main(
         }
         for name in found
     }
+    if docs is not None:
+        with facts.phase("documenting"):
+            write_docs(docs, round_id, summary)
+
+    refuse(round_id, found, num_rows, docs)
     write_json(validation, {"success": True, "tables": summary})
     facts.count(num_rows=sum(num_rows.values()), num_expectations=sum(map(len, found.values())))
     facts.write(validation)
@@ -139,20 +143,35 @@ def read_settings(params_file: Path, round_id: str) -> Settings:
     )
 
 
+class Runner(Protocol):
+    """What judges check frames."""
+
+    def check_rows(self, name: str, rows: pd.DataFrame) -> None:
+        """Hold some rows of a check frame against the expectations of rows."""
+
+    def check_column(self, name: str, column: str, rows: pd.DataFrame) -> None:
+        """Hold a whole column against its expectations."""
+
+
+AnyRunner = TypeVar("AnyRunner", bound=Runner)
+
+
 def check_round(
+    open_runner: Callable[[Mapping[str, Any]], AnyRunner],
     round_id: str,
     settings: Settings,
     renderer: Renderer,
     problems: Path,
     text_format: Path,
     streamed: Mapping[str, Path],
-) -> SuiteRunner:
+) -> AnyRunner:
     """Hold the problems, and all else of a round some rollouts at a time, against the suites."""
     rollouts, problem_table = streamed["rollouts"], read_table(problems, PROBLEMS)
     sizes = group_sizes(read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]))
     cue_tokens = renderer.cue_tokens(read_format(text_format))
     premises = Premises(
         round_id,
+        settings.round.seed,
         problem_table,
         sizes,
         renderer,
@@ -170,7 +189,7 @@ def check_round(
     first = next(
         cuts
     )  # the tables' own contracts come before the seconds that Great Expectations takes
-    runner = SuiteRunner(suite_parameters(settings, renderer, len(cue_tokens)))
+    runner = open_runner(suite_parameters(settings, renderer, len(cue_tokens)))
     runner.check_rows("problems", problems_frame(problem_table))
     with ProgressBar(
         f"validate {round_id}", count_rows(rollouts, ROLLOUTS), unit="rollout"
@@ -201,6 +220,7 @@ def suite_parameters(settings: Settings, renderer: Renderer, num_cue_tokens: int
         "temperature": float(np.float32(rollout.temperature)),
         "budget_tokens": rollout.budget_tokens,
         "max_answer_tokens": num_cue_tokens + rollout.answer_tokens,
+        "min_logprob_nats": SMALLEST_NATS,
         "max_logprob_nats": 0.0 if settings.inference.is_exact else ROUNDING_NATS,
         "max_token": renderer.vocabulary_size - 1,
         "verdicts": [verdict.value for verdict in Verdict],

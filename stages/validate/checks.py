@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.render import Renderer
+from stages.pure.seeds import derive_seed
 from stages.validate.frames import (
     SEGMENT,
     UNKNOWN,
@@ -37,13 +38,14 @@ INCORRECT = "incorrect"
 class Premises:
     """What the tables of a round are held against, beside each other.
 
-    `group_sizes` is how many rollouts ask each problem; `rewards` the reward of each verdict; with
-    `partial_credit` an incorrect answer may earn anything from 0 to below 1 instead; `decision` is
-    the least score at which the round's judge rewards an answer, None where the exact verifier
-    judges alone.
+    `seed` is the round's; `group_sizes` is how many rollouts ask each problem; `rewards` the reward
+    of each verdict; with `partial_credit` an incorrect answer may earn anything from 0 to below 1
+    instead; `decision` is the least score at which the round's judge rewards an answer, None where
+    the exact verifier judges alone.
     """
 
     round_id: str
+    seed: int
     problems: pa.Table
     group_sizes: Mapping[str, int]
     renderer: Renderer
@@ -108,9 +110,10 @@ def shared_seeds(read: Callable[[], Iterable[pa.Table]]) -> pd.DataFrame:
 
 
 def problems_frame(problems: pa.Table) -> pd.DataFrame:
-    """One row per problem, and in how many splits its prompt stands."""
+    """One row per problem: in how many splits its prompt stands, how many have its metadata."""
     frame = scalars(problems)
     frame["num_prompt_splits"] = frame.groupby("prompt")["split"].transform("nunique")
+    frame["num_metadata_problems"] = frame.groupby("metadata")["problem_id"].transform("size")
     return frame
 
 
@@ -126,6 +129,11 @@ def rollouts_frame(
         premises.round_id + "/" + frame["problem_id"] + "/" + frame["sample_index"].astype(str)
     )
     frame["is_id_derived"] = frame["rollout_id"] == derived
+    names = zip(frame["problem_id"], frame["sample_index"], strict=True)
+    seeds = [derive_seed("rollout", premises.seed, name, index) for name, index in names]
+    frame["is_seed_derived"] = frame["seed"] == pd.Series(seeds, dtype="int64")
+    # an expectation passes over what is missing, and every rollout has a temperature
+    frame["temperature"] = frame["temperature"].fillna(np.inf)
     add_tokens(frame, rollouts, premises.renderer)
     add_cues(frame, rollouts, premises.cue_tokens)
     _add_problem(frame, rollouts, premises)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from stages.contracts.params.recipes.probe import Probe
 from stages.validate.frames import (
@@ -35,7 +36,7 @@ def probes_frame(
         frame["position"] - _boundary_positions(frame, segments)
     ).fillna(np.inf)
 
-    logprobs, num_answers = ragged(probes["answer_logprobs"]), lengths_of(probes["answers"])
+    logprobs, num_answers = ragged(probes["answer_logprobs"]), _num_present(probes["answers"])
     frame["num_missing_answers"] = frame["num_probes"] - num_answers
     frame["num_missing_answer_logprobs"] = num_answers - logprobs.lengths
     frame["num_nonfinite_answer_logprobs"] = logprobs.count(~np.isfinite(logprobs.values))
@@ -207,6 +208,13 @@ def _entropy(answers: pa.ChunkedArray) -> pd.Series:
     return (by_boundary.sum() + (by_boundary.size() - 1) / (2 * pd.Series(lengths))).reindex(
         range(len(lengths))
     )
+
+
+def _num_present(answers: pa.ChunkedArray) -> Int[np.ndarray, " row"]:
+    """How many entries of each list are texts, and not null."""
+    owners = np.repeat(np.arange(len(answers)), lengths_of(answers))
+    is_text = pc.list_flatten(answers).is_valid().to_numpy()
+    return np.bincount(owners[is_text], minlength=len(answers))
 
 
 def _num_repeats(answers: pa.ChunkedArray) -> pd.Series:

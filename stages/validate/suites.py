@@ -91,7 +91,7 @@ class SuiteRunner:
         `rows` may be those alone that matter: each value once, or the rows whose value is not
         theirs alone.
         """
-        if any(_whole_column(expectation) == column for expectation in read_suite(name)):
+        if any(whole_column(expectation) == column for expectation in read_suite(name)):
             self.results[name].results += self._run(name, column, rows).results
 
     def _run(
@@ -125,7 +125,7 @@ class SuiteRunner:
             wanted = [
                 expectation
                 for expectation in read_suite(table)
-                if _whole_column(expectation) == column
+                if whole_column(expectation) == column
             ]
             self._suites[name] = self._context.suites.add(
                 gx.ExpectationSuite(name, expectations=wanted)
@@ -133,7 +133,7 @@ class SuiteRunner:
         return self._suites[name]
 
 
-def _whole_column(expectation: Mapping[str, Any]) -> str | None:
+def whole_column(expectation: Mapping[str, Any]) -> str | None:
     """The column that an expectation is of as a whole; None where it is of rows."""
     return expectation["kwargs"]["column"] if expectation["type"] in OF_THE_WHOLE else None
 

@@ -26,6 +26,7 @@ def add_tokens(frame: pd.DataFrame, rollouts: pa.Table, renderer: Renderer) -> N
     frame["max_token"] = tokens.reduce("max")
     frame["num_missing_logprobs"] = num_tokens - logprobs.lengths
     frame["num_nonfinite_logprobs"] = logprobs.count(~np.isfinite(logprobs.values))
+    frame["min_logprob"] = logprobs.reduce("min")
     frame["max_logprob"] = logprobs.reduce("max")
 
     is_sampled, is_reply = origin == Origin.SAMPLED, origin == Origin.ENVIRONMENT

@@ -1,6 +1,7 @@
 """A policy on disk: equal bytes for equal weights, and only the whole of it is opened."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_nothing_of_this_machine_is_saved(saved: Path) -> None:
         RENDERER.pad_token,
         RENDERER.eos_token,
     )
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_its_files_are_readable_by_the_umask(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        save_policy(policy(), RENDERER, tmp_path / "r0")
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "r0").iterdir()}
+    assert modes == {0o666 & ~umask}
 
 
 def test_tied_weights_are_stored_once_and_stay_tied(saved: Path) -> None:

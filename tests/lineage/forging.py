@@ -112,10 +112,11 @@ def edited(path: Path, column: str, change: Callable[[list], list]) -> None:
     """Write a table anew with one column changed."""
     path = path / PART
     table = pq.read_table(path)
-    values = pa.array(change(table[column].to_pylist()), table.schema.field(column).type)
+    field = table.schema.field(column).with_nullable(True)
+    values = pa.array(change(table[column].to_pylist()), field.type)
     target = path.with_suffix(".forged")
     pq.write_table(
-        table.set_column(table.schema.get_field_index(column), table.schema.field(column), values),
+        table.set_column(table.schema.get_field_index(column), field, values),
         target,
     )
     path.unlink()

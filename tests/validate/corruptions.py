@@ -109,6 +109,20 @@ def shrink_group(rows: Rows) -> str:
     return str(rows["rollouts"][0]["rollout_id"])
 
 
+def rotate(rows: Rows, table: str, column: str) -> str:
+    """Give each row the value of the one before it."""
+    values = [row[column] for row in rows[table]]
+    for row, value in zip(rows[table], [values[-1], *values[:-1]], strict=True):
+        row[column] = value
+    return str(rows[table][0][TABLES[table].key[0]])
+
+
+def repeat_before(rows: Rows, table: str, column: str) -> str:
+    """Give the second row the value of the first."""
+    rows[table][1][column] = rows[table][0][column]
+    return str(rows[table][0][TABLES[table].key[0]])
+
+
 def share_a_seed(rows: Rows) -> str:
     rows["rollouts"][1]["seed"] = rows["rollouts"][0]["seed"]
     return str(rows["rollouts"][0]["rollout_id"])
@@ -242,6 +256,37 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ),
     ("foreign policy", put("rollouts", "policy_id", "i3"), "rollouts", "policy_id", 1),
     ("foreign temperature", put("rollouts", "temperature", 0.7), "rollouts", "temperature", 1),
+    ("no temperature", put("rollouts", "temperature", np.nan), "rollouts", "temperature", 1),
+    ("negative seed", put("rollouts", "seed", -1), "rollouts", "is_seed_derived", 1),
+    ("another seed", put("rollouts", "seed", 4), "rollouts", "is_seed_derived", 1),
+    (
+        "seeds of their neighbours",
+        lambda rows: rotate(rows, "rollouts", "seed"),
+        "rollouts",
+        "is_seed_derived",
+        None,
+    ),
+    (
+        "log-prob that no sampler draws",
+        put_entry("rollouts", "sampler_logprobs", -1e30),
+        "rollouts",
+        "min_logprob",
+        1,
+    ),
+    (
+        "null answer probed",
+        put_entry("probes", "answers", None),
+        "probes",
+        "num_missing_answers",
+        1,
+    ),
+    (
+        "metadata of another problem",
+        lambda rows: repeat_before(rows, "problems", "metadata"),
+        "problems",
+        "num_metadata_problems",
+        2,
+    ),
     (
         "unknown problem",
         put("rollouts", "problem_id", "countdown:1-2-3>9"),

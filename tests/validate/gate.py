@@ -86,7 +86,8 @@ def premises(
     cue_tokens = renderer.encode(load_format(settings.task).cue)
     probe = settings.recipes["information"].probe
     return Premises(
-        ROUND, problems, sizes, renderer, cue_tokens, rewards, partial_credit, decision, probe
+        *(ROUND, settings.rounds[ROUND].seed, problems, sizes, renderer, cue_tokens),
+        *(rewards, partial_credit, decision, probe),
     )
 
 

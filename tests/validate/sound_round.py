@@ -28,6 +28,7 @@ from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.verdict import Verdict
 from stages.infogain import gains_of
+from stages.pure.seeds import derive_seed
 from stages.pure.segments import marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.rows import problem_row
@@ -35,7 +36,7 @@ from stages.tasks.sources import load_source
 from stages.tasks.task import Problem
 from stages.tasks.task_format import TaskFormat
 
-ROUND = "i1"
+ROUND, SEED = "i1", 1
 NAMES = ("problems", "rollouts", "scores", "segments", "probes", "gains")
 NUM_PROBLEMS, GROUP_SIZE = 3, 5
 MAX_THINKING_TOKENS = 36
@@ -65,7 +66,7 @@ def settings_file(folder: Path, estimator: str, **changes: Any) -> Path:
         {"num_numbers": n, "num_train": 8, "num_heldout": 2, "num_reserved": 0} for n in (3, 4)
     ]
     entry = {"parent": "r0", "reference": "r0", "recipe": "information", "judge": "exact"}
-    raw["rounds"] = {ROUND: {**entry, "seed": 1}}
+    raw["rounds"] = {ROUND: {**entry, "seed": SEED}}
     raw["exams"] = {"r0": {"judge": "exact"}}
     recipe = raw["recipes"]["information"]
     sizes = {"num_problems": NUM_PROBLEMS, "group_size": GROUP_SIZE}
@@ -142,7 +143,7 @@ def rollout_row(
         sampler_logprobs=[0.0 if i in forced else -rng.random() for i in range(len(tokens))],
         num_thinking_tokens=len(thought),
         finish_reason=("stop", "forced", "length", "stop", "stop")[ending],
-        seed=rng.randrange(2**31),
+        seed=derive_seed("rollout", SEED, problem.problem_id, index),
     )
 
 

@@ -5,6 +5,7 @@ so a stream of rows needs to know only the row before to tell that keys are uniq
 name says how many there are, so that none goes missing unseen.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +84,10 @@ def check_schema(stored: pa.Schema, table: Table, path: str) -> None:
     A part written before a nullable column was added, or one that a conversion reads, is sound.
 
     Raises:
-        BadInput: a column is missing, unknown, out of place or of another type.
+        BadInput: a column is missing, unknown, there twice, out of place or of another type.
     """
+    if twice := [name for name, number in Counter(stored.names).items() if number > 1]:
+        raise BadInput(f"table {table.name}: {path} has {len(twice)} column(s) twice, {twice}")
     converted = table.conversions_of(stored.names)
     replaced = {name for conversion in converted.values() for name in conversion.inputs}
     due = [field.name for field in table.schema if not field.nullable]

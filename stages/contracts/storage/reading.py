@@ -98,7 +98,8 @@ def find_parts(path: Path, table: Table) -> list[Path]:
     """The part files of a table in their order.
 
     Raises:
-        BadInput: the folder is missing, holds something else as well, or lacks a part.
+        BadInput: the folder is missing, holds something else as well, lacks a part, or has one that
+            is no regular file: to open a pipe is to wait for whoever writes into it.
     """
     if not path.exists():
         raise BadInput(f"table {table.name}: {path} is missing; `dvc repro` makes it")
@@ -123,6 +124,11 @@ def find_parts(path: Path, table: Table) -> list[Path]:
     if surplus := [name for name in names if name not in wanted]:
         raise BadInput(
             f"table {table.name}: {path} holds parts of two tables, first {surplus[0]}; {REMEDY}"
+        )
+    if irregular := [name for name in wanted if not (path / name).is_file()]:
+        raise BadInput(
+            f"table {table.name}: {path} holds {len(irregular)} part(s) that are no regular files, "
+            f"first {irregular[0]}; {REMEDY}"
         )
     return [path / name for name in wanted]
 

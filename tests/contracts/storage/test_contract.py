@@ -48,6 +48,7 @@ def test_a_part_says_how_many_there_are() -> None:
         (["owner", "name"], r"columns missing \['number'\] and columns unknown \[\]"),
         (["owner", "number", "age"], r"columns missing \[\] and columns unknown \['age'\]"),
         (["number", "owner", "name"], "has column number where owner belongs"),
+        (["owner", "number", "name", "owner"], r"1 column\(s\) twice, \['owner'\]"),
     ],
 )
 def test_other_columns_are_refused(names: list[str], message: str) -> None:

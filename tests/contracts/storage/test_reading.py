@@ -1,5 +1,6 @@
 """The only reader of tables: what breaks the contract is not read."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,17 @@ def test_a_missing_file_is_refused_with_what_makes_it(table: Table, tmp_path: Pa
         read_table(tmp_path / "absent.parquet", table)
 
 
+def piped(part: Path) -> None:
+    """A pipe in place of a part: who opens it waits for whoever writes into it."""
+    part.unlink()
+    os.mkfifo(part)
+
+
+def unfolded(part: Path) -> None:
+    part.unlink()
+    part.mkdir()
+
+
 @pytest.fixture
 def folder(small_parts: None, tmp_path: Path) -> Path:
     """A table of three parts."""
@@ -147,6 +159,8 @@ def folder(small_parts: None, tmp_path: Path) -> Path:
         (lambda f: (f / part_name(1, 2)).touch(), ["parts of two tables", part_name(1, 2)]),
         (lambda f: (f / part_name(1, 3)).write_bytes(b"PAR1"), [part_name(1, 3), "is corrupt"]),
         (lambda f: [part.unlink() for part in f.iterdir()], ["lacks 1 part"]),
+        (lambda f: piped(f / part_name(1, 3)), ["1 part(s) that are no regular files"]),
+        (lambda f: unfolded(f / part_name(1, 3)), ["no regular files", part_name(1, 3)]),
         (
             lambda f: (f / part_name(2, 3)).write_bytes((f / part_name(0, 3)).read_bytes()),
             ["1 row(s) out of the order of their key", "row 6", "'segment_index': 0"],
@@ -163,6 +177,8 @@ def folder(small_parts: None, tmp_path: Path) -> Path:
         "of_another",
         "corrupt",
         "empty",
+        "pipe",
+        "folder",
         "repeated",
         "swapped",
     ],

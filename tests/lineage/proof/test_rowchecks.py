@@ -49,6 +49,7 @@ def findings(
         "problem_id": ["a", "b"],
         "status": ["trained", "filtered_group"],
         "num_trained_tokens": pa.array([2, 0], pa.int32()),
+        "mean_advantage": pa.array([0.5, 0.0], pa.float32()),
         "num_untrained_tokens": pa.array([0, 2], pa.int32()),
         **given,
     }

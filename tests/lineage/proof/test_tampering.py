@@ -12,11 +12,18 @@ from lineage.proof.signing import sign
 from lineage.proof.verify import verify
 from lineage.record.audit import open_audit
 from tests.lineage import forging
-from tests.lineage.proof.tampering import everywhere, in_bytes, in_rows, in_statements, in_the_lock
+from tests.lineage.proof.tampering import (
+    everywhere,
+    in_bytes,
+    in_rows,
+    in_statements,
+    in_the_lock,
+    in_values,
+)
 from tests.lineage.proof.tampering.kinds import KINDS
 
-MODULES = (everywhere, in_bytes, in_rows, in_statements, in_the_lock)
-NUM_KINDS = 92
+MODULES = (everywhere, in_bytes, in_rows, in_statements, in_the_lock, in_values)
+NUM_KINDS = 147
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The gate, asked by an audit."""

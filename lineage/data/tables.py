@@ -94,12 +94,16 @@ def open_part(stream: IO[bytes], path: str) -> PartFile:
     """Open one file of a table.
 
     Raises:
-        AuditError: it is no Parquet.
+        AuditError: it is no Parquet, or has a column twice, so that readers disagree.
     """
     try:
-        return PartFile(path, pq.ParquetFile(stream, page_checksum_verification=True))
+        part = PartFile(path, pq.ParquetFile(stream, page_checksum_verification=True))
     except pa.ArrowInvalid as error:
         raise AuditError(f"{path} is no Parquet table: {error}") from None
+    names = part.schema.names
+    if len({*names}) < len(names):
+        raise AuditError(f"{path} has a column twice: {names}")
+    return part
 
 
 def batches(store: Store, file: File, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -62,27 +62,25 @@ def main(
     facts = RunFacts("sft")
     form = load_format(read_section(params_file, "task", TaskParams))
     shown = read_table(demos, DEMOS)
-    drawn = read_problems(problems)
-    prompts = {p.problem_id: p.prompt for p in drawn if p.split == "train"}
+    drawn = {p.problem_id: p.prompt for p in read_problems(problems)}
+    prompts = {p.problem_id: p.prompt for p in read_problems(problems, split="train")}
     texts = shown["text"].to_pylist()
     checkpoint = None if isinstance(start, ModelShape) else find_checkpoint(start)
-    asked = [problem.prompt for problem in drawn]
-    renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts], asked)
+    renderer = load_renderer(checkpoint, form, [*prompts.values(), *texts], [*drawn.values()])
     demo_prompts = [prompts[problem_id] for problem_id in shown["problem_id"].to_pylist()]
     examples = render(form, renderer, demo_prompts, texts, settings.loss_weights)
     use_threads()
 
     starts = [checkpoint] if checkpoint else []
+    inputs = [code, problems, demos, *starts]
     unfinished_key = [seed, start.model_dump(), settings.model_dump(), training.of_a_run()]
     with (
         ranks.processes("sft", training.num_processes),
-        scratch(
-            scratch_root, f"sft-{init}", unfinished_key, [code, problems, demos, *starts]
-        ) as unfinished,
+        scratch(scratch_root, f"sft-{init}", unfinished_key, inputs) as unfinished,
     ):
         model = load_model(start, checkpoint, form, renderer, seed)
         limit = getattr(model.config, "max_position_embeddings", None)
-        need_positions(f"inits.{init}", limit, max(len(example.tokens) for example in examples))
+        need_positions(f"inits.{init}", limit, max(len(each.tokens) for each in examples))
         adapt(model, settings.lora, seed, f"inits.{init}.sft.lora")
         set_up(model, training)
         trainer = Trainer(model, settings.optimizer)

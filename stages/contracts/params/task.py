@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from stages.contracts.params.base import Count, Section, Seed
 from stages.contracts.params.checksum import Sha256
-from stages.contracts.params.template import TemplateArguments
+from stages.contracts.params.task_template import TemplateArguments
 
 Source = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")]
 """A class of the user's: module, colon, name."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from stages.contracts.params.template import OWN_ARGUMENTS, TemplateArguments
+from stages.contracts.params.task_template import OWN_ARGUMENTS, TemplateArguments
 
 ARGUMENTS = TypeAdapter(TemplateArguments)
 

@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 
 from stages.contracts.params.whole import load
-from stages.running.code_digest import code_digest, keep, md5_of
 from stages.running.errors import BadInput, command
 from stages.running.publish import write_json
+from stages.running.sources import code_digest, keep, md5_of
 
 ROOT = Path(__file__).parent.parent
 NO_STEPS = ("__init__", "code")

@@ -11,7 +11,7 @@ import pytest
 from fixtures.checkouts import ROOT
 from lineage.record.code_digest import code_digest, listed_digest
 from stages import code
-from stages.running.code_digest import code_digest as listing_digest
+from stages.running.sources import code_digest as listing_digest
 
 PARAMS = ROOT / "params.yaml"
 FOLDERS = ("benchmarks", "experiments", "flows", "lineage", "stages", "tests")

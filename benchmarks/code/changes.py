@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 
-from stages.running.code_digest import code_digest
+from stages.running.sources import code_digest
 
 PROGRAM, REST = "if __name__", "other code"
 """Code that defines nothing: what runs as a command, and all else."""

@@ -33,6 +33,7 @@ FILES = {
     f"{CONTRACTS}/report": ("stages/report",),
     "stages/validate.py": (f"{VALIDATE}/",),
     "stages/report.py": ("stages/report/",),
+    "stages/compare.py": ("stages/compare/",),
     "stages/evaluate.py": ("stages/evaluate/", "stages/grade/"),
     "stages/probe.py": ("stages/probe/",),
     "stages/update.py": ("stages/update/",),

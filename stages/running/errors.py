@@ -11,9 +11,10 @@ from typing import Any
 import tyro
 
 from stages.running import holding, machine
-from stages.running.printable import printable
 
 EXIT_BAD_INPUT = 2
+KEPT = "\n\t"
+"""What is no printable character, and yet shown as it is."""
 REMEDY = "delete it, then run `knowhow cache verify` and `dvc repro`"
 """For an output that is spoilt: its bytes are DVC's cache's too, which would give them back."""
 NOT_HELD = ("params_file", "scratch_root")
@@ -97,6 +98,18 @@ def _held(
         holding.end()
 
     return held
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere, fit for a terminal.
+
+    What would move the cursor, colour or hide is written out, as `repr` does.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in KEPT else repr(each)[1:-1] for each in text
+    )
 
 
 def _stop(message: str, code: int) -> None:

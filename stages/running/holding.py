@@ -22,7 +22,6 @@ from tokenize import TokenError
 from typing import Any
 
 from stages.running import sources
-from stages.running.code_digest import listed_digest
 
 Look = Mapping[str, tuple[int, int, int]]
 NO_RESULTS = (".run.json", ".tmp", ".scratch", "__pycache__")
@@ -188,6 +187,6 @@ def _standing_digest(name: str) -> str | None:
 @cache
 def _of_source(name: str, source: bytes) -> str | None:
     try:
-        return listed_digest(name, source)
+        return sources.listed_digest(name, source)
     except (SyntaxError, TokenError):
         return None

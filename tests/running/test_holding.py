@@ -50,7 +50,7 @@ def listing(folder: Path, *more: str) -> Path:
     script = """
 import json, sys
 from pathlib import Path
-from stages.running.code_digest import listed_digest
+from stages.running.sources import listed_digest
 names = sys.argv[1:]
 print(json.dumps({name: listed_digest(name, Path(name).read_bytes()) for name in names}))
 """

@@ -219,14 +219,17 @@ def at_equal_cost(
         matched: Json = contrasts["matched"].setdefault(cost, {"cost": at})
         reached: Json = contrasts["reach"].setdefault(cost, {})
         for level in levels(experiment.problems):
-            sides = zip((curves[name][level].success for name in pair), spent, strict=True)
-            learnt = [LearningCurve(success[..., trained], paid) for success, paid in sides]
+            success = [curves[name][level].success for name in pair]
             before, after = (
-                quantities(at_cost(curves[name][level].success, paid, at), settings)
-                for name, paid in zip(pair, spent, strict=True)
+                quantities(at_cost(own, paid, at), settings)
+                for own, paid in zip(success, spent, strict=True)
             )
             matched[level] = estimates(after, evaluate, before)
-            reached[level] = reach_json(reach(*learnt, *resampling))
+            of_baseline, of_arm = (
+                LearningCurve(own[..., trained], paid)
+                for own, paid in zip(success, spent, strict=True)
+            )
+            reached[level] = reach_json(reach(of_baseline, of_arm, *resampling))
     return contrasts
 
 

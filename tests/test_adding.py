@@ -402,6 +402,7 @@ Inference = Annotated[VllmEngine | ServerEngine, Field(discriminator="engine")]
 
     assert rollouts["sampler_logprobs"].map(max).max() > 0
     copy.replace(section, "    is_exact = False\n", "    is_exact = True\n")
+    copy.run("--single-item", "code")
     gate = ["dvc", "repro", "--single-item", "--force", f"validate@{ROUND}"]
     assert "table rollouts, column max_logprob" in run(gate, copy.folder).stderr
 

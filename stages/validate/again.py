@@ -18,8 +18,7 @@ from typing import Any
 
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import count_rows
-from stages.running.errors import BadInput
-from stages.running.printable import printable
+from stages.running.errors import BadInput, printable
 from stages.validate.__main__ import check_round, read_settings
 from stages.validate.plainly import PlainRunner
 from stages.validate.refusal import broken_expectations, explain

@@ -44,7 +44,9 @@ def families() -> list[str]:
 
 def measured(family: str) -> dict[str, Any]:
     """How many wrong answers of each kind a family pays, by its scorer and as verified here."""
-    tier = ReasoningGymTier(difficulty=0, num_train=NUM_PROBLEMS, num_heldout=1, config={})
+    tier = ReasoningGymTier(
+        difficulty=0, num_train=NUM_PROBLEMS, num_heldout=1, num_reserved=0, config={}
+    )
     text = TrainedText(kind="trained", vocabulary_size=320)
     task = ReasoningGymTask(name="reasoning_gym", family=family, seed=3, text=text, tiers=[tier])
     draws = zip(range(MAX_DRAWS), ReasoningGym(task)._draws(tier), strict=False)

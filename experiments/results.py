@@ -220,13 +220,13 @@ def at_equal_cost(
         reached: Json = contrasts["reach"].setdefault(cost, {})
         for level in levels(experiment.problems):
             sides = zip((curves[name][level].success for name in pair), spent, strict=True)
-            learnt = [LearningCurve(success[..., trained], paid) for success, paid in sides]
+            baseline, arm = (LearningCurve(success[..., trained], paid) for success, paid in sides)
             before, after = (
                 quantities(at_cost(curves[name][level].success, paid, at), settings)
                 for name, paid in zip(pair, spent, strict=True)
             )
             matched[level] = estimates(after, evaluate, before)
-            reached[level] = reach_json(reach(*learnt, *resampling))
+            reached[level] = reach_json(reach(baseline, arm, *resampling))
     return contrasts
 
 

@@ -44,7 +44,7 @@ MODELS = {
     "recipes/update": r"recipes|recipes\.<name>\.update",
     "recipes/objective": r"recipes|recipes\.<name>\.update",
     "round": r"rounds|rounds\.<name>.*",
-    "exam": r"exams?",
+    "exam": r"exams?|exam\.temperatures",
     "evaluate": r"evaluate",
     "report": r"report.*",
 }

@@ -117,7 +117,7 @@ def settings(path: Path, num_problems: int) -> Params:
 def arguments(stage: str, folder: Path) -> Iterator[str]:
     """The command line of a stage as dvc.yaml has it, each path one of the folder by its flag."""
     graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))
-    line = graph["stages"][stage]["do"]["cmd"].replace("${key}", ROUND)
+    line = graph["stages"][stage]["do"]["cmd"].splitlines()[-1].replace("${key}", ROUND)
     _, _, _, *words = shlex.split(re.sub(r"\$\{.*?\}", "", line))  # python -m stages.<stage>
     for flag, value in zip(words[::2], words[1::2], strict=True):
         name = flag.removeprefix("--")

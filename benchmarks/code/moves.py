@@ -98,6 +98,7 @@ NAMES = {
         ("stages/verifiers/isolated.py", name): "stages/verifiers/isolated.py"
         for name in ("Judge", "Pool", "Request", "_verdict", "open_pool")
     },
+    ("stages/verifiers/math_answer.py", "read"): "stages/verifiers/mathematics/answers.py",
     **{
         ("stages/verifiers/reasoning_gym.py", name): "stages/tasks/families.py"
         for name in ("FORMULAS", "FUNCTIONS")

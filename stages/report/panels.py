@@ -283,7 +283,9 @@ def _segments_line(look: Look, metric: Mapping[str, Any]) -> Line:
     return _interval_line(look, enough, [by_number[number] for number in enough])
 
 
-def _interval_line(look: Look, xs: Sequence[float], curve: Sequence[Mapping[str, Any]]) -> Line:
+def _interval_line(
+    look: Look, xs: Sequence[int | float], curve: Sequence[Mapping[str, Any]]
+) -> Line:
     means, lows, highs = ([point[name] for point in curve] for name in ("mean", "low", "high"))
     return Line(look, xs, means, lows, highs)
 

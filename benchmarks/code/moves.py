@@ -99,6 +99,7 @@ NAMES = {
         for name in ("Judge", "Pool", "Request", "_verdict", "open_pool")
     },
     ("stages/verifiers/math_answer.py", "read"): "stages/verifiers/mathematics/answers.py",
+    ("stages/engines/checkpoints.py", "_read"): "stages/engines/starts/files.py",
     **{
         ("stages/verifiers/reasoning_gym.py", name): "stages/tasks/families.py"
         for name in ("FORMULAS", "FUNCTIONS")

@@ -121,9 +121,9 @@ def hollow(folder: Path) -> Path:
 
 
 def write_word(out: str) -> str:
-    """Shell words that make an output, a JSON text of its own name; of a folder, its tokenizer."""
-    file = Path(out) if Path(out).suffix else Path(out) / "tokenizer.json"
-    return f"mkdir -p {file.parent} && echo '\"{out}\"' > {file}"
+    """Shell words that make an output, a JSON text of its own name; of a folder, what is read."""
+    files = [out] if Path(out).suffix else [f"{out}/config.json", f"{out}/tokenizer.json"]
+    return " && ".join(f"mkdir -p {Path(f).parent} && echo '\"{out}\"' > {f}" for f in files)
 
 
 def grow(tree: Path, sizes: Sequence[int], flow_sizes: Sequence[int]) -> Iterator[Growth]:

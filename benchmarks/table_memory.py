@@ -108,8 +108,8 @@ def settings(path: Path, num_problems: int) -> Params:
     """This repository's params, of a round as long as is asked for."""
     raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     sampling = {"num_problems": num_problems, "difficulties": [3], "group_size": GROUP_SIZE}
-    raw["recipes"][RECIPE]["rollout"] |= sampling
-    raw["exam"]["temperatures"] = [1.0]  # at which the rows of `long_round` are
+    raw["recipes"][RECIPE]["rollout"] |= {**sampling, "temperature": 1.0}
+    raw["exam"]["temperatures"] = [1.0]  # both as in the rows of `long_round`
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return load(path)
 

@@ -10,6 +10,7 @@ from benchmarks.long_round import (
     BUDGETS,
     GROUP_SIZE,
     NUM_SAMPLES,
+    SEED,
     Kinds,
     renamed,
     write_exam,
@@ -24,6 +25,7 @@ from stages.contracts.tables.probes import PROBES
 from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.thoughts import THOUGHTS
+from stages.pure.seeds import derive_seed
 from stages.tasks.formats import load_format
 
 NUM_PROBLEMS = 101
@@ -76,6 +78,7 @@ def test_renamed_rows_are_those_of_later_problems() -> None:
         {
             "rollout_id": ["i1/t00000009/0", "i1/t00000010/199"],
             "problem_id": ["t00000009", "t00000010"],
+            "sample_index": [0, 199],
             "seed": pa.array([9, 10], ROLLOUTS.schema.field("seed").type),
         }
     )
@@ -84,5 +87,9 @@ def test_renamed_rows_are_those_of_later_problems() -> None:
     assert later.to_pydict() == {
         "rollout_id": ["i1/t00000099/0", "i1/t00000100/199"],
         "problem_id": ["t00000099", "t00000100"],
-        "seed": [9 + 90 * GROUP_SIZE, 10 + 90 * GROUP_SIZE],
+        "sample_index": [0, 199],
+        "seed": [
+            derive_seed("rollout", SEED, "t00000099", 0),
+            derive_seed("rollout", SEED, "t00000100", 199),
+        ],
     }

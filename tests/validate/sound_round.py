@@ -70,7 +70,7 @@ def settings_file(folder: Path, estimator: str, **changes: Any) -> Path:
     raw["exams"] = {"r0": {"judge": "exact"}}
     recipe = raw["recipes"]["information"]
     sizes = {"num_problems": NUM_PROBLEMS, "group_size": GROUP_SIZE}
-    recipe["rollout"] |= {**sizes, "difficulties": [3]}
+    recipe["rollout"] |= {**sizes, "difficulties": [3], "temperature": 1.0}
     recipe["probe"] = {**PROBE_SETTINGS[estimator], **changes}
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")

@@ -466,7 +466,8 @@ def test_docs_are_written_for_a_refused_round_and_load_nothing(
         run(tmp_path, workplace / "r0", workplace / "params.yaml", docs)
     pages = {path.name: path.read_text(encoding="utf-8") for path in docs.iterdir()}
     assert set(pages) == {"index.html", *(f"{name}.html" for name in NAMES)}
-    assert "max_logprob" in pages["index.html"]
+    assert '<td class="broken">1</td>' in pages["index.html"]
+    assert "max_logprob" in pages["rollouts.html"]
     assert offender in html.unescape(pages["rollouts.html"])
     for page in pages.values():
         assert not re.search(r"<script|<link|<img|https?://|@import|url\(", page)

@@ -3,7 +3,7 @@
 Only seeds under which every arm is finished count, so that all arms are compared on the same runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,14 +76,22 @@ class Experiment(NamedTuple):
 
 
 def finished_chains(
-    profile: Path, folder: Path, params_file: Path
+    profile: Path, folder: Path, params_file: Path, arms: Collection[str] = ()
 ) -> tuple[list[Chain], list[Chain]]:
     """The chains under whose seeds all arms are finished, and those that are missing.
 
+    Of an experiment half done `arms` may name some; without names they are all that there are.
+
     Raises:
-        BadInput: there are no such seeds.
+        BadInput: there are no such seeds, no such arm, or one arm alone.
     """
-    wanted = list(chains(load_profile(profile), read_file(params_file)))
+    settings = load_profile(profile)
+    if unknown := [arm for arm in arms if arm not in settings.arms]:
+        raise BadInput(f"{profile} has no arm {unknown[0]}; choose from {[*settings.arms]}")
+    chosen = [*arms] or [*settings.arms]
+    if len(chosen) < 2:
+        raise BadInput(f"{chosen[0]} alone is no comparison; name two arms of {[*settings.arms]}")
+    wanted = [one for one in chains(settings, read_file(params_file)) if one.arm in chosen]
     done = folder / "done"
     missing = [chain for chain in wanted if not (done / f"{chain.name}-evaluate").is_file()]
     unpaired = {(chain.init_seed, chain.round_seed) for chain in missing}
@@ -97,14 +105,16 @@ def finished_chains(
     return finished, missing
 
 
-def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
-    """Read every chain under whose seeds all arms are finished.
+def gather(
+    profile: Path, folder: Path, params_file: Path, arms: Collection[str] = ()
+) -> Experiment:
+    """Read every chain under whose seeds all arms are finished, or all of `arms`.
 
     Raises:
         BadInput: there are no such seeds, a chain did not run with what the profile says, or exams
             do not match.
     """
-    finished, missing = finished_chains(profile, folder, params_file)
+    finished, missing = finished_chains(profile, folder, params_file, arms)
     settings: dict[str, Params] = {}
     sat: dict[str, list[pd.DataFrame]] = {}
     members: dict[str, list[str]] = {}
@@ -117,11 +127,11 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
             levels |= {*recipe.rollout.difficulties}
     first = settings[finished[0].name]
     success, problems = align(sat, first.exam.temperatures)
-    arms = {}
+    by_name = {}
     for arm, names in members.items():
         counts = read_counts([folder / name for name in names], first, problems.index)
         runs = {name: folder / name / "data" for name in names}
-        arms[arm] = read_arm(runs, settings, np.stack([success[name] for name in names]), counts)
+        by_name[arm] = read_arm(runs, settings, np.stack([success[name] for name in names]), counts)
     policies = [*first.inits, *first.rounds]
     return Experiment(
         commit=(folder / "commit").read_text(encoding="utf-8").strip(),
@@ -132,7 +142,7 @@ def gather(profile: Path, folder: Path, params_file: Path) -> Experiment:
         exam_rounds=np.array([policies.index(policy) for policy in first.exams]),
         init_seeds=[chain.init_seed for chain in finished if chain.arm == finished[0].arm],
         problems=problems,
-        arms=arms,
+        arms=by_name,
     )
 
 

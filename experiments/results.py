@@ -56,10 +56,15 @@ ByLevel = Mapping[str, Curves]
 
 
 def main(
-    profile: Path, folder: Path, json: Path, figures: Path, params_file: Path = Path("params.yaml")
+    profile: Path,
+    folder: Path,
+    json: Path,
+    figures: Path,
+    arms: tuple[str, ...] = (),
+    params_file: Path = Path("params.yaml"),
 ) -> None:
-    """Compare the arms on the runs that are finished."""
-    experiment = gather(profile, folder, params_file)
+    """Compare the arms on the runs that are finished; of an experiment half done, some of them."""
+    experiment = gather(profile, folder, params_file, arms)
     if experiment.missing:
         print(
             f"{len(experiment.missing)} chain(s) missing: {', '.join(experiment.missing)}",
@@ -68,6 +73,8 @@ def main(
     num_runs = len(next(iter(experiment.chain_names.values())))
     print(f"comparing {len(experiment.arms)} arms on {num_runs} run(s) each", file=sys.stderr)
     arguments = ["--profile", profile, "--folder", folder, "--json", json, "--figures", figures]
+    if arms:
+        arguments += ["--arms", *arms]
     if params_file != Path("params.yaml"):
         arguments += ["--params-file", params_file]
     results = {

@@ -27,7 +27,7 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """What it writes."""
-        results.main(self.profile, self.folder, self.out / "toy.json", self.out, PARAMS)
+        results.main(self.profile, self.folder, self.out / "toy.json", self.out, (), PARAMS)
         content: dict[str, Any] = json.loads((self.out / "toy.json").read_text())
         return content
 
@@ -210,6 +210,25 @@ def test_seeds_that_are_not_finished_under_every_arm_are_left_out(
         BadInput, match=r"under no seeds .* \(2 of 4 .* first information-init1-seed5"
     ):
         copied.results()
+
+
+def test_of_an_experiment_half_done_some_arms_are_compared(copied: Run, tmp_path: Path) -> None:
+    wider = yaml.safe_load(copied.profile.read_text())
+    wider["arms"]["later"] = {}
+    copied.profile = tmp_path / "toy.yaml"
+    copied.profile.write_text(yaml.safe_dump(wider, sort_keys=False))
+    with pytest.raises(BadInput, match="under no seeds are all arms finished"):
+        copied.results()
+    some = ("outcome", "information")
+    results.main(copied.profile, copied.folder, copied.out / "o.json", copied.out, some, PARAMS)
+    written = json.loads((copied.out / "o.json").read_text())
+    assert (written["num_runs"], {*written["arms"]}) == (2, {*some})
+    assert "--arms outcome information" in written["command"]
+    for wrong, message in ((("outcome", "none"), "no arm none; choose"), (some[:1], "two arms")):
+        with pytest.raises(BadInput, match=message):
+            results.main(
+                copied.profile, copied.folder, copied.out / "o.json", copied.out, wrong, PARAMS
+            )
 
 
 def test_a_chain_that_ran_with_something_else_is_refused(copied: Run) -> None:

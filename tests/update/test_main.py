@@ -65,6 +65,7 @@ class World:
         )
         everything["compute"]["training"]["num_processes"] = num_processes
         (self.folder / "params.yaml").write_text(yaml.safe_dump(everything), encoding="utf-8")
+        (self.folder / "listing.json").write_text("{}", encoding="utf-8")
         files = {
             name: f"{name}.parquet"
             for name in ("rollouts", "scores", "segments", "gains", "ledger")
@@ -72,7 +73,7 @@ class World:
         files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps")}
         files |= {
             "policy": "policy",
-            "code": "params.yaml",
+            "code": "listing.json",
             "reference": "reference",
             "next_policy": "next",
             "scratch_root": "scratch",

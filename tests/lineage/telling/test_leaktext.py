@@ -16,7 +16,7 @@ def shown(tree: Path, columns: int) -> str:
 
 
 def test_people_see_what_was_compared(audited: Path) -> None:
-    assert "25 exam problems held against 260 different prompts" in shown(audited, 200)
+    assert "33 exam problems held against 260 different prompts" in shown(audited, 200)
 
 
 def test_people_see_what_leaked(copy: Path) -> None:

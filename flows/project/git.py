@@ -4,8 +4,10 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 STEERING = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
@@ -51,11 +53,13 @@ def locks() -> list[Path]:
     return sorted(found)
 
 
-def at_work() -> Iterator[psutil.Process]:
+def at_work() -> "Iterator[psutil.Process]":
     """The git processes that may hold a lock of this repository.
 
     One whose folder is not to be seen, another user's, may be in it.
     """
+    import psutil
+
     top = Path(git("rev-parse", "--show-toplevel"))
     for process in psutil.process_iter(["name", "cwd", "status"]):
         name, folder = process.info["name"] or "", process.info["cwd"]

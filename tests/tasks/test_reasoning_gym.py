@@ -259,7 +259,7 @@ def test_only_formulas_reach_the_parser(text: str, expected: bool) -> None:
         ),
         (
             task("chain_sum", 5000, 1, min_terms=2, max_terms=2, min_digits=1, max_digits=1),
-            r"gave \d+ distinct questions .* still missing \d+ train and 0 heldout",
+            r"gave \d+ distinct questions .* still missing \d+ train, 0 heldout and 0 reserved",
         ),
     ],
 )

@@ -54,7 +54,7 @@ NUM_PROBLEMS = 4
 @lru_cache
 def problems_of(family: str, containing: str) -> tuple[ReasoningGymVerifier, list[Problem]]:
     """A family's verifier, and its first problems whose reference contains a text."""
-    tier = ReasoningGymTier(difficulty=0, num_train=9, num_heldout=1, config={})
+    tier = ReasoningGymTier(difficulty=0, num_train=9, num_heldout=1, num_reserved=0, config={})
     text = TrainedText(kind="trained", vocabulary_size=300)
     params = ReasoningGymTask(name="reasoning_gym", family=family, seed=3, text=text, tiers=[tier])
     problems: list[Problem] = []

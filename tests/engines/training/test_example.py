@@ -55,7 +55,7 @@ def made() -> Example:
         pa.Table.from_pylist([{"rollout_id": "r", "reward": 1.0}], SCORES.schema),
         pa.Table.from_pylist(segments, SEGMENTS.schema),
         GAINS.schema.empty_table(),
-        None,
+        update("outcome"),
     )
     advantage = Advantage(np.array([0.5, -0.2, 1.0]), np.zeros(3))
     is_anchored = np.array([True, True, False])

@@ -95,7 +95,7 @@ def grades_raised(tree: Path) -> None:
 
 @kind("rows")
 def tokens_of_an_update_rewritten(tree: Path) -> None:
-    replace(tree / UPDATED, '"trained": 8', '"trained": 9')
+    replace(tree / UPDATED, '"trained": 5', '"trained": 6')
     cover_up(tree, UPDATED)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from stages.contracts.params.whole import Params
 from stages.contracts.storage.reading import read_table
 from stages.contracts.tables.grades import GRADES
-from stages.pure.exam import MEAN_DECIMALS
+from stages.pure.exam import best_temperature
 from stages.running.errors import BadInput
 
 COLUMNS = (
@@ -109,19 +109,25 @@ def levels(problems: Problems) -> dict[str, Level]:
     }
 
 
-def best_curves(success: Success, level: Level, trained: int) -> Curves:
+def best_curves(
+    success: Success, level: Level, trained: int, temperatures: Sequence[float]
+) -> Curves:
     """An arm at the temperature that is best for it, exam by exam.
 
-    Best is the highest mean success at budget number `trained` over the level's reserved problems
-    and all runs of the arm, the first of equals; without reserved problems it is the first.
+    It is `best_temperature` of the answers to the level's reserved problems, of all runs of the
+    arm, at budget number `trained`.
     """
-    num_exams = success.shape[1]
-    chosen = np.zeros(num_exams, dtype=int)
-    if level.reserved.any():
-        means = success[..., trained][..., level.reserved].mean(axis=(0, 3))
-        chosen = means.round(MEAN_DECIMALS).argmax(axis=1)
+    reserved = success[..., trained][..., level.reserved]
+    runs, num_exams, _, size = reserved.shape
+    problems = np.tile(np.arange(size), runs * len(temperatures))
+    sampled_at = np.tile(np.repeat(np.array(temperatures, np.float32), size), runs)
+    chosen = []
+    for exam in range(num_exams):
+        rewards = reserved[:, exam].ravel()
+        best = best_temperature(rewards, problems, sampled_at, temperatures)
+        chosen.append(temperatures.index(best))
     heldout = success[:, :, :, level.heldout]
-    return Curves(heldout[:, np.arange(num_exams), chosen], chosen)
+    return Curves(heldout[:, np.arange(num_exams), chosen], np.array(chosen))
 
 
 def _cube(

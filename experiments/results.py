@@ -97,7 +97,7 @@ def compare(experiment: Experiment) -> Json:
     curves: dict[str, dict[str, Curves]] = {}
     for name, arm in experiment.arms.items():
         curves[name] = {
-            level: best_curves(arm.success, of_level, trained)
+            level: best_curves(arm.success, of_level, trained, settings.exam.temperatures)
             for level, of_level in by_level.items()
         }
     num_comparisons = len(others) * len(by_level)

@@ -60,13 +60,13 @@ def test_the_best_temperature_is_chosen_on_reserved_problems_over_all_runs() -> 
     success[:, 0, 0, 0, 0], success[:, 0, 1, 0, 0] = 0.25, 1.0
     success[:, 0, 0, 1, 0], success[:, 0, 1, 1, 0] = [1.0, 0.0], [0.0, 0.5]
     level = Level(np.array([True, False]), np.array([False, True]))
-    curves = best_curves(success, level, trained=0)
+    curves = best_curves(success, level, 0, [HOT, COLD])
     assert curves.chosen.tolist() == [0]
     assert curves.success.tolist() == [[[[0.25]]], [[[0.25]]]]
 
 
 def test_without_reserved_problems_it_is_the_first() -> None:
     success = np.arange(4.0).reshape(1, 2, 2, 1, 1)
-    curves = best_curves(success, Level(np.array([True]), np.array([False])), trained=0)
+    curves = best_curves(success, Level(np.array([True]), np.array([False])), 0, [HOT, COLD])
     assert curves.chosen.tolist() == [0, 0]
     assert curves.success.ravel().tolist() == [0, 2]

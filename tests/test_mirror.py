@@ -32,6 +32,7 @@ COVERED_BY = {
     "experiments/gather.py": "tests/experiments/test_results.py",
     "experiments/page.py": "tests/experiments/test_results.py",
     "experiments/tiny_checkpoint.py": "tests/engines/test_architecture.py",
+    "lineage/record/printable.py": "tests/flows/project/test_printable.py",
     "fixtures/decoders.py": "tests/engines/test_varlen.py",
     "fixtures/tasks.py": "tests/verifiers/test_registry.py",
     "flows/commands/alert.py": "tests/flows/commands/test_serve.py",

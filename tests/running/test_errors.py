@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stages.running.errors import BadInput, MachineFailure, command, printable
+from stages.running.errors import BadInput, MachineFailure, command
 from stages.running.holding import Moved
 
 
@@ -87,18 +87,3 @@ command(main)
         [sys.executable, "-c", script, "--path", "a b"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "error: a b will not do\n")
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain, ünïcödé 日本\n\tnext", "plain, ünïcödé 日本\n\tnext"),
-        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
-        ("over\rwritten\x08", "over\\rwritten\\x08"),
-        ("\x9b31m", "\\x9b31m"),
-        ("abc\u202edef", "abc\\u202edef"),
-        ("\udcff", "\\udcff"),
-    ],
-)
-def test_control_characters_are_written_out(text: str, shown: str) -> None:
-    assert printable(text) == shown

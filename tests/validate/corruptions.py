@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from stages.contracts.tables.all import TABLES
 from stages.contracts.verdict import Verdict
@@ -630,3 +631,9 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
     ("value of no critic", put("probes", "value", 0.5), "probes", "is_value_due", 1),
     ("judge's score past certainty", put("scores", "judge_score", 1.5), "scores", "judge_score", 1),
 ]
+
+each_corruption = pytest.mark.parametrize(
+    ("corrupt", "table", "column", "count"),
+    [case[1:] for case in CORRUPTIONS],
+    ids=[case[0] for case in CORRUPTIONS],
+)

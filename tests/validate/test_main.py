@@ -24,7 +24,7 @@ from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.validate import __main__ as validate
 from stages.validate import suites
-from tests.validate.corruptions import CORRUPTIONS, Corruption, put, put_entry
+from tests.validate.corruptions import CORRUPTIONS, Corruption, each_corruption, put, put_entry
 from tests.validate.gate import PART, parameters, run, write_unchecked
 from tests.validate.sound_round import (
     EVERY_BOUNDARY,
@@ -269,11 +269,7 @@ def test_a_round_without_thinking_passes(tmp_path: Path, workplace: Path) -> Non
     )
 
 
-@pytest.mark.parametrize(
-    ("corrupt", "table", "column", "count"),
-    [case[1:] for case in CORRUPTIONS],
-    ids=[case[0] for case in CORRUPTIONS],
-)
+@each_corruption
 def test_a_corruption_is_refused(
     corrupt: Corruption,
     table: str,

@@ -11,7 +11,7 @@ from stages.contracts.render import Renderer
 from stages.validate.__main__ import check_round, read_settings
 from stages.validate.plainly import PlainRunner
 from stages.validate.suites import SuiteRunner, expectation_results
-from tests.validate.corruptions import CORRUPTIONS, Corruption
+from tests.validate.corruptions import Corruption, each_corruption
 from tests.validate.gate import arrow, framed, parameters, write_unchecked
 from tests.validate.sound_round import NAMES, ROUND, Rows, settings_file, sound_rows
 
@@ -28,11 +28,7 @@ def judged(folder: Path, workplace: Path, rows: Rows, params_file: Path) -> Plai
     return check_round(PlainRunner, ROUND, settings, renderer, problems, form, streamed)
 
 
-@pytest.mark.parametrize(
-    ("corrupt", "table", "column", "count"),
-    [case[1:] for case in CORRUPTIONS],
-    ids=[case[0] for case in CORRUPTIONS],
-)
+@each_corruption
 def test_a_corruption_is_found_where_the_gate_finds_it(
     corrupt: Corruption,
     table: str,

@@ -1,7 +1,7 @@
 """How often answers are judged wrongly: right ones refused, wrong ones paid.
 
 Reads   tests/verifiers/cases/*.jsonl: reference, answer, the right verdict, and what was said
-        `before`, at commit 66499a8.
+        `before`, at commit 66499a8 of `faults` and d8be43c of `variants`.
 Writes  a table on stdout.
 Method  `before` math-verify read alone; `now` is the verifier of `dataset`. A
         wrong answer paid is a false positive, of all wrong ones; a right answer refused a false

@@ -6,10 +6,10 @@ All text is escaped; nothing is loaded and no script runs, by its own policy.
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.contracts.policy_tree import branch
+from stages.running.pages import templates
 
 TEMPLATE = "report.html.j2"
 MINUS = "\N{MINUS SIGN}"
@@ -23,14 +23,7 @@ LARGEST_OPACITY = 0.62
 
 def fill(**content: Any) -> str:
     """The page as HTML text."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(Path(__file__).parent)
     environment.filters |= {"svg": Markup}
     environment.globals |= {
         "percent": percent,

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from stages.running.errors import BadInput, command
+from stages.running.pages import templates
 from stages.running.publish import atomic, read_json
 from stages.validate.tables import TABLES
 
@@ -38,28 +37,15 @@ def write_docs(docs: Path, round_id: str, tables: Mapping[str, Mapping[str, Any]
     """
     docs.mkdir(parents=True, exist_ok=True)
     tables = {name: tables[name] for name in TABLES if name in tables}  # JSON is sorted by name
-    for name, table in tables.items():
-        _write(docs / f"{name}.html", f"Round {round_id}: {name}", tables, table)
-    _write(docs / "index.html", f"Round {round_id}: are its tables fit to train on?", tables, None)
-
-
-def _write(
-    path: Path,
-    title: str,
-    tables: Mapping[str, Mapping[str, Any]],
-    table: Mapping[str, Any] | None,
-) -> None:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    page = environment.get_template(TEMPLATE).render(title=title, tables=tables, table=table)
-    with atomic(path) as beside:
-        beside.write_text(page, encoding="utf-8", errors="replace")
+    template = templates(Path(__file__).parent).get_template(TEMPLATE)
+    pages: dict[str, tuple[str, Mapping[str, Any] | None]] = {
+        "index.html": ("are its tables fit to train on?", None)
+    }
+    pages |= {f"{name}.html": (name, table) for name, table in tables.items()}
+    for page, (title, table) in pages.items():
+        text = template.render(title=f"Round {round_id}: {title}", tables=tables, table=table)
+        with atomic(docs / page) as beside:
+            beside.write_text(text, encoding="utf-8", errors="replace")
 
 
 if __name__ == "__main__":

@@ -65,11 +65,11 @@ class Step(NamedTuple):
 
 
 def main(
-    targets: tuple[str, ...] = (), siblings: Path | None = None, core: int | None = None
+    targets: tuple[str, ...] = (), siblings: tuple[Path, ...] = (), core: int | None = None
 ) -> None:
     """Bring the targets up to date in the working directory; without targets the whole graph.
 
-    `siblings` is a folder of checkouts whose finished steps may be taken over; `core` is the one
+    `siblings` are folders of checkouts whose finished steps may be taken over; `core` is the one
     that all is done on.
     """
     if core is not None:
@@ -149,9 +149,9 @@ def parse(line: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:
     return f"{words[2]}.__main__" if is_package else words[2], words[3:]
 
 
-def find_lender(step: Step, siblings: Path | None) -> Path | None:
+def find_lender(step: Step, siblings: Sequence[Path]) -> Path | None:
     """A checkout among the siblings in which this very step is done."""
-    marks = [] if siblings is None else sorted(siblings.glob(f"*/{DONE}/{step.name}"))
+    marks = [mark for one in siblings for mark in sorted(one.glob(f"*/{DONE}/{step.name}"))]
     folders = (mark.parents[len(DONE.parts)] for mark in marks)
     return next((folder for folder in folders if step.is_done(folder)), None)
 

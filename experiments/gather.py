@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from experiments.drift import Counts, read_counts
 from experiments.exams import Problems, Success, align, read_success
-from experiments.plan import Chain, chains, load_profile
+from experiments.plan import Chain, chains, check_arms, load_profile
 from stages.contracts.params.base import read_file
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.whole import Params, load
@@ -86,8 +86,7 @@ def finished_chains(
         BadInput: there are no such seeds, no such arm, or one arm alone.
     """
     settings = load_profile(profile)
-    if unknown := [arm for arm in arms if arm not in settings.arms]:
-        raise BadInput(f"{profile} has no arm {unknown[0]}; choose from {[*settings.arms]}")
+    check_arms(settings, profile, arms)
     chosen = [*arms] or [*settings.arms]
     if len(chosen) < 2:
         raise BadInput(f"{chosen[0]} alone is no comparison; name two arms of {[*settings.arms]}")

@@ -5,7 +5,7 @@ A profile names what the arms differ by; all else is the repository's params.yam
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -77,6 +77,16 @@ def load_profile(path: Path) -> Profile:
         ) from None
     except (yaml.YAMLError, ValidationError) as error:
         raise BadInput(f"{path} is not a profile: {error}") from None
+
+
+def check_arms(profile: Profile, path: Path, arms: Collection[str]) -> None:
+    """See that a profile has all of the arms.
+
+    Raises:
+        BadInput: it has not; names the first.
+    """
+    if unknown := [arm for arm in arms if arm not in profile.arms]:
+        raise BadInput(f"{path} has no arm {unknown[0]}; choose from {[*profile.arms]}")
 
 
 def chains(profile: Profile, base: Mapping[str, Any]) -> Iterator[Chain]:

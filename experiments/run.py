@@ -6,10 +6,11 @@ is computed once and linked. A chain that was interrupted goes on where it stopp
 command again. All chains run the commit the experiment began with.
 
 Example: python -m experiments.run --profile experiments/objectives.yaml --folder
-data/experiments/objectives
+data/experiments/objectives --arms outcome anytime
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from queue import SimpleQueue
 import yaml
 from tqdm import tqdm
 
-from experiments.plan import Chain, chains, load_profile
+from experiments.plan import Chain, chains, check_arms, load_profile
 from stages.contracts.params.base import read_file
 from stages.running.errors import BadInput, MachineFailure, command
 from stages.running.publish import atomic
@@ -35,14 +36,25 @@ SETTINGS = {"KNOWHOW_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0
 """Of the server and of every chain: a process a core, and hashes as dvc.yaml has them."""
 
 
-def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None = None) -> None:
+def main(
+    profile: Path,
+    folder: Path,
+    num_jobs: int = 2,
+    num_chains: int | None = None,
+    arms: tuple[str, ...] = (),
+    lender: Path | None = None,
+) -> None:
     """Run the chains that are not done, `num_jobs` at a time with a core each.
 
-    `num_chains` stops earlier.
+    `num_chains` stops earlier; `arms` are those to run, all unless said. `lender` is the folder of
+    another experiment, whose commit and finished steps are taken over: of longer chains, the rounds
+    that it has.
     """
     settings = load_profile(profile)
-    wanted = list(chains(settings, read_file(Path("params.yaml"))))[:num_chains]
-    commit = pin_commit(folder)
+    check_arms(settings, profile, arms)
+    all_chains = chains(settings, read_file(Path("params.yaml")))
+    wanted = [chain for chain in all_chains if not arms or chain.arm in arms][:num_chains]
+    commit = pin_commit(folder, lender)
     cores: SimpleQueue[int] = SimpleQueue()
     for core in sorted(os.sched_getaffinity(0))[:num_jobs]:
         cores.put(core)
@@ -56,7 +68,7 @@ def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None 
         def run(chain: Chain, target: str) -> None:
             core = cores.get()
             try:
-                run_chain(chain, folder, commit, target, core, socket)
+                run_chain(chain, folder, commit, target, core, socket, lender)
             finally:
                 cores.put(core)
 
@@ -64,13 +76,18 @@ def main(profile: Path, folder: Path, num_jobs: int = 2, num_chains: int | None 
         run_all(wanted, lambda chain: run(chain, "evaluate"), "chains", num_jobs)
 
 
-def pin_commit(folder: Path) -> str:
-    """The commit whose code every chain runs: HEAD when the experiment began.
+def pin_commit(folder: Path, lender: Path | None = None) -> str:
+    """The commit whose code every chain runs: the lender's, or HEAD when the experiment began.
 
     Raises:
-        BadInput: at the beginning, the working tree differs from HEAD.
+        BadInput: at the beginning, the lender has none, or the working tree differs from HEAD.
     """
     pin = folder / "commit"
+    if not pin.is_file() and lender is not None:
+        if not (lender / pin.name).is_file():
+            raise BadInput(f"{lender} is no folder of an experiment: it has no file {pin.name}")
+        with atomic(pin) as beside:
+            shutil.copy(lender / pin.name, beside)
     if not pin.is_file():
         if changed := _git("status", "--porcelain", cwd=ROOT):
             raise BadInput(
@@ -125,7 +142,13 @@ def warm_server(code: Path) -> Iterator[Path]:
 
 
 def run_chain(
-    chain: Chain, folder: Path, commit: str, target: str, core: int, socket: Path
+    chain: Chain,
+    folder: Path,
+    commit: str,
+    target: str,
+    core: int,
+    socket: Path,
+    lender: Path | None = None,
 ) -> None:
     """Bring one target of a chain up to date, on one core; a line is shown for each round.
 
@@ -140,7 +163,8 @@ def run_chain(
     log = folder / f"{chain.name}.log"
     of_core = {"KNOWHOW_WARM": str(socket), "VLLM_CPU_OMP_THREADS_BIND": str(core)}
     python = [sys.executable, "-m"]
-    options = ["--targets", target, "--siblings", str(folder.resolve()), "--core", str(core)]
+    siblings = [str(one.resolve()) for one in (folder, lender) if one is not None]
+    options = ["--targets", target, "--siblings", *siblings, "--core", str(core)]
     # ends all below it when its stdin closes
     guarded = [*python, "flows.run", GRACE_SECONDS, *python, "experiments.chain", *options]
     with (

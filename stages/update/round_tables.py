@@ -77,11 +77,11 @@ def round_tables(
     """The tables as arrays."""
     groups = np.unique(rollouts["problem_id"].to_numpy(), return_inverse=True)[1]
     is_sampled = sampled_tokens(rollouts)
-    gain_column, rows = settings.objective.gain_column, _rows_in(rollouts, segments)
-    gain = np.full(len(rows), np.nan)
+    gain, gain_column = np.full(segments.num_rows, np.nan), settings.objective.gain_column
     if gain_column is not None:
         gain = _gain_of(segments, gains, gain_column, rollouts)
-    known = _segments_of(rollouts, segments, groups, is_sampled, gain)
+    claims = floats(segments["self_verdict"])
+    known = _segments_of(rollouts, segments, groups, is_sampled, gain, claims)
     rewards = floats(scores["reward"])
     if settings.reward == "success":
         success = [
@@ -89,7 +89,6 @@ def round_tables(
             for column in SUCCESS_COLUMNS
         ]
         rewards = success_reward(rewards, groups, known.rollout[known.is_thinking], *success)
-    claims = floats(segments["self_verdict"])
     return RoundTables(rollouts, rewards, groups, is_sampled, known, claims)
 
 
@@ -99,10 +98,10 @@ def _segments_of(
     groups: Int[np.ndarray, " rollout"],
     is_sampled: list[IsToken],
     gain: Float[np.ndarray, " segment"],
+    claims: Float[np.ndarray, " segment"],
 ) -> Segments:
     rows = _rows_in(rollouts, segments)
     starts, ends = (segments[name].to_numpy().astype(int) for name in ("start_token", "end_token"))
-    claims = floats(segments["self_verdict"])
     grades = attempt_grades(segments["attempt_verdict"])
     is_thinking = starts < rollouts["num_thinking_tokens"].to_numpy()[rows]
     tokens = rollouts["completion_tokens"].to_pylist()

@@ -116,13 +116,13 @@ def test_what_a_sibling_has_done_is_linked(here: Path) -> None:
     for name in ("data/policies/r0/model.safetensors", "data/sft.json"):
         (sibling / name).parent.mkdir(parents=True, exist_ok=True)
         (sibling / name).write_text(name)
-    assert find_lender(step, here.parent) is None
+    assert find_lender(step, [here.parent]) is None
     (sibling / DONE).mkdir()
     (sibling / DONE / step.name).write_text("another")
-    assert find_lender(step, here.parent) is None
+    assert find_lender(step, [here.parent]) is None
     (sibling / DONE / step.name).write_text("digest")
-    assert find_lender(step, None) is None
-    assert find_lender(step, here.parent) == sibling
+    assert find_lender(step, []) is None
+    assert find_lender(step, [here.parent]) == sibling
     borrow(step, sibling)
     assert results(here) == results(sibling)
     assert Path("data/sft.json").samefile(sibling / "data/sft.json")

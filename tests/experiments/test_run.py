@@ -47,6 +47,15 @@ def test_an_experiment_stays_with_the_commit_it_began_with(here: Path, tmp_path:
     (here / "new.txt").unlink()
 
 
+def test_another_experiments_commit_is_taken_over(here: Path, tmp_path: Path) -> None:
+    lender = tmp_path / "lender"
+    with pytest.raises(BadInput, match="is no folder of an experiment: it has no file commit"):
+        run.pin_commit(tmp_path / "chains", lender)
+    lender.mkdir()
+    (lender / "commit").write_text("an earlier one\n")
+    assert run.pin_commit(tmp_path / "chains", lender) == "an earlier one"
+
+
 def test_a_chain_gets_the_commit_its_params_and_no_results(here: Path, tmp_path: Path) -> None:
     clone = tmp_path / "chains" / CHAINS[0].name
     run.check_out(clone, head(here), CHAINS[0])

@@ -77,6 +77,13 @@ def _level(results: Json, level: str) -> Iterator[str]:
         yield _table("pair", matched, is_difference=True)
     yield f"Cost to reach {baseline}'s final success, per cost of {baseline}:"
     yield _reach(results, level)
+    if all(entry["saturation"][level] for entry in arms.values()):
+        yield (
+            "Speed or ceiling: a sigmoid in the rounds from the init's success on. Where the last "
+            "column is not small the ceiling is a guess, for half of the way lies beyond the "
+            "rounds that were run:"
+        )
+        yield _saturation(arms, level)
     yield "Drift: rates of the last exam at its longest budget, entropy behind the last round:"
     yield _table("arm", {arm: entry["drift"][level] for arm, entry in arms.items()})
     yield "Drift less the baseline's:"
@@ -108,6 +115,17 @@ def _reach(results: Json, level: str) -> str:
             row[f"{name}, inverse"] = _plain(reached["inverse"])
             row[f"{name}, never"] = f"{reached['never_frac']:.1%}"
     return _markdown("pair", rows)
+
+
+def _saturation(arms: Json, level: str) -> str:
+    rows: dict[str, dict[str, str]] = {}
+    for arm, entry in arms.items():
+        found = entry["saturation"][level]
+        row = rows.setdefault(arm, {})
+        row["ceiling"] = _percent(found["ceiling"], is_difference=False)
+        row["rounds to half of the way"] = _plain(found["half_rounds"])
+        row["half way not seen"] = f"{found['unseen_frac']:.0%}"
+    return _markdown("arm", rows)
 
 
 def _costs(results: Json) -> str:

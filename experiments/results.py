@@ -47,10 +47,12 @@ from experiments.measures import (
 )
 from experiments.page import page
 from experiments.reach import LearningCurve, at_cost, reach
+from experiments.saturation import MIN_EXAMS, saturation
 from stages.running.errors import command
 from stages.running.publish import atomic, write_json
 
 COSTS = ("rollout_tokens", "compute_tokens")  # by which arms are matched
+CURVE_RESAMPLES = 200  # each fits a curve
 
 ByLevel = Mapping[str, Curves]
 
@@ -148,7 +150,16 @@ def describe(
         cumulative = np.cumsum(of_run, axis=1)
         costs[name] = {"by_round": of_run.round(4).tolist(), "cumulative": cumulative.tolist()}
     summary: Json = {
-        name: {} for name in ("temperatures", "final", "over_init", "learning", "by_run", "drift")
+        name: {}
+        for name in (
+            "temperatures",
+            "final",
+            "over_init",
+            "learning",
+            "saturation",
+            "by_run",
+            "drift",
+        )
     }
     for level, one in curves.items():
         first, last = (quantities(one.success[:, exam], settings) for exam in (0, -1))
@@ -156,6 +167,7 @@ def describe(
         summary["final"][level] = estimates(last, evaluate)
         summary["over_init"][level] = estimates(last, evaluate, first)
         summary["learning"][level] = learning(arm, experiment, one)
+        summary["saturation"][level] = saturated(experiment, one)
         summary["by_run"][level] = by_run(arm, by_level[level])
         summary["drift"][level] = estimates(drifted(arm, by_level[level], one), evaluate)
     return {
@@ -250,6 +262,21 @@ def learning(arm: Arm, experiment: Experiment, curves: Curves) -> list[Json]:
         intervals = estimates(success, experiment.settings.evaluate)
         curve.append({"num_rounds": int(num_rounds), **costs, **intervals})
     return curve
+
+
+def saturated(experiment: Experiment, curves: Curves) -> Json | None:
+    """Where the learning curve ends and how soon it is half way there; None of too few exams."""
+    rounds = experiment.exam_rounds.astype(float)
+    if len(rounds) < MIN_EXAMS:
+        return None
+    trained, evaluate = budget_index(experiment.settings), experiment.settings.evaluate
+    resampling = CURVE_RESAMPLES, evaluate.confidence, evaluate.seed
+    found = saturation(curves.success[..., trained], rounds, *resampling)
+    return {
+        "ceiling": found.ceiling.rounded(),
+        "half_rounds": found.half_rounds.rounded(),
+        "unseen_frac": round(found.unseen_frac, 4),
+    }
 
 
 if __name__ == "__main__":

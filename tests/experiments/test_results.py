@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from experiments import figures, results
+from experiments.exams import Curves
 from experiments.gather import Arm
+from experiments.page import page
+from experiments.saturation import sigmoid
 from stages.running.errors import BadInput
 from tests.experiments.chains import PARAMS, make_folder
 
@@ -184,6 +187,24 @@ def test_the_page_has_the_numbers(finished: Run) -> None:
     assert "| information | 0.50 [0.50, 0.50]       | 2.00 [2.00, 2.00]" in text
     assert "| information | +0.0 [0.0, 0.0] | +50.0 [50.0, 50.0] |" in text
     assert "toy-learning.svg" in text
+
+
+def test_a_chain_of_enough_exams_has_a_ceiling(finished: Run, compared: Mapping[str, Any]) -> None:
+    experiment = results.gather(finished.profile, finished.folder, PARAMS)
+    longer = experiment._replace(exam_rounds=np.array([0, 4, 8, 16, 24]))
+    of_exam = sigmoid(longer.exam_rounds.astype(float), 0.2, 0.6, 6.0, 1.0)
+    success = np.broadcast_to(of_exam[None, :, None, None], (2, 5, 3, 3))
+    found = results.saturated(longer, Curves(success, np.zeros(5, int)))
+    assert found == {
+        "ceiling": sure(pytest.approx(0.6, abs=1e-3)),
+        "half_rounds": sure(pytest.approx(6.0, abs=0.1)),
+        "unseen_frac": 0.0,
+    }
+    assert {*compared["arms"]["outcome"]["saturation"].values()} == {None}
+    arms = {name: {**arm, "saturation": {}} for name, arm in compared["arms"].items()}
+    for arm in arms.values():
+        arm["saturation"] = dict.fromkeys(compared["num_problems"], found)
+    assert "| outcome     | 60.0 [60.0, 60.0] | 6.0" in page({**compared, "arms": arms}, "toy")
 
 
 def test_runs_that_spend_differently_are_read_at_their_own_costs() -> None:

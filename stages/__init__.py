@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from stages.running import machine, sources
+from stages.running import errors, sources
 
 # Two spinning thread pools on two cores collapse; nothing is downloaded; nothing is reported home.
 for _name, _value in {
@@ -33,7 +33,6 @@ SOCKET = "KNOWHOW_WARM"
 HASH_SEED = "0"
 MODULES = ("stages.", "experiments.chain")
 """What is handed over: a step, or all steps of a chain."""
-EXIT_MACHINE = 75  # as in stages.running.errors, which may need more memory than there is
 IS_STEP = (
     sys.orig_argv[1:2] == ["-m"] and sys.orig_argv[2].startswith(MODULES) and len(sys.orig_argv) > 3
 )
@@ -74,21 +73,18 @@ def hand_over() -> None:
 
 
 def exit_code_of(error: BaseException) -> int:
-    """Tell of an error that nobody handled; what a step ends with.
-
-    Where memory is short, the libraries that `stages.running.errors` needs may not load.
-    """
+    """Tell of an error that nobody handled; what a step ends with."""
     sys.__excepthook__(type(error), error, error.__traceback__)
-    lack = machine.want(error)
+    lack = errors.lack_of(error)
     if lack is None:
         return 1
     print(f"error: {lack}", file=sys.stderr, flush=True)
-    return EXIT_MACHINE
+    return errors.EXIT_MACHINE
 
 
 def end_with(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """End a step by an error that nobody handled."""
-    if (code := exit_code_of(error)) == EXIT_MACHINE:
+    if (code := exit_code_of(error)) == errors.EXIT_MACHINE:
         sys.stdout.flush()
         os._exit(code)
 

@@ -26,8 +26,7 @@ from stages.contracts.companions import (
     read_companions,
 )
 from stages.contracts.token_text import exact_tokens, texts_in_context
-from stages.running import machine
-from stages.running.errors import REMEDY, BadInput
+from stages.running.errors import REMEDY, BadInput, lack_of
 from stages.running.publish import atomic
 
 TEMPLATE_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -101,7 +100,7 @@ class Renderer:
         except BadInput:
             raise
         except Exception as error:  # the tokenizers library raises bare Exception
-            if machine.want(error):
+            if lack_of(error):
                 raise
             raise BadInput(f"{path} is corrupt ({error}); {REMEDY}") from None
 

@@ -23,8 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from stages.running import machine
-from stages.running.errors import REMEDY, BadInput
+from stages.running.errors import REMEDY, BadInput, lack_of
 from stages.running.publish import read_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -112,7 +111,7 @@ def with_adapter(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     try:
         stored = load_file(path)
     except (SafetensorError, OSError) as error:
-        if machine.want(error):
+        if lack_of(error):
             raise
         raise BadInput(f"policy {folder} is corrupt ({error}); {REMEDY}") from None
     _inject(base, read_shape(folder))

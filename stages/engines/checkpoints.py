@@ -27,8 +27,7 @@ from stages.engines.architecture import need_known
 from stages.engines.policy import open_model
 from stages.engines.starts.bounds import need_bounded
 from stages.engines.starts.files import checkpoint_digest, read_object, weight_files
-from stages.running import machine
-from stages.running.errors import EXIT_BAD_INPUT, BadInput, MachineFailure
+from stages.running.errors import EXIT_BAD_INPUT, BadInput, MachineFailure, lack_of
 
 FETCHED = ("*.safetensors", "*.json", "*.jinja")
 """Of a hub repository; neither code nor pickles among them."""
@@ -110,7 +109,7 @@ def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
     except BadInput as error:
         raise BadInput(f"checkpoint {folder}: {error}") from None
     except Exception as error:  # the tokenizers library raises bare Exception
-        if machine.want(error):
+        if lack_of(error):
             raise
         raise BadInput(
             f"checkpoint {folder}: {TOKENIZER_FILE} is corrupt ({error}); fetch it anew"

@@ -20,8 +20,7 @@ from stages.engines.adapters import (
 )
 from stages.engines.architecture import attention_of, keep_masks_whole
 from stages.engines.device import device
-from stages.running import machine
-from stages.running.errors import REMEDY, BadInput
+from stages.running.errors import REMEDY, BadInput, lack_of
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -58,7 +57,7 @@ def open_model(folder: Path, complaint: str, remedy: str) -> PreTrainedModel:
             output_loading_info=True,
         )
     except Exception as error:  # safetensors and transformers raise many kinds for one cause
-        if machine.want(error):
+        if lack_of(error):
             raise
         raise BadInput(f"{complaint} ({error}); {remedy}") from None
     assert isinstance(model, PreTrainedModel)

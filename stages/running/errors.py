@@ -1,16 +1,17 @@
-"""What can go wrong, and how a command says so: one message, one exit code, nothing half done."""
+"""What can go wrong, and how a command says so: one message, one exit code, nothing half done.
 
-import argparse
-import inspect
+An error may be the input's or the machine's, whatever its type. This file loads nothing that needs
+memory before it is asked to: it has to answer where there was none to load a library.
+"""
+
+import errno
+import os
+import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
-
-import tyro
-
-from stages.running import holding, machine
 
 EXIT_BAD_INPUT = 2
 KEPT = "\n\t"
@@ -22,6 +23,19 @@ NOT_HELD = ("params_file", "scratch_root")
 EXIT_MACHINE = (
     75  # sysexits.h EX_TEMPFAIL: the same command may succeed later, so a scheduler may retry
 )
+FULL = (errno.ENOSPC, errno.EDQUOT)
+SHORT = (
+    *(errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOLCK, errno.ETXTBSY),
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES, errno.EPERM, errno.EROFS),
+)
+IN_WORDS = re.compile(r"(?:\bos error|\berrno) (\d+)", re.IGNORECASE)
+MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc"),
+    *("failed to map segment", "unable to mmap", "malloc of size", "realloc of size"),
+)
+"""As torch, Arrow and the loader of shared libraries say it."""
+THREADS = ("can't start new thread", "failed to launch worker thread")
+WORDS = tuple(os.strerror(number).lower() for number in (*FULL, *SHORT))
 
 
 class BadInput(Exception):
@@ -46,6 +60,10 @@ def command(
     Exit codes: 2 for `BadInput`, 75 for `MachineFailure`, for what was edited meanwhile, and where
     the machine has no memory, threads, files or disk left.
     """
+    import tyro  # takes longer than a step that is handed over; see `stages`
+
+    from stages.running import holding
+
     arguments, listing = sys.argv[1:], None
     if writes is not None:
         listing, arguments = split_listing(main, arguments)
@@ -61,13 +79,16 @@ def command(
     except (MachineFailure, holding.Moved) as error:
         _stop(str(error), EXIT_MACHINE)
     except Exception as error:
-        if (lack := machine.want(error)) is None:
+        if (lack := lack_of(error)) is None:
             raise
         _stop(lack, EXIT_MACHINE)
 
 
 def split_listing(main: Callable[..., None], arguments: list[str]) -> tuple[Path | None, list[str]]:
     """The listing among the arguments, and those for `main`, which may ask for it too."""
+    import argparse
+    import inspect
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--code", type=Path)
     found, others = parser.parse_known_args(arguments)
@@ -79,6 +100,9 @@ def _held(
     main: Callable[..., None], writes: Collection[str], reads: Sequence[Path], listing: Path | None
 ) -> Callable[..., None]:
     """`main`, which fails where what it was given moved, and then leaves no output."""
+    import inspect
+
+    from stages.running import holding
 
     @wraps(main)
     def held(*args: Any, **kwargs: Any) -> None:
@@ -98,6 +122,38 @@ def _held(
         holding.end()
 
     return held
+
+
+def lack_of(error: BaseException) -> str | None:
+    """What the machine lacked, to be told; None of an error that is not the machine's.
+
+    Libraries wrap an errno in errors of their own, so it is looked for in their words too.
+    """
+    for each in _chain(error):
+        text = str(each).lower()
+        number = each.errno if isinstance(each, OSError) else None
+        if number is None and (found := IN_WORDS.search(text)):
+            number = int(found[1])
+        if number in FULL:
+            name = getattr(each, "filename", None) or "an output"
+            return (
+                f"no space left on the disk while writing {name}; free space (`dvc gc -w` drops "
+                "unused cache), then run again: finished work is kept"
+            )
+        if isinstance(each, MemoryError) or any(sign in text for sign in MEMORY):
+            return "out of memory; lower the recipe's batch sizes or free memory, then run again"
+        if number in SHORT or any(sign in text for sign in (*THREADS, *WORDS)):
+            words = " ".join(str(each).split())
+            return f"the machine has not what this step needs ({words}); mend that, then run again"
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it was raised from."""
+    each: BaseException | None = error
+    while each is not None:
+        yield each
+        each = each.__cause__
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stages.running.machine import want
+from stages.running.errors import lack_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +46,7 @@ def caused(outer: Exception, cause: Exception) -> Exception:
     ],
 )
 def test_the_machines_own(error: Exception, said: str) -> None:
-    assert said in (want(error) or "")
+    assert said in (lack_of(error) or "")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_machines_own(error: Exception, said: str) -> None:
     ],
 )
 def test_not_the_machines(error: Exception) -> None:
-    assert want(error) is None
+    assert lack_of(error) is None
 
 
 SHORT_OF_MEMORY = """

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.contracts.storage.contract import Table, check_rows, check_schema, part_name
-from stages.running import machine
-from stages.running.errors import REMEDY, BadInput
+from stages.running.errors import REMEDY, BadInput, lack_of
 
 BATCH_ROWS, BATCH_BYTES = 2**14, 2**24
 PART = re.compile(r"part-(?P<index>\d{5})-of-(?P<num_parts>\d{5})\.parquet")
@@ -140,7 +139,7 @@ def _opened(part: Path, table: Table) -> Iterator[pq.ParquetFile]:
             check_schema(file.schema_arrow, table, str(part))
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if machine.want(error):
+        if lack_of(error):
             raise
         raise BadInput(f"table {table.name}: {part} is corrupt ({error}); {REMEDY}") from None
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, uint8
 
-from stages.running import machine
+from stages.running.errors import lack_of
 from stages.running.publish import atomic
 
 History = list[dict[str, float]]
@@ -41,7 +41,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], History] | None:
         if metadata[CHECKSUM] != _checksum(tensors, metadata[HISTORY]):
             raise ValueError("its checksum is another")
     except Exception as error:  # safetensors raises many kinds for one cause
-        if machine.want(error):
+        if lack_of(error):
             raise
         print(f"unfinished work {path} cannot be read ({error}); it is done again", file=sys.stderr)
         return None

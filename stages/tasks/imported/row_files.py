@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from stages.running import machine
-from stages.running.errors import BadInput
+from stages.running.errors import BadInput, lack_of
 from stages.tasks.imported.json_lines import read_lines
 
 
@@ -80,7 +79,7 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                     line, dict(zip(columns, values, strict=True)), "not in UTF-8" if broken else ""
                 )
     except (pa.ArrowException, OSError) as error:
-        if machine.want(error):
+        if lack_of(error):
             raise
         raise BadInput(
             f"{path} is no Parquet file that can be read ({error}); fetch it anew"

@@ -41,7 +41,7 @@ from stages.contracts.verdict import EXACT, JUDGE_FILE
 from stages.running.errors import MachineFailure, command
 from stages.running.publish import write_json
 from stages.tasks.formats import load_format
-from stages.tasks.task_format import marks_of
+from stages.tasks.marks import marks_of
 
 STAGES = ("score", "infogain", "validate", "grade", "evaluate")
 RECIPE = "information"

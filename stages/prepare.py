@@ -27,11 +27,10 @@ from stages.running.errors import command
 from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
 from stages.running.publish import write_json
-from stages.tasks.formats import load_format
+from stages.tasks.marks import load_marks, marks_of
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
 from stages.tasks.task import Problem, Source
-from stages.tasks.task_format import marks_of
 from stages.verifiers import isolated
 from stages.verifiers.isolated import Submission
 from stages.verifiers.registry import need_verifier
@@ -56,7 +55,7 @@ def main(
 
     write_table(problems, PROBLEMS, [problem_row(settings.name, problem) for problem in drawn])
     write_table(solutions, SOLUTIONS, answers)
-    write_format(text_format, marks_of(load_format(settings)))
+    write_format(text_format, marks_of(load_marks(settings)))
     write_json(exact_judge / JUDGE_FILE, {"kind": EXACT})
     facts.count(num_problems=len(drawn), num_solutions=len(answers))
     facts.write(problems)

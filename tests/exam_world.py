@@ -21,9 +21,9 @@ from stages.contracts.tables.thoughts import THOUGHTS
 from stages.evaluate import __main__ as evaluate
 from stages.grade import __main__ as grade
 from stages.tasks.formats import load_format
+from stages.tasks.marks import marks_of
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
-from stages.tasks.task_format import marks_of
 
 BUDGETS = [0, 9, 18, 36]
 SETTINGS = load(ROOT / "params.yaml")

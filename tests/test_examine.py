@@ -20,8 +20,8 @@ from stages.engines.sampler import Continuation, Request, Sampler
 from stages.engines.turns import Answering
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
+from stages.tasks.marks import marks_of
 from stages.tasks.task import Problem
-from stages.tasks.task_format import marks_of
 
 EXAM = load(ROOT / "params.yaml").exam
 

@@ -25,9 +25,9 @@ from stages.engines.training.trainer import CHECKPOINT_SECONDS, Trainer
 from stages.judge import LabelledAnswer
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
+from stages.tasks.marks import marks_of
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
-from stages.tasks.task_format import marks_of
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = load(ROOT / "tests" / "profiles" / "tiny.yaml")

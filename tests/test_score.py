@@ -34,9 +34,9 @@ from stages.engines.policy import save_policy
 from stages.pure.credit import group_normalized
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
+from stages.tasks.marks import marks_of
 from stages.tasks.rows import problem_row
 from stages.tasks.task import Problem
-from stages.tasks.task_format import marks_of
 from stages.verifiers.isolated import verify
 
 ROOT = Path(__file__).parent.parent

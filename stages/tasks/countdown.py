@@ -1,6 +1,6 @@
 """Countdown: reach a target from given numbers with + - * /, each number used once.
 
-See `stages.tasks.formats.CountdownFormat` for how it is written.
+See `stages.tasks.marks.CountdownMarks` for how it is written.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from stages.contracts.params.inits.demonstrations import (
 )
 from stages.contracts.params.task import CountdownTask
 from stages.tasks.arithmetic import OPERATORS, Step, apply
-from stages.tasks.formats import ABOVE, BELOW, FAR_ABOVE, FAR_BELOW, HIT, UNJUDGED, CountdownFormat
+from stages.tasks.marks import ABOVE, BELOW, FAR_ABOVE, FAR_BELOW, HIT, UNJUDGED, CountdownMarks
 from stages.tasks.splits import RESERVED, fill_splits, sizes, split_of
 from stages.tasks.strategies import (
     Attempting,
@@ -52,7 +52,7 @@ class Countdown:
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
             if isinstance(settings, DirectDemonstrations):
-                yield direct_demonstration(problem, f"{CountdownFormat.cue} ")
+                yield direct_demonstration(problem, f"{CountdownMarks.cue} ")
             else:
                 yield self._demonstrate(problem, settings, rng)
 
@@ -104,7 +104,7 @@ class Countdown:
         return StrategySettings(
             problem_id=problem.problem_id,
             strategy=settings.strategy,
-            text=" ".join([*words, CountdownFormat.cue, _text(derivations[trace.answer])]),
+            text=" ".join([*words, CountdownMarks.cue, _text(derivations[trace.answer])]),
             is_correct=candidates.distances[trace.answer] == 0,
             num_segments=len(trace.attempts),
         )

@@ -1,4 +1,4 @@
-"""How each task's text is written and tokenized. See `stages.tasks.task.Format`."""
+"""How each task's text is tokenized. See `stages.tasks.task_format.TaskFormat`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,12 +7,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from stages.contracts.chat import Prompting
 from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
 from stages.tasks.arithmetic import OPERATORS
+from stages.tasks.marks import SPECIAL, CountdownMarks, ModularMarks
 from stages.tasks.task_format import TaskFormat
 
-HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE = "=", "<", "<<", ">", ">>"
-UNJUDGED = "|"
-MISS = "!="
-SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
+UNKNOWN = "<unk>"
 
 
 def load_format(params: TaskParams) -> TaskFormat:
@@ -26,25 +24,10 @@ def load_format(params: TaskParams) -> TaskFormat:
     return load_text_format(params.text)
 
 
-class CountdownFormat:
-    """One token a word.
+class CountdownFormat(CountdownMarks):
+    """One token a word."""
 
-    prompt      <bos> 3 5 7 T36 :
-    segment     7 + 5 12 12 * 3 36 =        an attempt, then the policy's own verdict on it
-    answer      # 7 + 5 12 12 * 3 36 <eos>
-
-    The verdict says where the attempt's result lies: `=` on target, `<` a little below, `<<` far
-    below, `>` and `>>` above. A signed distance is learnt where a plain yes or no is not. `|`
-    closes an attempt without a verdict.
-    """
-
-    cue = thinking_end = "#"
-    segment_ends: Sequence[str] = (HIT, BELOW, FAR_BELOW, ABOVE, FAR_ABOVE, UNJUDGED)
-    self_verdicts: Mapping[str, bool] = {
-        mark: mark == HIT for mark in segment_ends if mark != UNJUDGED
-    }
     prompting: Prompting | None = None
-    judge_words = (HIT, BELOW)
 
     def __init__(self, params: CountdownTask) -> None:
         numbers = range(params.max_result + 1)
@@ -59,20 +42,10 @@ class CountdownFormat:
         return _word_tokenizer([":", self.cue, *OPERATORS, *self.segment_ends, *self.token_values])
 
 
-class ModularFormat:
-    """One token a word, one word a residue.
+class ModularFormat(ModularMarks):
+    """One token a word, one word a residue."""
 
-    prompt      <bos> 3 * 5 * 7 mod 23 : segment     11 !=                       an attempt, then
-    the policy's own verdict on it, right or wrong answer      # 13 <eos>
-
-    The verdict does not say how far off an attempt lies, which would tell of the answer.
-    """
-
-    cue = thinking_end = "#"
-    segment_ends: Sequence[str] = (HIT, MISS)
-    self_verdicts: Mapping[str, bool] = {HIT: True, MISS: False}
     prompting: Prompting | None = None
-    judge_words = (HIT, MISS)
 
     def __init__(self, params: ModularTask) -> None:
         self.token_values: Mapping[str, float] = {
@@ -87,8 +60,9 @@ class ModularFormat:
 
 def _word_tokenizer(words: Sequence[str]) -> Tokenizer:
     """One token for each word between spaces, in this order behind the special ones."""
-    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    special = [*SPECIAL, UNKNOWN]
+    vocabulary = {word: index for index, word in enumerate([*special, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.add_special_tokens(special)
     return tokenizer

@@ -4,7 +4,7 @@ An attempt tells nothing there that is not known.
 
 To verify an attempt is to work out the product, and who can do that needs no attempt; so a policy
 that cannot must show no progress in any estimate. A prime modulus is the purest: under another one
-divisors give part of the product away. See `stages.tasks.formats.ModularFormat` for how it is
+divisors give part of the product away. See `stages.tasks.marks.ModularMarks` for how it is
 written.
 """
 
@@ -15,7 +15,7 @@ from itertools import count
 
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, ReviseDemonstrations
 from stages.contracts.params.task import ModularTask
-from stages.tasks.formats import HIT, MISS, ModularFormat
+from stages.tasks.marks import HIT, MISS, ModularMarks
 from stages.tasks.splits import fill_splits, sizes, split_of
 from stages.tasks.strategies import Candidates, direct_demonstration, draw_attempts, draw_problems
 from stages.tasks.task import Problem, StrategySettings
@@ -50,7 +50,7 @@ class Modular:
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
             if isinstance(settings, DirectDemonstrations):
-                yield direct_demonstration(problem, f"{ModularFormat.cue} ")
+                yield direct_demonstration(problem, f"{ModularMarks.cue} ")
             else:
                 yield self._demonstrate(problem, settings, rng)
 
@@ -83,7 +83,7 @@ class Modular:
         return StrategySettings(
             problem_id=problem.problem_id,
             strategy=settings.strategy,
-            text=" ".join([*words, ModularFormat.cue, str(trace.answer)]),
+            text=" ".join([*words, ModularMarks.cue, str(trace.answer)]),
             is_correct=not is_miss[trace.answer],
             num_segments=len(trace.attempts),
         )

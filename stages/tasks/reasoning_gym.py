@@ -1,6 +1,6 @@
 """Problems of any reasoning-gym family, each with the reference answer as its demonstration.
 
-See `stages.tasks.text_format` for how they are written.
+See `stages.tasks.marks` for how they are written.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ from stages.tasks.families import (
     reference_answer,
     unpack,
 )
+from stages.tasks.marks import SPECIAL, text_marks
 from stages.tasks.splits import RESERVED, counts_text, sizes
 from stages.tasks.strategies import direct_demonstration, draw_problems
 from stages.tasks.task import Problem, StrategySettings
-from stages.tasks.text_format import SPECIAL, load_text_format
 
 NUM_BUCKETS = 10
 MAX_BARREN_DRAWS = 500
@@ -46,7 +46,7 @@ class ReasoningGym:
 
     def __init__(self, params: ReasoningGymTask) -> None:
         self.params = params
-        self.form = load_text_format(params.text)
+        self.marks = text_marks(params.text)
 
     def problems(self) -> Iterator[Problem]:
         """Entries per tier, each question at most once.
@@ -85,7 +85,7 @@ class ReasoningGym:
         """Reference answers at once, in a drawn order."""
         rng = random.Random(f"{seed}/demonstrations")
         for problem in draw_problems(problems, settings, rng):
-            yield direct_demonstration(problem, self.form.cue)
+            yield direct_demonstration(problem, self.marks.cue)
 
     def solutions(self, problem: Problem) -> list[str]:
         """None: a family has no list of correct answers."""
@@ -113,7 +113,7 @@ class ReasoningGym:
         question, answer, packed = entry["question"], reference_answer(entry), pack(entry)
         if not isinstance(answer, str) or not is_readable(self.params.family, answer):
             return None
-        if any(marker in question + answer for marker in (*SPECIAL, self.form.thinking_end)):
+        if any(marker in question + answer for marker in (*SPECIAL, self.marks.thinking_end)):
             return None
         if dataset.score_answer(answer, unpack(packed)) < CORRECT_SCORE:
             return None

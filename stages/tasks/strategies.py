@@ -23,8 +23,8 @@ from stages.contracts.params.inits.demonstrations import (
     WorkedDemonstrations,
 )
 from stages.running.errors import BadInput
+from stages.tasks.marks import Marks
 from stages.tasks.task import Problem, StrategySettings
-from stages.tasks.task_format import TaskFormat
 
 Attempting = ReviseDemonstrations | ParallelDemonstrations | SearchDemonstrations
 
@@ -96,7 +96,7 @@ def direct_demonstration(problem: Problem, cue: str) -> StrategySettings:
 def shown_demonstrations(
     problems: Sequence[Problem],
     settings: DirectDemonstrations | WorkedDemonstrations,
-    form: TaskFormat,
+    form: Marks,
     seed: int,
 ) -> Iterator[StrategySettings]:
     """Demonstrations of tasks whose answers are given.
@@ -113,7 +113,7 @@ def shown_demonstrations(
             yield _worked_demonstration(problem, form)
 
 
-def _worked_demonstration(problem: Problem, form: TaskFormat) -> StrategySettings:
+def _worked_demonstration(problem: Problem, form: Marks) -> StrategySettings:
     solution = problem.metadata["solution"]
     if not solution:
         raise BadInput(

@@ -1,7 +1,8 @@
 """What a task is: its problems, and where they and their demonstrations come from.
 
-How its text is written (`stages.tasks.task_format`) is apart, and so is who judges an answer
-(`stages.verifiers`): a change to one leaves the steps alone that use another.
+How its text is marked (`stages.tasks.marks`) and tokenized (`stages.tasks.task_format`) is apart,
+and so is who judges an answer (`stages.verifiers`): a change to one leaves the steps alone that use
+another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Plain text, for tasks without an alphabet of their own."""
+"""Plain text to tokens, for tasks without an alphabet of their own."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,11 +7,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from stages.contracts.chat import Prompting
 from stages.contracts.params.task import ChatText, Text
-from stages.contracts.render import BOS, EOS, PAD
 from stages.running.errors import BadInput
+from stages.tasks.marks import SPECIAL, ChatMarks, TextMarks
 from stages.tasks.task_format import TaskFormat
-
-SPECIAL = (PAD, BOS, EOS)
 
 
 def load_text_format(params: Text) -> TaskFormat:
@@ -21,24 +19,13 @@ def load_text_format(params: Text) -> TaskFormat:
     )
 
 
-class TextFormat:
-    r"""Bytes merged into `vocabulary_size` tokens; any text comes back exactly.
+class TextFormat(TextMarks):
+    """Bytes merged into `vocabulary_size` tokens; any text comes back exactly.
 
-    See `stages.tasks.task_format.TaskFormat`.
-
-    prompt      <bos>What is 6 times 7?\n
-    segment     Six sevens are forty-two.\n\n
-    answer      <answer>42<eos>
-
-    The cue and the end of a segment are one token each, and no text around them can change that. No
-    reasoning-gym question holds this cue; some hold `####`.
+    The cue and the end of a segment are one token each, and no text around them can change that.
     """
 
-    cue = thinking_end = "<answer>"
-    segment_ends: Sequence[str] = ("\n\n",)
-    self_verdicts: Mapping[str, bool] = {}
     prompting: Prompting | None = Prompting(system=None, thinking_start="")
-    judge_words = (" yes", " no")
     token_values: Mapping[str, float] = {}
 
     def __init__(self, vocabulary_size: int) -> None:
@@ -64,22 +51,13 @@ class TextFormat:
         return tokenizer
 
 
-class ChatFormat:
-    r"""As an existing checkpoint writes it. See `stages.tasks.task.Format`.
+class ChatFormat(ChatMarks):
+    """As an existing checkpoint tokenizes it."""
 
-    prompt      <|im_start|>user\nWhat is 6 times 7?<|im_end|>\n<|im_start|>assistant\n<think>\n
-    segment     Six sevens are forty-two.\n\n
-    answer      </think>\n\n42<|im_end|>
-    """
-
-    self_verdicts: Mapping[str, bool] = {}
-    judge_words = (" yes", " no")
     token_values: Mapping[str, float] = {}
 
     def __init__(self, params: ChatText) -> None:
-        self.thinking_end = params.thinking_end
-        self.cue = params.thinking_end + params.answer_start
-        self.segment_ends: Sequence[str] = params.segment_ends
+        super().__init__(params)
         self.prompting: Prompting | None = Prompting(
             params.system, params.thinking_start, params.template_arguments
         )

@@ -11,7 +11,7 @@ from stages.contracts.format import closing_marker, read_format, without_marker,
 from stages.contracts.params.task import TaskParams
 from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
-from stages.tasks.task_format import marks_of
+from stages.tasks.marks import marks_of
 
 
 @pytest.mark.parametrize("task", [countdown_task(), mathematics_task()], ids=lambda t: t.name)

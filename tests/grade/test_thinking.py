@@ -4,8 +4,8 @@ import pytest
 
 from stages.contracts.params.task import TaskParams
 from stages.grade.thinking import Thought, count, look
+from stages.tasks.marks import marks_of
 from stages.tasks.task import Problem
-from stages.tasks.task_format import marks_of
 from stages.verifiers.isolated import open_verifiers
 from tests.exam_world import FORM, RIGHT, SETTINGS, WRONG
 

@@ -22,7 +22,8 @@ from stages.contracts.render import Renderer
 from stages.contracts.verdict import Verdict
 from stages.running.errors import BadInput
 from stages.tasks.countdown import Countdown, derivations
-from stages.tasks.formats import UNJUDGED, load_format
+from stages.tasks.formats import load_format
+from stages.tasks.marks import UNJUDGED
 from stages.tasks.task import Problem, StrategySettings
 from stages.verifiers.registry import load_verifier
 

@@ -15,7 +15,8 @@ from stages.contracts.render import Renderer
 from stages.contracts.verdict import Verdict
 from stages.pure.information import progress, sampled_success, set_success
 from stages.running.errors import BadInput
-from stages.tasks.formats import HIT, MISS, load_format
+from stages.tasks.formats import load_format
+from stages.tasks.marks import HIT, MISS
 from stages.tasks.modular import Modular
 from stages.tasks.sources import load_source
 from stages.tasks.task import Problem, StrategySettings

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contracts.render import Renderer
-from stages.tasks.text_format import SPECIAL, TextFormat
+from stages.tasks.marks import SPECIAL
+from stages.tasks.text_format import TextFormat
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 

@@ -8,7 +8,7 @@ from stages.contracts.format import write_format
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.tasks.formats import load_format
-from stages.tasks.task_format import marks_of
+from stages.tasks.marks import marks_of
 from tests.validate.sound_round import (
     Rows,
     settings_file,

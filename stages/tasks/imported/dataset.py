@@ -17,11 +17,11 @@ from stages.running.errors import BadInput
 from stages.tasks.imported.cells import cell_fault, cell_text, level_text
 from stages.tasks.imported.intake import Accepts, Intake, Refusals, canonical
 from stages.tasks.imported.row_files import Row, check_sha256, read_rows
+from stages.tasks.marks import text_marks
 from stages.tasks.question import Question
 from stages.tasks.splits import sizes
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Problem, StrategySettings
-from stages.tasks.text_format import load_text_format
 
 NO_TIER = -1
 """The difficulty of a row whose level no tier names."""
@@ -75,7 +75,7 @@ class Dataset:
         seed: int,
     ) -> Iterator[StrategySettings]:
         """Reference answers at once, or each behind the solution that its row gives."""
-        return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
+        return shown_demonstrations(problems, settings, text_marks(self.params.text), seed)
 
     def solutions(self, problem: Problem) -> list[str]:
         """None: one answer can be written in endlessly many ways."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from stages.contracts.params.task import DatasetTask, UserTask
 from stages.running.errors import BadInput
+from stages.tasks.marks import SPECIAL, text_marks
 from stages.tasks.question import Question
 from stages.tasks.splits import split_of
 from stages.tasks.task import Problem
-from stages.tasks.text_format import SPECIAL, load_text_format
 
 ID_DIGITS = 16
 MAX_PLACES = 5
@@ -59,7 +59,7 @@ class Intake:
     def __init__(self, params: DatasetTask | UserTask, refusals: Refusals) -> None:
         self._params = params
         self._refusals = refusals
-        self._markers = (*SPECIAL, load_text_format(params.text).thinking_end)
+        self._markers = (*SPECIAL, text_marks(params.text).thinking_end)
 
     def problem(
         self, question: Question, difficulty: int, number: int, place: str

@@ -11,11 +11,11 @@ from stages.contracts.params.task import Tier, UserTask
 from stages.running.errors import BadInput
 from stages.tasks.imported.intake import Accepts, Intake, Refusals
 from stages.tasks.imported.user_class import Solving, explain, load_user_class
+from stages.tasks.marks import text_marks
 from stages.tasks.question import Question, question_of
 from stages.tasks.splits import fill_splits, sizes
 from stages.tasks.strategies import shown_demonstrations
 from stages.tasks.task import Problem, StrategySettings
-from stages.tasks.text_format import load_text_format
 
 ADVICE = "mend the class, then set task.sha256 anew:"
 
@@ -62,7 +62,7 @@ class User:
         seed: int,
     ) -> Iterator[StrategySettings]:
         """Reference answers at once, or each behind the solution that the class gives."""
-        return shown_demonstrations(problems, settings, load_text_format(self.params.text), seed)
+        return shown_demonstrations(problems, settings, text_marks(self.params.text), seed)
 
     def solutions(self, problem: Problem) -> list[str]:
         """Every correct answer; none where the class does not list them."""

@@ -1,6 +1,6 @@
 """Where the seconds of every round, init and exam went, by the facts of runs that stages leave.
 
-Reads   data/**/*.run.json (`stages.running.facts`), one file a stage's latest run.
+Reads   data/**/*.run.json (`stages.running.publish`), one file a stage's latest run.
 Writes  three tables on stdout: seconds by part and phase, tokens/s, and memory by stage; with
         --json one object.
 Method  `orchestration` is the time from the end of all earlier stages to the start of this one: the

@@ -34,8 +34,7 @@ from stages.contracts.tables.scores import SCORES
 from stages.engines.computing import settings_of_one_step
 from stages.engines.kept import kept_engines
 from stages.running.errors import BadInput, command, split_listing
-from stages.running.facts import one_of_many
-from stages.running.publish import atomic
+from stages.running.publish import atomic, one_of_many
 
 DONE = Path("data/.done")
 SCORES_FILE = "scores.parquet"

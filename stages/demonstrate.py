@@ -17,7 +17,7 @@ from stages.contracts.params.task import TaskParams
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.demos import DEMOS
 from stages.running.errors import command
-from stages.running.facts import RunFacts
+from stages.running.publish import RunFacts
 from stages.tasks.rows import read_problems
 from stages.tasks.sources import load_source
 

@@ -40,8 +40,7 @@ from stages.engines.sampler import Request, Sampler
 from stages.engines.turns import Answering, BudgetAnswer, Trace, answer_at_budgets
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import atomic
+from stages.running.publish import RunFacts, atomic
 from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem

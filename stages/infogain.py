@@ -41,8 +41,8 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.pure import information
 from stages.pure.agreement import answer_counts
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
+from stages.running.publish import RunFacts
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers.isolated import Submission, VerifierWorkers, open_verifiers

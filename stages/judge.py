@@ -47,8 +47,7 @@ from stages.engines.training.trainer import Trainer, set_up
 from stages.pure.judgement import balanced_weights, quality
 from stages.pure.seeds import derive_seed
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import atomic, write_json
+from stages.running.publish import RunFacts, atomic, write_json
 from stages.running.scratch import scratch
 from stages.tasks.rows import read_problems
 

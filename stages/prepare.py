@@ -24,9 +24,8 @@ from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.solutions import SOLUTIONS
 from stages.contracts.verdict import EXACT, JUDGE_FILE
 from stages.running.errors import command
-from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
-from stages.running.publish import write_json
+from stages.running.publish import RunFacts, write_json
 from stages.tasks.marks import load_marks, marks_of
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source

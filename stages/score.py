@@ -47,8 +47,8 @@ from stages.engines.judging import open_judge
 from stages.pure.judgement import DECISION
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
+from stages.running.publish import RunFacts
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers import isolated

@@ -36,8 +36,7 @@ from stages.engines.training import imitation, ranks
 from stages.engines.training.imitation import WeightedText
 from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import atomic, write_json
+from stages.running.publish import RunFacts, atomic, write_json
 from stages.running.scratch import scratch
 from stages.tasks.formats import load_format
 from stages.tasks.rows import read_problems

@@ -19,7 +19,7 @@ FILES = {
     f"{CONTRACTS}/parts.py": (f"{STORAGE}/",),
     f"{CONTRACTS}/joins.py": (f"{STORAGE}/joins.py",),
     f"{CONTRACTS}/errors.py": ("stages/running/errors.py",),
-    f"{CONTRACTS}/facts.py": ("stages/running/facts.py",),
+    f"{CONTRACTS}/facts.py": ("stages/running/publish.py",),
     f"{CONTRACTS}/progress.py": ("stages/running/progress.py",),
     f"{CONTRACTS}/publish.py": ("stages/running/publish.py", "stages/running/scratch.py"),
     f"{CONTRACTS}/warm.py": ("stages/__init__.py",),

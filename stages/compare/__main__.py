@@ -37,8 +37,7 @@ from stages.contracts.policy_tree import replicates
 from stages.pure.estimates import bootstrap, bootstrap_of_means, bootstrap_seeds
 from stages.pure.exam import normalized_regret, tokens_ratio
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import write_json
+from stages.running.publish import RunFacts, write_json
 
 Quantities = dict[str, dict[str, float | None] | None]
 """Interval of each quantity's difference; None where the quantity does not exist."""

@@ -36,8 +36,7 @@ from stages.evaluate.temperatures import choose, heldout_curves, success_by_temp
 from stages.pure import exam
 from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import write_json
+from stages.running.publish import RunFacts, write_json
 
 SUCCESS_LEVELS = (0.25, 0.5, 0.75)  # whose tokens are measured
 MASTERED_SUCCESS = 0.75  # at which the curriculum goes on to the next difficulty

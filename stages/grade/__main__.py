@@ -35,8 +35,8 @@ from stages.engines.judging import open_judge
 from stages.grade.thinking import Thought, count, look
 from stages.pure.segments import marker_boundaries
 from stages.running.errors import command
-from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
+from stages.running.publish import RunFacts
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers import isolated

@@ -51,7 +51,7 @@ from stages.probe.inputs import ProbedRollout, ProbeInputs, Row
 from stages.probe.likelihood import probe_answer, probe_set
 from stages.probe.sampled import probe_by_sampling
 from stages.running.errors import command
-from stages.running.facts import RunFacts
+from stages.running.publish import RunFacts
 
 COLUMNS = (
     *("rollout_id", "problem_id", "prompt_tokens", "completion_tokens"),

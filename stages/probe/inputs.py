@@ -10,8 +10,8 @@ import numpy as np
 from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.render import Renderer
-from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
+from stages.running.publish import RunFacts
 
 Row = dict[str, Any]
 

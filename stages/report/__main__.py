@@ -38,8 +38,7 @@ from stages.report.excerpts import Excerpt, choose, excerpts
 from stages.report.measures import MEASURES, Course, Point
 from stages.report.page import fill
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import atomic, read_json
+from stages.running.publish import RunFacts, atomic, read_json
 
 JUDGED = [verdict.value for verdict in Verdict if verdict.reward is not None]
 UPDATE_MEASURES = {

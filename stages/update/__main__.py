@@ -38,8 +38,7 @@ from stages.engines.training import ranks
 from stages.engines.training.example import Example
 from stages.engines.training.trainer import Trainer, set_up
 from stages.running.errors import BadInput, command
-from stages.running.facts import RunFacts
-from stages.running.publish import atomic, read_json, write_json
+from stages.running.publish import RunFacts, atomic, read_json, write_json
 from stages.running.scratch import scratch
 from stages.update.advantage import token_advantages
 from stages.update.examples import assemble, count_statuses

@@ -48,9 +48,8 @@ from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.verdict import EXACT, Verdict
 from stages.pure.judgement import DECISION
 from stages.running.errors import command
-from stages.running.facts import RunFacts
 from stages.running.progress import ProgressBar
-from stages.running.publish import write_json
+from stages.running.publish import RunFacts, write_json
 from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame, shared_seeds
 from stages.validate.docs import write_docs
 from stages.validate.refusal import refuse

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.running.facts import RunFacts, one_of_many
+from stages.running.publish import RunFacts, one_of_many
 
 
 def test_facts_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,8 @@ FILES = {
     "stages/engines/critic.py": ("stages/probe/critic.py", "stages/probe/critic_network.py"),
     "stages/engines/forced_answers.py": ("stages/probe/forced_answers.py",),
     "stages/engines/exam_sums.py": ("stages/evaluate/exam_sums.py",),
+    "stages/tasks/formats.py": ("stages/tasks/formats.py", "stages/tasks/marks.py"),
+    "stages/tasks/text_format.py": ("stages/tasks/text_format.py", "stages/tasks/marks.py"),
     "stages/verifiers/thinking.py": ("stages/grade/thinking.py",),
     "stages/verifiers/verdict.py": (f"{CONTRACTS}/verdict.py",),
     **{
@@ -72,6 +74,8 @@ NAMES = {
     (f"{CONTRACTS}/task_params.py", "ENUMERABLE_TASKS"): f"{PARAMS}/task.py",
     (f"{CONTRACTS}/task_params.py", "ImportedTier"): f"{PARAMS}/task.py",
     (f"{CONTRACTS}/task_params.py", "STRATEGIES"): f"{PARAMS}/task.py",
+    (f"{CONTRACTS}/compute_params.py", "LocalInference"): f"{PARAMS}/compute/inference.py",
+    (f"{CONTRACTS}/compute_params.py", "RayInference"): f"{PARAMS}/compute/inference.py",
     (f"{CONTRACTS}/parts.py", "_check"): _CONTRACT,
     (f"{CONTRACTS}/parts.py", "_check_schema"): _CONTRACT,
     (f"{CONTRACTS}/parts.py", "_stored_bytes"): _READING,
@@ -91,7 +95,9 @@ NAMES = {
     ("stages/engines/policy_loss.py", "_forward"): "stages/engines/training/policy_loss.py",
     ("stages/engines/policy_loss.py", "_place"): "stages/engines/training/placed.py",
     ("stages/probe.py", "_thought"): "stages/probe/inputs.py",
+    ("stages/tasks/dataset.py", "_text"): "stages/tasks/imported/cells.py",
     ("stages/tasks/strategies.py", "Trace"): "stages/tasks/strategies.py",
+    ("stages/update.py", "_given"): "stages/update/advantage.py",
     ("stages/update.py", "Columns"): "stages/update/round_tables.py",
     ("stages/validate.py", "Outcome"): f"{VALIDATE}/__main__.py",
     **{

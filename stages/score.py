@@ -42,6 +42,7 @@ from stages.contracts.storage.writing import table_writer
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
+from stages.contracts.token_text import token_texts
 from stages.contracts.verdict import Verdict, Verification
 from stages.engines.judging import open_judge
 from stages.pure.judgement import DECISION
@@ -171,7 +172,7 @@ def cut(row: Mapping[str, Any], how: Segments, form: Format, renderer: Renderer)
         logprobs = np.array(row["sampler_logprobs"][:num_thinking], dtype=np.float64)
         boundaries = cutpoint_boundaries(logprobs, is_thought, how.max_prob, how.min_tokens)
     else:
-        words = renderer.token_texts(tokens[:num_thinking])
+        words = token_texts(renderer, tokens[:num_thinking])
         boundaries = marker_boundaries(words, form.segment_ends, is_thought)
     spans = list(pairwise(boundaries))
     is_marked = how.finds_attempts

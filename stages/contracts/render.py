@@ -3,7 +3,7 @@
 Elsewhere tokens go in and tokens come out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -25,7 +25,6 @@ from stages.contracts.companions import (
     num_embeddings,
     read_companions,
 )
-from stages.contracts.token_text import exact_tokens, texts_in_context
 from stages.running.errors import REMEDY, BadInput, lack_of
 from stages.running.publish import atomic
 
@@ -79,7 +78,6 @@ class Renderer:
         self.files = dict(files)
         self._tokenizer = tokenizer
         self._num_embeddings = num_embeddings
-        self._token_texts: dict[int, str] = {}
         if self.files:
             assert self.pad_token is not None
             assert self.stop_tokens
@@ -168,7 +166,7 @@ class Renderer:
         """
         if PROMPT_FILE not in self.files:
             return self.encode(question)
-        held = next((text for text in self._special_tokens.values() if text in question), None)
+        held = next((text for text in self.special_tokens.values() if text in question), None)
         if held is not None:
             raise BadInput(
                 f"the question {question[:80]!r} holds {held!r}, a control token of this policy; "
@@ -229,19 +227,10 @@ class Renderer:
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False)
         return text
 
-    def token_texts(self, tokens: Sequence[int]) -> list[str]:
-        """What each token adds to the text, special ones nothing: to find where a segment ends.
-
-        A letter that takes several tokens is added by the last of them, and a space that a token
-        has only behind others is its own.
-        """
-        for token in set(tokens) - self._token_texts.keys():
-            self._token_texts[token] = self.decode([token])
-        alone = [self._token_texts[token] for token in tokens]
-        is_of_words = self._tokenizer.decoder is None
-        if is_of_words or "".join(alone) == self.decode(tokens):
-            return alone
-        return list(texts_in_context(tokens, self.decode, self._special_tokens))
+    @property
+    def is_of_words(self) -> bool:
+        """Whether a token's text is the same behind any other: no decoder puts them together."""
+        return self._tokenizer.decoder is None
 
     def save(self, folder: Path) -> None:
         """Write the Hugging Face tokenizer files into a policy folder, and their companions."""
@@ -252,7 +241,7 @@ class Renderer:
                 beside.write_text(text, encoding="utf-8")
 
     @cached_property
-    def _special_tokens(self) -> dict[int, str]:
+    def special_tokens(self) -> dict[int, str]:
         """Control tokens and their texts."""
         added = self._tokenizer.get_added_tokens_decoder().items()
         return {index: token.content for index, token in added if token.special}
@@ -295,3 +284,15 @@ class Renderer:
         if index is None:
             raise BadInput(f"the tokenizer has no {token} token, which {SETTINGS_FILE} names")
         return int(index)
+
+
+def exact_tokens(
+    text: str, encode: Callable[[str], list[int]], decode: Callable[[Sequence[int]], str]
+) -> list[int]:
+    """Tokens that read as the text, where leaving one out of its own gives such.
+
+    Some tokenizers put a space before what follows a control token; it is no part of the text.
+    """
+    tokens = encode(text)
+    shorter = (tokens[:place] + tokens[place + 1 :] for place in range(len(tokens)))
+    return next((each for each in (tokens, *shorter) if decode(each) == text), tokens)

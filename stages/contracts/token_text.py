@@ -5,11 +5,31 @@ those of sentencepiece have.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
+
+from stages.contracts.render import Renderer
 
 INCOMPLETE = "\ufffd"
 """What bytes decode to that are no letter yet."""
 MAX_LETTER_TOKENS = 4
 """A letter in UTF-8 has at most so many bytes, and a token at least one."""
+
+
+def token_texts(renderer: Renderer, tokens: Sequence[int]) -> list[str]:
+    """What each token adds to the text, special ones nothing: to find where a segment ends.
+
+    A letter that takes several tokens is added by the last of them, and a space that a token has
+    only behind others is its own.
+    """
+    alone = [_text_alone(renderer, token) for token in tokens]
+    if renderer.is_of_words or "".join(alone) == renderer.decode(tokens):
+        return alone
+    return list(texts_in_context(tokens, renderer.decode, renderer.special_tokens))
+
+
+@lru_cache(maxsize=2**18)  # the tokens of a vocabulary
+def _text_alone(renderer: Renderer, token: int) -> str:
+    return renderer.decode([token])
 
 
 def texts_in_context(
@@ -37,15 +57,3 @@ def texts_in_context(
         else:
             yield now[len(before) :] if now.startswith(before) else decode(pending)
             context, pending = pending, []
-
-
-def exact_tokens(
-    text: str, encode: Callable[[str], list[int]], decode: Callable[[Sequence[int]], str]
-) -> list[int]:
-    """Tokens that read as the text, where leaving one out of its own gives such.
-
-    Some tokenizers put a space before what follows a control token; it is no part of the text.
-    """
-    tokens = encode(text)
-    shorter = (tokens[:place] + tokens[place + 1 :] for place in range(len(tokens)))
-    return next((each for each in (tokens, *shorter) if decode(each) == text), tokens)

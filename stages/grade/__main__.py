@@ -30,6 +30,7 @@ from stages.contracts.storage.writing import table_writer
 from stages.contracts.tables.answers import ANSWERS
 from stages.contracts.tables.grades import GRADES
 from stages.contracts.tables.thoughts import THOUGHTS
+from stages.contracts.token_text import token_texts
 from stages.contracts.verdict import Verification
 from stages.engines.judging import open_judge
 from stages.grade.thinking import Thought, count, look
@@ -110,7 +111,7 @@ def look_at_thinking(
     for sample in samples:
         tokens = sample["thinking_tokens"]
         is_sampled = np.ones(len(tokens), dtype=bool)
-        boundaries = marker_boundaries(renderer.token_texts(tokens), markers, is_sampled)
+        boundaries = marker_boundaries(token_texts(renderer, tokens), markers, is_sampled)
         texts.append([renderer.decode(tokens[a:b]) for a, b in pairwise(boundaries)])
         ends.append(boundaries[1:])
     looked = look([problems[sample["problem_id"]] for sample in samples], texts, form, verifiers)

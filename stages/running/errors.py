@@ -125,7 +125,7 @@ def _held(
 
 
 def lack_of(error: BaseException) -> str | None:
-    """What the machine lacked, to be told; None of an error that is not the machine's.
+    """What the machine lacked, as a message; None of an error that is not the machine's.
 
     Libraries wrap an errno in errors of their own, so it is looked for in their words too.
     """
@@ -144,7 +144,7 @@ def lack_of(error: BaseException) -> str | None:
             return "out of memory; lower the recipe's batch sizes or free memory, then run again"
         if number in SHORT or any(sign in text for sign in (*THREADS, *WORDS)):
             words = " ".join(str(each).split())
-            return f"the machine has not what this step needs ({words}); mend that, then run again"
+            return f"the machine lacks what this step needs ({words}); mend that, then run again"
     return None
 
 

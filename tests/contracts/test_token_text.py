@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from stages.contracts.render import Renderer
-from stages.contracts.token_text import exact_tokens
+from stages.contracts.render import Renderer, exact_tokens
+from stages.contracts.token_text import token_texts
 
 FOLDER = Path(__file__).parent / "tokenizers"
 BYTES, LLAMA = (
@@ -24,7 +24,7 @@ BYTES, LLAMA = (
 )
 def test_what_tokens_add_is_the_text(tokenizer: Tokenizer, text: str) -> None:
     renderer = Renderer(tokenizer, {})
-    added = renderer.token_texts(renderer.encode(text))
+    added = token_texts(renderer, renderer.encode(text))
     assert "".join(added) == text
     assert "\ufffd" not in "".join(added)
 
@@ -32,21 +32,21 @@ def test_what_tokens_add_is_the_text(tokenizer: Tokenizer, text: str) -> None:
 def test_a_letter_is_added_by_its_last_token() -> None:
     renderer = Renderer(BYTES, {})
     tokens = renderer.encode("。")
-    assert renderer.token_texts(tokens) == [*[""] * (len(tokens) - 1), "。"]
+    assert token_texts(renderer, tokens) == [*[""] * (len(tokens) - 1), "。"]
 
 
 def test_a_space_behind_others_is_its_tokens_own() -> None:
     renderer = Renderer(LLAMA, {})
     tokens = [LLAMA.token_to_id(token) for token in ("a", "▁", "s", "o", "▁", "b")]
-    assert renderer.token_texts(tokens) == ["a", " ", "s", "o", " ", "b"]
+    assert token_texts(renderer, tokens) == ["a", " ", "s", "o", " ", "b"]
     special = LLAMA.token_to_id("<s>")
-    assert renderer.token_texts([*tokens[:2], special, special, *tokens[2:]])[4] == "s"
+    assert token_texts(renderer, [*tokens[:2], special, special, *tokens[2:]])[4] == "s"
 
 
 def test_bytes_that_are_no_letter_hold_back_nothing_behind_them() -> None:
     renderer = Renderer(BYTES, {})
     first = renderer.encode("。")[0]
-    added = renderer.token_texts([first] * 9 + renderer.encode("ab。c"))
+    added = token_texts(renderer, [first] * 9 + renderer.encode("ab。c"))
     assert "".join(added).endswith("ab。c")
 
 

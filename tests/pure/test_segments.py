@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fixtures.tasks import countdown_task
 from stages.contracts.render import Renderer
+from stages.contracts.token_text import token_texts
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.tasks.formats import load_format
 from stages.tasks.text_format import TextFormat
@@ -65,10 +66,10 @@ def test_markers_that_begin_alike_are_told_apart() -> None:
     renderer = Renderer(form.tokenizer([]))
     assert renderer.encode("<") != renderer.encode("<<")
     tokens = renderer.encode("7 + 5 12 << 9 + 3 12 < 6 * 6 36 = 7 +")
-    boundaries = marked(renderer.token_texts(tokens), form.segment_ends)
+    boundaries = marked(token_texts(renderer, tokens), form.segment_ends)
     assert boundaries == [0, 5, 10, 15, 17]
     special = renderer.encode("7 + <bos> 5 < <eos>")  # written with a marker's sign, but no marker
-    assert marked(renderer.token_texts(special), form.segment_ends) == [0, 5, 6]
+    assert marked(token_texts(renderer, special), form.segment_ends) == [0, 5, 6]
 
 
 def test_blank_lines_cut_text() -> None:
@@ -76,7 +77,7 @@ def test_blank_lines_cut_text() -> None:
     form = TextFormat(280)
     renderer = Renderer(form.tokenizer(texts))
     tokens = renderer.encode("".join(texts))
-    boundaries = marked(renderer.token_texts(tokens), form.segment_ends)
+    boundaries = marked(token_texts(renderer, tokens), form.segment_ends)
     spans = pairwise(boundaries)
     assert [renderer.decode(tokens[start:end]) for start, end in spans] == texts
 

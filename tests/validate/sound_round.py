@@ -26,6 +26,7 @@ from stages.contracts.tables.probes import PROBES
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
+from stages.contracts.token_text import token_texts
 from stages.contracts.verdict import Verdict
 from stages.infogain import gains_of
 from stages.pure.seeds import derive_seed
@@ -160,7 +161,7 @@ def segment_rows(
 ) -> list[dict[str, Any]]:
     """Attempts cut at their markers, and the answer."""
     tokens, num_thinking = rollout["completion_tokens"], rollout["num_thinking_tokens"]
-    words = renderer.token_texts(tokens[:num_thinking])
+    words = token_texts(renderer, tokens[:num_thinking])
     cuts = marker_boundaries(words, form.segment_ends, np.ones(num_thinking, dtype=bool))
     spans = [(start, end, "attempt") for start, end in pairwise(cuts)]
     if num_thinking < len(tokens):

@@ -54,6 +54,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InUnits
     return InUnits(config, log)
 
 
+class Telling:
+    """Shows a failure when it happens: of a run that is stopped, pytest would show none."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.write_sep("_", f"{report.when} of {report.nodeid}")
+            self._terminal.write_line(report.longreprtext)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    plugins = session.config.pluginmanager
+    if terminal := plugins.get_plugin("terminalreporter"):  # a worker has none
+        plugins.register(Telling(terminal))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         return next(

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,12 +99,17 @@ def alternatives(pattern: str) -> list[str]:
     return [str(file.relative_to(ROOT)) for file in files]
 
 
+digest_once = cache(code.code_digest)
+"""Of equal bytes: to cut code into tokens takes longest, and an edit changes one file."""
+
+
 def listed(tree: Path, folder: Path) -> dict[str, dict[str, str]]:
     """The listings of a tree's code, as written to a folder."""
     for cached in (code.nodes, code.digest, code.imported_files, code.data_of):
         cached.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code, "ROOT", tree)
+        patch.setattr(code, "code_digest", digest_once)
         code.main(folder, tree / "params.yaml")
     return {file.stem: json.loads(file.read_text()) for file in folder.iterdir()}
 

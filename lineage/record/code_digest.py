@@ -9,6 +9,7 @@ import ast
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.util import decode_source
 from io import StringIO
 
@@ -21,6 +22,8 @@ TEXT = re.compile(r"[rRuU]?['\"]")
 """How a string begins that does nothing when it stands alone: no f-string, which calls code."""
 FSTRING_START, FSTRING_END = (getattr(tokenize, f"FSTRING_{end}", None) for end in ("START", "END"))
 """Python 3.12 and later cut an f-string into tokens; before that it is one, a STRING."""
+MOST_KEPT = 1024
+"""Digests kept: most steps ran the same files, and cutting one into tokens takes milliseconds."""
 
 
 def is_listed(path: str, content: bytes, digest: str) -> bool:
@@ -33,6 +36,7 @@ def listed_digest(path: str, content: bytes) -> str:
     return code_digest(content) if path.endswith(".py") else md5_of(content)
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def code_digest(source: bytes) -> str:
     """md5 of the tokens of Python code, one a line: type, NUL, text.
 

@@ -21,7 +21,7 @@ from stages.running import errors
 from stages.running import progress as stage_progress
 
 ROOT = Path(__file__).parents[3]
-SLEEP_SECONDS = "86399.125"  # which only the processes of these tests have
+SLEEP_SECONDS = f"86399.{time.time_ns()}"  # which no process of another run has
 GRAPH = f"""
 stages:
   good:

@@ -22,6 +22,7 @@ from tests.flows.toy_params import write_checker
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 120.0
+SLEEP_SECONDS = f"86398.{time.time_ns()}"  # which no process of another run has
 PARAMS = """
 rounds:
   i1: {parent: r0, words: 3}
@@ -86,14 +87,14 @@ stages:
     deps: [child.txt]
     outs: [grandchild.txt]
 """
-LONG = """
+LONG = f"""
 stages:
   prepare:
     cmd: echo start > prepared.txt
     outs: [prepared.txt]
   long:
     cmd: >-
-      (setsid sleep 86398.125 &); touch started; test -e over || sleep 86398.125;
+      (setsid sleep {SLEEP_SECONDS} &); touch started; test -e over || sleep {SLEEP_SECONDS};
       cp prepared.txt long.txt
     deps: [prepared.txt]
     outs: [long.txt]
@@ -312,7 +313,9 @@ def test_nothing_survives_and_the_next_run_completes(server: Server, tmp_path: P
         # not in the tree.
         gone_by = time.monotonic() + 10
         while sleepers := [
-            p for p in psutil.process_iter(["cmdline"]) if "86398.125" in (p.info["cmdline"] or [])
+            p
+            for p in psutil.process_iter(["cmdline"])
+            if SLEEP_SECONDS in (p.info["cmdline"] or [])
         ]:
             assert time.monotonic() < gone_by, sleepers
             time.sleep(0.1)

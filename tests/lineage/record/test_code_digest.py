@@ -151,6 +151,13 @@ def test_the_tokens_digested_are_those_by_hand() -> None:
     assert code_digest(source) == hashlib.md5(by_hand.encode()).hexdigest()
 
 
+def test_the_same_bytes_are_cut_into_tokens_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps list some fifty files each, and most of them the same."""
+    digest = code_digest(b"kept = 1\n")
+    monkeypatch.delattr(module, "_lines")
+    assert code_digest(b"kept = 1\n") == digest
+
+
 @pytest.mark.parametrize("content", [b"{{ a }} text", b"def f(:", b"x = '\x00'", b"\xff\xfe", b"("])
 def test_what_is_no_python_is_digested_by_its_bytes(content: bytes) -> None:
     assert code_digest(content) == md5_of(content) == hashlib.md5(content).hexdigest()

@@ -38,6 +38,7 @@ COVERED_BY = {
     "flows/commands/alert.py": "tests/flows/commands/test_serve.py",
     "flows/commands/deferred.py": "tests/flows/test_cli.py",
     "flows/commands/nights.py": "tests/flows/nights/test_flow.py",
+    "flows/nights/work.py": "tests/flows/nights/test_flow.py",
     "flows/commands/tables.py": "tests/flows/commands/test_table_view.py",
     "flows/commands/train.py": "tests/flows/running/test_train.py",
     "flows/nights/champion.py": "tests/flows/nights/test_preflight.py",

@@ -40,11 +40,13 @@ def run(
 ) -> None:
     """Train a round on from the champion, examine it, and promote it where every gate passes.
 
-    All is committed on branch nightly/DATE and pushed to the DVC remote. Without a date it is the
-    night that was stopped half-way, else today's; a night that is over is left alone. Ends with 0
-    when the policy was promoted or the night is over, 1 when a stage failed, 2 when something
-    prevents a start, 3 when a gate kept the champion, and 75 when the machine failed.
+    All is committed on branch nightly/DATE, in a worktree of its own, and pushed to the DVC remote;
+    this checkout stays as it is. Without a date it is the night that was stopped half-way, else
+    today's; a night that is over is left alone. Ends with 0 when the policy was promoted or the
+    night is over, 1 when a stage failed, 2 when something prevents a start, 3 when a gate kept the
+    champion, and 75 when the machine failed.
     """
+    from flows.nights import worktree
     from flows.running import pages, server
     from flows.running.children import Children
 
@@ -52,7 +54,7 @@ def run(
         console.ending_in_order(),
         Children() as children,
         server.running(children, server_url) as page,
-        pages.serving(),
+        pages.serving(folders=worktree.PAGES),
     ):
         from flows.nights import flow  # not before the environment names the server
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import console
-from flows.nights import settings
+from flows.nights import settings, worktree
 from flows.project import exit_codes
 from flows.running import pages, server
 from flows.running.children import Children
@@ -54,7 +54,7 @@ def serve(
         console.ending_in_order(),
         Children() as children,
         server.running(children, server_url, port) as page,
-        pages.serving(pages_port) as url,
+        pages.serving(pages_port, worktree.PAGES) as url,
         children.running(command, os.environ, sys.stdout.buffer) as runner,
     ):
         when = f"`{schedule.cron}` {schedule.timezone}"

@@ -1,6 +1,6 @@
 """The branch of a night: all that it runs and commits belongs there, and nowhere else.
 
-A person may check out another branch of the same checkout while a night is at work.
+A person may check out another branch in the nights' worktree, too.
 """
 
 from flows.nights.night import Night
@@ -17,8 +17,8 @@ def stay(tonight: Night) -> None:
     present = git.branch()
     if present != tonight.branch:
         raise Unfinished(
-            f"{present or 'no branch'} is checked out, and not {tonight.branch}, where night "
-            f"{tonight} is at work; `git switch {tonight.branch}`"
+            f"{present or 'no branch'} is checked out, and not {tonight.branch}, in the worktree "
+            f"where night {tonight} is at work"
         )
 
 

@@ -78,9 +78,9 @@ def end(plan: NightPlan, record: Record, began: float) -> None:
     branch.commit(tonight, f"{subject}\n\n{reasons(record)}", *COMMITTED)
 
 
-def register(record: Record | None) -> None:
+def register(record: Record) -> None:
     """Tag the commit of a promotion, once."""
-    if record and record["verdict"] == PROMOTED:
+    if record["verdict"] == PROMOTED:
         promoted = night.named(record["night"], "UTC")
         where = promoted.branch if git.has_branch(promoted.branch) else "HEAD"
         added = ("--format=%H", "--diff-filter=A", where, "--", str(promoted.file))

@@ -3,11 +3,13 @@
 Git is its memory. On the branch of its date a night makes three commits: it begins (a round more in
 params.yaml), it has run (dvc.lock and metrics, whatever came of it), it is over (the record, and
 the champion where it is a new one). Killed at any moment, it goes on from the last of them; once it
-is over, to start it again does nothing.
+is over, to start it again does nothing. It works in a worktree of its own (`work.py`), so that a
+person may do with the checkout what they like meanwhile.
 """
 
+import os
+import sys
 import time
-from functools import partial
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
@@ -15,16 +17,18 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.nights import branch, champion, ending, night, preflight, programs, settings
-from flows.nights.ending import COMMITTED, FAILED, KEPT, PROMOTED, Record
-from flows.nights.night import NightPlan
+from flows.nights import ending, night, preflight, settings, worktree
+from flows.nights.ending import FAILED, KEPT, PROMOTED, Record
+from flows.nights.night import Night, NightPlan
 from flows.nights.programs import Unfinished
 from flows.nights.report import markdown
 from flows.nights.settings import Settings
 from flows.project import exit_codes, git, params_file
-from flows.project.paths import GRAPH, PARAMS
-from flows.running import graph, pages, stage, train
+from flows.project.paths import SCRATCH
+from flows.running import pages, stage, train
+from flows.running.children import Children
 
+LOG, PROGRAM = "night", "flows.nights.work"
 AUTOMATIC = "auto-scheduled"  # the tag that Prefect gives what its schedules start
 OVER, REFUSED, UNFINISHED = "over", "refused", "unfinished"  # what a start can end with, besides
 EXIT_CODES = {
@@ -54,15 +58,16 @@ def nightly(date: str | None = None) -> State[None]:
         wanted = settings.load()
         tonight = night.wanted(date or _scheduled(wanted), wanted.schedule.timezone)
         record = night.record(tonight)
-        for each in (record, *map(night.record, night.begun()[-1:])):
-            ending.register(each)  # where a kill came before it
+        for each in (tonight, *night.begun()[-1:]):
+            if over := night.record(each):
+                _close(each, over)
         if record:
             why = f"{record['verdict']}; {ending.reasons(record)}"
             return Completed(name=OVER, message=f"night {tonight} is over: {why}")
         return _state(_run(night.planned(wanted, tonight)))
     except (settings.SettingsError, night.NoDate, CannotBegin, stage.Busy) as error:
         return Failed(name=REFUSED, message=str(error))
-    except (Unfinished, git.GitError, graph.GraphError, params_file.BadParams) as error:
+    except (Unfinished, git.GitError, params_file.BadParams, worktree.Locked) as error:
         cure = "mend that, then start the night again: it goes on"
         return Failed(name=UNFINISHED, message=f"{error}\n  next: {cure}")
 
@@ -88,7 +93,6 @@ def _scheduled(wanted: Settings) -> str | None:
 
 def _run(plan: NightPlan) -> Record:
     """The night from where it is to its end; its record."""
-    logger, began = get_run_logger(), time.monotonic()
     obstacles = preflight.obstacles(plan)
     if obstacles:
         listed = "".join(f"\n  - {each}" for each in obstacles)
@@ -96,72 +100,46 @@ def _run(plan: NightPlan) -> Record:
         raise CannotBegin(f"night {plan.night} cannot begin, {count}:{listed}")
     with stage.exclusive():
         git.drop_stale_locks()
-        present = _begin(plan)
-        logger.info("night %s: round %s from champion %s", plan.night, plan.night.round, present)
-        record = _ran(plan, present)
-        programs.dvc(plan.settings, "push", "--run-cache")
-        ending.end(plan, record, began)
-        ending.register(record)
-    page = f"{markdown(record)}\n\n{pages.links()}"
+        worktree.check_out(plan.night.branch, plan.base)
+    hand_over(plan.night)
+    record = night.record(plan.night)
+    if record is None:
+        raise Unfinished(f"night {plan.night} ended without a record; see {stage.log_path(LOG)}")
+    _close(plan.night, record)
+    page = f"{markdown(record)}\n\n{pages.links(worktree.FOLDER)}"
     create_markdown_artifact(page, key="night", description=f"Night {plan.night}")
     return record
 
 
-def _begin(plan: NightPlan) -> str:
-    """Check out the night's branch, commit its round, and fetch what is not here.
-
-    Returns the champion.
-    """
-    tonight = plan.night
-    git.switch(tonight.branch)
-    # An end that was cut short: its record, committed with the evidence, would say that the night
-    # is over.
-    git.git("reset", "--quiet")
-    git.git("restore", "--worktree", str(GRAPH))
-    tonight.file.unlink(missing_ok=True)
-    params_file.publish(night.with_night(PARAMS.read_text(encoding="utf-8"), plan))
-    branch.commit(tonight, f"Night {tonight}: begin round {tonight.round}", str(PARAMS))
-    if _lacks_files():
-        # Else all that is not in this clone would be made anew. Forced: a stage that was killed may
-        # have left an output that no cache has, and makes it again.
-        programs.dvc(plan.settings, "pull", "--allow-missing", "--force")
-    return champion.at("HEAD").policy
-
-
-def _lacks_files() -> bool:
-    for planned in graph.plan():
-        if any(reason.endswith(" deleted") for reason in planned.reasons):
-            return True
-    return False
-
-
-def _ran(plan: NightPlan, present: str) -> Record:
-    """Run what is not up to date and commit what came of it; the record as far as that goes.
+def hand_over(tonight: Night) -> None:
+    """Have the code of the nights' worktree do the work, in a process that ends with this one.
 
     Raises:
-        Unfinished: the machine failed, and no stage.
+        Unfinished: it did not come to the night's end.
     """
-    tonight, wanted = plan.night, plan.settings
-    outcome = train.run_stages(
-        None,
-        wanted.retries,
-        wanted.retry_delay_seconds,
-        wanted.deadline_seconds,
-        before_each=partial(branch.stay, tonight),
-    )
-    branch.stay(tonight)  # else what failed is the other branch's, and no verdict on this night
-    broken = [failure for failure in outcome.failures if not _is_machine_failure(failure)]
-    if outcome.failures and not broken:
-        raise Unfinished(str(outcome))
-    how = "a stage failed" if broken else "all stages ran"
-    evidence = branch.commit(tonight, f"Night {tonight}: {how}", *COMMITTED)
-    names = {"night": str(tonight), "round": tonight.round, "champion_before": present}
-    came_of_it = ending.failure(broken[0]) if broken else ending.decision(plan, present)
-    return {**names, "evidence": evidence, **came_of_it}
+    log, obstacle = stage.log_path(LOG), SCRATCH / "night.obstacle"
+    obstacle.unlink(missing_ok=True)
+    command = [sys.executable, "-m", PROGRAM, str(tonight), str(obstacle.absolute())]
+    folder = worktree.FOLDER.absolute()
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    get_run_logger().info("night %s is at work in %s; log %s", tonight, worktree.FOLDER, log)
+    with (
+        Children() as children,
+        log.open("wb") as output,
+        children.running(command, env, output, folder) as child,
+    ):
+        while child.poll() is None:
+            time.sleep(stage.POLL_SECONDS)
+    if child.returncode:
+        died = f"the night's process ended with exit code {child.returncode}; see {log}"
+        raise Unfinished(obstacle.read_text(encoding="utf-8") if obstacle.exists() else died)
 
 
-def _is_machine_failure(error: BaseException) -> bool:
-    return isinstance(error, stage.StageFailed) and error.is_machine_failure
+def _close(tonight: Night, record: Record) -> None:
+    """What follows from a night that is over, and a kill may have left undone."""
+    ending.register(record)
+    worktree.release(tonight.branch)
 
 
 def _state(record: Record) -> State[None]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from flows.nights import champion
+from flows.nights import champion, worktree
 from flows.nights.settings import Schedule, Settings
 from flows.project import git, params_file, yaml_text
 from flows.project.params_file import NewRound
@@ -20,6 +20,8 @@ from flows.project.paths import DATA
 
 FLOW = "nightly"
 """The Prefect flow of a night, and its deployment."""
+WORK = "night"
+"""The Prefect flow that runs the night's stages, in the worktree."""
 RECORDS = DATA / "nights"
 BRANCHES = "nightly/"
 LONGEST_GAP = timedelta(hours=2)  # that any clock is put forward by
@@ -60,16 +62,37 @@ class Night:
 
 
 class NightPlan(NamedTuple):
-    """The night to be run, its settings, and whether it goes on with what it began."""
+    """The night to be run, its settings, and the revision from which it goes on."""
 
     settings: Settings
     night: Night
-    is_resumed: bool
+    base: str
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it goes on with what it began itself."""
+        return self.base == self.night.branch
 
 
 def planned(settings: Settings, night: Night) -> NightPlan:
     """The plan of a night that has no record yet."""
-    return NightPlan(settings, night, git.has_branch(night.branch))
+    is_resumed = git.has_branch(night.branch)
+    return NightPlan(settings, night, night.branch if is_resumed else _start())
+
+
+def _start() -> str:
+    """The commit where a night begins.
+
+    It is the end of the last night, where that has all that is checked out here, else what is
+    checked out.
+    """
+    here = git.git("rev-parse", "HEAD")
+    for each in reversed(begun()):
+        if git.has_branch(each.branch) and record(each):
+            end = git.git("rev-parse", each.branch)
+            has_all = git.git("rev-list", "--count", here, f"^{end}") == "0"
+            return end if has_all else here
+    return here
 
 
 def with_night(text: str, plan: NightPlan) -> str:
@@ -77,10 +100,10 @@ def with_night(text: str, plan: NightPlan) -> str:
 
     Raises:
         BadParams: the recipe is unknown, or the name is taken by an init.
-        NoChampion: HEAD names none.
+        NoChampion: the revision that it begins at names none.
     """
     settings, name = plan.settings, plan.night.round
-    policy = champion.at("HEAD").policy
+    policy = champion.at(plan.base).policy
     if name not in yaml_text.values(text)["rounds"]:
         new = NewRound(name, policy, settings.recipe, settings.judge)
         text = params_file.with_round(text, new)
@@ -145,15 +168,17 @@ def begun() -> list[Night]:
 
 
 def unfinished() -> Night | None:
-    """The night whose branch is checked out, where it has no record."""
-    branch = git.branch()
+    """The night whose branch is checked out in the nights' worktree, where it has no record."""
+    branch = worktree.branch()
     night = _of_name(branch.removeprefix(BRANCHES)) if branch.startswith(BRANCHES) else None
     return night if night and record(night) is None else None
 
 
 def portable(text: str) -> str:
-    """A message for a record, without the place where this checkout lies."""
-    return text.replace(f"{Path.cwd()}/", "")
+    """A message for a record, without the places where the worktree and the checkout lie."""
+    for place in (Path.cwd(), worktree.HOME.resolve()):
+        text = text.replace(f"{place}/", "")
+    return text
 
 
 def _of_name(text: str) -> Night | None:

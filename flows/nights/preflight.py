@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flows.nights import champion, night
+from flows.nights import champion, night, worktree
+from flows.nights.ending import PROMOTED
 from flows.nights.night import NightPlan
 from flows.nights.stored import Unfit, cache_is_sound, champion_is_at_hand, remote_works
 from flows.project import git, params_file, yaml_text
-from flows.project.paths import DATA, GRAPH, LOCK, PARAMS, SCRATCH
+from flows.project.paths import PARAMS, SCRATCH
 from flows.running import stage
 
 DEVICE = "KNOWHOW_DEVICE"
@@ -31,6 +32,7 @@ REFUSALS = (
     git.GitError,
     params_file.BadParams,
     stage.Busy,
+    worktree.Locked,
     yaml_text.NotYaml,
 )
 
@@ -52,10 +54,8 @@ def _refusals(plan: NightPlan) -> Iterator[str]:
 
 
 def tree_is_clean(plan: NightPlan) -> None:
-    """What a night commits is its own; one that goes on meets what it left itself."""
-    changed = git.changes()
-    if plan.is_resumed:
-        changed = [path for path in changed if not _is_of_night(path, plan)]
+    """What a person sees here is what the night begins with: it begins at a commit."""
+    changed = [] if plan.is_resumed else git.changes()
     if changed:
         raise Unfit(
             f"the tree has {len(changed)} uncommitted change(s), first {changed[0]}; "
@@ -63,27 +63,37 @@ def tree_is_clean(plan: NightPlan) -> None:
         )
 
 
-def _is_of_night(path: str, plan: NightPlan) -> bool:
-    """Whether the night itself made this change, before it was killed.
+def branch_is_free(plan: NightPlan) -> None:
+    """No person has the night's branch checked out."""
+    for folder, checked_out in git.worktrees().items():
+        if checked_out == plan.night.branch and folder != worktree.FOLDER.resolve():
+            raise Unfit(
+                f"{checked_out} is checked out in {folder}, and the night needs it in a worktree "
+                "of its own; `git switch --detach` there"
+            )
 
-    Its results are still there where a person has since checked out another branch.
-    """
-    if git.branch() == plan.night.branch and path in (str(PARAMS), str(GRAPH)):
-        return _is_edit_of_night(path, plan)
-    return path == str(LOCK) or path.startswith(f"{DATA}/")
+
+def worktree_is_usable(plan: NightPlan) -> None:
+    """The nights' worktree is whole, or can be made."""
+    worktree.need_usable()
 
 
-def _is_edit_of_night(path: str, plan: NightPlan) -> bool:
-    if path == str(PARAMS):
-        text, head = PARAMS.read_text(encoding="utf-8"), git.read("HEAD", PARAMS) or ""
-        return night.with_night(text, plan) == night.with_night(head, plan)
-    text, head = GRAPH.read_text(encoding="utf-8"), git.read("HEAD", GRAPH) or ""
-    return text == champion.moved(head, plan.night.round)
+def promotions_are_kept(plan: NightPlan) -> None:
+    """The night begins with what the last promotion made champion."""
+    for other in reversed(night.begun()):
+        record = night.record(other)
+        if record and record["verdict"] == PROMOTED:
+            if git.read(plan.base, other.file) is None:
+                raise Unfit(
+                    f"night {other} made {record['champion_after']} champion, and what is checked "
+                    f"out here does not have that night; `git merge {other.branch}`"
+                )
+            return
 
 
 def round_is_possible(plan: NightPlan) -> None:
     """The recipe and the judge exist, and params.yaml is valid with the night's round."""
-    text = git.read("HEAD", PARAMS)
+    text = git.read(plan.base, PARAMS)
     if text is None:
         raise Unfit(f"{PARAMS} is not committed; commit it")
     proposed = night.with_night(text, plan)
@@ -97,7 +107,7 @@ def round_is_possible(plan: NightPlan) -> None:
 
 def recipe_is_no_control(plan: NightPlan) -> None:
     """The night learns by its recipe's own objective, not by a stand-in for its credit."""
-    text = git.read("HEAD", PARAMS)
+    text = git.read(plan.base, PARAMS)
     recipes = yaml_text.values(text)["recipes"] if text else {}
     recipe = recipes.get(plan.settings.recipe) or {}
     control = (recipe.get("update") or {}).get("control")
@@ -146,8 +156,8 @@ def no_other_night(plan: NightPlan) -> None:
     other = night.unfinished()
     if other and other != plan.night:
         raise Unfit(
-            f"night {other} is unfinished on the branch that is checked out; go on with it by "
-            f"`knowhow nightly run --date {other}`, or leave it with `git switch`"
+            f"night {other} is unfinished; go on with it by `knowhow nightly run --date {other}`, "
+            f"or leave it with `git worktree remove --force {worktree.FOLDER}`"
         )
 
 
@@ -169,7 +179,7 @@ def accelerator_is_free(plan: NightPlan) -> None:
 
 def disk_is_free(plan: NightPlan) -> None:
     """There is room for what the trainer keeps, twice."""
-    needed = CHECKPOINTS_FREE * WEIGHTS_PER_CHECKPOINT * champion.at("HEAD").num_bytes
+    needed = CHECKPOINTS_FREE * WEIGHTS_PER_CHECKPOINT * champion.at(plan.base).num_bytes
     free = shutil.disk_usage(".").free
     if free < needed:
         raise Unfit(
@@ -192,7 +202,10 @@ def key_is_there(plan: NightPlan) -> None:
 CHECKS: tuple[Callable[[NightPlan], None], ...] = (
     no_other_night,
     no_other_run,
+    branch_is_free,
+    worktree_is_usable,
     tree_is_clean,
+    promotions_are_kept,
     git_is_free,
     secrets_are_kept,
     someone_commits,

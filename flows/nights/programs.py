@@ -5,6 +5,7 @@ import sys
 
 from prefect import get_run_logger
 
+from flows.nights import worktree
 from flows.nights.settings import Settings
 from flows.project.printable import without_secrets
 
@@ -30,7 +31,8 @@ def sign(settings: Settings, policy: str) -> None:
         Unfinished: it failed, or took longer than a stage may.
     """
     if settings.signing_key is not None:
-        _run(settings, "lineage", "sign", policy, "--key", str(settings.signing_key))
+        key = worktree.HOME / settings.signing_key  # which may stand relative to the checkout
+        _run(settings, "lineage", "sign", policy, "--key", str(key))
 
 
 def _run(settings: Settings, module: str, *arguments: str) -> None:

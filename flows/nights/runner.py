@@ -15,7 +15,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.nights import settings
 from flows.nights.flow import nightly
-from flows.nights.night import FLOW
+from flows.nights.night import FLOW, WORK
 from flows.running import stage
 
 MISSED = "missed: nothing served it at its time; nights are not caught up"
@@ -45,7 +45,7 @@ def settle() -> None:
     filters = {"state": {"type": {"any_": UNFINISHED}}}
     with get_client(sync_client=True) as client:
         unfinished = client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])),
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW, WORK])),
             flow_run_filter=FlowRunFilter.model_validate(filters),
         )
         for flow_run in unfinished:

@@ -28,7 +28,7 @@ class Unfit(Exception):
 
 def champion_is_at_hand(plan: NightPlan) -> None:
     """The champion's policy is here, in the cache or in the remote."""
-    present = champion.at("HEAD")
+    present = champion.at(plan.base)
     if not present.path.exists() and _is_lost(present, plan.settings):
         raise Unfit(
             f"the champion {present.path} is neither here, nor in the cache, nor in the remote; "

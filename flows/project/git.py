@@ -27,13 +27,14 @@ def obey_no_hook() -> None:
         os.environ.pop(name, None)
 
 
-def git(*arguments: str) -> str:
-    """Run a git command; what it printed, without the last line's end.
+def git(*arguments: str, folder: Path = Path()) -> str:
+    """Run a git command in a folder; what it printed, without the last line's end.
 
     Raises:
         GitError: it failed.
     """
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         why = " ".join((done.stderr or done.stdout).split())
         raise GitError(f"git {arguments[0]} failed: {why}")
@@ -47,7 +48,8 @@ def branch() -> str:
 
 def locks() -> list[Path]:
     """What git keeps others out by while it writes: of the index, of HEAD, of branches and tags."""
-    folders = {Path(git("rev-parse", flag)) for flag in ("--git-dir", "--git-common-dir")}
+    common = Path(git("rev-parse", "--git-common-dir"))
+    folders = [common, *common.glob("worktrees/*")]
     found = {lock for folder in folders for lock in folder.glob("*.lock")}
     found |= {lock for folder in folders for lock in folder.glob("refs/**/*.lock")}
     return sorted(found)
@@ -60,11 +62,11 @@ def at_work() -> "Iterator[psutil.Process]":
     """
     import psutil
 
-    top = Path(git("rev-parse", "--show-toplevel"))
+    tops = worktrees()
     for process in psutil.process_iter(["name", "cwd", "status"]):
         name, folder = process.info["name"] or "", process.info["cwd"]
         is_alive = process.info["status"] != psutil.STATUS_ZOMBIE
-        is_here = folder is None or Path(folder).is_relative_to(top)
+        is_here = folder is None or any(map(Path(folder).is_relative_to, tops))
         if name.startswith("git") and is_alive and is_here:
             yield process
 
@@ -82,14 +84,17 @@ def has_branch(name: str) -> bool:
     return bool(git("for-each-ref", f"refs/heads/{name}"))
 
 
-def switch(name: str) -> None:
-    """Check out a branch, made at HEAD where there is none.
-
-    Raises:
-        GitError: uncommitted edits prevent it.
-    """
-    if branch() != name:
-        git("switch", "--quiet", *([] if has_branch(name) else ["--create"]), name)
+def worktrees() -> dict[Path, str]:
+    """The folders in which this repository is checked out, and the branch in each, if any."""
+    found, folder = {}, Path()
+    for line in git("worktree", "list", "--porcelain").splitlines():
+        what, _, value = line.partition(" ")
+        if what == "worktree":
+            folder = Path(value)
+            found[folder] = ""
+        elif what == "branch":
+            found[folder] = value.removeprefix("refs/heads/")
+    return found
 
 
 def read(revision: str, path: Path) -> str | None:

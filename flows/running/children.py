@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -50,9 +51,13 @@ class Children:
 
     @contextmanager
     def running(
-        self, command: list[str], env: Mapping[str, str], output: IO[bytes]
+        self,
+        command: list[str],
+        env: Mapping[str, str],
+        output: IO[bytes],
+        folder: Path | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run `command` while the block runs.
+        """Run `command` while the block runs, in `folder` or the working directory.
 
         Raises:
             Cancelled: the children have been closed, before or meanwhile.
@@ -67,6 +72,7 @@ class Children:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=env,
+                cwd=folder,
                 start_new_session=True,
             )
             self._running.add(child)

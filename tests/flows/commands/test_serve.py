@@ -18,6 +18,7 @@ import yaml
 
 from fixtures.checkouts import ROOT, succeed
 from flows.nights import night, runner
+from flows.nights.worktree import FOLDER
 from tests.flows import toy_night
 
 PATIENCE_SECONDS = 900.0
@@ -151,7 +152,7 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_reported(
         done = toy_night.knowhow(project, "nightly", "alert", calls[0], "--server-url", served.api)
         assert done.returncode == 0, done.stderr
         first = served.night()
-        wait_until((project / "started").exists)
+        wait_until((project / FOLDER / "started").exists)
         second = served.night()
         wait_until(lambda: served.state(second)[0] == "Cancelled")
         assert served.state(second)[1] == "Deployment concurrency limit reached."
@@ -171,7 +172,7 @@ def test_nights_are_scheduled_run_one_at_a_time_cancelled_resumed_and_reported(
         wait_until(lambda: bool(calls[1]))
         assert calls[1][0].startswith("Knowhow: nightly failed: update failed http://127.0.0.1")
 
-        (project / "over").touch()
+        (project / FOLDER / "over").touch()
         third = served.night()
         wait_until(
             lambda: (

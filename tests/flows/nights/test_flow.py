@@ -1,6 +1,7 @@
 """Whole nights of a toy project by the command: what is committed, pushed, tagged and printed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -11,12 +12,18 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from prefect.logging import disable_run_logger
 
-from fixtures.checkouts import succeed
+from fixtures.checkouts import ROOT, succeed
+from flows.nights import flow
+from flows.nights.night import named as night_of
+from flows.nights.programs import Unfinished
+from flows.nights.worktree import FOLDER
 from tests.flows import toy_night
 from tests.flows.toy_night import knowhow
 
 ROUND, BRANCH, RECORD = "n20261124", "nightly/2026-11-24", "data/nights/2026-11-24.json"
+PATIENCE_SECONDS = 900.0
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +59,40 @@ def record(project: Path) -> dict[str, Any]:
 
 
 def champion(project: Path) -> str:
-    return yaml.safe_load((project / "dvc.yaml").read_text())["artifacts"]["champion"]["path"]
+    graph = yaml.safe_load(git(project, "show", f"{BRANCH}:dvc.yaml"))
+    return graph["artifacts"]["champion"]["path"]
+
+
+def merged(project: Path) -> Path:
+    """The checkout, with what the night made."""
+    git(project, "merge", "--quiet", "--ff-only", BRANCH)
+    succeed(["dvc", "checkout", "--quiet"], project, **toy_night.environment(project))
+    return project
+
+
+def started(project: Path, page: str) -> subprocess.Popen[str]:
+    """A night whose round is at work, until there is a file `over` in the nights' worktree."""
+    (project / FOLDER / "started").unlink(missing_ok=True)
+    arguments = ("nightly", "run", "--server-url", page, "--date", "2026-11-24")
+    process = toy_night.start(project, *arguments)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (project / FOLDER / "started").exists():
+        assert process.poll() is None, (project / "stderr.txt").read_text()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return process
 
 
 def subjects(project: Path) -> list[str]:
     return git(project, "log", "--format=%s", f"main..{BRANCH}").splitlines()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """By signal 9; nothing below it outlives it."""
+    tree = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not psutil.wait_procs(tree, timeout=PATIENCE_SECONDS)[1]
 
 
 def test_a_better_policy_is_promoted_and_another_clone_gets_it(
@@ -88,9 +124,11 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
         "Night 2026-11-24: begin round n20261124",
     ]
     assert git(project, "status", "--porcelain") == ""
-    assert (project / "dvc.yaml").read_text() == toy_night.GRAPH.replace(
+    assert git(project, "branch", "--show-current") == "main"
+    assert (project / "dvc.yaml").read_text() == toy_night.GRAPH
+    assert git(project, "show", f"{BRANCH}:dvc.yaml") == toy_night.GRAPH.replace(
         "policies/s1", f"policies/{ROUND}"
-    )
+    ).rstrip("\n")
     assert git(project, "rev-parse", "champion@v2026.11.24^{commit}") == git(
         project, "rev-parse", BRANCH
     )
@@ -116,6 +154,8 @@ def test_a_better_policy_is_promoted_and_another_clone_gets_it(
     assert json.loads((clone / "got/weights").read_text()) == {"policy": ROUND}
     succeed(["dvc", "pull"], clone)
     assert "0 of 11 stages will run" in knowhow(clone, "plan").stdout
+    assert "0 of 11 stages will run" in knowhow(merged(project), "plan").stdout
+    assert json.loads((project / f"data/policies/{ROUND}/weights").read_text()) == {"policy": ROUND}
 
 
 def test_a_shut_gate_keeps_the_champion_and_the_evidence(
@@ -140,7 +180,7 @@ def test_a_shut_gate_keeps_the_champion_and_the_evidence(
     assert git(project, "tag") == ""
     assert git(project, "status", "--porcelain") == ""
     assert ROUND in yaml.safe_load(git(project, "show", f"{BRANCH}:params.yaml"))["rounds"]
-    assert "0 of 11 stages will run" in knowhow(project, "plan").stdout
+    assert "0 of 11 stages will run" in knowhow(merged(project), "plan").stdout
 
 
 def test_a_failed_stage_is_reported_and_its_round_withdrawn(
@@ -159,10 +199,11 @@ def test_a_failed_stage_is_reported_and_its_round_withdrawn(
     }
     assert f"stage update@{ROUND} failed with exit code 1: error: data is bad" in done.stderr
     assert ROUND in git(project, "show", f"{ended['evidence']}:params.yaml")
-    assert ROUND not in (project / "params.yaml").read_text()
+    assert (project / ended["stage"]["log"]).is_file()
+    assert ROUND not in git(project, "show", f"{BRANCH}:params.yaml")
     assert git(project, "status", "--porcelain") == ""
     # The next night starts from what is sound.
-    assert "0 of 8 stages will run" in knowhow(project, "plan").stdout
+    assert "0 of 8 stages will run" in knowhow(merged(project), "plan").stdout
 
 
 def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str]) -> None:
@@ -174,27 +215,16 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
     assert other.returncode == 2
     assert "error: night 2026-11-24 is unfinished" in other.stderr
 
-    toy_night.save(project, waits=True)
-    (project / "started").unlink()
-    process = toy_night.start(
-        project, "nightly", "run", "--server-url", served[1], "--date", "2026-11-24"
-    )
-    end = time.monotonic() + 120
-    while not (project / "started").exists():
-        assert process.poll() is None, (project / "stderr.txt").read_text()
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    tree = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not psutil.wait_procs(tree, timeout=60)[1]
+    toy_night.save(project / FOLDER, waits=True)
+    process = started(project, served[1])
+    kill(process)
 
-    (project / "over").touch()
-    (project / RECORD).parent.mkdir()
-    (project / RECORD).write_text(
+    (project / FOLDER / "over").touch()
+    (project / FOLDER / RECORD).parent.mkdir()
+    (project / FOLDER / RECORD).write_text(
         json.dumps({"verdict": "failed"})
     )  # as if killed before its last commit
-    git(project, "add", RECORD)
+    git(project / FOLDER, "add", RECORD)
     done = knowhow(
         project, "nightly", "run", "--server-url", served[1]
     )  # without a date: what was stopped goes on
@@ -207,6 +237,26 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
         "Night 2026-11-24: promoted, champion n20261124",
         "Night 2026-11-24: all stages ran",
         "Night 2026-11-24: begin round n20261124",
+    ]
+
+
+def test_the_work_is_done_by_the_code_of_the_worktree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is installed, and whatever the person's own PYTHONPATH has."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for folder in ("stages", "flows", "flows/nights"):
+        (FOLDER / folder).mkdir(parents=True)
+        (FOLDER / folder / "__init__.py").touch()
+    code = "import stages, sys; print(__file__, stages.__file__, file=open(sys.argv[2], 'w'))"
+    (FOLDER / "flows/nights/work.py").write_text(f"{code}; sys.exit(75)")
+    (FOLDER.parent / "logs").mkdir()
+    with disable_run_logger(), pytest.raises(Unfinished) as stopped:
+        flow.hand_over(night_of("2026-11-24", "UTC"))
+    assert str(stopped.value).split() == [
+        str(tmp_path / FOLDER / "flows/nights/work.py"),
+        str(tmp_path / FOLDER / "stages/__init__.py"),
     ]
 
 
@@ -225,30 +275,51 @@ def test_what_is_in_the_way_is_said_at_once_and_nothing_begins(
     assert git(project, "branch") == "* main"
 
 
-def test_a_night_commits_nothing_on_a_branch_that_a_person_checks_out(
-    project: Path, served: tuple[Path, str]
+def test_disturbed_or_killed_a_night_ends_with_the_same_commits(
+    project: Path, served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
+        monkeypatch.setenv(name, "2026-11-24T02:00:00Z")
     toy_night.save(project, waits=True)
-    (project / "started").unlink(missing_ok=True)
-    before = git(project, "rev-parse", "main")
-    arguments = ("nightly", "run", "--server-url", served[1], "--date", "2026-11-24")
-    process = toy_night.start(project, *arguments)
-    end = time.monotonic() + 240
-    while not (project / "started").exists():
-        assert process.poll() is None, (project / "stderr.txt").read_text()
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    git(project, "switch", "--quiet", "main")
-    (project / "over").touch()
-    process.communicate()
-    assert process.returncode == 75, (project / "stderr.txt").read_text()
-    assert "main is checked out, and not nightly/2026-11-24" in (project / "stderr.txt").read_text()
-    assert git(project, "rev-parse", "main") == before
-    assert subjects(project) == ["Night 2026-11-24: begin round n20261124"]
+    other = toy_night.copy(project, tmp_path / "killed")
+    processes = [started(each, served[1]) for each in (project, other)]
+    left = disturb(project)
+    kill(processes[1])
+    processes[1] = started(other, served[1])
+    for each, process in zip((project, other), processes, strict=True):
+        (each / FOLDER / "over").touch()
+        process.communicate()
+        assert process.returncode == 0, (each / "stderr.txt").read_text()
 
-    (project / ".git/index.lock").touch()  # and a git was killed
-    done = night(project, served[1])
-    assert done.returncode == 0, done.stderr
-    assert record(project)["verdict"] == "promoted"
-    assert git(project, "rev-parse", "main") == before
-    assert git(project, "status", "--porcelain") == ""
+    ends = [
+        git(each, "rev-parse", "main", f"{BRANCH}~1", f"{BRANCH}~2") for each in (project, other)
+    ]
+    assert ends[0] == ends[1]
+    assert files_at_end(project) == files_at_end(other)
+    records = [record(each) for each in (project, other)]
+    for each in records:
+        assert each.pop("seconds") > 0
+    assert records[0] == records[1]
+    assert git(project, "branch", "--show-current") == "of-a-person"
+    assert left == git(project, "status", "--porcelain")
+
+
+def disturb(project: Path) -> str:
+    """Another branch, edits, files deleted, and a git that was killed; what git says of it."""
+    git(project, "switch", "--quiet", "--create", "of-a-person")
+    git(project, "commit", "--quiet", "--allow-empty", "--message", "as a person likes it")
+    for name in ("toy.py", "lineage/__main__.py", "params.yaml", "nightly.yaml"):
+        (project / name).write_text("of a person")
+    for name in ("dvc.lock", "dvc.yaml", "knobs.json"):
+        (project / name).unlink()
+    for name in ("policies", "exams", "metrics"):
+        shutil.rmtree(project / "data" / name)
+    left = git(project, "status", "--porcelain")
+    (project / ".git/index.lock").touch()
+    return left
+
+
+def files_at_end(project: Path) -> str:
+    """All files of the night's last commit but its record."""
+    listed = git(project, "ls-tree", "-r", BRANCH).splitlines()
+    return "\n".join(line for line in listed if not line.endswith(RECORD))

@@ -10,7 +10,7 @@ import yaml
 from prefect.server.schemas.schedules import CronSchedule
 
 from fixtures.checkouts import succeed
-from flows.nights import night, settings
+from flows.nights import night, settings, worktree
 from flows.nights.night import Night, NoDate
 from flows.project import git
 from flows.project.params_file import BadParams
@@ -55,19 +55,48 @@ def test_nights_begin_on_branches_and_end_with_a_record(
     monkeypatch.chdir(toy_night.copy(project, tmp_path / "copy"))
     later = Night(date(2026, 11, 5))
     assert (night.begun(), night.unfinished()) == ([], None)
+    here = git.git("rev-parse", "HEAD")
     for each in (later, TONIGHT):
-        git.switch(each.branch)
+        worktree.check_out(each.branch, here)
         assert night.unfinished() == each == night.wanted(None, "UTC")
         assert night.wanted("2026-12-01", "UTC") == Night(date(2026, 12, 1))
-    git.switch("nightly/of-no-date")
+    worktree.check_out("nightly/of-no-date", here)
     assert night.unfinished() is None
-    git.switch(TONIGHT.branch)
-    TONIGHT.file.parent.mkdir()
-    TONIGHT.file.write_text('{"verdict": "kept"}')
-    git.commit("over", str(TONIGHT.file))
+    worktree.check_out(TONIGHT.branch, here)
+    end(TONIGHT)
     assert night.begun() == [TONIGHT, later]
     assert (night.record(TONIGHT), night.record(later)) == ({"verdict": "kept"}, None)
     assert night.unfinished() is None
+
+
+def end(over: Night) -> str:
+    """Commit the record of a night that is checked out in the worktree; the commit."""
+    file = worktree.FOLDER / over.file
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"verdict": "kept"}')
+    git.git("add", str(over.file), folder=worktree.FOLDER)
+    git.git("commit", "--quiet", "--message", "over", folder=worktree.FOLDER)
+    return git.git("rev-parse", over.branch)
+
+
+def test_a_night_begins_where_the_last_one_ended_or_at_what_a_person_has_done_since(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(toy_night.copy(project, tmp_path / "copy"))
+    here, later = git.git("rev-parse", "HEAD"), Night(date(2026, 11, 5))
+    wanted = settings.load()
+    assert night.planned(wanted, TONIGHT)[1:] == (TONIGHT, here)
+    worktree.check_out(TONIGHT.branch, here)
+    assert night.planned(wanted, later).base == here  # tonight is not over
+    resumed = night.planned(wanted, TONIGHT)
+    assert (resumed.base, resumed.is_resumed) == (TONIGHT.branch, True)
+    ended = end(TONIGHT)
+    assert night.planned(wanted, later).base == ended
+    git.git("commit", "--quiet", "--allow-empty", "--message", "a person goes on")
+    here = git.git("rev-parse", "HEAD")
+    assert night.planned(wanted, later).base == here
+    git.git("merge", "--quiet", "--no-edit", TONIGHT.branch)
+    assert night.planned(wanted, later).base == git.git("rev-parse", "HEAD")
 
 
 def test_the_round_trains_on_from_the_champion_and_both_are_examined(

@@ -1,6 +1,7 @@
 """Each thing that can prevent a night, one at a time, in a toy project."""
 
 import fcntl
+import json
 import shutil
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from dvc.utils.serialize import modify_yaml
 
 from fixtures.checkouts import succeed
-from flows.nights import night, preflight, settings
+from flows.nights import night, preflight, settings, worktree
 from flows.nights.night import Night
 from flows.project import git
 from flows.project.paths import PARAMS
@@ -50,6 +51,17 @@ def obstacles(**changed: Any) -> list[str]:
     return preflight.obstacles(night.planned(wanted, TONIGHT))
 
 
+def end(date: str, **record: str) -> None:
+    """A night's end, in the nights' worktree."""
+    worktree.check_out(f"nightly/{date}", git.git("rev-parse", "HEAD"))
+    file = worktree.FOLDER / f"data/nights/{date}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(record))
+    git.git("add", str(file.absolute()), folder=worktree.FOLDER)
+    git.git("commit", "--quiet", "--message", "over", folder=worktree.FOLDER)
+    worktree.release(f"nightly/{date}")
+
+
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert text.count(old) == 1
@@ -77,25 +89,45 @@ def test_a_dirty_tree(project: Path) -> None:
     ]
 
 
-def test_a_night_that_goes_on_finds_only_its_own_changes_clean(project: Path) -> None:
-    git.switch(TONIGHT.branch)
-    text = PARAMS.read_text()
-    PARAMS.write_text(night.with_night(text, night.planned(settings.load(), TONIGHT)))
-    Path("dvc.lock").write_text("schema: '2.0'\n")
-    Path("data/metrics/new.json").touch()
-    assert obstacles() == []
-    edit(PARAMS, "max_number: 9", "max_number: 8")
+def test_edits_here_are_nothing_to_a_night_that_goes_on(project: Path) -> None:
+    git.git("branch", TONIGHT.branch)
     (project / "toy.py").write_text("")
-    assert obstacles() == [
-        "the tree has 2 uncommitted change(s), first params.yaml; commit or remove them"
-    ]
-    git.git("restore", "params.yaml", "toy.py")
-    edit(project / "dvc.yaml", "policies/s1", f"policies/{TONIGHT.round}")
     assert obstacles() == []
-    edit(project / "dvc.yaml", "the best so far", "any")
+
+
+def test_a_branch_that_a_person_has_checked_out(project: Path) -> None:
+    git.git("switch", "--quiet", "--create", TONIGHT.branch)
     assert obstacles() == [
-        "the tree has 1 uncommitted change(s), first dvc.yaml; commit or remove them"
+        f"nightly/2026-11-24 is checked out in {project}, and the night needs it in a worktree of "
+        "its own; `git switch --detach` there"
     ]
+    git.git("switch", "--quiet", "--detach")
+    assert obstacles() == []
+
+
+def test_a_worktree_that_is_gone_and_locked(project: Path) -> None:
+    end("2026-11-22", verdict="kept")
+    git.git("worktree", "lock", str(worktree.FOLDER))
+    assert obstacles() == []
+    shutil.rmtree(worktree.FOLDER)
+    assert obstacles() == [
+        "the nights' worktree data/.scratch/knowhow-night is gone or spoilt, and locked (no "
+        "reason); `git worktree unlock data/.scratch/knowhow-night`"
+    ]
+
+
+def test_a_promotion_that_is_not_here(project: Path) -> None:
+    end("2026-11-22", verdict="promoted", champion_after="n20261122")
+    assert obstacles() == []  # the night begins there
+    git.git("commit", "--quiet", "--allow-empty", "--message", "a person goes on")
+    assert obstacles() == [
+        "night 2026-11-22 made n20261122 champion, and what is checked out here does not have that "
+        "night; `git merge nightly/2026-11-22`"
+    ]
+    end("2026-11-23", verdict="kept")
+    assert len(obstacles()) == 1
+    git.git("merge", "--quiet", "--no-edit", "nightly/2026-11-22")
+    assert obstacles() == []
 
 
 def test_a_recipe_with_a_control(project: Path) -> None:
@@ -154,14 +186,16 @@ def test_too_little_disk(project: Path) -> None:
 
 
 def test_another_night_that_is_unfinished(project: Path) -> None:
-    git.switch("nightly/2026-11-23")
-    (obstacle,) = obstacles()
-    assert obstacle.startswith(
-        "night 2026-11-23 is unfinished on the branch that is checked out; go on with it by"
-    )
-    Path("data/nights").mkdir()
-    Path("data/nights/2026-11-23.json").write_text("{}")
-    git.commit("over", "data")
+    worktree.check_out("nightly/2026-11-23", git.git("rev-parse", "HEAD"))
+    assert obstacles() == [
+        "night 2026-11-23 is unfinished; go on with it by `knowhow nightly run --date 2026-11-23`, "
+        "or leave it with `git worktree remove --force data/.scratch/knowhow-night`"
+    ]
+    end("2026-11-23", verdict="kept")
+    assert obstacles() == []
+    worktree.check_out("nightly/2026-11-22", git.git("rev-parse", "HEAD"))
+    assert len(obstacles()) == 1
+    git.git("worktree", "remove", "--force", "data/.scratch/knowhow-night")
     assert obstacles() == []
 
 

@@ -117,7 +117,10 @@ def _word(text: str) -> Word | None:
     known = {*FUNCTIONS, *CONSTANTS, *GREEK, "sqrt"}
     if regions.REALS.fullmatch(text):
         return None
-    if all((len(run) == 1 and run.isascii()) or run in known or PRODUCT_LETTERS.issuperset(run) for run in runs):
+    if all(
+        (len(run) == 1 and run.isascii()) or run in known or PRODUCT_LETTERS.issuperset(run)
+        for run in runs
+    ):
         return None
     return Word(" ".join(text.lower().replace(".", " ").split()))
 

@@ -33,7 +33,9 @@ TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 PERCENT = re.compile(r"(?:\s|\\[,;: ]|~)*(\\?%|per\s?cent\b)\s*", re.IGNORECASE)
-UNIT_BEHIND = re.compile(r"\s*((?:\\text\s*\{[^{}]*\}|[A-Za-zμµΩ][A-Za-zμµΩ./]*)(?:\^\{?-?\d\}?)?)[.\s]*")
+UNIT_BEHIND = re.compile(
+    r"\s*((?:\\text\s*\{[^{}]*\}|[A-Za-zμµΩ][A-Za-zμµΩ./]*)(?:\^\{?-?\d\}?)?)[.\s]*"
+)
 NO_END = re.compile(r"[\s.,;:!*_`\"')]*")
 
 

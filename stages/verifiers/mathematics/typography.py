@@ -3,8 +3,8 @@
 Letters, digits and signs that only look different are made one: minus signs and dashes, spaces that
 do not break, full-width and mathematical forms, superscripts, fractions of one character, quotes.
 Emphasis (`**73**`), code (`` `73` ``) and quotes around a whole answer are wrappings and are taken
-off. Digits of other scripts and signs that nobody sees stay as they are, and are not read. `~` is a blank of LaTeX between two things
-only: before a number it says that it is not exact.
+off. Digits of other scripts and signs that nobody sees stay as they are, and are not read.
+`~` is a blank of LaTeX behind something only: before a number it says that it is not exact.
 """
 
 import re

@@ -4,8 +4,8 @@ Reads   tests/verifiers/cases/*.jsonl: reference, answer, the right verdict, and
         `before`, at commit 66499a8 of `faults`, d8be43c of `variants`, 88a9322 of `trials`.
 Writes  a table on stdout.
 Method  `before` math-verify read alone, but for `trials` the grammar as it then was; `now` is the
-        verifier of `dataset`. A wrong answer paid is a false positive, of all wrong ones; a right answer refused a false
-        negative, of all right ones.
+        verifier of `dataset`. A wrong answer paid is a false positive, of all wrong ones; a right
+        answer refused a false negative, of all right ones.
 Claim   none of the cases is judged wrongly now.
 
 Example: python -m benchmarks.grading_rates

@@ -1,11 +1,11 @@
 """How often answers are judged wrongly: right ones refused, wrong ones paid.
 
 Reads   tests/verifiers/cases/*.jsonl: reference, answer, the right verdict, and what was said
-        `before`, at commit 66499a8 of `faults` and d8be43c of `variants`.
+        `before`, at commit 66499a8 of `faults`, d8be43c of `variants`, 88a9322 of `trials`.
 Writes  a table on stdout.
-Method  `before` math-verify read alone; `now` is the verifier of `dataset`. A
-        wrong answer paid is a false positive, of all wrong ones; a right answer refused a false
-        negative, of all right ones.
+Method  `before` math-verify read alone, but for `trials` the grammar as it then was; `now` is the
+        verifier of `dataset`. A wrong answer paid is a false positive, of all wrong ones; a right
+        answer refused a false negative, of all right ones.
 Claim   none of the cases is judged wrongly now.
 
 Example: python -m benchmarks.grading_rates
@@ -22,7 +22,7 @@ from stages.running.errors import command
 from stages.verifiers.math_answer import MathVerifier
 
 CASES = Path(__file__).parents[1] / "tests/verifiers/cases"
-FILES = ("faults", "variants")
+FILES = ("faults", "variants", "trials")
 Case = Mapping[str, Any]
 
 

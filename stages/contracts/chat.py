@@ -59,10 +59,12 @@ class Chat(NamedTuple):
         """Try the template on a question that shows what it does.
 
         Raises:
-            BadInput: the question is not in the prompt whole and once, thinking is over before it
-                begins, or the template knows none of an argument that it is given.
+            BadInput: the question is not in the prompt whole and once, or the system text not at
+                all; thinking is over before it begins; the template knows none of an argument that
+                it is given, or writes something else each time.
         """
-        unknown = sorted({*self.prompting.template_arguments} - self._names)
+        arguments = {*self.prompting.template_arguments}
+        unknown = sorted(arguments - self._names) if arguments else []
         if unknown:
             raise BadInput(
                 f"params.yaml task.text.template_arguments: the chat template does not read "
@@ -73,6 +75,16 @@ class Chat(NamedTuple):
             raise BadInput(
                 f"the policy's chat template shows the question {prompt.count(PROBE)} times; "
                 "choose a template that shows it once"
+            )
+        if self.prompt(PROBE) != prompt:
+            raise BadInput(
+                "the policy's chat template writes another prompt each time that it is asked; "
+                "choose a template that draws nothing at random"
+            )
+        if (system := self.prompting.system) and system.strip() not in prompt:
+            raise BadInput(
+                "the policy's chat template does not show the system text; leave task.text.system "
+                "out, or choose a template that does"
             )
         behind = prompt.partition(PROBE)[2]
         if thinking_end in behind:
@@ -102,10 +114,12 @@ class Chat(NamedTuple):
     @property
     def _names(self) -> set[str]:
         """What the template reads from outside."""
-        from jinja2 import Environment, meta
+        from jinja2 import meta
+        from transformers.utils.chat_template_utils import _compile_jinja_template
 
-        tree = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True)
-        return meta.find_undeclared_variables(tree.parse(self.template))
+        self._rendered(PROBE)  # refuses what is no template
+        environment = _compile_jinja_template(self.template).environment  # knows `generation`
+        return meta.find_undeclared_variables(environment.parse(self.template))
 
     def _rendered(self, question: str) -> str:
         from transformers.utils.chat_template_utils import render_jinja_template  # takes a second
@@ -125,7 +139,8 @@ class Chat(NamedTuple):
             if isinstance(error, MemoryError):
                 raise
             raise BadInput(
-                f"the policy's chat template refuses a question ({error}); mend task.text.system"
+                f"the policy's chat template refuses a question ({error}); mend task.text.system, "
+                "or choose another template"
             ) from None
         return str(text)
 

@@ -16,6 +16,7 @@ from stages.contracts.companions import (
     CONFIG_FILE,
     GENERATION_FILE,
     SETTINGS_FILE,
+    TEMPLATE_FILE,
     TOKENIZER_FILE,
     json_text,
     need_tokens,
@@ -100,7 +101,11 @@ def checkpoint_renderer(folder: Path, prompting: Prompting | None) -> Renderer:
     try:
         files = read_companions(folder)
         files.setdefault(SETTINGS_FILE, "{}")
+        if files.get(TEMPLATE_FILE, "").startswith("\ufeff"):
+            raise BadInput(f"{TEMPLATE_FILE} begins with a byte order mark; save it without")
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        if getattr(tokenizer.model, "dropout", None):
+            tokenizer.model.dropout = None  # of its training: each call would cut another text
         ends = read_object(folder, CONFIG_FILE).get("eos_token_id")
         need_tokens(tokenizer, ends, CONFIG_FILE)
         if GENERATION_FILE not in files and ends is not None:

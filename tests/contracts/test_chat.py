@@ -67,3 +67,24 @@ def test_tokens_must_read_as_the_question() -> None:
     need_read(" caf\u00e9? ", "<user>cafe\u0301?<assistant>")
     with pytest.raises(BadInput, match=r"tokenizer changes the question 'Café\?'.*read 'café"):
         need_read("Café?", "café?")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for %}", r"refuses a question \(.*; mend .* or choose another template"),
+        (PLAIN + "{{ range(99999) | random }}", "writes another prompt each time"),
+        ("{{ messages[-1].content }}", "does not show the system text; leave task.text.system out"),
+    ],
+)
+def test_a_template_that_cannot_be_relied_on_is_refused(template: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        Chat(template, {}, Prompting("Be brief.", "<think>\n")).need_sound("</think>")
+
+
+def test_a_template_that_marks_what_an_assistant_generates_is_taken() -> None:
+    marked = PLAIN + "{% generation %}{% endgeneration %}{% if thinking %}{% endif %}"
+    chat(marked).need_sound("</think>")
+    chat(marked, thinking=True).need_sound("</think>")
+    with pytest.raises(BadInput, match=r"does not read thinkin; it reads messages, thinking$"):
+        chat(marked, thinkin=True).need_sound("</think>")

@@ -25,6 +25,8 @@ from stages.running.errors import BadInput
 from stages.tasks.formats import load_format
 from tests.engines.countdown_policy import RENDERER, TASK, logits, policy
 
+TOKENIZERS = Path(__file__).parents[1] / "contracts/tokenizers"
+
 
 def checkpoint(folder: Path) -> Checkpoint:
     """What params.yaml would say of a folder of one weights file."""
@@ -243,3 +245,21 @@ def test_a_commit_of_the_hub_is_fetched_without_its_code(hub: Path, copied: Path
         BadInput, match=r"checkpoint org/other at 0123.*no such repository or commit"
     ):
         find_checkpoint(HubCheckpoint(hub="org/other", revision=REVISION, sha256="0" * 64))
+
+
+def test_a_tokenizer_that_drops_merges_at_random_drops_none(tmp_path: Path) -> None:
+    told = json.loads((TOKENIZERS / "bytelevel.json").read_text(encoding="utf-8"))
+    told["model"]["dropout"] = 0.9
+    (tmp_path / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}')
+    (tmp_path / "config.json").write_text("{}")
+    renderer = checkpoint_renderer(tmp_path, None)
+    whole = Renderer.of_policy(TOKENIZERS / "bytelevel.json")
+    text = "What is the answer to this question? " * 9
+    assert renderer.encode(text) == whole.encode(text)
+
+
+def test_a_template_behind_a_byte_order_mark_is_refused(copied: Path) -> None:
+    (copied / "chat_template.jinja").write_text("{{ messages[0].content }}", encoding="utf-8-sig")
+    with pytest.raises(BadInput, match=r"chat_template\.jinja begins with a byte order mark"):
+        checkpoint_renderer(copied, None)

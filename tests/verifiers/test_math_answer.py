@@ -1,7 +1,8 @@
 """Mathematics: what counts as the same answer, and what does not.
 
 `cases/faults.jsonl` holds answers that were once judged wrongly, `before` as they were then;
-`cases/variants.jsonl` others of the same kinds.
+`cases/variants.jsonl` others of the same kinds; `cases/trials.jsonl` some that were thought of when
+the grammar stood, and tried on it.
 """
 
 import json
@@ -25,12 +26,12 @@ def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-FAULTS, VARIANTS = lines("faults.jsonl"), lines("variants.jsonl")
+FAULTS, VARIANTS, TRIALS = (lines(f"{name}.jsonl") for name in ("faults", "variants", "trials"))
 
 
 @pytest.mark.parametrize(
     "case",
-    [*FAULTS, *VARIANTS],
+    [*FAULTS, *VARIANTS, *TRIALS],
     ids=lambda case: f"{case['kind']}: {case['reference']} by {case['answer']}",
 )
 def test_a_case_has_its_right_verdict(case: dict[str, Any]) -> None:

@@ -91,9 +91,9 @@ class Intake:
 
     def _faults(self, question: Question) -> Iterator[str]:
         texts = [question.question, question.answer, question.solution or ""]
-        if not question.question.strip():
+        if not canonical(question.question):
             yield "with an empty question"
-        if not question.answer.strip():
+        if not canonical(question.answer):
             yield "with an empty answer"
         if not all(map(is_clean, texts)):
             yield "with text in a broken encoding (NUL, U+FFFD or half a surrogate pair)"

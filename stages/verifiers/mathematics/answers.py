@@ -50,7 +50,10 @@ MATRIX = re.compile(
 SEPARATOR = re.compile(r"[,;]|\bor\b|\band\b")
 TUPLE_SEPARATOR = re.compile(r"[,;]")
 COLON = re.compile(r":|\\colon(?![a-z])|\\ratio")
-NAME = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?'?|\\(?:theta|alpha|beta|lambda|mu)|[a-zA-Z]\([a-z]\)")
+NAME = re.compile(
+    r"[A-Za-z](?:_\{?\w+\}?)?'?|\\(?:theta|alpha|beta|lambda|mu)|[a-zA-Z]\([a-z]\)"
+    r"|\([a-z](?:, ?[a-z])+\)"
+)
 PRODUCT_LETTERS = {*"xyz"}
 
 
@@ -114,7 +117,10 @@ def _word(text: str) -> Word | None:
     known = {*FUNCTIONS, *CONSTANTS, *GREEK, "sqrt"}
     if regions.REALS.fullmatch(text):
         return None
-    if all(len(run) == 1 or run in known or PRODUCT_LETTERS.issuperset(run) for run in runs):
+    if all(
+        (len(run) == 1 and run.isascii()) or run in known or PRODUCT_LETTERS.issuperset(run)
+        for run in runs
+    ):
         return None
     return Word(" ".join(text.lower().replace(".", " ").split()))
 

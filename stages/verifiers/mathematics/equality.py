@@ -37,10 +37,10 @@ def is_same(reference: Reading, answer: Reading) -> bool:
         return all(is_same(reference, Value(side)) for side in answer.values)
     if isinstance(reference, Sides):
         return is_same(Value(reference.values[-1]), answer)
-    if isinstance(reference, Several) or isinstance(answer, Several):
-        return _in_any_order(_several(reference), _several(answer))
     if isinstance(reference, Region) or isinstance(answer, Region):
         return _is_same_region(reference, answer)
+    if isinstance(reference, Several) or isinstance(answer, Several):
+        return _in_any_order(_several(reference), _several(answer))
     if isinstance(reference, Ratio) or isinstance(answer, Ratio):
         return _is_same_ratio(reference, answer)
     if isinstance(reference, Relation) or isinstance(answer, Relation):
@@ -135,6 +135,12 @@ def _region(reading: Reading) -> Region | None:
     """The region that a reading is, or may be taken for."""
     if isinstance(reading, Region):
         return reading
+    if isinstance(reading, Several):  # (0, 1) or (2, 3)
+        regions = [region for region in map(_region, reading.items) if region]
+        names = {region.name for region in regions if region.name}
+        if len(regions) < len(reading.items) or len(names) > 1:
+            return None
+        return Region(sympy.Union(*(region.numbers for region in regions)), *names)
     if isinstance(reading, Word) and reading.text in NO_SOLUTION:
         return Region(sympy.S.EmptySet)
     if isinstance(reading, Brackets) and len(reading.items) == 2:

@@ -18,6 +18,8 @@ CONSTANTS: dict[str, Expr] = {
     "infty": sympy.oo,
     "infinity": sympy.oo,
     "Infinity": sympy.oo,
+    "inf": sympy.oo,
+    "oo": sympy.oo,
 }
 GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta"),

@@ -23,7 +23,7 @@ SMALL_FRACTION = re.compile(
 NOT_INSIDE = r"(?<![\w.,^/)}\\'])(?<![\d,] )"
 WHOLE = r"(?:[1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:,\d{3})+|\d+)"
 MIXED = re.compile(rf"{NOT_INSIDE}({WHOLE}) ?({SMALL_FRACTION.pattern})(?!\s*[\d^!])")
-MIXED_PLAIN = re.compile(rf"{NOT_INSIDE}({WHOLE}) ([1-9]\d*)/(\d+)(?![\d.^!])")
+MIXED_PLAIN = re.compile(rf"{NOT_INSIDE}({WHOLE}) ([1-9]\d*) ?/ ?(\d+)(?![\d.^!])")
 GROUPED = re.compile(
     r"(?<![\w.,^\\'])(?<!\d )[1-9]\d{0,2}"
     r"(?:(?: \d{3})+(?! \d)|(?:_\d{3})+|(?:'\d{3})+|(?:\{,\}\d{3})+)(?![\w'])"
@@ -36,13 +36,14 @@ REPEATING = re.compile(
     r"|\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?)"
 )
 BASED = re.compile(
-    r"(?<![\w.\\^])\(?([0-9A-Z]+|\\(?:text|mathrm)\{[0-9A-Za-z]+\})\)?"
-    r"(?:_\{?\s*(?:\\(?:text|mathrm)\s*\{\s*(?:base\s*)?)?(\d{1,2}|[a-z]+)\s*\}{0,2}"
-    r"| (?:in )?base[ -](\d{1,2}|[a-z]+))(?![\w}])"
+    r"(?<![\w.\\^])\(?([0-9A-Z]+|[a-f0-9]{2,}|\\(?:text|mathrm)\{[0-9A-Za-z]+\})\)?"
+    r"(?:_\{?\s*(?:\\(?:text|mathrm)\s*\{\s*(?:base\s*)?)?\(?(\d{1,2}|[a-z]+)\)?\s*\}{0,2}"
+    r"| \(?(?:in )?base[ -](\d{1,2}|[a-z]+)\)?)(?![\w}])"
 )
 PREFIXED = re.compile(r"(?<![\w.])0([bBoOxX])([0-9A-Fa-f]+)(?![\w.]|(?: in)? base)")
 CROSS = re.compile(r"(?<=\d) ?[xX] ?(?=10\s*(?:\^|\*\*))")
 CHOOSE = re.compile(r"\{\s*(\w+)\s*\\choose\s*(\w+)\s*\}")
+OVER = re.compile(r"\{([^{}]+)\\over(?![a-z])([^{}]+)\}")
 BASE_NAMES = {
     **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9},
     **{"ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16},
@@ -60,7 +61,7 @@ def meant(text: str) -> str:
     Raises:
         Unreadable: a digit that its base does not have, or an exponent beyond all bounds.
     """
-    text = CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = OVER.sub(r"\\frac{\1}{\2}", CHOOSE.sub(r"\\binom{\1}{\2}", text))
     text = PREFIXED.sub(lambda m: _in_base(m[2], PREFIXES[m[1].lower()]), text)
     text = BASED.sub(_based, CROSS.sub(r"\\times ", text))
     text = REPEATING.sub(_repeating, text)

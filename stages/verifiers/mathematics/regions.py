@@ -29,6 +29,7 @@ CUP, CAP = (
 WITHOUT = re.compile(r"\\setminus(?![A-Za-z])|\\backslash(?![A-Za-z])|(?<=\})\s*-|(?<=R)\s*-")
 COMMA = re.compile(r"[,;]")
 OR, AND = re.compile(r"\bor\b"), re.compile(r"\band\b")
+ABSOLUTE = re.compile(r"(?:\||\\l?vert(?![a-z]))\s*([A-Za-z])\s*(?:\||\\r?vert)")
 NO_NAMES = ("\\infty", "\\pi", "e", "i")
 
 
@@ -57,7 +58,7 @@ def read_region(text: str) -> Region | None:
         return read_region(builder[2])
     if around and ("[" in around[2] or "]" in around[0] + around[2] or "[" in around[0]):
         return _interval_region(text)
-    return _inequality(text)
+    return _distance(text) or _inequality(text)
 
 
 def interval(opening: str, low: Expr, high: Expr, closing: str) -> Set | None:
@@ -124,6 +125,20 @@ def _inequality(text: str) -> Region | None:
         bound = bounds[index + 1] if at == index else bounds[index]
         numbers = numbers.intersect(_half(sign, bound, is_left=at == index))
     return Region(numbers, names[0])
+
+
+def _distance(text: str) -> Region | None:
+    """The solutions of `|x| < 1` and the like."""
+    parts, signs = relation_chain(text)
+    name = ABSOLUTE.fullmatch(parts[0])
+    if name is None or len(parts) != 2 or signs[0] in ("=", "!="):
+        return None
+    bound = read_expression(parts[1])
+    if not (bound.is_number and bound.is_extended_real):
+        return None
+    is_open = signs[0] in ("<", ">=")
+    near = Interval(-bound, bound, is_open, is_open)
+    return Region(near if signs[0].startswith("<") else sympy.S.Reals - near, name[1])
 
 
 def _half(sign: str, bound: Expr, is_left: bool) -> Set:

@@ -2,7 +2,9 @@ r"""Which part of a text is its answer.
 
 - Where mathematics stands in delimiters (`$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\boxed{…}`), the last
   of them counts; of boxes inside of one, the last box, and with it nothing but a name and `=`
-  before it.
+  before it. Delimiters inside of a box are read as the text around them was.
+- Digits or a sign of arithmetic right before it would make it a part of something else: then
+  nothing can be read.
 - Behind it a percent sign or a unit belongs to it. Other words may follow, but no digits, no
   signs and nothing that takes it back (`or`, `and`, `not`, `wrong`): then nothing can be read.
 - Without delimiters the whole text counts, less a lead-in (`The answer is`, `Answer:`, `####`).
@@ -24,13 +26,16 @@ LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 BOLD_START = re.compile(r"(\*\*|__)([^*_]+)\1")
+NO_BEGINNING = re.compile(r"(?:[-+*/^\d]|\\(?:times|cdot|div|pm|mp|frac\{.*\}))\s*$")
 NEGATION = re.compile(r"(?:\bnot|n't|\bneither|\bno|≠|\\neq?)\s*$", re.IGNORECASE)
 TAKEN_BACK = re.compile(
     r"\d|[=<>+/^$\\%{}\[\]]|\b(?:or|and|not|no|nor|wrong|incorrect|false|but|maybe|perhaps|\w+n't)\b",
     re.IGNORECASE,
 )
-PERCENT = re.compile(r"\s*(\\?%|per\s?cent\b)\s*", re.IGNORECASE)
-UNIT_BEHIND = re.compile(r"\s*((?:\\text\s*\{[^{}]*\}|[A-Za-z][A-Za-z./]*)(?:\^\{?-?\d\}?)?)[.\s]*")
+PERCENT = re.compile(r"(?:\s|\\[,;: ]|~)*(\\?%|per\s?cent\b)\s*", re.IGNORECASE)
+UNIT_BEHIND = re.compile(
+    r"\s*((?:\\text\s*\{[^{}]*\}|[A-Za-zμµΩ][A-Za-zμµΩ./]*)(?:\^\{?-?\d\}?)?)[.\s]*"
+)
 NO_END = re.compile(r"[\s.,;:!*_`\"')]*")
 
 
@@ -39,19 +44,22 @@ def answer_span(text: str, is_unit: "re.Pattern[str]") -> str | None:
     if (span := _last_span(text)) is None:
         return _bare(text)
     before, inner, behind = span
-    if NEGATION.search(before):
+    if NEGATION.search(before) or NO_BEGINNING.search(before):
         return None
     ending = _ending(behind, is_unit)
+    if BOX.search(inner) or SPAN.search(inner):
+        inner = answer_span(inner, is_unit) or ""
     return None if ending is None else inner + ending
 
 
 def _last_span(text: str) -> tuple[str, str, str] | None:
     """What stands before the last delimited part, in it and behind it; None where there is none."""
+    boxes = _boxes(text)
     spans = [
         (found.start(), found.end(), next(filter(None, found.groups())))
         for found in SPAN.finditer(text)
+        if not any(start < found.start() < end for start, end, _ in boxes)
     ]
-    boxes = _boxes(text)
     if not spans and not boxes:
         return None
     start, end, inner = max([*spans, *boxes])
@@ -73,7 +81,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
         while position < len(text) and depth:
             depth += {"{": 1, "}": -1}.get(text[position], 0)
             position += 2 if text[position] == "\\" else 1
-        if not depth:
+        if not depth and (not boxes or boxes[-1][1] < position):
             boxes.append((found.start(), position, text[found.end() : position - 1]))
     return boxes
 

@@ -4,6 +4,7 @@ Letters, digits and signs that only look different are made one: minus signs and
 do not break, full-width and mathematical forms, superscripts, fractions of one character, quotes.
 Emphasis (`**73**`), code (`` `73` ``) and quotes around a whole answer are wrappings and are taken
 off. Digits of other scripts and signs that nobody sees stay as they are, and are not read.
+`~` is a blank of LaTeX behind something only: before a number it says that it is not exact.
 """
 
 import re
@@ -51,7 +52,10 @@ ROOT = re.compile(r"√\s*(\d+)")
 WRAPPINGS = re.compile(
     r"""(?s)(\*\*\*|\*\*|\*|___|__|_|```|``|`|"|')(?P<inner>(?:(?!\1).)+)\1(?P<end>[.]?)"""
 )
-SPACING = re.compile(r"\\[,;:> ]|\\(?:thinspace|medspace|enspace)(?![A-Za-z])|~")
+SPACING = re.compile(
+    r"\\[,;:> ]|\\(?:thinspace|medspace|enspace)(?![A-Za-z])"
+    r"|(?<=[\w})\]%])~(?!~)|^~(?=[^~]+~$)"
+)
 LINES = re.compile(r"(?<=\d)\s*\n\s*(?=\d)")
 GAP = re.compile(
     r"\\q?quad(?![A-Za-z])\s*(?=(?:or|and)\b|\\text|$)|(?<=[a-z}])\s*\\q?quad(?![A-Za-z])"

@@ -11,6 +11,7 @@ SPELLINGS = {
     "mm": "millimeter millimeters millimetre millimetres",
     "cm": "centimeter centimeters centimetre centimetres",
     "dm": "decimeter decimeters decimetre decimetres",
+    "μm": "µm micrometer micrometers micrometre micrometres micron microns",
     "m": "meter meters metre metres",
     "km": "kilometer kilometers kilometre kilometres",
     "in": "inch inches",
@@ -37,6 +38,7 @@ SPELLINGS = {
     "N": "newton newtons",
     "J": "joule joules",
     "W": "watt watts",
+    "Ω": "ohm ohms",
     "V": "volt volts",
     "A": "ampere amperes amp amps",
     "Hz": "hertz",
@@ -67,6 +69,7 @@ KNOWN_UNIT = re.compile(
 )
 """What is a unit right behind an answer's delimiters; other words there are prose."""
 NO_UNITS = {"or", "and", "not", "is", "the", "to", "if", "so", "but", "then", "answer", "mod", "of"}
+SCALES = ("°C", "°F")
 MAX_WORDS = 4
 
 
@@ -75,10 +78,14 @@ def unit_of(text: str) -> str | None:
     text = re.sub(r"\\(?:text|textrm|mathrm|mbox|rm|textbf)\s*\{([^{}]*)\}", r" \1 ", text)
     text = text.replace("\\cdot", " ").replace("\\", "").replace(" per ", "/")
     above, *below = re.sub(r"\s*/\s*", "/", " ".join(text.split())).split("/")
-    parts = [_product(part) for part in (above, *below)]
-    if len(parts) > 2 or not all(parts):
+    parts = [product for part in (above, *below) if (product := _product(part))]
+    if len(parts) > 2 or len(parts) <= len(below):
         return None
-    return "/".join(part for part in parts if part)
+    factors = parts[0].split("*")
+    inverse = [factor.replace("^-1", "").replace("^-", "^") for factor in factors if "^-" in factor]
+    if inverse and len(parts) == 1 and len(inverse) < len(factors):  # "km h^-1"
+        parts = ["*".join(factor for factor in factors if "^-" not in factor), "*".join(inverse)]
+    return "/".join(parts)
 
 
 def _product(text: str) -> str | None:
@@ -98,15 +105,24 @@ def _product(text: str) -> str | None:
             continue
         if (unit := _word(name)) is None or (exponent and not re.fullmatch(r"-?\d", exponent)):
             return None
+        if unit in SCALES and words == ["degree"]:
+            words.clear()
         words.append(unit + (f"^{exponent or power}" if exponent or power != 1 else ""))
         power = 1
     return "*".join(words) if words and len(words) <= MAX_WORDS else None
 
 
 def _word(name: str) -> str | None:
-    """One word's spelling: a known unit's, or small letters without the `s` of the plural."""
-    if known := KNOWN.get(name) or KNOWN.get(name.lower() if len(name) > 1 else name):
+    """One word's spelling: a known unit's, or small letters without the `s` of the plural.
+
+    A symbol keeps its capitals: MW is no mW, and Mg no mg.
+    """
+    is_symbol = len(name) <= 2 or (len(name) == 3 and name[1:] != name[1:].lower())
+    is_exact = len(name) == 1 or (is_symbol and name.startswith("M"))
+    if known := KNOWN.get(name) or KNOWN.get(name if is_exact else name.lower()):
         return known
+    if is_symbol and re.fullmatch("[A-Za-z]+", name) and name.lower() not in NO_UNITS:
+        return name
     if not re.fullmatch(r"[A-Za-z][A-Za-z'-]*", name) or name.lower() in NO_UNITS:
         return None
     word = name.lower()

@@ -13,7 +13,7 @@ from stages.verifiers.mathematics.expressions import read_expression
 from stages.verifiers.mathematics.functions import CONSTANTS, FUNCTIONS, GREEK
 from stages.verifiers.mathematics.numerals import Unreadable
 from stages.verifiers.mathematics.readings import Value
-from stages.verifiers.mathematics.units import KNOWN, unit_of
+from stages.verifiers.mathematics.units import KNOWN, POWERS, unit_of
 
 MONEY = re.compile(r"([+-]?)\s*(\\\$|\$|€|£|¥|\\text\{\s*\\?\$\s*\})\s*(.+)")
 MONEY_BEHIND = re.compile(r"(.+?)\s*(\\\$|\$|€|£|¥|¢)")
@@ -28,7 +28,10 @@ TEXT_UNIT = re.compile(
 )
 EXPONENT = r"(?:\^(?:-?\d|\{-?\d\}))?"
 WORD_UNIT = re.compile(
-    rf"(.*[\d)}}!])( ?)([A-Za-z][A-Za-z'./ -]*?{EXPONENT}(?:/[A-Za-z]+{EXPONENT})?)"
+    rf"(.*[\d)}}!])( ?)([A-Za-zμµΩ][A-Za-zμµΩ'./ -]*?{EXPONENT}(?:/[A-Za-z]+{EXPONENT})?)"
+)
+UNIT_FRACTION = re.compile(
+    r"\\[dt]?frac\s*\{\s*(\\(?:text|mathrm)\{[^{}]*\})\s*\}\s*\{\s*(\\(?:text|mathrm)\{[^{}]*\})\s*\}$"
 )
 FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|arc\w+)(?![a-z])|\b(?:sin|cos|tan)\b")
 NAMES = {*FUNCTIONS, *CONSTANTS, *GREEK, "sqrt"}
@@ -60,6 +63,7 @@ def read_value(text: str) -> Value:
 
 def _with_words(text: str) -> Value | None:
     """A number and a unit of words; None where there is no unit."""
+    text = UNIT_FRACTION.sub(r"\1/\2", text)
     if found := TEXT_UNIT.fullmatch(text):
         if (unit := unit_of(found[2])) is None:
             raise Unreadable(f"{found[2][:30]!r} behind a number")
@@ -67,10 +71,10 @@ def _with_words(text: str) -> Value | None:
     found = WORD_UNIT.fullmatch(text)
     if found is None:
         return None
-    words = re.findall(r"[A-Za-z]+", found[3])
+    words = re.findall(r"[A-Za-zμµΩ]+", found[3])
     if any(word in NAMES for word in words) or {*"".join(words)} <= {*"xyz"}:
         return None
-    is_measure = all(word in KNOWN or word.lower() in KNOWN for word in words)
+    is_measure = all({word, word.lower()} & {*KNOWN, *POWERS} for word in words)
     if not found[2]:
         if len(words[0]) == 1 or not is_measure:
             return None

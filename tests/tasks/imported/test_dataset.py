@@ -171,7 +171,7 @@ def test_every_bad_row_is_listed_by_kind_and_line(tmp_path: Path) -> None:
         [1, 2],
         {"problem": "What?", "level": "easy"},
         row("  what is 0\n+ 0?"),
-        row(" "),
+        row(" \u200b"),
         row("An empty answer", answer=""),
         row("An answer that is a list", answer=[1]),
         row("An answer that is true", answer=True),

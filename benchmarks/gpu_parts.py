@@ -82,7 +82,7 @@ def job_of(folder: Path, recipe: Recipe) -> rollout_speed.Job:
     answering = Answering(
         renderer.cue_tokens(TextFormat(renderer.vocabulary_size)), settings.answer_tokens
     )
-    return rollout_speed.Job("g", work, answering, settings)
+    return rollout_speed.Job("g", work, answering, settings, renderer)
 
 
 def sample_all(sampler: Any, job: rollout_speed.Job, folder: Path, repeats: int) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def sample_all(sampler: Any, job: rollout_speed.Job, folder: Path, repeats: int)
     }
     turns = measuring.take_turns(loops, repeats)
     one, other = (draw(sampler, job, job.work) for _ in range(2))
-    rows = [rollout._row(planned, trace) for planned, trace in zip(job.work, one, strict=True)]
+    rows = [rollout._row(job.renderer, *each) for each in zip(job.work, one, strict=True)]
     write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
     rates = {name: median(rollout_speed.rates(of_loop)) for name, of_loop in turns.items()}
     return {

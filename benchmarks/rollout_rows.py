@@ -27,6 +27,7 @@ def plan_rows(
                 "sample_index": index,
                 "policy_id": name,
                 "prompt_tokens": prompt_tokens,
+                "prompt_text": None,
                 "seed": number * settings.group_size + index,
                 "temperature": settings.temperature,
             }

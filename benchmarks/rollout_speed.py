@@ -58,6 +58,7 @@ class Job(NamedTuple):
     work: Sequence[dict[str, Any]]
     answering: Answering
     settings: Rollout
+    renderer: Renderer
 
 
 def main(
@@ -94,7 +95,7 @@ def read_job(policy: Path, problems: Path, round_id: str, everything: Params) ->
     drawn = rollout.draw_problems(read_problems(problems, split="train"), settings, entry.seed)
     work = list(rollout.plan(round_id, entry, settings, drawn, renderer))
     answering = Answering(renderer.cue_tokens(load_format(everything.task)), settings.answer_tokens)
-    return Job(round_id, work, answering, settings)
+    return Job(round_id, work, answering, settings, renderer)
 
 
 def as_json(turns: Sequence[Turn[int]]) -> list[dict[str, float]]:
@@ -105,8 +106,9 @@ def as_json(turns: Sequence[Turn[int]]) -> list[dict[str, float]]:
 def ours(sampler: Sampler, job: Job) -> int:
     """The stage's work from planned rows to the finished table."""
     with TemporaryDirectory() as folder:
+        pool, unfinished = OneEngine(sampler), Path(folder)
         shards = rollout.sample(
-            job.round_id, OneEngine(sampler), job.work, job.answering, job.settings, Path(folder)
+            job.round_id, pool, job.work, job.answering, job.settings, job.renderer, unfinished
         )
         rows = list(merge_rows(shards, ROLLOUTS))
         write_table(Path(folder) / "rollouts.parquet", ROLLOUTS, rows)

@@ -199,9 +199,11 @@ def keep(
                     "problem_id": problem.problem_id,
                     "temperature": temperature,
                     "sample_index": index,
-                    "thinking_tokens": trace.tokens[: trace.num_thinking_tokens],
+                    "thinking_tokens": thinking,
+                    "thinking_text": renderer.text(thinking),
                 }
                 for (problem, index), (trace, _) in zip(work, sat, strict=True)
+                for thinking in [trace.tokens[: trace.num_thinking_tokens]]
             ),
         )
 

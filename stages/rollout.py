@@ -2,8 +2,8 @@
 
 Reads   policy, problems (train split), the format of their text; params.yaml `compute.inference`,
         `rounds.<round>` and its recipe's `rollout`.
-Writes  rollouts, one row per completion: token ids, where each comes from, the sampler's
-        log-probabilities in nats.
+Writes  rollouts, one row per completion: token ids and their text, where each comes from, the
+        sampler's log-probabilities in nats.
 Method  Problems and seeds are drawn from the round's seed. Thinking is cut at `budget_tokens`;
         where there is no answer by then, the cue is put there and one is sampled. Work is cut into
         shards, each sampled by itself and kept, so a killed run goes on after its last whole shard,
@@ -80,7 +80,7 @@ def main(
         open_samplers(policy, inference) as samplers,
     ):
         with facts.phase("sampling"):
-            kept = sample(round_id, samplers, work, answering, settings, unfinished)
+            kept = sample(round_id, samplers, work, answering, settings, renderer, unfinished)
         with table_writer(rollouts, ROLLOUTS) as to_rollouts:
             to_rollouts.add(merge_rows(kept, ROLLOUTS))
     facts.count(num_rollouts=len(work), num_tokens=count_tokens(rollouts))
@@ -116,6 +116,7 @@ def plan(
     """What is known of each rollout before it is sampled."""
     for problem in problems:
         prompt_tokens = renderer.prompt_tokens(problem.prompt)
+        prompt_text = renderer.text(prompt_tokens)
         for index in range(settings.group_size):
             yield {
                 "rollout_id": f"{round_id}/{problem.problem_id}/{index}",
@@ -123,6 +124,7 @@ def plan(
                 "sample_index": index,
                 "policy_id": entry.parent,
                 "prompt_tokens": prompt_tokens,
+                "prompt_text": prompt_text,
                 "seed": derive_seed("rollout", entry.seed, problem.problem_id, index),
                 "temperature": settings.temperature,
             }
@@ -134,6 +136,7 @@ def sample(
     work: Sequence[dict[str, Any]],
     answering: Answering,
     settings: Rollout,
+    renderer: Renderer,
     unfinished: Path,
 ) -> list[Path]:
     """Sample the shards that are not yet in `unfinished`; all shards, a table each."""
@@ -143,7 +146,7 @@ def sample(
     for shard, planned, traces in shards.missing(
         kept, samplers, think, ask, f"rollout {round_id}", "rollout", {"": ROLLOUTS}
     ):
-        write_table(shard, ROLLOUTS, map(_row, planned, traces))
+        write_table(shard, ROLLOUTS, map(partial(_row, renderer), planned, traces))
     return [*kept]
 
 
@@ -159,10 +162,11 @@ def count_tokens(rollouts: Path) -> int:
     )
 
 
-def _row(planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
+def _row(renderer: Renderer, planned: Mapping[str, Any], trace: Trace) -> dict[str, Any]:
     return {
         **planned,
         "completion_tokens": trace.tokens,
+        "completion_text": renderer.text(trace.tokens),
         "sampler_logprobs": trace.logprobs,
         "token_origin": trace.origin,
         "num_thinking_tokens": trace.num_thinking_tokens,

@@ -42,7 +42,7 @@ from stages.contracts.storage.writing import table_writer
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
-from stages.contracts.token_text import token_texts
+from stages.contracts.token_text import span_texts, token_texts
 from stages.contracts.verdict import Verdict, Verification
 from stages.engines.judging import open_judge
 from stages.pure.judgement import DECISION
@@ -113,7 +113,7 @@ def main(
             to_scores.add(map(_score_row, rows, cuts, verifications, judge_scores))
             attempts = (attempt and attempt.verdict for attempt in verifications[len(rows) :])
             for row, row_cut in zip(rows, cuts, strict=True):
-                to_segments.add(_segment_rows(row, row_cut, attempts, form))
+                to_segments.add(_segment_rows(row, row_cut, attempts, form, renderer))
             progress.add(len(rows))
     facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
     facts.write(scores)
@@ -209,10 +209,18 @@ def _score_row(
 
 
 def _segment_rows(
-    row: Mapping[str, Any], cut: CutRollout, attempts: Iterator[Verdict | None], form: Format
+    row: Mapping[str, Any],
+    cut: CutRollout,
+    attempts: Iterator[Verdict | None],
+    form: Format,
+    renderer: Renderer,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one rollout's segments: its thinking, then its answer where it has one."""
-    num_tokens = len(row["completion_tokens"])
+    tokens, num_thinking = row["completion_tokens"], row["num_thinking_tokens"]
+    ends = [end for _, end in cut.spans]
+    if num_thinking < len(tokens):
+        ends.append(len(tokens))
+    segment_texts = span_texts(tokens, ends, renderer.text)
     for index, ((start, end), text) in enumerate(zip(cut.spans, cut.thoughts, strict=True)):
         marker = None if text is None else closing_marker(text, form.segment_ends)
         yield {
@@ -221,16 +229,18 @@ def _segment_rows(
             "kind": "other" if marker is None else "attempt",
             "start_token": start,
             "end_token": end,
+            "text": segment_texts[index],
             "attempt_verdict": None if text is None else next(attempts),
             "self_verdict": form.self_verdicts.get(marker) if marker else None,
         }
-    if row["num_thinking_tokens"] < num_tokens:
+    if num_thinking < len(tokens):
         yield {
             "rollout_id": row["rollout_id"],
             "segment_index": len(cut.spans),
             "kind": "answer",
-            "start_token": row["num_thinking_tokens"],
-            "end_token": num_tokens,
+            "start_token": num_thinking,
+            "end_token": len(tokens),
+            "text": segment_texts[-1],
             "attempt_verdict": None,
             "self_verdict": None,
         }

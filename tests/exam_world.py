@@ -88,7 +88,8 @@ class Exam:
             for (name, index), text in SAID.items():
                 tokens = RENDERER.encode(text) if temperature == 1.0 else []
                 place = {"problem_id": name, "temperature": temperature, "sample_index": index}
-                rows.append(row(THOUGHTS, **place, thinking_tokens=tokens))
+                read = {"thinking_tokens": tokens, "thinking_text": RENDERER.text(tokens)}
+                rows.append(row(THOUGHTS, **place, **read))
         return rows
 
     def _answers(self) -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ from stages.code import ROOT, imported_modules, nodes, project_file
 PACKAGES = ("flows", "lineage", "stages", "experiments", "benchmarks", "fixtures")
 """The packages whose modules all have a test, or stand in `COVERED_BY`."""
 SCHEMAS = (
-    *("answers", "demos", "gains", "grades", "ledger", "probes", "problems", "rollouts", "scores"),
-    *("segments", "solutions", "thoughts"),
+    *("advantages", "answers", "demos", "gains", "grades", "ledger", "probes", "problems"),
+    *("rollouts", "scores", "segments", "solutions", "thoughts"),
 )
 COVERED_BY = {
     "benchmarks/audit_tree.py": "tests/benchmarks/test_audit_speed.py",

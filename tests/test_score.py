@@ -90,7 +90,7 @@ def rows_of(text: str, how: Segments = MARKER, logprob: float = -0.5) -> list[di
     sampled = rollout(text, logprob)
     cut = score.cut(sampled, how, MARKS, RENDERER)
     verdicts = iter([Verdict.INCORRECT] * sum(thought is not None for thought in cut.thoughts))
-    return list(score._segment_rows(sampled, cut, verdicts, MARKS))
+    return list(score._segment_rows(sampled, cut, verdicts, MARKS, RENDERER))
 
 
 def test_a_right_thought_does_not_make_a_wrong_answer_right() -> None:
@@ -134,6 +134,9 @@ def test_segments_tile_the_completion(words: list[str], how: Segments, logprob: 
     assert [row["start_token"] for row in rows] == ends[:-1]
     assert ends[-1] == len(words) + 1
     assert [row["kind"] for row in rows].count("answer") == ("#" in words)
+    assert "".join(row["text"] for row in rows) == RENDERER.text(
+        [*RENDERER.encode(" ".join(words)), EOS]
+    )
 
 
 # Two turns: the policy calls, an environment replies with what looks like an attempt, a marker and
@@ -168,7 +171,9 @@ def test_what_an_environment_replies_is_neither_attempt_nor_answer(is_cue_forced
     assert cut.spans == [(0, called + replied), (called + replied, thinking)]
     assert cut.thoughts == [CALL, MORE]
     assert cut.answer == BAD
-    segments = list(score._segment_rows(sampled, cut, iter([Verdict.UNPARSABLE] * 2), MARKS))
+    segments = list(
+        score._segment_rows(sampled, cut, iter([Verdict.UNPARSABLE] * 2), MARKS, RENDERER)
+    )
     assert [segment["kind"] for segment in segments] == ["attempt", "attempt", "answer"]
     ends = [called + replied, thinking, len(sampled["token_origin"])]
     assert [segment["end_token"] for segment in segments] == ends

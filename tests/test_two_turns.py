@@ -182,6 +182,7 @@ def test_the_gate_lets_it_through_and_an_update_trains_what_was_sampled(
         validation=validation,
         next_policy=tmp_path / "i1",
         ledger=tmp_path / "ledger.parquet",
+        advantages=tmp_path / "advantages.parquet",
         metrics=tmp_path / "metrics.json",
         steps=tmp_path / "steps.json",
         code=tmp_path / "code.json",

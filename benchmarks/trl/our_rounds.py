@@ -179,7 +179,8 @@ def rollouts_of(job: Mapping[str, Any], folder: Path, samplers: Pool[Sampler]) -
 
     def turn() -> tuple[int, float]:
         with TemporaryDirectory() as unfinished:
-            shards = rollout.sample("b", pool, work, answering, settings, Path(unfinished))
+            where = Path(unfinished)
+            shards = rollout.sample("b", pool, work, answering, settings, renderer, where)
             rows = list(merge_rows(shards, ROLLOUTS))
             write_table(folder / "rollouts.parquet", ROLLOUTS, rows)
         return num_sampled(rows), pool.processor_seconds

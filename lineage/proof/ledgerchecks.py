@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lineage.data.accounts import WHY
+from lineage.proof.advantagechecks import check_advantages, check_mismatch
 from lineage.proof.rowtables import Tables, bad_rows, same_ids
 from lineage.record.errors import Finding
 from lineage.record.flags import Flag
@@ -36,7 +37,9 @@ def check_ledger(step: Step, rollouts: pa.Table, tables: Tables) -> Iterator[Fin
         rollouts: what it trained on, with the lengths of its completions.
         tables: what steps wrote.
     """
-    stated = section(tables.metrics(step), "tokens")
+    metrics = tables.metrics(step)
+    stated = section(metrics, "tokens")
+    yield from check_mismatch(step, metrics)
     counts = dict.fromkeys((*COUNTS, *(GIVEN[status] for status in stated if status in GIVEN)))
     columns = ("rollout_id", "problem_id", "status", ADVANTAGE, *counts)
     ledger = tables.read(step, Flag.LEDGER, *columns)
@@ -46,6 +49,7 @@ def check_ledger(step: Step, rollouts: pa.Table, tables: Tables) -> Iterator[Fin
     strangers = [*same_ids(step, "ledger", ledger["rollout_id"], ids)]
     yield from strangers or _accounted(step, ledger, rollouts)
     yield from _advantages(step, ledger)
+    yield from check_advantages(step, ledger, tables)
     for status, number in stated.items():
         rows, column = ledger, GIVEN.get(status, UNTRAINED)
         if status not in GIVEN:

@@ -12,6 +12,7 @@ from enum import StrEnum
 class Flag(StrEnum):
     """A flag without its dashes."""
 
+    ADVANTAGES = "advantages"
     ANSWERS = "answers"
     BASE = "base"
     COMPARISONS = "comparisons"
@@ -49,7 +50,7 @@ READ_OF: dict[str, tuple[Flag, ...]] = {
     ),
     "update": (
         *(Flag.POLICY, Flag.REFERENCE, Flag.ROLLOUTS),
-        *(Flag.NEXT_POLICY, Flag.LEDGER, Flag.METRICS),
+        *(Flag.NEXT_POLICY, Flag.LEDGER, Flag.ADVANTAGES, Flag.METRICS),
     ),
     "examine": (Flag.PROBLEMS, Flag.ANSWERS, Flag.THOUGHTS),
     "grade": (Flag.PROBLEMS, Flag.JUDGE, Flag.GRADES),

@@ -57,3 +57,31 @@ def texts_in_context(
         else:
             yield now[len(before) :] if now.startswith(before) else decode(pending)
             context, pending = pending, []
+
+
+def span_texts(
+    tokens: Sequence[int], ends: Sequence[int], decode: Callable[[Sequence[int]], str]
+) -> list[str]:
+    """What each span of a text adds to what those before it read: joined, they are the whole.
+
+    A letter that spans share is added by the last of them.
+
+    Args:
+        tokens: of one text.
+        ends: where each span ends, in tokens, in order; the first begins at 0.
+        decode: text of tokens.
+    """
+    texts: list[str] = []
+    context, start, told = 0, 0, ""
+    is_between_letters = True
+    for place, end in enumerate(ends, 1):
+        now = decode(tokens[context:end])
+        whole = now if place == len(ends) else now.rstrip(INCOMPLETE)
+        if not whole.startswith(told):  # bytes behind whole letters may spoil these, too
+            whole = told + (decode(tokens[start:end]) if place == len(ends) else "")
+        texts.append(whole[len(told) :])
+        was_between, is_between_letters = is_between_letters, whole == now
+        if was_between and is_between_letters and texts[-1]:
+            context, whole = start, decode(tokens[start:end])  # some, for the spaces behind them
+        start, told = end, whole
+    return texts

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from stages.contracts.format import Format, read_format
 from stages.contracts.params.base import read_section
@@ -35,7 +36,7 @@ from stages.contracts.verdict import Verification
 from stages.engines.judging import open_judge
 from stages.grade.thinking import Thought, count, look
 from stages.pure.segments import marker_boundaries
-from stages.running.errors import command
+from stages.running.errors import REMEDY, BadInput, command
 from stages.running.progress import ProgressBar
 from stages.running.publish import RunFacts
 from stages.tasks.rows import read_problems
@@ -76,6 +77,7 @@ def main(
             rows = given.to_pylist()
             requests = [Submission(by_id[row["problem_id"]], row["answer"], False) for row in rows]
             judged = pool.verify(requests)
+            need_texts(thought, renderer)
             looked = look_at_thinking(thought.to_pylist(), by_id, form, renderer, pool)
             scores = rate([r.problem.prompt for r in requests], [r.text for r in requests])
             to_grades.add(
@@ -96,6 +98,24 @@ def main(
 def sample_key(row: Mapping[str, Any]) -> SampleKey:
     """Which sample of the exam a row of answers or thoughts is about."""
     return row["problem_id"], row["temperature"], row["sample_index"]
+
+
+def need_texts(thoughts: pa.Table, renderer: Renderer) -> None:
+    """Refuse texts that are not what the tokens beside them read; files of before have none.
+
+    Raises:
+        BadInput: one is not.
+    """
+    rows = thoughts.select(["thinking_tokens", "thinking_text"]).to_pylist()
+    is_other = [
+        row["thinking_text"] not in (None, renderer.text(row["thinking_tokens"])) for row in rows
+    ]
+    if any(is_other):
+        first = thoughts.slice(is_other.index(True), 1).select([*THOUGHTS.key]).to_pylist()[0]
+        raise BadInput(
+            f"table thoughts, column thinking_text: {sum(is_other)} row(s) are not what their "
+            f"tokens read; first {first}; {REMEDY}"
+        )
 
 
 def look_at_thinking(

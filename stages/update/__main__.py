@@ -3,8 +3,9 @@
 Reads   policy, rollouts, scores, segments, gains, the round's validation; the reference policy,
         where the recipe holds the new one near it; params.yaml `compute.training`, `rounds.<round>`
         and its recipe's `update`, `rollout.temperature` and `rollout.budget_tokens`.
-Writes  the next policy; ledger, one row per rollout: what became of its tokens; metrics of the
-        update, and of each step, to plot.
+Writes  the next policy; ledger, one row per rollout: what became of its tokens; advantages, one
+        row per segment: what its tokens were trained with; metrics of the update, and of each step,
+        to plot.
 Method  An advantage per token by the recipe's objective (`stages.update.advantage` names the
         formula of each, in `stages.pure.objectives`), then the recipe's loss over minibatches
         (`stages.engines.training.policy_loss`). Trained ids are the sampled ids; what a cue or
@@ -16,6 +17,7 @@ Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
          --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
          --gains data/rounds/i1/gains.parquet --validation data/rounds/i1/validation.json \
          --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet \
+         --advantages data/rounds/i1/advantages.parquet \
          --metrics data/metrics/updates/i1.json --steps data/metrics/curves/updates/i1.json \
          --code data/code/update.json
 """
@@ -37,12 +39,15 @@ from stages.engines.policy import load_policy, save_policy
 from stages.engines.training import ranks
 from stages.engines.training.example import Example
 from stages.engines.training.trainer import Trainer, set_up
+from stages.pure.objectives.tokens import TokenAdvantages
 from stages.running.errors import BadInput, command
 from stages.running.publish import RunFacts, atomic, read_json, write_json
 from stages.running.scratch import scratch
 from stages.update.advantage import token_advantages
+from stages.update.advantage_rows import write_advantages
 from stages.update.examples import assemble, count_statuses
-from stages.update.metrics import Extremes, composition, extremes_of, summary
+from stages.update.metrics import Extremes, composition, extremes_of, summary, told
+from stages.update.mismatch import need_match
 from stages.update.round_tables import RoundTables, need_attempts, read_round
 from stages.update.training import Sampling, load_loss, train
 
@@ -72,6 +77,7 @@ def main(
     validation: Path,
     next_policy: Path,
     ledger: Path,
+    advantages: Path,
     metrics: Path,
     steps: Path,
     code: Path,
@@ -84,7 +90,8 @@ def main(
     need_success(validation, round_id)
     tables = read_round(rollouts, scores, segments, gains, update)
     need_attempts(tables.segments, entry.recipe, update.objective)
-    examples, rows, learnt = to_learn(tables, settings, rollouts)
+    given = token_advantages(tables, update, settings.sampling.budget_tokens, entry.seed)
+    examples, rows, learnt = to_learn(tables, given, settings, rollouts)
     use_threads()
 
     anchors = [reference] if update.kl_coefficient else []
@@ -98,12 +105,14 @@ def main(
         set_up(model, settings.training)
         trainer = Trainer(model, update.optimizer)
         loss = load_loss(update, settings.sampling, settings.training.precision, *anchors)
+        apart = need_match(loss, model, examples, rows, entry, update.mismatch_limits)
         with facts.phase("training"):
-            train(trainer, loss, examples, update, entry.seed, unfinished)
+            is_clipped = train(trainer, loss, examples, update, entry.seed, unfinished)
         ranks.gather_on_first(model)
-        write_json(metrics, {**summary(rows, trainer.history), **learnt})
+        write_json(metrics, {**summary(rows, trainer.history), **learnt, **told(apart)})
         write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
         write_table(ledger, LEDGER, rows)
+        write_advantages(advantages, tables, given, rows, is_clipped)
         with atomic(next_policy) as beside:
             save_policy(model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
@@ -111,7 +120,7 @@ def main(
 
 
 def to_learn(
-    tables: RoundTables, settings: Settings, rollouts: Path
+    tables: RoundTables, advantages: TokenAdvantages, settings: Settings, rollouts: Path
 ) -> tuple[list[Example], list[dict[str, Any]], dict[str, Any]]:
     """What is trained on, the ledger, and what of it the metrics tell.
 
@@ -119,7 +128,6 @@ def to_learn(
         BadInput: it is nothing, or beyond the recipe's limits.
     """
     entry, update = settings.round, settings.update
-    advantages = token_advantages(tables, update, settings.sampling.budget_tokens, entry.seed)
     examples, rows = assemble(tables, advantages, update)
     need_examples(len(examples), rows, rollouts)
     extremes = extremes_of(tables, advantages, rows)
@@ -194,4 +202,4 @@ def need_moderation(extremes: Extremes, limits: Limits | None, key: str) -> None
 
 
 if __name__ == "__main__":
-    command(main, writes=("next_policy", "ledger", "metrics", "steps"))
+    command(main, writes=("next_policy", "ledger", "advantages", "metrics", "steps"))

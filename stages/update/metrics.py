@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stages.pure.accounting import Status, credit_share, group_shares, verdict_rates
+from stages.pure.mismatch import Mismatch
 from stages.pure.objectives.tokens import TokenAdvantages
 from stages.update.round_tables import RoundTables
 
@@ -90,6 +91,12 @@ def composition(
     share = credit_share(*_of_targets(advantages, _trained_rows(rows)))
     rates = verdict_rates(tables.self_verdicts, tables.segments.attempt_grade)
     return {"mean_credit_frac": share, **extremes.figures(), "verdicts": rates._asdict()}
+
+
+def told(found: Mismatch) -> dict[str, Any]:
+    """How far the sampler's log-probabilities were from the trainer's, before the first step."""
+    figures = ("num_tokens", "mean_nats", "max_nats", "ess_frac")
+    return {"mismatch": {name: getattr(found, name) for name in figures}}
 
 
 def _trained_rows(rows: Sequence[dict[str, Any]]) -> list[int]:

@@ -9,9 +9,10 @@ Writes  validation.json: for each table its rows and each expectation's outcome.
 Method  Each table becomes a flat check frame (`stages.validate.checks`): counts over lists, joins,
         residuals of the identities that must hold. Its suite
         (`stages/validate/expectations/<table>.json`) judges the frame row by row; bounds written
-        {"$PARAMETER": …} come from params.yaml and the policy. One process runs all suites, over
-        the rows of some whole rollouts at a time (`stages.validate.suites`), so memory does not
-        grow with them.
+        {"$PARAMETER": …} come from params.yaml and the policy. Problems must be those that the task
+        draws, which are drawn once more; texts what the tokens beside them read. One process runs
+        all suites, over the rows of some whole rollouts at a time (`stages.validate.suites`), so
+        memory does not grow with them.
 
 Example: python -m stages.validate --round-id i1 --problems data/problems.parquet \
          --text-format data/format.json --policy data/policies/r0 \
@@ -50,8 +51,9 @@ from stages.pure.judgement import DECISION
 from stages.running.errors import command
 from stages.running.progress import ProgressBar
 from stages.running.publish import RunFacts, write_json
-from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame, shared_seeds
+from stages.validate.checks import Premises, check_frames, group_sizes, shared_seeds
 from stages.validate.docs import write_docs
+from stages.validate.problem_checks import drawn_problems, problems_frame
 from stages.validate.refusal import refuse
 from stages.validate.suites import SuiteRunner, expectation_results
 from stages.validate.tables import TABLES
@@ -95,8 +97,9 @@ def main(
 
     with facts.phase("validating"):
         renderer = Renderer.of_policy(policy)
+        drawn = drawn_problems(settings.task)
         gate = check_round(
-            SuiteRunner, round_id, settings, renderer, problems, text_format, streamed
+            SuiteRunner, round_id, settings, renderer, problems, drawn, text_format, streamed
         )
         num_rows = gate.num_rows
         found = {name: expectation_results(result) for name, result in gate.results.items()}
@@ -161,10 +164,11 @@ def check_round(
     settings: Settings,
     renderer: Renderer,
     problems: Path,
+    drawn: pd.DataFrame | None,
     text_format: Path,
     streamed: Mapping[str, Path],
 ) -> AnyRunner:
-    """Hold the problems, and all else of a round some rollouts at a time, against the suites."""
+    """Hold the problems, and the rest of a round some rollouts at a time, against the suites."""
     rollouts, problem_table = streamed["rollouts"], read_table(problems, PROBLEMS)
     sizes = group_sizes(read_batches(rollouts, ROLLOUTS, ["rollout_id", "problem_id"]))
     cue_tokens = renderer.cue_tokens(read_format(text_format))
@@ -189,7 +193,7 @@ def check_round(
         cuts
     )  # the tables' own contracts come before the seconds that Great Expectations takes
     runner = open_runner(suite_parameters(settings, renderer, len(cue_tokens)))
-    runner.check_rows("problems", problems_frame(problem_table))
+    runner.check_rows("problems", problems_frame(problem_table, drawn))
     with ProgressBar(
         f"validate {round_id}", count_rows(rollouts, ROLLOUTS), unit="rollout"
     ) as progress:

@@ -16,15 +16,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from stages.contracts.params.task import TaskParams
 from stages.contracts.render import Renderer
 from stages.contracts.storage.reading import count_rows
 from stages.running.errors import BadInput, printable
 from stages.validate.__main__ import check_round, read_settings
 from stages.validate.plainly import PlainRunner
+from stages.validate.problem_checks import drawn_problems
 from stages.validate.refusal import broken_expectations, explain
 from stages.validate.suites import ExpectationResult
 from stages.validate.tables import TABLES
 
+_drawn_by_task: dict[str, pd.DataFrame | None] = {}
 STREAMED = ("rollouts", "scores", "segments", "probes", "gains")
 
 
@@ -57,6 +62,7 @@ def reply(request: Mapping[str, str]) -> dict[str, Any]:
             settings,
             Renderer.of_policy(paths["policy"]),
             paths["problems"],
+            _drawn(settings.task),
             paths["text_format"],
             streamed,
         )
@@ -69,6 +75,20 @@ def reply(request: Mapping[str, str]) -> dict[str, Any]:
         for name, one in broken_expectations(gate.found)
     ]
     return _reply(broken, gate.num_rows)
+
+
+def _drawn(task: TaskParams) -> pd.DataFrame | None:
+    """The problems drawn once more, once for all rounds; None where a file of theirs is not here.
+
+    That is as it should be: an audit may stand where a dataset never was.
+    """
+    key = task.model_dump_json()
+    if key not in _drawn_by_task:
+        try:
+            _drawn_by_task[key] = drawn_problems(task)
+        except BadInput:
+            _drawn_by_task[key] = None
+    return _drawn_by_task[key]
 
 
 def _reply(

@@ -29,7 +29,14 @@ from stages.validate.frames import (
     scalars,
 )
 from stages.validate.probe_checks import gains_frame, probes_frame
-from stages.validate.token_checks import add_cues, add_sampled, add_tokens, answer_texts
+from stages.validate.token_checks import (
+    add_cues,
+    add_sampled,
+    add_segment_texts,
+    add_texts,
+    add_tokens,
+    answer_texts,
+)
 
 INCORRECT = "incorrect"
 
@@ -71,7 +78,7 @@ def check_frames(
     frames: dict[str, Callable[[], pd.DataFrame]] = {
         "rollouts": lambda: rollouts_frame(rollouts, scores, segments, probes, premises),
         "scores": lambda: scores_frame(scores, rollouts, premises),
-        "segments": lambda: segments_frame(segments, rollouts, gains),
+        "segments": lambda: segments_frame(segments, rollouts, gains, premises.renderer),
         "probes": lambda: probes_frame(probes, rollouts, segments, premises.probe),
         "gains": lambda: gains_frame(
             gains, segments, probes, premises.probe, premises.partial_credit
@@ -109,14 +116,6 @@ def shared_seeds(read: Callable[[], Iterable[pa.Table]]) -> pd.DataFrame:
     return pa.concat_tables(sharing).to_pandas()
 
 
-def problems_frame(problems: pa.Table) -> pd.DataFrame:
-    """One row per problem: in how many splits its prompt stands, how many have its metadata."""
-    frame = scalars(problems)
-    frame["num_prompt_splits"] = frame.groupby("prompt")["split"].transform("nunique")
-    frame["num_metadata_problems"] = frame.groupby("metadata")["problem_id"].transform("size")
-    return frame
-
-
 def rollouts_frame(
     rollouts: pa.Table, scores: pa.Table, segments: pa.Table, probes: pa.Table, premises: Premises
 ) -> pd.DataFrame:
@@ -136,6 +135,7 @@ def rollouts_frame(
     frame["temperature"] = frame["temperature"].fillna(np.inf)
     add_tokens(frame, rollouts, premises.renderer)
     add_cues(frame, rollouts, premises.cue_tokens)
+    add_texts(frame, rollouts, premises.renderer)
     _add_problem(frame, rollouts, premises)
     _add_coverage(frame, scores, segments, probes, premises)
     return frame
@@ -162,7 +162,9 @@ def scores_frame(scores: pa.Table, rollouts: pa.Table, premises: Premises) -> pd
     return frame
 
 
-def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> pd.DataFrame:
+def segments_frame(
+    segments: pa.Table, rollouts: pa.Table, gains: pa.Table, renderer: Renderer
+) -> pd.DataFrame:
     """One row per segment: where it lies beside its neighbours, and whether it has its gain."""
     frame = scalars(segments)
     by_rollout = frame.groupby("rollout_id")
@@ -178,6 +180,7 @@ def segments_frame(segments: pa.Table, rollouts: pa.Table, gains: pa.Table) -> p
     frame["index_gap"] = frame["segment_index"] - position
     frame["num_tokens"] = frame["end_token"] - frame["start_token"]
     add_sampled(frame, rollouts)
+    add_segment_texts(frame, rollouts, renderer)
     frame["num_sampled_tokens"] = frame["num_sampled_tokens"].mask(is_answer)
     frame["is_start_sampled"] |= is_answer
     frame["start_gap_tokens"] = frame["start_token"] - by_rollout["end_token"].shift(fill_value=0)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 
 from stages.contracts.origin import Origin
 from stages.contracts.render import Renderer
+from stages.contracts.token_text import span_texts
 from stages.validate.frames import Ragged, ids, lengths_of, looked_up, ragged
 
 MISSING = -1
@@ -87,6 +88,24 @@ def answer_texts(rollouts: pa.Table, renderer: Renderer) -> pd.Series:
     return pd.Series(texts, index=ids(rollouts), dtype=object)
 
 
+def add_texts(frame: pd.DataFrame, rollouts: pa.Table, renderer: Renderer) -> None:
+    """Columns about the texts beside a rollout's tokens: whether they are what those read."""
+    for part in ("prompt", "completion"):
+        texts = [renderer.text(tokens) for tokens in _token_lists(rollouts, part, renderer)]
+        frame[f"is_{part}_text_of_tokens"] = frame[f"{part}_text"] == texts
+
+
+def add_segment_texts(frame: pd.DataFrame, rollouts: pa.Table, renderer: Renderer) -> None:
+    """Whether the text of each segment is what its tokens add to their rollout's."""
+    tokens = dict(zip(ids(rollouts), _token_lists(rollouts, "completion", renderer), strict=True))
+    due: list[str | None] = []
+    for rollout_id, ends in frame.groupby("rollout_id", sort=False)["end_token"]:
+        within = np.maximum.accumulate(ends.clip(0, len(tokens.get(rollout_id, ()))))
+        due += span_texts(tokens.get(rollout_id, ()), within.tolist(), renderer.text)
+    is_known = frame["rollout_id"].isin(tokens.keys())
+    frame["is_text_of_tokens"] = (frame["text"] == pd.Series(due, dtype=object)) | ~is_known
+
+
 def add_sampled(frame: pd.DataFrame, rollouts: pa.Table) -> None:
     """Columns about segments: how many of their tokens were sampled, and whether the first was."""
     tokens = ragged(rollouts["completion_tokens"])
@@ -102,6 +121,14 @@ def add_sampled(frame: pd.DataFrame, rollouts: pa.Table) -> None:
     frame["num_sampled_tokens"] = (before[end] - before[start]).astype(float)
     at_start = np.append(is_sampled, True)[start]
     frame["is_start_sampled"] = at_start | (frame["start_token"] == 0) | first.isna()
+
+
+def _token_lists(rollouts: pa.Table, part: str, renderer: Renderer) -> list[list[int]]:
+    """The tokens of each prompt or completion, those of no vocabulary moved to its bounds."""
+    tokens = ragged(rollouts[f"{part}_tokens"])
+    values = np.clip(tokens.values, 0, renderer.vocabulary_size - 1)
+    ends = tokens.lengths.cumsum()
+    return [one.tolist() for one in np.split(values, ends[:-1])] if len(ends) else []
 
 
 def _origins(rollouts: pa.Table, tokens: Ragged) -> Int[np.ndarray, " entry"]:

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from stages.contracts.render import Renderer, exact_tokens
-from stages.contracts.token_text import token_texts
+from stages.contracts.token_text import span_texts, token_texts
 
 FOLDER = Path(__file__).parent / "tokenizers"
 BYTES, LLAMA = (
@@ -48,6 +50,31 @@ def test_bytes_that_are_no_letter_hold_back_nothing_behind_them() -> None:
     first = renderer.encode("。")[0]
     added = token_texts(renderer, [first] * 9 + renderer.encode("ab。c"))
     assert "".join(added).endswith("ab。c")
+
+
+@pytest.mark.parametrize("tokenizer", [BYTES, LLAMA], ids=["bytes", "llama"])
+@given(text=st.text("aé。😀 \n", max_size=12), cuts=st.sets(st.integers(1, 40)))
+def test_spans_joined_are_the_text(tokenizer: Tokenizer, text: str, cuts: set[int]) -> None:
+    renderer = Renderer(tokenizer, {})
+    tokens = renderer.encode(text)
+    ends = [*sorted(cut for cut in cuts if cut < len(tokens)), len(tokens)]
+    spans = span_texts(tokens, ends, renderer.text)
+    assert len(spans) == len(ends)
+    assert "".join(spans) == renderer.text(tokens)
+
+
+def test_spans_by_hand() -> None:
+    """A letter cut apart is the later span's; a space that a token alone does not show is kept."""
+    in_bytes = Renderer(BYTES, {})
+    tokens = in_bytes.encode("ab。c")
+    first = len(in_bytes.encode("ab")) + 1
+    assert span_texts(tokens, [first, len(tokens)], in_bytes.text) == ["ab", "。c"]
+    assert span_texts(tokens[:first], [first], in_bytes.text) == ["ab\ufffd"]
+    in_pieces = Renderer(LLAMA, {})
+    tokens = [LLAMA.token_to_id(token) for token in ("a", "▁", "s", "▁", "b")]
+    assert span_texts(tokens, [1, 3, 5], in_pieces.text) == ["a", " s", " b"]
+    special = LLAMA.token_to_id("</s>")
+    assert span_texts([*tokens, special], [5, 6], in_pieces.text) == ["a s b", "</s>"]
 
 
 def test_a_cue_reads_as_it_is_written() -> None:

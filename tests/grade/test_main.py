@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 from stages.contracts.params.inits.model import ModelShape
+from stages.contracts.storage.reading import read_table
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.thoughts import THOUGHTS
 from stages.engines.judging import Wording, load_judge, save_wording
 from stages.engines.new_policy import new_policy
 from stages.engines.policy import save_policy
+from stages.running.errors import BadInput
 from tests.exam_world import FORM, RENDERER, RIGHT, Exam
 
 SHAPE = ModelShape(
@@ -31,6 +35,17 @@ def test_grades_are_those_computed_by_hand(tmp_path: Path) -> None:
     assert grades.loc[("h0", 1.0, 1, 0), "verdict"] == "unparsable"
     assert grades["judge_score"].isna().all()
     assert set(grades.xs("s0")["split"]) == {"train"}
+
+
+def test_a_text_that_its_tokens_do_not_read_is_refused(tmp_path: Path) -> None:
+    exam, path = Exam(tmp_path), tmp_path / "thoughts.parquet"
+    rows = read_table(path, THOUGHTS).to_pylist()
+    rows[1]["thinking_text"] += " 7"
+    write_table(path, THOUGHTS, rows)
+    with pytest.raises(BadInput, match=r"thinking_text: 1 row\(s\) are not .* first .*'h0'"):
+        exam.grade()
+    write_table(path, THOUGHTS, [{**row, "thinking_text": None} for row in rows])
+    assert len(exam.grade())
 
 
 def test_a_generative_judge_scores_and_the_reward_stays_the_verdicts(tmp_path: Path) -> None:

@@ -22,14 +22,17 @@ import yaml
 from safetensors.torch import load_file
 
 from fixtures.rows import row
+from stages.contracts.origin import Origin
 from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
-from stages.contracts.storage.contract import Table
+from stages.contracts.storage.contract import Table, part_name
 from stages.contracts.storage.reading import read_table
 from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.advantages import ADVANTAGES
 from stages.contracts.tables.all import TABLES
 from stages.contracts.tables.gains import GAINS
+from stages.contracts.tables.ledger import LEDGER
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
@@ -68,7 +71,7 @@ class World:
         (self.folder / "listing.json").write_text("{}", encoding="utf-8")
         files = {
             name: f"{name}.parquet"
-            for name in ("rollouts", "scores", "segments", "gains", "ledger")
+            for name in ("rollouts", "scores", "segments", "gains", "ledger", "advantages")
         }
         files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps")}
         files |= {
@@ -248,7 +251,8 @@ def test_a_killed_update_goes_on_to_the_same_bytes(
 ) -> None:
     """Terms fixed before the first step must be those of the parent after the kill, too."""
     terms = {"kl_coefficient": 0.1, "importance_correction": {"kind": "mask", "cap": 1.5}}
-    whole = world.run(**terms), world.weights
+    at = world.folder / "advantages.parquet" / part_name(0, 1)
+    whole = world.run(**terms), world.weights, at.read_bytes()
     step: Callable[..., dict[str, float]] = Trainer.step
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -261,7 +265,7 @@ def test_a_killed_update_goes_on_to_the_same_bytes(
         patch.setattr(
             Trainer, "step", lambda self, *rest: steps_taken.append(0) or step(self, *rest)
         )
-        again = world.run(**terms), world.weights
+        again = world.run(**terms), world.weights, at.read_bytes()
     assert len(steps_taken) == 1
     assert again == whole
 
@@ -373,6 +377,91 @@ def test_an_update_of_one_token_or_one_problem_is_refused(name: str, world: Worl
     said = rf"{name} is .*, above recipes.information.update.limits.{name} .*: problem p\d would"
     with pytest.raises(BadInput, match=said):
         world.run(limits={**limits, name: 0.9 * figure})
+
+
+NO_LIMITS = {"mean_nats": 1e9, "max_nats": 1e9, "min_ess_frac": 1e-9}
+
+
+def by_the_policy(world: World, temperature: float, precision: str = "float32") -> None:
+    """Put the log-probabilities of the policy itself in the table of rollouts."""
+    model = load_policy(world.folder / "policy").to(getattr(torch, precision))
+    path, rows = world.folder / "rollouts.parquet", []
+    for made in read_table(world.folder / "rollouts.parquet", ROLLOUTS).to_pylist():
+        tokens = torch.tensor([*made["prompt_tokens"], *made["completion_tokens"]])
+        with torch.no_grad():
+            logits = model(input_ids=tokens[None, :-1]).logits.float()[0] / temperature
+        found = logits.log_softmax(-1).gather(-1, tokens[1:, None])[:, 0].tolist()
+        found = found[-len(made["completion_tokens"]) :]
+        is_own = [origin == Origin.SAMPLED for origin in made["token_origin"]]
+        logprobs = [p if own else 0.0 for p, own in zip(found, is_own, strict=True)]
+        rows.append({**made, "sampler_logprobs": logprobs})
+    write_table(path, ROLLOUTS, rows)
+
+
+def test_rollouts_of_the_policy_are_taken_at_a_learning_rate_of_nothing(world: World) -> None:
+    """The self-test: nothing is learnt, and what the sampler said is what the trainer says."""
+    temperature = load(PROFILE).recipes["information"].rollout.temperature
+    by_the_policy(world, temperature)
+    limits = {"mean_nats": 1e-6, "max_nats": 1e-5, "min_ess_frac": 0.999999}
+    still = {"learning_rate": 1e-30, "weight_decay": 0.0}
+    optimizer = {**load(PROFILE).recipes["information"].update.optimizer.model_dump(), **still}
+    optimizer["betas"] = [*optimizer["betas"]]
+    found = world.run(mismatch_limits=limits, optimizer=optimizer)
+    assert found["mismatch"]["mean_nats"] < 1e-6
+    assert found["mean_kl_nats"] < 1e-9
+    by_the_policy(world, temperature, "bfloat16")
+    rounded = {"mean_nats": 0.05, "max_nats": 0.5, "min_ess_frac": 0.9}
+    assert 1e-5 < world.run(mismatch_limits=rounded)["mismatch"]["mean_nats"] < 0.05
+    with pytest.raises(BadInput, match="mean_nats"):
+        world.run(mismatch_limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("name", "tighter"), [("mean_nats", 0.9), ("max_nats", 0.9), ("min_ess_frac", 1.0)]
+)
+def test_log_probabilities_of_another_policy_are_refused(
+    name: str, tighter: float, world: World
+) -> None:
+    """Those in the table are drawn at random: they are nobody's."""
+    found = world.run(mismatch_limits=NO_LIMITS)["mismatch"]
+    assert found["max_nats"] > found["mean_nats"] > 0.01
+    assert found["ess_frac"] < 1
+    limit = tighter * found.get(name, 1.0)
+    said = (
+        rf"the policy gives the tokens of \d+ rollouts other log-probabilities .*"
+        rf"recipes.information.update.mismatch_limits.{name} .* completion token \d+ of rollout "
+        r"i1/p\d/\d: -\S+ nats there, -\S+ by the policy"
+    )
+    with pytest.raises(BadInput, match=said):
+        world.run(mismatch_limits={**NO_LIMITS, name: limit})
+
+
+def test_the_table_of_advantages_is_what_was_trained(world: World) -> None:
+    clipping = {"epochs": 3, "clip_low": 1e-6, "clip_high": 1e-6}
+    metrics = world.run(**clipping)
+    rows = read_table(world.folder / "advantages.parquet", ADVANTAGES).to_pandas()
+    ledger = read_table(world.folder / "ledger.parquet", LEDGER).to_pandas()
+    segments = read_table(world.folder / "segments.parquet", SEGMENTS).to_pandas()
+    whole = rows.groupby(["rollout_id", "segment_index"])
+    spans = whole.agg({"start_token": "min", "end_token": "max"}).reset_index()
+    assert spans.equals(segments[[*spans.columns]].astype(spans.dtypes))
+    by_rollout = rows.groupby("rollout_id")
+    trained = by_rollout["num_trained_tokens"].sum()
+    assert trained.tolist() == ledger["num_trained_tokens"].tolist()
+    pulls = (rows["advantage"] * rows["num_trained_tokens"]).groupby(rows["rollout_id"]).sum()
+    assert (pulls / trained).fillna(0).tolist() == pytest.approx(
+        ledger["mean_advantage"].tolist(), abs=1e-6
+    )
+    parts = rows["outcome_advantage"] + rows["credit_advantage"]
+    assert rows["advantage"].tolist() == pytest.approx(parts.tolist(), abs=1e-6)
+    assert rows["is_stop"].sum() == (ledger["num_cue_tokens"] == 0).sum()
+    is_trained = rows["num_trained_tokens"] > 0
+    assert rows["clipped_frac"].notna().equals(is_trained)
+    num_clipped = (rows["clipped_frac"] * rows["num_trained_tokens"]).sum()
+    steps = json.loads((world.folder / "steps.json").read_text())[-2:]
+    assert 0 < num_clipped < metrics["tokens"]["trained"]
+    in_steps = sum(step["clip_frac"] for step in steps) / len(steps)
+    assert num_clipped / metrics["tokens"]["trained"] == pytest.approx(in_steps, rel=0.3)
 
 
 def test_nothing_trains_on_what_was_not_validated(world: World) -> None:

@@ -124,6 +124,15 @@ def repeat_before(rows: Rows, table: str, column: str) -> str:
     return str(rows[table][0][TABLES[table].key[0]])
 
 
+def exchange(rows: Rows, *columns: str) -> str:
+    """Exchange columns of two problems of one split and difficulty."""
+    alike = [row for row in rows["problems"] if row["split"] == "train" and row["difficulty"] == 3]
+    one, other = alike[:2]
+    for column in columns:
+        one[column], other[column] = other[column], one[column]
+    return str(min(one["problem_id"], other["problem_id"]))
+
+
 def share_a_seed(rows: Rows) -> str:
     rows["rollouts"][1]["seed"] = rows["rollouts"][0]["seed"]
     return str(rows["rollouts"][0]["rollout_id"])
@@ -287,6 +296,54 @@ CORRUPTIONS: list[tuple[str, Corruption, str, str, int | None]] = [
         "problems",
         "num_metadata_problems",
         2,
+    ),
+    *(
+        (
+            f"problems that exchanged {' and '.join(columns)}",
+            lambda rows, columns=columns: exchange(rows, *columns),
+            "problems",
+            "is_as_drawn",
+            2,
+        )
+        for columns in (
+            *(("metadata",), ("answer",), ("seed",), ("prompt",), ("metadata", "answer")),
+            ("prompt", "metadata", "answer", "seed"),
+        )
+    ),
+    (
+        "another difficulty",
+        put("problems", "difficulty", 7),
+        "problems",
+        "is_as_drawn",
+        1,
+    ),
+    (
+        "text of other tokens",
+        put("rollouts", "completion_text", lambda row: row["completion_text"] + " "),
+        "rollouts",
+        "is_completion_text_of_tokens",
+        1,
+    ),
+    (
+        "no text",
+        put("rollouts", "completion_text", None),
+        "rollouts",
+        "is_completion_text_of_tokens",
+        1,
+    ),
+    (
+        "prompt that reads otherwise",
+        put("rollouts", "prompt_text", "1 + 1"),
+        "rollouts",
+        "is_prompt_text_of_tokens",
+        1,
+    ),
+    (
+        "segment that reads otherwise",
+        put("segments", "text", "no"),
+        "segments",
+        "is_text_of_tokens",
+        1,
     ),
     (
         "unknown problem",

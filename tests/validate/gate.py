@@ -15,7 +15,8 @@ from stages.contracts.tables.all import TABLES
 from stages.contracts.verdict import Verdict
 from stages.tasks.formats import load_format
 from stages.validate import __main__ as validate
-from stages.validate.checks import Premises, check_frames, group_sizes, problems_frame
+from stages.validate.checks import Premises, check_frames, group_sizes
+from stages.validate.problem_checks import drawn_problems, problems_frame
 from tests.validate.sound_round import (
     NAMES,
     ROUND,
@@ -70,7 +71,8 @@ def framed(
         data[name] for name in ("problems", "rollouts", "scores", "segments", "probes", "gains")
     )
     held = premises(workplace, problems, group_sizes([data["rollouts"]]), decision, partial_credit)
-    return {"problems": problems_frame(problems), **dict(check_frames(held, *others))}
+    drawn = drawn_problems(load(workplace / "params.yaml").task)
+    return {"problems": problems_frame(problems, drawn), **dict(check_frames(held, *others))}
 
 
 def premises(

@@ -26,7 +26,7 @@ from stages.contracts.tables.probes import PROBES
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.scores import SCORES
 from stages.contracts.tables.segments import SEGMENTS
-from stages.contracts.token_text import token_texts
+from stages.contracts.token_text import span_texts, token_texts
 from stages.contracts.verdict import Verdict
 from stages.infogain import gains_of
 from stages.pure.seeds import derive_seed
@@ -139,7 +139,9 @@ def rollout_row(
         problem_id=problem.problem_id,
         sample_index=index,
         prompt_tokens=renderer.encode(problem.prompt),
+        prompt_text=problem.prompt,
         completion_tokens=tokens,
+        completion_text=renderer.text(tokens),
         cue=forced,
         sampler_logprobs=[0.0 if i in forced else -rng.random() for i in range(len(tokens))],
         num_thinking_tokens=len(thought),
@@ -167,9 +169,10 @@ def segment_rows(
     if num_thinking < len(tokens):
         spans.append((num_thinking, len(tokens), "answer"))
     rows = []
-    for index, (start, end, kind) in enumerate(spans):
+    texts = span_texts(tokens, [end for _, end, _ in spans], renderer.text)
+    for index, ((start, end, kind), text) in enumerate(zip(spans, texts, strict=True)):
         place = {"rollout_id": rollout["rollout_id"], "segment_index": index, "kind": kind}
-        rows.append(row(SEGMENTS, **place, start_token=start, end_token=end))
+        rows.append(row(SEGMENTS, **place, start_token=start, end_token=end, text=text))
     return rows
 
 

@@ -5,11 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fixtures.rows import row
 from stages.contracts.tables.all import TABLES
-from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.scores import SCORES
-from stages.validate.checks import group_sizes, problems_frame, shared_seeds
+from stages.validate.checks import group_sizes, shared_seeds
 from tests.validate.gate import framed
 from tests.validate.sound_round import (
     NAMES,
@@ -71,13 +69,3 @@ def test_only_rollouts_with_a_seed_of_others_are_kept() -> None:
     shared = shared_seeds(lambda: batches)
     assert shared.to_dict("list") == {"rollout_id": ["b", "c"], "seed": [2, 2]}
     assert shared_seeds(lambda: batches[:1]).empty
-
-
-def test_a_prompt_in_two_splits_is_counted() -> None:
-    rows = [
-        row(PROBLEMS, problem_id=name, split=split)
-        for name, split in (("p", "train"), ("q", "heldout"))
-    ]
-    rows.append(row(PROBLEMS, problem_id="r", prompt="another"))
-    frame = problems_frame(pa.Table.from_pylist(rows, PROBLEMS.schema))
-    assert frame["num_prompt_splits"].tolist() == [2, 2, 1]

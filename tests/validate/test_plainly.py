@@ -10,6 +10,7 @@ from stages.contracts.params.whole import load
 from stages.contracts.render import Renderer
 from stages.validate.__main__ import check_round, read_settings
 from stages.validate.plainly import PlainRunner
+from stages.validate.problem_checks import drawn_problems
 from stages.validate.suites import SuiteRunner, expectation_results
 from tests.validate.corruptions import Corruption, each_corruption
 from tests.validate.gate import arrow, framed, parameters, write_unchecked
@@ -24,8 +25,8 @@ def judged(folder: Path, workplace: Path, rows: Rows, params_file: Path) -> Plai
     policy, form = workplace / "r0", workplace / "format.json"
     settings, renderer = read_settings(params_file, ROUND), Renderer.of_policy(policy)
     streamed = {name: folder / f"{name}.parquet" for name in STREAMED}
-    problems = folder / "problems.parquet"
-    return check_round(PlainRunner, ROUND, settings, renderer, problems, form, streamed)
+    problems, drawn = folder / "problems.parquet", drawn_problems(settings.task)
+    return check_round(PlainRunner, ROUND, settings, renderer, problems, drawn, form, streamed)
 
 
 @each_corruption

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from stages.contracts.storage.contract import Table
+from stages.contracts.tables.advantages import ADVANTAGES
 from stages.contracts.tables.answers import ANSWERS
 from stages.contracts.tables.demos import DEMOS
 from stages.contracts.tables.gains import GAINS
@@ -27,6 +28,7 @@ TABLES: Mapping[str, Table] = {
         SEGMENTS,
         PROBES,
         GAINS,
+        ADVANTAGES,
         LEDGER,
         THOUGHTS,
         ANSWERS,

@@ -40,7 +40,15 @@ ROLLOUTS = define(
     column("sample_index", INT, "0-based position in the problem's group"),
     column("policy_id", TEXT, "policy that sampled it"),
     column("prompt_tokens", INTS, "token ids of the prompt"),
+    column("prompt_text", TEXT, "what `prompt_tokens` read, control tokens too", nullable=True),
     column("completion_tokens", INTS, "token ids after the prompt, whoever put them there"),
+    column(
+        "completion_text",
+        TEXT,
+        "what they read by the policy's tokenizer, control tokens too; bytes that are no text are "
+        "U+FFFD, ids that the tokenizer does not know are nothing",
+        nullable=True,
+    ),
     column(
         "sampler_logprobs",
         FLOATS,

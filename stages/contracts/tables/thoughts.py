@@ -12,5 +12,11 @@ THOUGHTS = define(
     column("temperature", FLOAT, "sampling temperature"),
     column("sample_index", INT, "0-based sample of the problem"),
     column("thinking_tokens", INTS, "token ids between prompt and answer cue"),
+    column(
+        "thinking_text",
+        TEXT,
+        "what they read by the policy's tokenizer, as `completion_text` in rollouts",
+        nullable=True,
+    ),
     conversions=[TEMPERATURE_OF_OLDER],
 )

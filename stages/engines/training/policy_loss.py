@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from stages.contracts.params.recipes.update import Update
 from stages.engines.computing import Precision, at_least_float32, autocast
-from stages.engines.training.example import Example, PerTokenOfEach
+from stages.engines.training.example import Example, IsToken, PerTokenOfEach
 from stages.engines.training.placed import PerPosition, Rows, place, places
 from stages.engines.training.ranks import gathered, max_over_ranks, own_work, sum_over_ranks
 from stages.engines.varlen import packed_inputs
@@ -85,12 +85,25 @@ class PolicyLoss:
             for example, near, far in zip(examples, proximal, reference, strict=True)
         ]
 
+    def differences(
+        self, model: PreTrainedModel, examples: Sequence[Example]
+    ) -> list[Float[np.ndarray, " _"]]:
+        """Trainer's less sampler's log-probability of each example's target tokens, nats."""
+        of_trainer = self._logprobs(model, examples)
+        differences = []
+        for example, logprobs in zip(examples, of_trainer, strict=True):
+            assert logprobs is not None, "there is a model"
+            apart = logprobs.astype(np.float64) - example.sampler_logprobs
+            differences.append(apart[example.is_target])
+        return differences
+
     def minibatch(
         self,
         model: PreTrainedModel,
         examples: Sequence[Example],
         watched: dict[str, float],
         on_tokens: Callable[[int], None],
+        clipped: dict[int, IsToken] | None = None,
     ) -> Iterator[Float[Tensor, ""]]:
         """Each micro-batch's share of the minibatch loss, of examples that were prepared.
 
@@ -100,7 +113,8 @@ class PolicyLoss:
         ratio), `kl_nats` (of policy from sampler), `entropy_nats`, `mean_logprob_difference_nats`
         and `max_logprob_difference_nats` (from the sampler, absolute); with a reference
         `reference_kl_nats` over the anchored tokens; with a correction `importance_mean`,
-        `importance_ess_frac`, `importance_clipped_frac`, raw.
+        `importance_ess_frac`, `importance_clipped_frac`, raw. `clipped` gets, of each of this
+        rank's examples, the completion tokens that were clipped.
         """
         counted = np.array([example.is_target.sum() for example in examples])
         how = aggregation(self.settings.average, counted, self.budget_tokens)
@@ -113,6 +127,9 @@ class PolicyLoss:
             if counts:
                 sums.update(_sums(terms))
                 difference = max(difference, float(terms.drift_nats.abs().max()))
+                if clipped is not None:
+                    for item, row, where in places(examples, rows):
+                        clipped[item] = terms.is_clipped[row, where].cpu().numpy()
                 on_tokens(sum(examples[item].num_tokens for items in rows for item in items))
             loss = self._loss(terms, weights, how.denominator, num_targets)
             yield loss if counts else 0.0 * loss

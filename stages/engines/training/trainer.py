@@ -70,6 +70,8 @@ class Trainer:
         self.settings = settings
         self.history: list[dict[str, float]] = []
         """What the caller recorded of each step taken, kept through a resume."""
+        self.kept: dict[str, Tensor] = {}
+        """What else of the caller's is kept through a resume, on the CPU, equal in all ranks."""
         self._saved = time.monotonic()
         self._named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(
@@ -116,7 +118,7 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write parameters, optimizer moments and history, atomically."""
-        tensors = {}
+        tensors = {f"kept.{name}": value for name, value in self.kept.items()}
         for name, parameter in self._named.items():
             for kind, value in {"parameter": parameter, **self._optimizer.state[parameter]}.items():
                 value_of_all = full_tensor(value.detach())
@@ -137,6 +139,8 @@ class Trainer:
         if (found := checkpoint_file.read(folder / CHECKPOINT)) is None:
             return False
         tensors, self.history = found
+        for name in self.kept:
+            self.kept[name] = tensors[f"kept.{name}"]
         for name, parameter in self._named.items():
             parameter.detach().copy_(distributed_like(tensors[f"parameter.{name}"], parameter))
             self._optimizer.state[parameter] = {

@@ -54,6 +54,19 @@ class Limits(Section):
     """One problem's share of the sum of |advantage| over trained tokens."""
 
 
+class MismatchLimits(Section):
+    """Beyond which nothing is trained: the rollouts' log-probabilities are not the policy's.
+
+    Of |log p_trainer - log p_sampler| before the first step, over sampled tokens.
+    """
+
+    mean_nats: Positive
+    max_nats: Positive
+    min_ess_frac: Annotated[float, Field(gt=0, le=1)]
+    """Least effective sample size of the weights p_trainer / p_sampler, over the number of tokens.
+    """
+
+
 class Update(Section):
     """One round's policy update: an advantage for every token, and the loss that follows it.
 
@@ -83,6 +96,7 @@ class Update(Section):
     repeat_penalty: Positive | None = None
     """Taken from the advantage of a thinking segment that an earlier one of its rollout equals."""
     limits: Limits | None = None
+    mismatch_limits: MismatchLimits | None = None
     length_penalty: Positive | None = None
     """Taken from the reward of a thinking stream as long as the budget; in proportion from a
     shorter one.

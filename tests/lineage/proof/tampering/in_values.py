@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from tests.lineage.forging import PART, cover_up, edited
 from tests.lineage.proof.tampering.kinds import (
+    ADVANTAGES,
     ANSWERS,
     DEMOS,
     EXAMINED,
@@ -67,6 +68,11 @@ put("advantage_nan", LEDGER, "mean_advantage", first(NAN))
 put("advantage_infinite", LEDGER, "mean_advantage", first(-INFINITE))
 put("advantage_null", LEDGER, "mean_advantage", first(None))
 put("advantage_beyond_the_limit", LEDGER, "mean_advantage", first(1e6))
+put("advantage_of_a_segment_altered", ADVANTAGES, "advantage", first(lambda value: value + 0.5))
+put("advantage_of_a_segment_null", ADVANTAGES, "advantage", lambda all_: [None] * len(all_))
+put("credit_altered", ADVANTAGES, "credit_advantage", first(lambda value: value + 0.5))
+put("tokens_of_a_segment_altered", ADVANTAGES, "num_trained_tokens", first(lambda num: num + 1))
+put("clipped_share_of_two", ADVANTAGES, "clipped_frac", lambda all_: [2.0] * len(all_))
 put("ledger_tokens_null", LEDGER, "num_trained_tokens", first(None))
 put("ledger_status_unknown", LEDGER, "status", first("lucky"))
 put("ledger_problem_null", LEDGER, "problem_id", first(None))
@@ -104,6 +110,8 @@ put("probe_logprob_nan", PROBES, "answer_logprobs", first(lambda nats: [NAN, *na
 without("probes_cut", PROBES)
 put("answer_used_more_than_its_budget", ANSWERS, "used_tokens", first(9_999))
 put("exam_seeds_elsewhere", ANSWERS, "sample_index", first(7))
+put("completion_reads_otherwise", ROLLOUTS, "completion_text", first("1 + 1 2"))
+put("segment_reads_otherwise", SEGMENTS, "text", first("1 + 1 2"))
 put("thoughts_emptied", THOUGHTS, "thinking_tokens", lambda all_: [[]] * len(all_))
 put("thought_lengthened", THOUGHTS, "thinking_tokens", first(lambda tokens: [*tokens, 5]))
 put("thoughts_of_another_policy", THOUGHTS, "policy_id", first("r0"))

@@ -9,6 +9,7 @@ from pathlib import Path
 ROUND = "data/rounds/s1"
 ROLLOUTS, SCORES = f"{ROUND}/rollouts.parquet", f"{ROUND}/scores.parquet"
 SEGMENTS, PROBES = f"{ROUND}/segments.parquet", f"{ROUND}/probes.parquet"
+ADVANTAGES = f"{ROUND}/advantages.parquet"
 GAINS, LEDGER = f"{ROUND}/gains.parquet", f"{ROUND}/ledger.parquet"
 DEMOS, PROBLEMS = "data/demos/r0.parquet", "data/problems.parquet"
 POLICY, WEIGHTS = "data/policies/s1", "data/policies/s1/model.safetensors"

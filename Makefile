@@ -34,6 +34,7 @@ endif
 	@$(PIP) --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true  # by all cores; some packages have templates named .py
 	@$(BIN)/python -m flows.plots_page .dvc/plots.html
+	@$(RUN) $(BIN)/dvc config --local plots.html_template plots.html
 	@rm -f .venv/.installed-* && touch $@
 
 lock: ## Pin what pyproject.toml needs, by uv; MOVE="prefect dvc" or MOVE=all moves pins
@@ -43,7 +44,7 @@ iteration: $(INSTALLED) ## The main job: every stage that is not up to date, by 
 	@$(RUN) $(BIN)/python -m stages.contracts.params.whole
 	@$(RUN) $(BIN)/knowhow cache verify --quick
 	@$(RUN) $(BIN)/python -m flows.warm dvc repro
-	@echo "Report: data/report/report.html"
+	@$(RUN) $(BIN)/knowhow look --short
 
 flow: $(INSTALLED) ## The same graph as a Prefect flow, with its own server on loopback
 	@$(RUN) $(BIN)/python -m flows.warm knowhow train

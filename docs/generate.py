@@ -23,6 +23,7 @@ from stages.contracts.storage.contract import Table
 from stages.contracts.tables.all import TABLES
 from stages.probe.__main__ import FUNCTIONS
 from stages.pure import losses, segments
+from stages.pure.diagnosis import RULES
 from stages.update.advantage import FORMULAS
 
 FOLDER = Path(__file__).parent
@@ -52,6 +53,8 @@ AVERAGES = {
     "tokens": "over all tokens",
     "budget": "sum / (rollouts × `budget_tokens`)",
 }
+GUIDE = "when-success-does-not-rise"
+FIELD = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 MARKED = re.compile(r"(<!-- (\w+), by make docs -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -138,6 +141,16 @@ def tasks() -> str:
     )
 
 
+def rules() -> str:
+    """Each rule: what it measures, from where on it is a finding, what it says, what to turn."""
+    rows = []
+    for rule in RULES:
+        found = f"`{rule.number}` {rule.side} {rule.threshold:g}"
+        said, key = FIELD.sub("…", rule.message), FIELD.sub(r"<\1>", rule.key)
+        rows.append([f"`{rule.name}`", found, said, f"`{key}`", rule.cure])
+    return table(["rule", "found where", "it says", "key to turn", "how"], rows)
+
+
 VARIANTS: Mapping[str, Callable[[], str]] = {
     "objectives": objectives,
     "estimators": estimators,
@@ -145,8 +158,9 @@ VARIANTS: Mapping[str, Callable[[], str]] = {
     "cuts": ways_to_cut,
     "strategies": strategies,
     "tasks": tasks,
+    "rules": rules,
 }
-PAGES = (FOLDER / "method.md", FOLDER / "tasks.md")
+PAGES = tuple(FOLDER / f"{name}.md" for name in ("method", "tasks", GUIDE))
 
 
 def with_variants(text: str) -> str:

@@ -2,7 +2,8 @@
 
 Reads   rollouts, problems, the format of their text, the policy's tokenizer, the round's judge;
         params.yaml `task`, the recipe's `segments`.
-Writes  scores, one row per rollout; segments, one row per segment, tiling the completion.
+Writes  scores, one row per rollout; segments, one row per segment, tiling the completion; summary,
+        one JSON object: what the round amounts to, tokens and fractions of rollouts.
 Method  Only what follows the cue is judged as the answer, never the thinking; and of both only what
         the policy wrote. Verifiers run in killable workers: a hang or a crash is a verdict without
         a reward, not a zero. Of a
@@ -14,7 +15,8 @@ Method  Only what follows the cue is judged as the answer, never the thinking; a
 Example: python -m stages.score --round-id i1 --problems data/problems.parquet \
          --text-format data/format.json --judge data/judges/exact \
          --tokenizer data/policies/r0/tokenizer.json --rollouts data/rounds/i1/rollouts.parquet \
-         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet
+         --scores data/rounds/i1/scores.parquet --segments data/rounds/i1/segments.parquet \
+         --summary data/metrics/summary/rounds/i1.json
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,10 +48,11 @@ from stages.contracts.token_text import span_texts, token_texts
 from stages.contracts.verdict import Verdict, Verification
 from stages.engines.judging import open_judge
 from stages.pure.judgement import DECISION
+from stages.pure.round_summary import RoundSummary
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.running.errors import BadInput, command
 from stages.running.progress import ProgressBar
-from stages.running.publish import RunFacts
+from stages.running.publish import RunFacts, write_json
 from stages.tasks.rows import read_problems
 from stages.tasks.task import Problem
 from stages.verifiers import isolated
@@ -61,6 +64,7 @@ COLUMNS = (
     "completion_tokens",
     "token_origin",
     "num_thinking_tokens",
+    "finish_reason",
 )
 
 
@@ -81,6 +85,7 @@ def main(
     rollouts: Path,
     scores: Path,
     segments: Path,
+    summary: Path,
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Score the rollouts of one round."""
@@ -94,6 +99,8 @@ def main(
     need_problems(rollouts, known)
     columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, CutpointCut) else [])]
     num_rollouts = count_rows(rollouts, ROLLOUTS)
+    place = {problem_id: index for index, problem_id in enumerate(known)}
+    summed = RoundSummary(len(known))
 
     with (
         facts.phase("judging"),
@@ -110,11 +117,14 @@ def main(
             verifications = verifiers.verify(submissions(batch_problems, cuts, form))
             prompts = [problem.prompt for problem in batch_problems]
             judge_scores = score_answers(prompts, [thoughts.answer for thoughts in cuts])
-            to_scores.add(map(_score_row, rows, cuts, verifications, judge_scores))
+            score_rows = [*map(_score_row, rows, cuts, verifications, judge_scores)]
+            to_scores.add(score_rows)
+            count(summed, rows, cuts, score_rows, place)
             attempts = (attempt and attempt.verdict for attempt in verifications[len(rows) :])
             for row, row_cut in zip(rows, cuts, strict=True):
                 to_segments.add(_segment_rows(row, row_cut, attempts, form, renderer))
             progress.add(len(rows))
+    write_json(summary, summed.numbers())
     facts.count(num_rollouts=num_rollouts, num_segments=to_segments.num_rows)
     facts.write(scores)
 
@@ -139,6 +149,28 @@ def need_problems(rollouts: Path, known: Mapping[str, Problem]) -> None:
             f"table rollouts, column problem_id: {num_foreign} row(s) ask a problem that problems "
             f"does not have; first rollout_id {first}; run `dvc repro` to sample again"
         )
+
+
+def count(
+    summed: RoundSummary,
+    rows: Sequence[Mapping[str, Any]],
+    cuts: Sequence[CutRollout],
+    score_rows: Sequence[Mapping[str, Any]],
+    place: Mapping[str, int],
+) -> None:
+    """Add some rollouts to the sums of their round; `place` is the index of each problem."""
+    verdicts = np.array([row["verdict"] for row in score_rows])
+    summed.add(
+        np.array([place[row["problem_id"]] for row in rows]),
+        np.array([row["reward"] for row in score_rows], dtype=float),
+        verdicts == Verdict.CORRECT,
+        thinking_tokens=np.array([row["num_thinking_tokens"] for row in rows]),
+        unparsable=verdicts == Verdict.UNPARSABLE,
+        unended=np.array([row["finish_reason"] == "length" for row in rows]),
+    )
+    for row, row_cut in zip(rows, cuts, strict=True):
+        texts = {tuple(row["completion_tokens"][start:end]) for start, end in row_cut.spans}
+        summed.add_segments(len(row_cut.spans), len(row_cut.spans) - len(texts))
 
 
 def submissions(
@@ -247,4 +279,4 @@ def _segment_rows(
 
 
 if __name__ == "__main__":
-    command(main, writes=("scores", "segments"))
+    command(main, writes=("scores", "segments", "summary"))

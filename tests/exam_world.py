@@ -126,7 +126,7 @@ class Exam:
         evaluate.main(
             grades=root / "grades.parquet",
             metrics=root / "metrics.json",
-            curve=root / "curve.json",
+            summary=root / "summary.json",
             params_file=root / "params.yaml",
         )
         return grades, json.loads((root / "metrics.json").read_text())

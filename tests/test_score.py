@@ -278,6 +278,7 @@ def scored(
         rollouts,
         scores,
         segments,
+        folder / "summary.json",
         folder / "params.yaml",
     )
     return read_table(scores, SCORES).to_pylist(), read_table(segments, SEGMENTS).to_pylist()

@@ -111,6 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **given,
         judge=folder / "exact",
         tokenizer=folder / "r0" / "tokenizer.json",
+        summary=folder / "round.json",
     )
     probed = of("problems", "solutions", "rollouts", "scores", "segments", "probes")
     probe.main(ROUND, policy=folder / "r0", **probed, **given)
@@ -185,6 +186,7 @@ def test_the_gate_lets_it_through_and_an_update_trains_what_was_sampled(
         advantages=tmp_path / "advantages.parquet",
         metrics=tmp_path / "metrics.json",
         steps=tmp_path / "steps.json",
+        summary=tmp_path / "summary.json",
         code=tmp_path / "code.json",
         params_file=folder / "params.yaml",
         scratch_root=tmp_path / "scratch",

@@ -26,6 +26,7 @@ from stages.evaluate import __main__ as evaluate
 from stages.evaluate.exam_sums import read_sums
 from stages.evaluate.intervals import Intervals
 from stages.report import __main__ as report
+from stages.summarize import __main__ as summarize
 
 HOSTILE = '<script>alert("x")</script>'
 WORDS = ["<pad>", "<bos>", "<eos>", "#", "=", "<", "one", "two", HOSTILE]
@@ -75,6 +76,7 @@ class World:
             "rounds_dir": data / "rounds",
             "policies_dir": data / "policies",
             "comparisons": data / "report" / "comparisons.json",
+            "summary": data / "report" / "summary.json",
             "page": self.out / "report.html",
             "params_file": self.params,
         }
@@ -90,6 +92,15 @@ class World:
         compare.main(self.data / "exams", comparisons, self.params)
         comparisons_by_pair: dict[str, Any] = json.loads(comparisons.read_text())
         return comparisons_by_pair
+
+    def summarize(self, only_measured: bool = False) -> dict[str, Any]:
+        """Run the stage between; its summary."""
+        summary, points = self.arguments["summary"], self.data / "report" / "points"
+        files = [points / f"{name}.json" for name in ("success", "rounds", "steps")]
+        given = (self.data / "metrics", self.arguments["comparisons"], summary, *files)
+        summarize.main(*given, only_measured=only_measured, params_file=self.params)
+        summarized: dict[str, Any] = json.loads(summary.read_text())
+        return summarized
 
     def edit_params(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Change params.yaml in place."""
@@ -218,6 +229,28 @@ CONTENTS = {
     ("q1", 0): ([thought("two =", None, "timeout", True)], None, "stop"),
     ("q1", 1): ([], 1.0, "length"),
 }
+# What two stages say of such a round in a few numbers, and its two optimizer steps.
+SCORED = {
+    "reward": 0.5,
+    "success": 0.5,
+    "success_stderr": 0.05,
+    "thinking_tokens": 2.5,
+    "one_outcome_frac": 0.5,
+    "unparsable_frac": 0.0,
+    "unended_frac": 0.0,
+    "repeat_frac": 0.25,
+}
+UPDATED = {
+    "entropy_nats": 0.3,
+    "kl_nats": 0.01,
+    "largest_group_share": 0.1,
+    "max_abs_advantage": 2.0,
+    "trained_frac": 0.9,
+}
+STEPS = [
+    {"step": step, "loss": -0.5, "kl_nats": 0.01, "entropy_nats": 0.4 - 0.1 * step}
+    for step in range(2)
+]
 # The same as a text task tells it: nothing claimed of an attempt, nothing known of progress.
 SILENT = {
     key: ([thought(t["text"], None, None, None) for t in thoughts], reward, finish)
@@ -276,7 +309,11 @@ def write_round(
         "max_logprob_difference_nats": 1e-5,
         "mean_kl_nats": 0.01,
     }
-    write_json(world.data / "metrics/updates" / f"{name}.json", metrics)
+    folder, file = world.data / "metrics", f"{name}.json"
+    write_json(folder / "updates" / file, metrics)
+    write_json(folder / "summary/rounds" / file, SCORED)
+    write_json(folder / "summary/updates" / file, UPDATED)
+    write_json(folder / "curves/updates" / file, {"steps": STEPS})
 
 
 def gain(place: Row, progress: float | None) -> Row:
@@ -316,4 +353,5 @@ def make_world(root: Path) -> World:
         world.data / "metrics/sft/r0.json",
         {"num_steps": 40, "final_loss": 1.0, "loss_curve": [4.0, 2.0, 1.0]},
     )
+    world.summarize()
     return world

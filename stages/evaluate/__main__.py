@@ -2,7 +2,7 @@
 
 Reads   grades; params.yaml `evaluate`, `exam.temperatures`, `report.training_budget_tokens`.
 Writes  metrics, one JSON object: fractions and tokens of the held-out problems, with bootstrap
-        intervals over problems, and what to train on next; the success curve, as points to plot.
+        intervals over problems, and what to train on next; summary, the few that are read first.
         All but `success_by_temperature` is at the level's best temperature, `temperature`. Null
         where a number does not exist: tokens to a success never reached, shares of nothing,
         memorisation without problems of the train split, extrapolation without a budget beyond the
@@ -13,7 +13,7 @@ Method  `stages.pure.estimates`, `exam` and `curriculum`. The best temperature o
         by the judge's score; the exact one's is the reward, and so makes it pass@k.
 
 Example: python -m stages.evaluate --grades data/exams/r0/grades.parquet \
-         --metrics data/metrics/exams/r0.json --curve data/metrics/curves/exams/r0.json
+         --metrics data/metrics/exams/r0.json --summary data/metrics/summary/exams/r0.json
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +31,7 @@ from stages.contracts.params.exam import Temperatures
 from stages.contracts.storage.reading import count_rows
 from stages.contracts.tables.grades import GRADES
 from stages.evaluate.exam_sums import Sums, read_sums
+from stages.evaluate.headline import headline
 from stages.evaluate.intervals import Intervals, Json
 from stages.evaluate.temperatures import choose, heldout_curves, success_by_temperature
 from stages.pure import exam
@@ -51,7 +52,9 @@ VERDICTS = (
 )
 
 
-def main(grades: Path, metrics: Path, curve: Path, params_file: Path = Path("params.yaml")) -> None:
+def main(
+    grades: Path, metrics: Path, summary: Path, params_file: Path = Path("params.yaml")
+) -> None:
     """Measure one exam by its grades."""
     settings = read_section(params_file, "evaluate", Evaluate)
     temperatures: list[float] = read_section(params_file, "exam.temperatures", Temperatures)
@@ -64,7 +67,7 @@ def main(grades: Path, metrics: Path, curve: Path, params_file: Path = Path("par
             for name, part in by_level(sums)
         }
     write_json(metrics, {**report, "curriculum": next_training(report)})
-    write_json(curve, curve_points(report))
+    write_json(summary, headline(report["all"], training_budget))
     facts.count(num_answers=count_rows(grades, GRADES))
     facts.write(metrics)
 
@@ -279,14 +282,5 @@ def next_training(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def curve_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The success curves as points to plot."""
-    return [
-        {"difficulty": level, "budget_tokens": int(budget.removeprefix("budget_")), **estimate}
-        for level, metrics in report.items()
-        for budget, estimate in metrics["success"].items()
-    ]
-
-
 if __name__ == "__main__":
-    command(main, writes=("metrics", "curve"))
+    command(main, writes=("metrics", "summary"))

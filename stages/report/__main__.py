@@ -1,15 +1,16 @@
 """Show what was learnt: one self-contained HTML page.
 
-Reads   problems; the metrics of each exam, and the comparisons; of each round its rollouts, scores,
-        segments, gains and metrics; of each init its metrics; the tokenizer of the policy whose
-        rollouts are shown; all of params.yaml.
+Reads   problems; the metrics of each exam, the comparisons and the summary; of each round its
+        rollouts, scores, segments, gains and metrics; of each init its metrics; the tokenizer of
+        the policy whose rollouts are shown; all of params.yaml.
 Writes  page, HTML with inline SVG that loads nothing and runs no script.
 Method  Means over problems with their intervals are `stages.pure.estimates`. How it looks:
         `stages.contracts.report`.
 
 Example: python -m stages.report --problems data/problems.parquet --metrics-dir data/metrics \
          --rounds-dir data/rounds --policies-dir data/policies \
-         --comparisons data/report/comparisons.json --page data/report/report.html
+         --comparisons data/report/comparisons.json --summary data/report/summary.json \
+         --page data/report/report.html
 """
 
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ def main(
     policies_dir: Path,
     page: Path,
     comparisons: Path,
+    summary: Path,
     params_file: Path = Path("params.yaml"),
 ) -> None:
     """Write the page."""
@@ -87,6 +89,7 @@ def main(
             "levels": panels.levels(exam_metrics),
             "exams": exam_metrics,
             "smallest_share": panels.SMALLEST_SHARE,
+            "findings": read_json(summary)["findings"],
             "compared": read_comparisons(comparisons, everything),
             "courses": courses,
             "measures": MEASURES,

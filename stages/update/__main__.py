@@ -4,8 +4,8 @@ Reads   policy, rollouts, scores, segments, gains, the round's validation; the r
         where the recipe holds the new one near it; params.yaml `compute.training`, `rounds.<round>`
         and its recipe's `update`, `rollout.temperature` and `rollout.budget_tokens`.
 Writes  the next policy; ledger, one row per rollout: what became of its tokens; advantages, one
-        row per segment: what its tokens were trained with; metrics of the update, and of each step,
-        to plot.
+        row per segment: what its tokens were trained with; metrics of the update, and of each step;
+        summary, the few of them that are read first.
 Method  An advantage per token by the recipe's objective (`stages.update.advantage` names the
         formula of each, in `stages.pure.objectives`), then the recipe's loss over minibatches
         (`stages.engines.training.policy_loss`). Trained ids are the sampled ids; what a cue or
@@ -19,7 +19,7 @@ Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
          --next-policy data/policies/i1 --ledger data/rounds/i1/ledger.parquet \
          --advantages data/rounds/i1/advantages.parquet \
          --metrics data/metrics/updates/i1.json --steps data/metrics/curves/updates/i1.json \
-         --code data/code/update.json
+         --summary data/metrics/summary/updates/i1.json --code data/code/update.json
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ from stages.running.scratch import scratch
 from stages.update.advantage import token_advantages
 from stages.update.advantage_rows import write_advantages
 from stages.update.examples import assemble, count_statuses
-from stages.update.metrics import Extremes, composition, extremes_of, summary, told
+from stages.update.metrics import Extremes, composition, course, extremes_of, headline, told
 from stages.update.mismatch import need_match
 from stages.update.round_tables import RoundTables, need_attempts, read_round
 from stages.update.training import Sampling, load_loss, train
@@ -80,6 +80,7 @@ def main(
     advantages: Path,
     metrics: Path,
     steps: Path,
+    summary: Path,
     code: Path,
     params_file: Path = Path("params.yaml"),
     scratch_root: Path = Path("data/.scratch"),
@@ -109,8 +110,11 @@ def main(
         with facts.phase("training"):
             is_clipped = train(trainer, loss, examples, update, entry.seed, unfinished)
         ranks.gather_on_first(model)
-        write_json(metrics, {**summary(rows, trainer.history), **learnt, **told(apart)})
-        write_json(steps, [{"step": step, **record} for step, record in enumerate(trainer.history)])
+        measured = {**course(rows, trainer.history), **learnt, **told(apart)}
+        write_json(metrics, measured)
+        write_json(summary, headline(measured))
+        numbered = [{"step": step, **record} for step, record in enumerate(trainer.history)]
+        write_json(steps, {"steps": numbered})
         write_table(ledger, LEDGER, rows)
         write_advantages(advantages, tables, given, rows, is_clipped)
         with atomic(next_policy) as beside:
@@ -202,4 +206,4 @@ def need_moderation(extremes: Extremes, limits: Limits | None, key: str) -> None
 
 
 if __name__ == "__main__":
-    command(main, writes=("next_policy", "ledger", "advantages", "metrics", "steps"))
+    command(main, writes=("next_policy", "ledger", "advantages", "metrics", "steps", "summary"))

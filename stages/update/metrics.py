@@ -1,6 +1,6 @@
 """What is written of an update beside the policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class Extremes(NamedTuple):
         }
 
 
-def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
+def course(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Token counts by what became of them, and the course of the update.
 
     Some figures are only watched under some recipes.
@@ -58,6 +58,18 @@ def summary(rows: Sequence[dict[str, Any]], history: Sequence[dict[str, float]])
         "max_logprob_difference_nats": first["max_logprob_difference_nats"],
         "mean_logprob_difference_nats": first["mean_logprob_difference_nats"],
         **{f"mean_{name.removesuffix('_mean')}": value for name, value in averages.items()},
+    }
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What is read first of an update's metrics; `trained_frac` is of all tokens of the round."""
+    tokens = metrics["tokens"]
+    return {
+        "entropy_nats": metrics["entropy_nats"]["last"],
+        "kl_nats": metrics["mean_kl_nats"],
+        "largest_group_share": metrics["largest_group_share"],
+        "max_abs_advantage": metrics["max_abs_advantage"],
+        "trained_frac": tokens[Status.TRAINED] / sum(tokens.values()),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from stages.engines.training.example import Example
 from stages.pure.accounting import Status
 from stages.update.examples import assemble
-from stages.update.metrics import summary
+from stages.update.metrics import course
 from tests.update.by_hand import NAN, SAMPLED, known, on_tokens, update
 
 LENGTHS = [len(tokens) for tokens in SAMPLED["completion_tokens"]]
@@ -56,7 +56,7 @@ def test_every_token_is_accounted_for(
     assert rows[4]["status"] == Status.ERRORED
     watched = ("loss", "grad_norm", "clip_frac", "kl_nats", "entropy_nats")
     differences = ("max_logprob_difference_nats", "mean_logprob_difference_nats")
-    metrics = summary(rows, [dict.fromkeys((*watched, *differences), 0.0)])
+    metrics = course(rows, [dict.fromkeys((*watched, *differences), 0.0)])
     assert sum(metrics["tokens"].values()) == sum(LENGTHS)
     assert metrics["tokens"]["trained"] == sum(int(example.is_target.sum()) for example in examples)
 

@@ -73,7 +73,7 @@ class World:
             name: f"{name}.parquet"
             for name in ("rollouts", "scores", "segments", "gains", "ledger", "advantages")
         }
-        files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps")}
+        files |= {name: f"{name}.json" for name in ("validation", "metrics", "steps", "summary")}
         files |= {
             "policy": "policy",
             "code": "listing.json",

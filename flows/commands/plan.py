@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands import console
+from flows.commands.look import finding_line
 
 if TYPE_CHECKING:
     from flows.running.graph import PlannedStage
 
 NUM_REASONS_SHOWN = 3
+FALLING = "falling"  # the rule that a plan tells of: another round would go on from there
 EXAMPLES = """\b
 Examples:
   knowhow plan                all stages
@@ -39,7 +41,7 @@ def plan(
     if as_json:
         print(json.dumps([asdict(stage) for stage in planned], indent=2))
     else:
-        print(_table(planned))
+        print("\n".join([_table(planned), *_falls()]))
 
 
 def planned_stages(stages: Sequence[str] | None) -> "list[PlannedStage]":
@@ -60,6 +62,19 @@ def _table(planned: "Sequence[PlannedStage]") -> str:
     num_stale = sum(stage.is_stale for stage in planned)
     total = f"{num_stale} of {len(planned)} stages will run."
     return "\n".join([*console.aligned(rows), "", total])
+
+
+def _falls() -> list[str]:
+    """Chains whose success falls, as far as rounds are scored."""
+    from flows.running.summary import SCORED, NoSummary, summarize
+
+    if not any(SCORED.glob("*.json")):
+        return []
+    try:
+        findings = summarize()["findings"]
+    except NoSummary as error:
+        return [f"not looked at: {console.plainly(error)}"]
+    return [finding_line(finding) for finding in findings if finding["rule"] == FALLING]
 
 
 def _state(stage: "PlannedStage") -> str:

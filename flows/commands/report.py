@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import console
+from flows.project.paths import REPORT
 
 EXAMPLES = """\b
 Examples:
@@ -24,14 +25,12 @@ def report(
     """Print where the report is, open it, or serve it on this machine's loopback address."""
     from flows.running import pages
 
-    if not pages.REPORT.is_file():
-        console.stop(f"{pages.REPORT} is missing; `knowhow train` makes it")
+    if not REPORT.is_file():
+        console.stop(f"{REPORT} is missing; `knowhow train` makes it")
     if not is_served:
-        print(pages.REPORT)
-    if is_opened and not webbrowser.open(pages.REPORT.absolute().as_uri()):
-        console.stop(
-            f"there is no browser to open {pages.REPORT} in; set BROWSER, or open it yourself"
-        )
+        print(REPORT)
+    if is_opened and not webbrowser.open(REPORT.absolute().as_uri()):
+        console.stop(f"there is no browser to open {REPORT} in; set BROWSER, or open it yourself")
     if is_served:
         with console.ending_in_order(), pages.serving(port) as url:
             console.wait_for_interrupt(f"report and Data Docs are at {url}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import console
+from flows.commands.look import tell_end
 from flows.commands.plan import Stages, planned_stages
 from flows.project import exit_codes
 
@@ -94,4 +95,5 @@ def _run_flow(
         console.print_error(state.message)
         return False
     console.say(state.message)
+    tell_end()
     return True

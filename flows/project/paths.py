@@ -9,4 +9,5 @@ DATA = Path("data")
 SCRATCH = DATA / ".scratch"
 """Unfinished work, logs and locks: git ignores it, and `make clean` deletes it."""
 POLICIES = DATA / "policies"
+REPORT = DATA / "report" / "report.html"
 EXAMS = DATA / "metrics" / "exams"

@@ -11,10 +11,9 @@ from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-from flows.project.paths import DATA
+from flows.project.paths import DATA, REPORT
 from flows.running.pages_handler import PagesHandler
 
-REPORT = DATA / "report" / "report.html"
 URL = "KNOWHOW_PAGES_URL"
 HERE = (Path(),)
 

@@ -33,10 +33,16 @@ from flows.project.paths import DATA, EXAMS, SCRATCH
 from flows.running import graph, pages, stage
 from flows.running.children import Children
 from flows.running.stage import StageFailed, StageProgress
+from flows.running.summary import NoSummary, summarize
 
 PARALLEL_STAGES = 2
 PROGRESS_PERIOD_SECONDS = 10.0
 DELIVER_SECONDS = 10.0
+MEASURING = ("score", "update")  # stages after which a round has another number to show
+TABLES = {
+    "rounds": "What each round measured, of every chain",
+    "findings": "What is wrong by rule, and the key of params.yaml to turn",
+}
 KEY_METRIC = re.compile(
     r"\.(success\.budget_\d+|normalized_regret|extrapolation|self_verification\.\w+)\.mean$"
     r"|\.used_tokens\.budget_\d+$"
@@ -106,6 +112,8 @@ def run_stages(
             with slots:
                 before_each()
                 _run(name, children, deadline_seconds)
+                if name.partition("@")[0] in MEASURING:
+                    _show_rounds()
 
         for each in stale:
             logger.info("%s: %s", each.name, "; ".join(each.reasons))
@@ -193,7 +201,20 @@ def _publish() -> None:
     if metrics := list(_exam_metrics()):
         description = "Exam metrics, one column an examined policy"
         create_table_artifact(metrics, key="exam-metrics", description=description)
+    _show_rounds()
     create_markdown_artifact(pages.links(), key="pages", description="Pages to read")
+
+
+def _show_rounds() -> None:
+    """A row a round that is scored, and what is wrong by rule: pages show the last state."""
+    try:
+        summary = summarize()
+    except NoSummary as error:  # no reason to end hours of training
+        get_run_logger().warning("rounds not shown: %s", error)
+        return
+    for key, description in TABLES.items():
+        if rows := summary[key]:
+            create_table_artifact(rows, key=key, description=description)
 
 
 def _stage_seconds() -> Iterator[dict[str, Any]]:

@@ -29,15 +29,16 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from stages.contracts.storage.reading import read_table
-from stages.contracts.tables.scores import SCORES
+from stages.contracts.params.base import Name, read_section
+from stages.contracts.params.round import Round
+from stages.contracts.policy_tree import ancestors
 from stages.engines.computing import settings_of_one_step
 from stages.engines.kept import kept_engines
+from stages.pure.diagnosis import FALLING, fall, is_found
 from stages.running.errors import BadInput, command, split_listing
-from stages.running.publish import atomic, one_of_many
+from stages.running.publish import atomic, one_of_many, read_json
 
 DONE = Path("data/.done")
-SCORES_FILE = "scores.parquet"
 
 
 class Step(NamedTuple):
@@ -88,8 +89,8 @@ def main(
             stage, _, round_id = step.name.partition("@")
             if stage == "update":
                 now = time.monotonic()
-                reward = mean_reward(steps, round_id)
-                print(f"{round_id}: {now - began:.1f} s, success {reward:.3f}", flush=True)
+                course = scored_rounds(steps, round_id)
+                print(f"{round_id}: {now - began:.1f} s, {told(course)}", flush=True)
                 began = now
 
 
@@ -165,11 +166,23 @@ def borrow(step: Step, lender: Path) -> None:
                 os.link(lender / out, beside)
 
 
-def mean_reward(steps: Sequence[Step], round_id: str) -> float:
-    """The mean reward of a round's rollouts."""
-    [outs] = [step.outs for step in steps if step.name == f"score@{round_id}"]
-    [scores] = [Path(out) for out in outs if Path(out).name == SCORES_FILE]
-    return float(read_table(scores, SCORES, ["reward"]).to_pandas()["reward"].mean())
+def scored_rounds(steps: Sequence[Step], round_id: str) -> dict[str, Mapping[str, Any]]:
+    """What the rollouts of a chain's rounds amount to, from its first one to this."""
+    rounds = read_section(Path("params.yaml"), "rounds", dict[Name, Round])
+    outs = [Path(out) for step in steps for out in step.outs if step.name.startswith("score@")]
+    files = {path.stem: path for path in outs if path.suffix == ".json"}
+    return {name: read_json(files[name]) for name in reversed(ancestors(rounds, round_id)[:-1])}
+
+
+def told(course: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last round in a few words: its success, and from where it fell, beyond noise."""
+    numbers = [row for row in course.values() if row["success_stderr"] is not None]
+    success, last = [row["success"] for row in numbers], [*course.values()][-1]
+    fallen = fall(success, [row["success_stderr"] for row in numbers])
+    words = f"reward {last['reward']:.3f}, success {last['success']:.3f}"
+    if fallen is None or not is_found(FALLING, {FALLING.number: fallen.p}):
+        return words
+    return f"{words}, falling from {success[fallen.best]:.3f} (p = {fallen.p:.2g})"
 
 
 if __name__ == "__main__":

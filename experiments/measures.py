@@ -13,6 +13,7 @@ from experiments.gather import Arm
 from experiments.reach import Reach
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.whole import Params
+from stages.pure.diagnosis import FALLING, fall_p, is_found
 from stages.pure.estimates import bootstrap_seeds
 from stages.pure.exam import normalized_regret
 
@@ -51,6 +52,19 @@ def drifted(arm: Arm, level: Level, curves: Curves) -> Quantities:
     """Rates of the last exam, and the entropy of the last round, which is of no problem."""
     own = rates(arm.counts, int(curves.chosen[-1]), level.heldout)
     return {**own, "last_entropy_nats": arm.rounds["last_entropy_nats"][:, -1:]}
+
+
+def num_fallen(success: Float[np.ndarray, "run exam problem"]) -> int:
+    """Runs whose last exam is below their best one before beyond noise, paired by problem."""
+    fallen = 0
+    for exams in success:
+        *earlier, last = exams
+        if earlier:
+            gaps = max(earlier, key=np.mean) - last
+            noise = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else np.inf
+            p = fall_p(float(gaps.mean()), noise, len(earlier))
+            fallen += is_found(FALLING, {FALLING.number: p})
+    return fallen
 
 
 def estimates(

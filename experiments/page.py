@@ -86,9 +86,19 @@ def _level(results: Json, level: str) -> Iterator[str]:
         yield _saturation(arms, level)
     yield "Drift: rates of the last exam at its longest budget, entropy behind the last round:"
     yield _table("arm", {arm: entry["drift"][level] for arm, entry in arms.items()})
+    yield _falls(results, level)
     yield "Drift less the baseline's:"
     drifts = {pair: entry["drift"][level] for pair, entry in pairs.items()}
     yield _table("pair", drifts, is_difference=True)
+
+
+def _falls(results: Json, level: str) -> str:
+    """How many chains ended below their own best."""
+    fallen = [f"{entry['fallen'][level]} of `{arm}`" for arm, entry in results["arms"].items()]
+    return (
+        f"Of {results['num_runs']} chains an arm, those whose last exam is below their best one "
+        f"before beyond noise (paired, one-sided, 5%, corrected): {', '.join(fallen)}."
+    )
 
 
 def _checks(pairs: Mapping[str, Json], level: str) -> str:

@@ -42,6 +42,7 @@ from experiments.measures import (
     drifted,
     estimates,
     means,
+    num_fallen,
     quantities,
     reach_json,
 )
@@ -159,6 +160,7 @@ def describe(
             "saturation",
             "by_run",
             "drift",
+            "fallen",
         )
     }
     for level, one in curves.items():
@@ -170,6 +172,8 @@ def describe(
         summary["saturation"][level] = saturated(experiment, one)
         summary["by_run"][level] = by_run(arm, by_level[level])
         summary["drift"][level] = estimates(drifted(arm, by_level[level], one), evaluate)
+        at_trained = one.success[..., budget_index(settings)]
+        summary["fallen"][level] = num_fallen(at_trained)
     return {
         "supervision": arm.supervision,
         "costs": costs,

@@ -1,6 +1,7 @@
 """A chain in one process, killed and gone on with, leaves what `dvc repro` does."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -12,8 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from experiments.chain import DONE, Step, borrow, find_lender, parse, read_steps
-from fixtures.checkouts import environment, run, succeed
+from experiments.chain import (
+    DONE,
+    Step,
+    borrow,
+    find_lender,
+    parse,
+    read_steps,
+    scored_rounds,
+    told,
+)
+from fixtures.checkouts import PROFILES, environment, run, succeed
 from stages.running.errors import BadInput
 from tests.test_end_to_end import digests
 
@@ -126,6 +136,29 @@ def test_what_a_sibling_has_done_is_linked(here: Path) -> None:
     borrow(step, sibling)
     assert results(here) == results(sibling)
     assert Path("data/sft.json").samefile(sibling / "data/sft.json")
+
+
+def summary(success: float) -> dict[str, float]:
+    return {"reward": success, "success": success, "success_stderr": 0.02}
+
+
+def test_a_round_is_told_with_the_rounds_of_its_own_chain(here: Path) -> None:
+    shutil.copy(PROFILES / "tiny.yaml", "params.yaml")
+    steps = []
+    for name, success in (("i1", 0.5), ("s1", 0.9)):
+        out = Path(f"data/{name}.json")
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(json.dumps(summary(success)))
+        steps.append(Step(f"score@{name}", "", [f"data/{name}.parquet", str(out)], ""))
+    assert scored_rounds(steps, "i1") == {"i1": summary(0.5)}
+
+
+def test_a_chain_that_falls_says_so() -> None:
+    """From .6 by .1 with a standard error of .028: z = 3.5, p = 2 times .0002."""
+    course = {"i1": summary(0.55), "i2": summary(0.6), "i3": summary(0.5)}
+    assert told(course) == "reward 0.500, success 0.500, falling from 0.600 (p = 0.00041)"
+    assert told({"i2": summary(0.6), "i3": summary(0.57)}) == "reward 0.570, success 0.570"
+    assert told({"i1": summary(0.5)}) == "reward 0.500, success 0.500"
 
 
 def test_killed_and_gone_on_with_it_leaves_what_dvc_does(

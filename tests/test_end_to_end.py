@@ -36,6 +36,7 @@ from flows.project import mending
 from stages.contracts.storage.contract import part_name
 
 MAX_LOGPROB_DIFFERENCE_NATS = 1e-5
+NUM_PLOTS = 6
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -212,14 +213,35 @@ def test_experiments_metrics_plots_and_graph(
     diff = json.loads(succeed(["dvc", "metrics", "diff", "--json"], folder).splitlines()[-1])
     assert any("exams/s1" in name for name in diff)
     assert "rollout@i1" in succeed(["dvc", "dag"], folder)
-    succeed(
+    assert drawn(folder, tmp_path / "without_make").count("vegaEmbed('#") == NUM_PLOTS
+    succeed(  # as `make environment` does
         [sys.executable, "-m", "flows.plots_page", ".dvc/plots.html"], folder
-    )  # as `make environment` does
-    page = tmp_path / "plots"
-    succeed(["dvc", "plots", "show", "--out", str(page)], folder)
-    text = (page / "index.html").read_text()
-    assert "vega" in text.lower()
+    )
+    succeed(["dvc", "config", "--local", "plots.html_template", "plots.html"], folder)
+    text = drawn(folder, tmp_path / "plots")
+    assert text.count("vegaEmbed('#") == NUM_PLOTS
     assert 'src="http' not in text
+
+
+def drawn(folder: Path, page: Path) -> str:
+    """What `dvc plots show` writes."""
+    succeed(["dvc", "plots", "show", "--out", str(page)], folder)
+    return (page / "index.html").read_text()
+
+
+def test_dvcs_metrics_are_a_dozen_numbers_a_file(finished: Path) -> None:
+    shown = json.loads(succeed(["dvc", "metrics", "show", "--json"], finished).splitlines()[-1])
+    files = shown[""]["data"]
+    summary = "data/metrics/summary"
+    assert {*files} == {
+        *(f"{summary}/rounds/{name}.json" for name in ("i1", "s1")),
+        *(f"{summary}/updates/{name}.json" for name in ("i1", "s1")),
+        *(f"{summary}/exams/{name}.json" for name in ("r0", "s1")),
+    }
+    assert all(1 <= len(of_file["data"]) <= 12 for of_file in files.values())
+    scores = pd.read_parquet(finished / "data/rounds/i1/scores.parquet")
+    reward = files[f"{summary}/rounds/i1.json"]["data"]["reward"]
+    assert reward == pytest.approx(scores["reward"].mean(), abs=1e-6)
 
 
 def test_a_reasoning_gym_family_goes_through_as_text(

@@ -1,5 +1,6 @@
 """params.yaml as a file: check it, edit it with comments and layout kept, replace it."""
 
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -12,6 +13,8 @@ from flows.project.paths import PARAMS, SCRATCH
 
 CHECKER = "stages.contracts.params.whole"
 """The program that checks a whole params file: exit code 2 and the reasons where it is wrong."""
+SOURCE_CHECKER = "stages.check"
+"""The same, and the file, class or family that its problems come from."""
 STANDARD_INPUT = "/dev/stdin"
 
 
@@ -31,12 +34,12 @@ class NewRound(NamedTuple):
 
 
 def check() -> None:
-    """Check the whole of params.yaml.
+    """Check the whole of params.yaml, and where its problems come from.
 
     Raises:
         BadParams: names every offending key.
     """
-    _check(str(PARAMS), None)
+    _check(SOURCE_CHECKER, str(PARAMS), None)
 
 
 def check_text(text: str) -> None:
@@ -45,7 +48,7 @@ def check_text(text: str) -> None:
     Raises:
         BadParams: names every offending key.
     """
-    _check(STANDARD_INPUT, text)
+    _check(CHECKER, STANDARD_INPUT, text)
 
 
 def publish(text: str) -> None:
@@ -108,16 +111,17 @@ def without_round(text: str, name: str) -> str:
     return yaml_text.dump(content)
 
 
-def _check(file: str, text: str | None) -> None:
-    command = [sys.executable, "-m", CHECKER, "--params-file", file]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+def _check(checker: str, file: str, text: str | None) -> None:
+    command = [sys.executable, "-m", checker, "--params-file", file]
+    env = {**os.environ, "PYTHONHASHSEED": "0"}  # some families draw by it
+    done = subprocess.run(command, input=text, env=env, capture_output=True, text=True, check=False)
     said = done.stderr.strip()
     if done.returncode == exit_codes.BAD_INPUT:
         raise BadParams(said.removeprefix("error: ").replace(file, str(PARAMS)))
     if done.returncode:
         last = (said.splitlines() or ["no output"])[-1]
         raise BadParams(
-            f"{PARAMS} could not be checked, `python -m {CHECKER}` ended with exit code "
+            f"{PARAMS} could not be checked, `python -m {checker}` ended with exit code "
             f"{done.returncode}: {last}"
         )
 

@@ -132,8 +132,9 @@ def _rooms(sections: Sections) -> Iterator[Broken]:
         rooms[f"recipes.{name}.rollout"] = recipe.rollout.answer_tokens, difficulties
         if recipe.probe.sampled_tokens is not None:
             rooms[f"recipes.{name}.probe"] = recipe.probe.sampled_tokens, difficulties
-    for where, (room, difficulties) in rooms.items():
-        needed = max(map(sections.task.shortest_answer_tokens, difficulties))
+    for where, (room, named) in rooms.items():
+        difficulties = {*named} & {*sections.task.difficulties}
+        needed = max(map(sections.task.shortest_answer_tokens, difficulties), default=0)
         if room < needed:
             why = (
                 f"{room} cannot hold an answer to difficulty {max(difficulties)}, which takes "
@@ -170,9 +171,7 @@ def _task(sections: Sections) -> Iterator[Broken]:
             yield Broken(f"inits.{name}.model", why)
         strategy, known = init.demonstrations.strategy, task.strategies
         if strategy not in known:
-            why = (
-                f"task {task.name} has no demonstrations of {strategy}; choose from {list(known)}"
-            )
+            why = f"task {task.name} has no demonstrations of {strategy}; choose from {list(known)}"
             yield Broken(f"inits.{name}.demonstrations.strategy", why)
     others = [name for name, probe in variants(Probe).items() if not probe.needs_all_answers]
     for name, recipe in sections.recipes.items():

@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console, RenderableType
 
+from lineage.completion import policies
 from lineage.record.audit import Audit, open_audit, split, split_remotes
 from lineage.record.errors import AuditError, Finding
 from lineage.record.printable import printable, without_secrets
@@ -32,7 +33,11 @@ app = typer.Typer(
 )
 Policy = Annotated[
     str,
-    typer.Argument(metavar="POLICY[@REVISION]", help="A policy, of the working tree or a commit."),
+    typer.Argument(
+        metavar="POLICY[@REVISION]",
+        help="A policy, of the working tree or a commit.",
+        autocompletion=policies,
+    ),
 ]
 Repository = Annotated[Path, typer.Option("--repo", help="Checkout or bare clone to read.")]
 Cache = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands import console
+from flows.project import names
 
 if TYPE_CHECKING:
     from flows.running.graph import PlannedStage
@@ -24,6 +25,7 @@ Stages = Annotated[
     typer.Argument(
         metavar="STAGE",
         help="Stages (update@i1) or groups (update), with their ancestors; else all.",
+        autocompletion=names.stages,
     ),
 ]
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -23,7 +24,11 @@ class BadParams(Exception):
 
 
 class NewRound(NamedTuple):
-    """A round to be added: as in params.yaml, but what is None follows from the other rounds."""
+    """A round to be added: as in params.yaml, but what is None follows from the other rounds.
+
+    The seed then is one more than any of its line's, so that two arms of one length draw the same
+    problems, and differ by their recipes alone.
+    """
 
     name: str
     parent: str
@@ -86,12 +91,29 @@ def with_round(text: str, new: NewRound, rollout: dict[str, Any] | None = None) 
         recipes[recipe]["rollout"].update(rollout)
     seed, reference = new.seed, new.reference
     if seed is None:
-        seed = 1 + max((entry["seed"] for entry in rounds.values()), default=0)
+        seed = _next_seed(rounds, new)
     if reference is None:
         reference = rounds[new.parent]["reference"] if new.parent in rounds else new.parent
     entry = {"parent": new.parent, "reference": reference, "recipe": recipe}
     _append(rounds, name, {**entry, "judge": new.judge, "seed": seed})
     return yaml_text.dump(content)
+
+
+def _next_seed(rounds: Mapping[str, Mapping[str, Any]], new: NewRound) -> int:
+    """A seed that neither its line nor a round of the same parent and recipe has."""
+    line, policy = [], new.parent
+    while policy in rounds and policy not in line:
+        line.append(policy)
+        policy = rounds[policy]["parent"]
+    seed: int = 1 + max((rounds[name]["seed"] for name in line), default=0)
+    alike = {
+        entry["seed"]
+        for entry in rounds.values()
+        if (entry["parent"], entry["recipe"]) == (new.parent, new.recipe)
+    }
+    while seed in alike:
+        seed += 1
+    return seed
 
 
 def with_exam(text: str, policy: str, judge: str) -> str:
@@ -104,8 +126,13 @@ def with_exam(text: str, policy: str, judge: str) -> str:
 
 
 def without_round(text: str, name: str) -> str:
-    """params.yaml without a round and its exam."""
+    """params.yaml without a round, its exam, and a recipe written out for it."""
     content = yaml_text.load(text)
+    rounds, own = content["rounds"], f"_{name}"
+    recipe = rounds[name]["recipe"] if name in rounds else ""
+    users = [entry for entry in rounds.values() if entry["recipe"] == recipe]
+    if recipe.endswith(own) and len(users) == 1:
+        _remove(content["recipes"], recipe)
     for section in ("rounds", "exams"):
         _remove(content[section], name)
     return yaml_text.dump(content)

@@ -47,7 +47,7 @@ class Sections:
 
 def broken(sections: Sections) -> Iterator[Broken]:
     """Every key that breaks a rule."""
-    for rule in (_names, _references, _circles, _difficulties, _rooms, _exam, _task):
+    for rule in (_names, _references, _circles, _difficulties, _problems, _rooms, _exam, _task):
         yield from rule(sections)
 
 
@@ -119,6 +119,23 @@ def _difficulties(sections: Sections) -> Iterator[Broken]:
     for key, difficulties in named.items():
         for missing in sorted(set(difficulties) - set(known)):
             yield Broken(key, f"task.tiers has no difficulty {missing}; choose from {known}")
+
+
+def _problems(sections: Sections) -> Iterator[Broken]:
+    """A round draws without replacement: its recipe cannot ask for more than there are to train."""
+    if sections.task is None:
+        return
+    tiers = zip(sections.task.difficulties, sections.task.tiers, strict=True)
+    sizes = {difficulty: tier.num_train for difficulty, tier in tiers}
+    for name, recipe in sections.recipes.items():
+        rollout = recipe.rollout
+        there = sum(sizes.get(difficulty, 0) for difficulty in {*rollout.difficulties})
+        if rollout.num_problems > there and {*rollout.difficulties} <= {*sizes}:
+            why = (
+                f"{rollout.num_problems} problems of difficulties {rollout.difficulties}, and "
+                f"task.tiers ask for {there} to train on; ask for fewer, or raise num_train"
+            )
+            yield Broken(f"recipes.{name}.rollout.num_problems", why)
 
 
 def _rooms(sections: Sections) -> Iterator[Broken]:

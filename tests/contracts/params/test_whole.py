@@ -104,6 +104,11 @@ MISTAKES: list[Mistake] = [
         ["recipes.information.rollout.difficulties", "no difficulty 5"],
     ),
     (
+        "more_problems_than_there_are",
+        [put("task.tiers.0.num_train", 383)],
+        ["recipes.information.rollout.num_problems", "384 problems of difficulties [3]", "383"],
+    ),
+    (
         "training_budget_of_no_exam",
         [put("report.training_budget_tokens", 7)],
         ["report.training_budget_tokens", "no budget 7"],

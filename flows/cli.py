@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ask, cache, plan, report, rounds, tables, tidy, train
+from flows.commands import ask, cache, init, plan, report, rounds, tables, tidy, train
 from flows.commands.deferred import Deferred
 from flows.project import git
 
@@ -55,6 +55,7 @@ class _Audit(Deferred):
 
 EXAMPLES = """\b
 Examples:
+  knowhow init --task dataset --path sums.jsonl --force     params.yaml for a task of your own
   knowhow plan                         what will run, and why
   knowhow train                        run it, with a page to watch
   knowhow nightly serve                train every night, and keep what got better
@@ -106,6 +107,7 @@ def _options(
         raise typer.Exit
 
 
+app.command(epilog=init.EXAMPLES)(init.init)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=report.EXAMPLES)(report.report)

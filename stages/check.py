@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from stages.contracts.params.base import read_section
 from stages.contracts.params.inits.init import Init
-from stages.contracts.params.inits.model import ModelShape
-from stages.contracts.params.task import CountdownTask, ModularTask
+from stages.contracts.params.inits.model import Checkpoint, ModelShape
+from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
 from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
 from stages.running.errors import BadInput, command
@@ -28,15 +29,57 @@ from stages.verifiers.registry import need_verifier
 
 def main(params_file: Path = Path("params.yaml")) -> None:
     """Check params.yaml and its task's source without running anything."""
-    settings = load(params_file)
-    if isinstance(settings.task, CountdownTask | ModularTask):
-        return
-    need_verifier(settings.task)
-    source = load_source(settings.task, partial(reference_verdicts, settings.task))
-    problems = list(source.problems())
-    if wrong := [*_unlisted(settings, source, problems), *_unfit(settings, source, problems)]:
+    try:
+        settings = load(params_file)
+    except BadInput as error:
+        task = _right_task(params_file)
+        faults = _draw(task)[1] if task else []
+        raise BadInput("\n".join([str(error), *(f"  {fault}" for fault in faults)])) from None
+    wrong = list(_other_checkpoints(settings))
+    drawn, faults = _draw(settings.task)
+    wrong += faults
+    if drawn:
+        source, problems = drawn
+        wrong += [*_unlisted(settings, source, problems), *_unfit(settings, source, problems)]
+    if wrong:
         listed = "\n".join(f"  {problem}" for problem in wrong)
         raise BadInput(f"{params_file}: {len(wrong)} problem(s); mend and run again:\n{listed}")
+
+
+def _right_task(params_file: Path) -> TaskParams | None:
+    """The task, where its section is right and only others are wrong."""
+    try:
+        task: TaskParams = read_section(params_file, "task", TaskParams)
+    except BadInput:
+        return None
+    return task
+
+
+def _draw(task: TaskParams) -> tuple[tuple[Source, list[Problem]] | None, list[str]]:
+    """The source and its problems as `prepare` draws them, and what is wrong with them.
+
+    Our own generators are not drawn: what can be wrong with them params.yaml tells.
+    """
+    if isinstance(task, CountdownTask | ModularTask):
+        return None, []
+    try:
+        need_verifier(task)
+        source = load_source(task, partial(reference_verdicts, task))
+        return (source, list(source.problems())), []
+    except BadInput as error:
+        return None, [each.strip() for each in f"\n{error}".split("\nparams.yaml ") if each.strip()]
+
+
+def _other_checkpoints(settings: Params) -> Iterator[str]:
+    """Inits whose folder is not the checkpoint that they mean; the hub is not asked."""
+    for name, init in settings.inits.items():
+        if isinstance(init.model, Checkpoint):
+            from stages.engines.checkpoints import find_checkpoint  # imports torch
+
+            try:
+                find_checkpoint(init.model)
+            except BadInput as error:
+                yield f"inits.{name}.model: {error}"
 
 
 def _unlisted(settings: Params, source: Source, problems: Sequence[Problem]) -> Iterator[str]:

@@ -116,7 +116,7 @@ def test_solutions_to_be_shown_must_be_there(written: Callable[..., None]) -> No
 
 def test_another_file_than_meant_is_refused(written: Callable[..., None]) -> None:
     written({**of_a_file(SUMS), "sha256": "0" * 64})
-    with pytest.raises(BadInput, match=r"task\.path"):
+    with pytest.raises(BadInput, match=r"sums\.jsonl: its sha256 is .*set task\.sha256"):
         main()
 
 
@@ -132,6 +132,25 @@ def test_every_tier_that_is_too_large_is_named(written: Callable[..., None]) -> 
         main()
     assert "difficulty 0: family products gave 100 distinct" in str(refused.value)
     assert "difficulty 1: family products gave 0 distinct" in str(refused.value)
+
+
+def test_the_source_is_drawn_though_another_section_is_wrong(written: Callable[..., None]) -> None:
+    written(of_a_file(SUMS, num_train=900), model={"max_positions": 0})
+    with pytest.raises(BadInput) as refused:
+        main()
+    assert "inits.r0.model" in str(refused.value)
+    assert "train problems (eight tenths" in str(refused.value)
+
+
+def test_another_checkpoint_than_meant_is_refused(
+    written: Callable[..., None], tmp_path: Path
+) -> None:
+    written(of_a_file(SUMS))
+    content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    content["inits"]["r0"]["model"] = {"checkpoint": str(tmp_path), "sha256": "0" * 64}
+    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"inits\.r0\.model: checkpoint .* missing"):
+        main()
 
 
 def test_both_splits_of_a_file_are_named(written: Callable[..., None]) -> None:

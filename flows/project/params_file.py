@@ -144,7 +144,8 @@ def _check(checker: str, file: str, text: str | None) -> None:
     done = subprocess.run(command, input=text, env=env, capture_output=True, text=True, check=False)
     said = done.stderr.strip()
     if done.returncode == exit_codes.BAD_INPUT:
-        raise BadParams(said.removeprefix("error: ").replace(file, str(PARAMS)))
+        why = said.partition("error: ")[2] or said  # behind bars of progress
+        raise BadParams(why.replace(file, str(PARAMS)))
     if done.returncode:
         last = (said.splitlines() or ["no output"])[-1]
         raise BadParams(

@@ -59,10 +59,11 @@ def find() -> Leftovers:
     """
     steps = graph.steps()
     names = {step.name for step in steps}
-    wanted = {word for step in steps for word in (*step.command.split(), *step.outs)}
+    named = {word for step in steps for word in step.command.split()}
+    outputs = {out for step in steps for out in step.outs}
     locked = mending.stages(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
     entries = tuple(name for name in locked if name not in names)
-    paths = {*_unasked(wanted), *_unfinished(names)}
+    paths = {*_unasked(named, outputs), *_unfinished(names)}
     outermost = sorted(path for path in paths if not paths.intersection(path.parents))
     return Leftovers(entries, tuple(Left(path, _num_bytes(path)) for path in outermost))
 
@@ -105,12 +106,12 @@ def _at_work() -> Iterator[int]:
                 yield use["pid"]
 
 
-def _unasked(wanted: set[str]) -> Iterator[Path]:
+def _unasked(named: set[str], outputs: set[str]) -> Iterator[Path]:
     for pattern in sorted(_patterns()):
         for path in chain(Path().glob(pattern), Path().glob(pattern + COMPANION)):
             asked = Path(str(path).removesuffix(COMPANION))
-            is_wanted = any(str(each) in wanted for each in (asked, *asked.parents))
-            if not is_wanted and path.name != IGNORED:
+            is_within = any(str(each) in outputs for each in (asked, *asked.parents))
+            if not is_within and str(asked) not in named and path.name != IGNORED:
                 yield path
 
 

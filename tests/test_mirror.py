@@ -75,6 +75,8 @@ COVERED_BY = {
     "lineage/record/listings.py": "tests/lineage/record/test_lock.py",
     "lineage/telling/page.py": "tests/lineage/telling/test_showtext.py",
     "lineage/telling/verifytext.py": "tests/lineage/proof/test_verify.py",
+    "flows/commands/init.py": "tests/flows/commands/test_init.py",
+    "lineage/completion.py": "tests/flows/test_cli.py",
     "stages/contracts/params/rules.py": "tests/contracts/params/test_whole.py",
     "stages/verifiers/references.py": "tests/tasks/imported/test_dataset.py",
     "stages/verifiers/mathematics/answers.py": "tests/verifiers/test_math_answer.py",

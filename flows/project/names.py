@@ -20,6 +20,11 @@ def policies(incomplete: str) -> list[str]:
     return _beginning(incomplete, _sections("inits", "rounds"))
 
 
+def exams(incomplete: str) -> list[str]:
+    """Policies that params.yaml has examined."""
+    return _beginning(incomplete, _sections("exams"))
+
+
 def recipes(incomplete: str) -> list[str]:
     """Recipes of params.yaml."""
     return _beginning(incomplete, _sections("recipes"))

@@ -19,6 +19,7 @@ COLUMNS = {
 """What files call their columns, most usual first."""
 UNSIZED = {"num_train": 1, "num_heldout": 1, "num_reserved": 0}
 TRAINED_TEXT = {"kind": "trained", "vocabulary_size": 261}
+FOR_EDITORS = "# yaml-language-server: $schema=docs/params.schema.json\n"
 SFT_BYTES = 1_000_000
 """Bytes of demonstrations, which train the small model in a minute or two of one core."""
 MIN_DEMOS, MAX_DEMOS = 2_000, 24_000
@@ -35,7 +36,7 @@ class NotUsable(Exception):
 
 def countdown() -> str:
     """The default task, smaller."""
-    return COUNTDOWN.read_text(encoding="utf-8")
+    return FOR_EDITORS + COUNTDOWN.read_text(encoding="utf-8")
 
 
 def of_family(family: str) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def _dumped(content: Any) -> str:
     """The text, the empty line behind the task's section put back."""
     from flows.project import yaml_text
 
-    return yaml_text.dump(content).replace("\ncompute:", "\n\ncompute:", 1)
+    return FOR_EDITORS + yaml_text.dump(content).replace("\ncompute:", "\n\ncompute:", 1)
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:

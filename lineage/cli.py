@@ -74,11 +74,12 @@ def show(
     """Every ancestor up to problems and base model, and what each step between took and gave."""
     from lineage.answers.show import show
     from lineage.telling import showtext
+    from lineage.telling.page import write
 
     with answering(policy, repository) as (audit, name):
         answer = show(audit, name)
         if page:
-            page.write_text(showtext.page(answer), encoding="utf-8")
+            write(page, showtext.page(answer))
         give(answer, showtext.text, as_json)
 
 
@@ -139,6 +140,7 @@ def diff(
     """What two policies differ by: params, code, environment, data, rewards, exam."""
     from lineage.answers.diff import diff
     from lineage.telling import difftext
+    from lineage.telling.page import write
 
     with (
         answering(before, repository, cache, remotes) as (first, earlier),
@@ -146,7 +148,7 @@ def diff(
     ):
         answer = diff(first, earlier, second, later)
         if page:
-            page.write_text(difftext.page(answer), encoding="utf-8")
+            write(page, difftext.page(answer))
         give(answer, difftext.text, as_json)
 
 

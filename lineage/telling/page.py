@@ -4,6 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lineage.record.errors import AuditError
 from lineage.telling import words
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -30,3 +31,15 @@ def fill(template: str, **content: object) -> str:
     )
     environment.filters |= {function.__name__: function for function in FILTERS}
     return environment.get_template(template).render(content)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page.
+
+    Raises:
+        AuditError: its folder is not there, or is no folder to write in.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AuditError(f"{path} cannot be written: {error.strerror}; name another file") from None

@@ -78,8 +78,7 @@ def show(
 
     with answering(policy, repository) as (audit, name):
         answer = show(audit, name)
-        if page:
-            write(page, showtext.page(answer))
+        write(page, showtext.page, answer)
         give(answer, showtext.text, as_json)
 
 
@@ -147,8 +146,7 @@ def diff(
         answering(after, repository, cache, remotes) as (second, later),
     ):
         answer = diff(first, earlier, second, later)
-        if page:
-            write(page, difftext.page(answer))
+        write(page, difftext.page, answer)
         give(answer, difftext.text, as_json)
 
 

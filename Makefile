@@ -64,7 +64,7 @@ format: $(INSTALLED) ## Format the code, mend what lint can mend
 	@$(RUN) $(BIN)/ruff check --fix .
 	@$(RUN) $(BIN)/ruff format .
 
-docs: $(INSTALLED) ## Write docs/tables.md anew from the schemas
+docs: $(INSTALLED) ## Write docs/tables.md, params.md and its JSON schema anew
 	@$(RUN) $(BIN)/python docs/generate.py
 
 experiment: $(INSTALLED) ## Compare objectives over seeds; hours, resumable: run again to go on

@@ -6,10 +6,11 @@ Prefect, nor `audit` for either.
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from flows.commands import cache, look, plan, report, rounds, tables, train
+from flows.commands import ask, cache, init, look, plan, report, rounds, tables, tidy, train
 from flows.commands.deferred import Deferred
 from flows.project import git
 
@@ -54,12 +55,15 @@ class _Audit(Deferred):
 
 EXAMPLES = """\b
 Examples:
+  knowhow init --task dataset --path sums.jsonl --force     params.yaml for a task of your own
   knowhow plan                         what will run, and why
   knowhow train                        run it, with a page to watch
   knowhow look                         how it goes, and what to turn
   knowhow nightly serve                train every night, and keep what got better
   knowhow audit leaks i3               prove that no exam problem was trained on
+  knowhow ask i3 "3 5 7 T36"           one question, its stream with segments and J
   knowhow tables                       the tables there are
+  knowhow tidy --dry-run               what a round or profile that is gone has left
   knowhow --install-completion         completion by the tab key
 
 Run from the repository's root. `dvc repro` runs the same stages without this command."""
@@ -79,6 +83,7 @@ Examples:
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
@@ -86,11 +91,31 @@ app = typer.Typer(
     "nightly and audited.",
     epilog=EXAMPLES,
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and its commit.")
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        from flows.project.git import commit_of
+
+        typer.echo(f"knowhow {installed('knowhow')} ({commit_of(Path(__file__).parent)})")
+        raise typer.Exit
+
+
+app.command(epilog=init.EXAMPLES)(init.init)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=look.EXAMPLES)(look.look)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=tables.EXAMPLES)(tables.tables)
+app.command(epilog=ask.EXAMPLES)(ask.ask)
+app.command(epilog=tidy.EXAMPLES)(tidy.tidy)
 app.add_typer(rounds.app, name="round", epilog=rounds.EXAMPLES)
 app.add_typer(cache.app, name="cache", epilog=cache.EXAMPLES)
 app.add_typer(

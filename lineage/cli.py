@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console, RenderableType
 
+from lineage.completion import policies
 from lineage.record.audit import Audit, open_audit, split, split_remotes
 from lineage.record.errors import AuditError, Finding
 from lineage.record.printable import printable, without_secrets
@@ -32,7 +33,11 @@ app = typer.Typer(
 )
 Policy = Annotated[
     str,
-    typer.Argument(metavar="POLICY[@REVISION]", help="A policy, of the working tree or a commit."),
+    typer.Argument(
+        metavar="POLICY[@REVISION]",
+        help="A policy, of the working tree or a commit.",
+        autocompletion=policies,
+    ),
 ]
 Repository = Annotated[Path, typer.Option("--repo", help="Checkout or bare clone to read.")]
 Cache = Annotated[
@@ -69,11 +74,11 @@ def show(
     """Every ancestor up to problems and base model, and what each step between took and gave."""
     from lineage.answers.show import show
     from lineage.telling import showtext
+    from lineage.telling.page import write
 
     with answering(policy, repository) as (audit, name):
         answer = show(audit, name)
-        if page:
-            page.write_text(showtext.page(answer), encoding="utf-8")
+        write(page, showtext.page, answer)
         give(answer, showtext.text, as_json)
 
 
@@ -134,14 +139,14 @@ def diff(
     """What two policies differ by: params, code, environment, data, rewards, exam."""
     from lineage.answers.diff import diff
     from lineage.telling import difftext
+    from lineage.telling.page import write
 
     with (
         answering(before, repository, cache, remotes) as (first, earlier),
         answering(after, repository, cache, remotes) as (second, later),
     ):
         answer = diff(first, earlier, second, later)
-        if page:
-            page.write_text(difftext.page(answer), encoding="utf-8")
+        write(page, difftext.page, answer)
         give(answer, difftext.text, as_json)
 
 

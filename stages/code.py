@@ -23,7 +23,7 @@ from stages.running.publish import write_json
 from stages.running.sources import code_digest, keep, md5_of
 
 ROOT = Path(__file__).parent.parent
-NO_STEPS = ("__init__", "code")
+NO_STEPS = ("__init__", "ask", "check", "code", "survey")
 MAIN = "__main__.py"
 BYTECODE = "__pycache__"
 

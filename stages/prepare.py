@@ -24,14 +24,12 @@ from stages.contracts.tables.problems import PROBLEMS
 from stages.contracts.tables.solutions import SOLUTIONS
 from stages.contracts.verdict import EXACT, JUDGE_FILE
 from stages.running.errors import command
-from stages.running.progress import ProgressBar
 from stages.running.publish import RunFacts, write_json
 from stages.tasks.marks import load_marks, marks_of
 from stages.tasks.rows import problem_row
 from stages.tasks.sources import load_source
 from stages.tasks.task import Problem, Source
-from stages.verifiers import isolated
-from stages.verifiers.isolated import Submission
+from stages.verifiers.references import reference_verdicts
 from stages.verifiers.registry import need_verifier
 
 
@@ -69,15 +67,6 @@ def solution_rows(source: Source, problems: Sequence[Problem]) -> list[dict[str,
                 row = {"problem_id": problem.problem_id, "solution_index": index, "solution": text}
                 rows.append(row)
     return rows
-
-
-def reference_verdicts(task: TaskParams, problems: Sequence[Problem]) -> list[str]:
-    """What the task's own verifier says of each reference answer."""
-    submissions = [Submission(problem, problem.answer, is_attempt=False) for problem in problems]
-    with ProgressBar("prepare", len(submissions), "answers") as progress:
-        return [
-            str(verdict) for verdict in isolated.verify(task, submissions, on_verified=progress.add)
-        ]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """The documentation against the code."""
 
 import importlib.util
+import json
 import re
+from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
 import pytest
+import yaml
 
 from fixtures.checkouts import ROOT
 from stages.contracts.params.base import variants
@@ -30,6 +33,37 @@ def generate() -> ModuleType:
 
 def test_tables_page_is_what_the_schemas_say(generate: ModuleType) -> None:
     assert generate.PAGE.read_text() == generate.page(), "run `make docs`"
+
+
+def test_params_page_and_schema_are_what_the_models_say(generate: ModuleType) -> None:
+    assert generate.PARAMS_PAGE.read_text() == generate.params_page(), "run `make docs`"
+    assert generate.SCHEMA.read_text() == generate.schema_text(), "run `make docs`"
+
+
+def test_params_page_has_every_key_of_every_section(generate: ModuleType) -> None:
+    page, schema = generate.params_page(), generate.schema()
+    sections = [schema, *schema["$defs"].values()]
+    keys = {key for section in sections for key in section.get("properties", {})}
+    assert {"give_up_fracs", "filter_groups", "max_stderr"} <= keys
+    assert not [key for key in sorted(keys) if f"| `{key}` |" not in page]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))],
+    ids=lambda p: p.stem,
+)
+def test_an_editor_takes_the_files_of_the_repository_and_marks_a_mistake(
+    file: Path, generate: ModuleType
+) -> None:
+    # of the packages that vLLM brings: the base install does without
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(generate.schema())
+    content = json.loads(json.dumps(yaml.safe_load(file.read_text())))  # keys as JSON has them
+    assert not list(validator.iter_errors(content))
+    content["exam"]["num_sample"] = content["exam"].pop("num_samples")
+    told = " ".join(error.message for error in validator.iter_errors(content))
+    assert "num_sample'" in told
+    assert "num_samples' is a required" in told
 
 
 def test_tables_of_variants_are_what_the_classes_say(generate: ModuleType) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from flows.commands import console
 from flows.commands.look import finding_line
+from flows.project import names
 
 if TYPE_CHECKING:
     from flows.running.graph import PlannedStage
@@ -26,6 +27,7 @@ Stages = Annotated[
     typer.Argument(
         metavar="STAGE",
         help="Stages (update@i1) or groups (update), with their ancestors; else all.",
+        autocompletion=names.stages,
     ),
 ]
 

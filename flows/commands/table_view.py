@@ -15,6 +15,7 @@ from flows.project.paths import DATA
 NO_TABLES = (".scratch", "experiments")
 MAX_ITEMS, MAX_CHARACTERS = 6, 200
 NULL = "null"
+TABLE = ".parquet"
 
 
 class NotThere(Exception):
@@ -45,9 +46,7 @@ class View:
             head = dataset.head(limit, columns=shown, filter=condition)
             self.rows: list[dict[str, Any]] = head.to_pylist()
         except (pa.ArrowException, OSError) as error:
-            raise NotThere(
-                f"{path} is not a Parquet table ({error}); `dvc repro` makes it anew once deleted"
-            ) from None
+            raise NotThere(_no_table(path, error)) from None
         self.path = path
 
     def as_json(self) -> str:
@@ -100,6 +99,29 @@ def shortened(value: Any) -> str:
     if len(text) > MAX_CHARACTERS:
         return f"{text[:MAX_CHARACTERS]}… {len(text):,} characters in all"
     return text
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of a table.
+
+    Raises:
+        NotThere: it is no table.
+    """
+    try:
+        names: list[str] = _dataset(path).schema.names
+        return names
+    except (pa.ArrowException, OSError) as error:
+        raise NotThere(_no_table(path, error)) from None
+
+
+def _no_table(path: Path, error: Exception) -> str:
+    """What to do depends on whose it is: a table of ours is made anew, another file is not one."""
+    advice = (
+        "delete it, and `dvc repro` makes it anew"
+        if path.suffix == TABLE and DATA in path.parents
+        else "`knowhow tables` lists the tables there are"
+    )
+    return f"{path} is not a Parquet table ({error}); {advice}"
 
 
 def _dataset(path: Path) -> pyarrow.dataset.Dataset:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import console
+from flows.project import names
 
 EXAMPLES = """\b
 Examples:
@@ -16,12 +17,34 @@ Examples:
   knowhow tables data/rounds/i1/scores.parquet --where verdict=correct --where reward=1 --json"""
 
 
+def _column_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Columns of the table named before, for the tab key; behind the last comma."""
+    from flows.commands import table_view
+
+    before, comma, begun = incomplete.rpartition(",")
+    try:
+        known = table_view.column_names(Path(context.params.get("table") or ""))
+    except table_view.NotThere:
+        return []
+    return [f"{before}{comma}{name}" for name in known if name.startswith(begun)]
+
+
 def tables(
     table: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A Parquet file; else the list of all.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A Parquet file; else the list of all.",
+            autocompletion=names.tables,
+        ),
     ] = None,
     columns: Annotated[
-        list[str] | None, typer.Option(help="Columns shown, by comma; else all.")
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN,COLUMN",
+            help="Columns shown, by comma; else all.",
+            autocompletion=_column_names,
+        ),
     ] = None,
     where: Annotated[
         list[str] | None,

@@ -1,6 +1,6 @@
 """`knowhow train`: run what is not up to date, with a page to watch it on."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Annotated
 
 import typer
@@ -61,18 +61,19 @@ def train(
     if not num_stale and not keep_server:
         print(f"all {len(planned)} stages are up to date")
         return
-    with (
-        console.ending_in_order(),
-        exclusive(),
-        Children() as children,
-        server.running(children, server_url) as page,
-        # With a server that outlives the run, links would go dead.
-        nullcontext() if server_url else pages.serving(),
-    ):
-        print(f"{num_stale} of {len(planned)} stages to run; watch them on {page}", flush=True)
-        is_done = _run_flow(stages, retries, retry_delay_seconds, deadline_seconds)
-        if keep_server:
-            console.wait_for_interrupt(f"the server stays up at {page}")
+    with console.ending_in_order(), ExitStack() as run:
+        run.enter_context(exclusive())
+        with (
+            Children() as children,
+            server.running(children, server_url) as page,
+            # With a server that outlives the run, links would go dead.
+            nullcontext() if server_url else pages.serving(),
+        ):
+            print(f"{num_stale} of {len(planned)} stages to run; watch them on {page}", flush=True)
+            is_done = _run_flow(stages, retries, retry_delay_seconds, deadline_seconds)
+            run.close()  # a server that stays up keeps no other run out
+            if keep_server:
+                console.wait_for_interrupt(f"the server stays up at {page}")
     raise SystemExit(0 if is_done else exit_codes.STAGE_FAILED)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from flows.project import names
+
 PROGRAM = "stages.verifiers.second_look"
 EXAMPLES = """\b
 Examples:
@@ -18,7 +20,12 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 
 @app.command(epilog=EXAMPLES)
 def verifier(
-    round_id: Annotated[str, typer.Argument(metavar="ROUND", help="A round that was scored.")],
+    round_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROUND", help="A round that was scored.", autocompletion=names.rounds
+        ),
+    ],
     repository: Annotated[
         Path, typer.Option("--repo", help="Checkout whose tables and params.yaml are read.")
     ] = Path("."),

@@ -41,6 +41,14 @@ def git(*arguments: str, folder: Path = Path()) -> str:
     return done.stdout.rstrip("\n")
 
 
+def commit_of(folder: Path) -> str:
+    """The commit that a folder's code is of, marked where files were edited since."""
+    try:
+        return git("-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12")
+    except GitError:
+        return "no commit known: not installed from a clone"
+
+
 def branch() -> str:
     """The branch that is checked out; empty where none is."""
     return git("branch", "--show-current")

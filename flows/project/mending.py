@@ -87,19 +87,25 @@ def _is_lock_cut() -> bool:
 
 def _mend_lock() -> None:
     """Keep its whole stages and take the others from HEAD; DVC checks whether those still hold."""
-    whole = _stages(LOCK.read_text(encoding="utf-8", errors="replace"))
+    whole = stages(LOCK.read_text(encoding="utf-8", errors="replace"))
     if whole:
         whole.popitem()
-    stages = _stages(git.read("HEAD", LOCK) or "") | whole
-    if not stages:
+    found = stages(git.read("HEAD", LOCK) or "") | whole
+    write_stages(found)
+
+
+def write_stages(found: dict[str, str]) -> None:
+    """Make dvc.lock of these stages; without any it is removed."""
+    if not found:
         LOCK.unlink()
         return
+    GUARDS[LOCK].parent.mkdir(parents=True, exist_ok=True)
     beside = GUARDS[LOCK].with_name("dvc.lock.mended")
-    beside.write_text(HEAD + "".join(f"  {text}" for text in stages.values()), encoding="utf-8")
+    beside.write_text(HEAD + "".join(f"  {text}" for text in found.values()), encoding="utf-8")
     beside.replace(LOCK)
 
 
-def _stages(text: str) -> dict[str, str]:
+def stages(text: str) -> dict[str, str]:
     """The text of each stage of a dvc.lock, by its name."""
-    _, *stages = STAGE.split(text)
-    return {stage.split(":", 1)[0]: stage for stage in stages}
+    _, *found = STAGE.split(text)
+    return {stage.split(":", 1)[0]: stage for stage in found}

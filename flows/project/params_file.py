@@ -1,7 +1,9 @@
 """params.yaml as a file: check it, edit it with comments and layout kept, replace it."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -12,6 +14,8 @@ from flows.project.paths import PARAMS, SCRATCH
 
 CHECKER = "stages.contracts.params.whole"
 """The program that checks a whole params file: exit code 2 and the reasons where it is wrong."""
+SOURCE_CHECKER = "stages.check"
+"""The same, and the file, class or family that its problems come from."""
 STANDARD_INPUT = "/dev/stdin"
 
 
@@ -20,7 +24,11 @@ class BadParams(Exception):
 
 
 class NewRound(NamedTuple):
-    """A round to be added: as in params.yaml, but what is None follows from the other rounds."""
+    """A round to be added: as in params.yaml, but what is None follows from the other rounds.
+
+    The seed then is one more than any of its line's, so that two arms of one length draw the same
+    problems, and differ by their recipes alone.
+    """
 
     name: str
     parent: str
@@ -31,12 +39,12 @@ class NewRound(NamedTuple):
 
 
 def check() -> None:
-    """Check the whole of params.yaml.
+    """Check the whole of params.yaml, and where its problems come from.
 
     Raises:
         BadParams: names every offending key.
     """
-    _check(str(PARAMS), None)
+    _check(SOURCE_CHECKER, str(PARAMS), None)
 
 
 def check_text(text: str) -> None:
@@ -45,7 +53,7 @@ def check_text(text: str) -> None:
     Raises:
         BadParams: names every offending key.
     """
-    _check(STANDARD_INPUT, text)
+    _check(CHECKER, STANDARD_INPUT, text)
 
 
 def publish(text: str) -> None:
@@ -83,12 +91,29 @@ def with_round(text: str, new: NewRound, rollout: dict[str, Any] | None = None) 
         recipes[recipe]["rollout"].update(rollout)
     seed, reference = new.seed, new.reference
     if seed is None:
-        seed = 1 + max((entry["seed"] for entry in rounds.values()), default=0)
+        seed = _next_seed(rounds, new)
     if reference is None:
         reference = rounds[new.parent]["reference"] if new.parent in rounds else new.parent
     entry = {"parent": new.parent, "reference": reference, "recipe": recipe}
     _append(rounds, name, {**entry, "judge": new.judge, "seed": seed})
     return yaml_text.dump(content)
+
+
+def _next_seed(rounds: Mapping[str, Mapping[str, Any]], new: NewRound) -> int:
+    """A seed that neither its line nor a round of the same parent and recipe has."""
+    line, policy = [], new.parent
+    while policy in rounds and policy not in line:
+        line.append(policy)
+        policy = rounds[policy]["parent"]
+    seed: int = 1 + max((rounds[name]["seed"] for name in line), default=0)
+    alike = {
+        entry["seed"]
+        for entry in rounds.values()
+        if (entry["parent"], entry["recipe"]) == (new.parent, new.recipe)
+    }
+    while seed in alike:
+        seed += 1
+    return seed
 
 
 def with_exam(text: str, policy: str, judge: str) -> str:
@@ -101,23 +126,30 @@ def with_exam(text: str, policy: str, judge: str) -> str:
 
 
 def without_round(text: str, name: str) -> str:
-    """params.yaml without a round and its exam."""
+    """params.yaml without a round, its exam, and a recipe written out for it."""
     content = yaml_text.load(text)
+    rounds, own = content["rounds"], f"_{name}"
+    recipe = rounds[name]["recipe"] if name in rounds else ""
+    users = [entry for entry in rounds.values() if entry["recipe"] == recipe]
+    if recipe.endswith(own) and len(users) == 1:
+        _remove(content["recipes"], recipe)
     for section in ("rounds", "exams"):
         _remove(content[section], name)
     return yaml_text.dump(content)
 
 
-def _check(file: str, text: str | None) -> None:
-    command = [sys.executable, "-m", CHECKER, "--params-file", file]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+def _check(checker: str, file: str, text: str | None) -> None:
+    command = [sys.executable, "-m", checker, "--params-file", file]
+    env = {**os.environ, "PYTHONHASHSEED": "0"}  # some families draw by it
+    done = subprocess.run(command, input=text, env=env, capture_output=True, text=True, check=False)
     said = done.stderr.strip()
     if done.returncode == exit_codes.BAD_INPUT:
-        raise BadParams(said.removeprefix("error: ").replace(file, str(PARAMS)))
+        why = said.partition("error: ")[2] or said  # behind bars of progress
+        raise BadParams(why.replace(file, str(PARAMS)))
     if done.returncode:
         last = (said.splitlines() or ["no output"])[-1]
         raise BadParams(
-            f"{PARAMS} could not be checked, `python -m {CHECKER}` ended with exit code "
+            f"{PARAMS} could not be checked, `python -m {checker}` ended with exit code "
             f"{done.returncode}: {last}"
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from flows.project import mending
+from flows.project import mending, names
 from flows.running import cache
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _in_order(targets: Sequence[str]) -> Iterator[list[tuple["Stage", list["Stag
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
+    from dvc.stage.exceptions import StageNotFound
 
     mending.mend()
     try:
@@ -107,11 +108,20 @@ def _in_order(targets: Sequence[str]) -> Iterator[list[tuple["Stage", list["Stag
             for target in targets or ["dvc.yaml"]:
                 wanted += repo.stage.collect(target)
             yield [(stage, list(graph.successors(stage))) for stage in plan_repro(graph, wanted)]
+    except StageNotFound as error:
+        raise GraphError(f"{error.msg}; {_choices(targets)}") from error
     except DvcException as error:
         detail = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
         raise GraphError(
             f"{error}{detail}; mend it and run again, from the repository's root"
         ) from error
+
+
+def _choices(targets: Sequence[str]) -> str:
+    """The stages that a name may have meant: those of its group, else the groups."""
+    groups = dict.fromkeys(target.partition("@")[0] for target in targets)
+    near = [stage for group in groups for stage in names.stages(f"{group}@")]
+    return f"choose from {near or names.stages('')}"
 
 
 def _planned(stages: Iterable[tuple["Stage", list["Stage"]]]) -> list[PlannedStage]:

@@ -29,6 +29,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.logging.handlers import APILogWorker
 from prefect.states import Completed, Failed
 
+from flows.project import names
 from flows.project.paths import DATA, EXAMS, SCRATCH
 from flows.running import graph, pages, stage
 from flows.running.children import Children
@@ -235,7 +236,10 @@ def _stage_seconds() -> Iterator[dict[str, Any]]:
 def _exam_metrics() -> Iterator[dict[str, Any]]:
     """The metrics that are read first; the report and `dvc metrics show` have all of them."""
     exams, metrics = {}, {}
-    for file in sorted(EXAMS.glob("*.json")):
+    for policy in names.exams(""):  # and none that another params.yaml has left
+        file = EXAMS / f"{policy}.json"
+        if not file.is_file():
+            continue
         exams[file.stem] = graph.leaves(json.loads(file.read_text(encoding="utf-8")))
         metrics.update(exams[file.stem])
     for metric in filter(KEY_METRIC.search, metrics):

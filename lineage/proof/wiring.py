@@ -45,8 +45,8 @@ def check_steps(
         yield Finding("steps", name, message)
     for name in sorted((steps.keys() & policy) - planned.keys()):
         message = (
-            f"dvc.lock has it, and {GRAPH} with {PARAMS} asks for no such step; take its entry "
-            "out of dvc.lock, where DVC keeps it, or put into params.yaml what asks for it"
+            f"dvc.lock has it, and {GRAPH} with {PARAMS} asks for no such step; `knowhow tidy` "
+            "takes its entry out of dvc.lock, or put into params.yaml what asks for it"
         )
         yield Finding("steps", name, message)
 

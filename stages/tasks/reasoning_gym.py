@@ -55,7 +55,7 @@ class ReasoningGym:
 
         Raises:
             BadInput: the family, a key or a value is wrong, or a tier has too few distinct
-                questions.
+                questions; tells it of every tier.
         """
         if self.params.family in HASH_ORDERED and sys.flags.hash_randomization:
             raise BadInput(
@@ -63,21 +63,14 @@ class ReasoningGym:
                 "start of Python; run with PYTHONHASHSEED=0 in the environment"
             )
         seen: set[str] = set()
+        refused: list[str] = []
         for tier in self.params.tiers:
-            wanted = sizes(tier)
-            barren_draws = 0
-            for problem in self._draws(tier):
-                if problem and problem.problem_id not in seen and wanted[problem.split]:
-                    seen.add(problem.problem_id)
-                    wanted[problem.split] -= 1
-                    barren_draws = 0
-                    yield problem
-                else:
-                    barren_draws += 1
-                if not any(wanted.values()) or barren_draws == MAX_BARREN_DRAWS:
-                    break
-            if any(wanted.values()):
-                self._too_few(tier, wanted)
+            try:
+                yield from self._of_tier(tier, seen)
+            except BadInput as error:
+                refused.append(str(error))
+        if refused:
+            raise BadInput("\n".join(dict.fromkeys(refused)))
 
     def demonstrations(
         self, problems: Sequence[Problem], settings: DirectDemonstrations, seed: int
@@ -91,6 +84,23 @@ class ReasoningGym:
         """None: a family has no list of correct answers."""
         del problem
         return []
+
+    def _of_tier(self, tier: ReasoningGymTier, seen: set[str]) -> Iterator[Problem]:
+        """The tier's problems that no earlier one has, which `seen` remembers by their ids."""
+        wanted = sizes(tier)
+        barren_draws = 0
+        for problem in self._draws(tier):
+            if problem and problem.problem_id not in seen and wanted[problem.split]:
+                seen.add(problem.problem_id)
+                wanted[problem.split] -= 1
+                barren_draws = 0
+                yield problem
+            else:
+                barren_draws += 1
+            if not any(wanted.values()) or barren_draws == MAX_BARREN_DRAWS:
+                break
+        if any(wanted.values()):
+            self._too_few(tier, wanted)
 
     def _draws(self, tier: ReasoningGymTier) -> Iterator[Problem | None]:
         """Entry 0, 1, … as problems; None for one that cannot be used.

@@ -1,12 +1,16 @@
 """The `knowhow` command: its groups, help and completion. What it runs has tests of its own."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer.main
 from typer.core import TyperGroup
 
+from fixtures.checkouts import ROOT, succeed
 from flows import cli
 from tests.flows.command import imported_by, knowhow
 
@@ -25,7 +29,8 @@ def commands(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
 def test_all_that_is_promised_is_there() -> None:
     names = set(commands(typer.main.get_group(cli.app)))
     assert names >= {(name,) for name in ("plan", "train", "report", "tables", *GROUPS)}
-    assert names >= {("round", "add")}
+    assert names >= {(name,) for name in ("init", "ask", "tidy")}
+    assert names >= {("round", "add"), ("round", "remove")}
     assert names >= {("nightly", name) for name in ("run", "preflight", "show", "serve", "alert")}
     assert names >= {
         ("audit", name)
@@ -80,3 +85,36 @@ def test_completion_is_installed_and_knows_commands_below(tmp_path: Path) -> Non
         typed = {"_KNOWHOW_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
         done = knowhow(tmp_path, COMP_WORDS=f"knowhow {words}", **typed)
         assert done.stdout.split() == completions
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("round add n1 --parent i", ["i1", "i2", "i3"]),
+        ("round add n1 --recipe inf", ["information"]),
+        ("plan update@o", ["update@o1", "update@o2", "update@o3"]),
+        ("audit show o", ["o1", "o2", "o3"]),
+        ("audit verifier i", ["i1", "i2", "i3"]),
+    ],
+)
+def test_the_tab_key_knows_what_the_checkout_calls_its_things(
+    words: str, completions: list[str]
+) -> None:
+    typed = {"_KNOWHOW_COMPLETE": "complete_bash", "COMP_CWORD": str(len(words.split()))}
+    done = knowhow(ROOT, COMP_WORDS=f"knowhow {words}", **typed)
+    assert done.stdout.split() == completions
+
+
+def test_the_tab_key_knows_a_tables_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"reward": [1.0], "rollout_id": ["a"]}), tmp_path / "t.parquet")
+    typed = {"_KNOWHOW_COMPLETE": "complete_bash", "COMP_CWORD": "4"}
+    words = "knowhow tables t.parquet --columns reward,ro"
+    done = knowhow(tmp_path, COMP_WORDS=words, **typed)
+    assert done.stdout.split() == ["reward,rollout_id"]
+
+
+def test_the_version_names_its_commit(tmp_path: Path) -> None:
+    done = knowhow(tmp_path, "--version")
+    commit = succeed(["git", "rev-parse", "--short=12", "HEAD"], ROOT).strip()
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(rf"knowhow [\d.]+ \({commit}(-dirty)?\)\n", done.stdout)

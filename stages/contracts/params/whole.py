@@ -7,28 +7,41 @@ whole.
 Example: python -m stages.contracts.params.whole
 """
 
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, LiteralString, cast
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from stages.contracts.params.base import Name, Section, checked, read_file, variants
+from stages.contracts.params.base import Name, Section, checked, read_file
 from stages.contracts.params.compute.compute import Compute
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import Exam, ExamEntry
 from stages.contracts.params.inits.init import Init
-from stages.contracts.params.inits.model import ModelShape
 from stages.contracts.params.judge import Judge
-from stages.contracts.params.recipes.probe import Probe
 from stages.contracts.params.recipes.recipe import Recipe
 from stages.contracts.params.report import Report
 from stages.contracts.params.round import Round
+from stages.contracts.params.rules import Sections, broken
 from stages.contracts.params.task import TaskParams
-from stages.contracts.policy_tree import ancestors
-from stages.contracts.verdict import EXACT
 from stages.running import holding
 from stages.running.errors import command
+
+ENTRIES = {
+    "inits": Init,
+    "recipes": Recipe,
+    "judges": Judge,
+    "rounds": Round,
+    "exams": ExamEntry,
+}
+"""Sections of entries by name, and what each entry is."""
 
 
 class Params(Section):
@@ -45,133 +58,54 @@ class Params(Section):
     evaluate: Evaluate
     report: Report
 
-    @model_validator(mode="after")
-    def _names_resolve(self) -> "Params":
-        both = sorted(set(self.inits) & set(self.rounds))
-        if both:
-            raise ValueError(f"{both[0]} is the name of an init and of a round; rename one")
-        if EXACT in self.judges:
-            raise ValueError(
-                f"judges.{EXACT}: this name stands for the task's own verifier; rename the judge"
-            )
-        policies, judges = [*self.inits, *self.rounds], [EXACT, *self.judges]
-        for name, entry in self.rounds.items():
-            _known(f"rounds.{name}.recipe", entry.recipe, sorted(self.recipes), "recipe")
-            _known(f"rounds.{name}.parent", entry.parent, policies, "policy")
-            _known(f"rounds.{name}.reference", entry.reference, policies, "policy")
-            _known(f"rounds.{name}.judge", entry.judge, judges, "judge")
-        for name, judge in self.judges.items():
-            _known(f"judges.{name}.base", judge.base, policies, "policy")
-            _known(f"judges.{name}.round", judge.round, list(self.rounds), "round")
-        for name, exam in self.exams.items():
-            _known("exams", name, policies, "policy")
-            _known(f"exams.{name}.judge", exam.judge, judges, "judge")
-        self._need_no_circle()
-        return self
-
-    def _need_no_circle(self) -> None:
-        needs = {
-            name: [entry.parent, entry.reference, entry.judge]
-            for name, entry in self.rounds.items()
-        }
-        needs |= {name: [judge.base, judge.round] for name, judge in self.judges.items()}
-        for name in self.rounds:
-            ancestors(self.rounds, name)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, raw: Any, handler: ModelWrapValidatorHandler["Params"]) -> "Params":
+        """Tell what is wrong within sections and between them in one error."""
+        wrong: list[InitErrorDetails] = []
         try:
-            TopologicalSorter(needs).prepare()
-        except CycleError as error:
-            raise ValueError(
-                f"rounds and judges need each other: {' -> '.join(error.args[1])}"
-            ) from None
+            params = handler(raw)
+        except ValidationError as error:
+            wrong += [_detail(each["loc"], each["msg"], each["input"]) for each in error.errors()]
+        if isinstance(raw, Mapping):
+            for key, why in broken(_sections(raw)):
+                wrong.append(_detail(tuple(key.split(".")) if key else (), why, {}))
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return params
 
-    @model_validator(mode="after")
-    def _difficulties_exist(self) -> "Params":
-        known = self.task.difficulties
-        difficulties_by_key = {
-            f"recipes.{name}.rollout.difficulties": r.rollout.difficulties
-            for name, r in self.recipes.items()
+
+def _detail(way: tuple[str | int, ...], why: str, value: Any) -> InitErrorDetails:
+    kind = PydanticCustomError("params", cast(LiteralString, why))
+    return InitErrorDetails(type=kind, loc=way, input=value)
+
+
+def _sections(raw: Mapping[str, Any]) -> Sections:
+    """What of the file is right in itself."""
+    given = {key: raw[key] if isinstance(raw.get(key), Mapping) else {} for key in ENTRIES}
+    entries = {
+        section: {
+            name: entry
+            for name, value in given[section].items()
+            if (entry := _right(model, value)) is not None
         }
-        for name, init in self.inits.items():
-            if init.demonstrations.difficulty_weights:
-                difficulties_by_key[f"inits.{name}.demonstrations.difficulty_weights"] = list(
-                    init.demonstrations.difficulty_weights
-                )
-        for where, difficulties in difficulties_by_key.items():
-            missing = sorted(set(difficulties) - set(known))
-            if missing:
-                raise ValueError(
-                    f"{where}: task.tiers has no difficulty {missing[0]}; choose from {known}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _answers_fit(self) -> "Params":
-        rooms = {"exam": (self.exam.answer_tokens, self.task.difficulties)}
-        for name, recipe in self.recipes.items():
-            rooms[f"recipes.{name}.rollout"] = (
-                recipe.rollout.answer_tokens,
-                recipe.rollout.difficulties,
-            )
-            if recipe.probe.sampled_tokens is not None:
-                rooms[f"recipes.{name}.probe"] = (
-                    recipe.probe.sampled_tokens,
-                    recipe.rollout.difficulties,
-                )
-        for where, (room, difficulties) in rooms.items():
-            needed = max(map(self.task.shortest_answer_tokens, difficulties))
-            if room < needed:
-                raise ValueError(
-                    f"{where}.answer_tokens: {room} cannot hold an answer to difficulty "
-                    f"{max(difficulties)}, which takes {needed}; raise it, or leave that "
-                    "difficulty out"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _exam_fits(self) -> "Params":
-        budget, budgets = self.report.training_budget_tokens, self.exam.budgets_tokens
-        if budget not in budgets:
-            raise ValueError(
-                f"report.training_budget_tokens: the exam has no budget {budget}; choose from "
-                f"{budgets}"
-            )
-        longest = self.exam.budgets_tokens[-1] + self.exam.answer_tokens
-        for name, init in self.inits.items():
-            if isinstance(init.model, ModelShape) and longest >= init.model.max_positions:
-                raise ValueError(
-                    f"inits.{name}.model.max_positions: {init.model.max_positions} positions hold "
-                    f"no prompt beside the exam's longest budget and answer ({longest} tokens)"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _task_serves(self) -> "Params":
-        for name, init in self.inits.items():
-            if self.task.needs_checkpoint and isinstance(init.model, ModelShape):
-                raise ValueError(
-                    f"inits.{name}.model: task.text of kind chat needs a checkpoint; name one, or "
-                    "use trained"
-                )
-            strategy, known = init.demonstrations.strategy, self.task.strategies
-            if strategy not in known:
-                raise ValueError(
-                    f"inits.{name}.demonstrations.strategy: task {self.task.name} has no "
-                    f"demonstrations of {strategy}; choose from {list(known)}"
-                )
-        for name, recipe in self.recipes.items():
-            if recipe.probe.needs_all_answers and not self.task.lists_solutions:
-                probes = variants(Probe).items()
-                others = [other for other, probe in probes if not probe.needs_all_answers]
-                raise ValueError(
-                    f"recipes.{name}.probe.estimator: task {self.task.name} cannot enumerate its "
-                    f"correct answers, which {recipe.probe.estimator} needs; choose from {others}"
-                )
-        return self
+        for section, model in ENTRIES.items()
+    }
+    return Sections(
+        names={section: [*map(str, values)] for section, values in given.items()},
+        task=_right(TaskParams, raw.get("task")),
+        exam=_right(Exam, raw.get("exam")),
+        report=_right(Report, raw.get("report")),
+        **entries,
+    )
 
 
-def _known(where: str, name: str, choices: list[str], kind: str) -> None:
-    if name not in choices:
-        raise ValueError(f"{where}: no {kind} named {name}; choose from {choices}")
+def _right(model: Any, value: Any) -> Any:
+    """A part as its model; None where it is wrong, which is told elsewhere."""
+    try:
+        return TypeAdapter(model).validate_python(value)
+    except (ValidationError, RecursionError):
+        return None
 
 
 def load(path: Path) -> Params:

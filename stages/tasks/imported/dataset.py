@@ -9,7 +9,6 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import DatasetTask, DatasetTier
@@ -51,15 +50,18 @@ class Dataset:
         check_sha256(self._path, self.params.sha256, "task.path")
         problems = self._import()
         num_used = 0
+        refused: list[str] = []
         for tier in self.params.tiers:
             drawn = [problem for problem in problems if problem.difficulty == tier.difficulty]
             random.Random(f"{self.params.seed}/{tier.difficulty}").shuffle(drawn)
             for split, wanted in sizes(tier).items():
                 of_split = [problem for problem in drawn if problem.split == split]
                 if len(of_split) < wanted:
-                    self._too_few(tier, split, len(of_split))
+                    refused.append(self._too_few(tier, split, len(of_split)))
                 num_used += wanted
                 yield from of_split[:wanted]
+        if refused:
+            raise BadInput("\n".join(refused))
         num_apart = sum(problem.difficulty == NO_TIER for problem in problems)
         print(
             f"{self._path}: {num_used} of {len(problems)} rows are problems; "
@@ -147,9 +149,9 @@ class Dataset:
         self._levels.add(level)
         return self._difficulties.get(level, NO_TIER)
 
-    def _too_few(self, tier: DatasetTier, split: str, num_found: int) -> NoReturn:
+    def _too_few(self, tier: DatasetTier, split: str, num_found: int) -> str:
         share = "eight tenths of all questions" if split == "train" else "a tenth of all questions"
-        raise BadInput(
+        return (
             f"params.yaml task.tiers, difficulty {tier.difficulty}: {self._path} has {num_found} "
             f"{split} problems ({share}, by their text alone); ask for at most so many, or name "
             f"more levels{self._levels_found()}"

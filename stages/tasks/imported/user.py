@@ -37,6 +37,7 @@ class User:
         refusals = Refusals()
         intake = Intake(self.params, refusals)
         by_id: dict[str, Problem] = {}
+        too_few: list[str] = []
         where = f"params.yaml task.source: {self.params.source}"
         for tier in self.params.tiers:
             draws = self._draws(tier, intake)
@@ -46,10 +47,13 @@ class User:
             kind = f"of difficulty {tier.difficulty} in {self.params.source}"
             try:
                 drawn = list(fill_splits(fresh, sizes(tier), kind))
-            except BadInput:
-                refusals.stop(where, ADVICE)
-                raise
+            except BadInput as error:
+                too_few.append(str(error))
+                continue
             by_id |= {problem.problem_id: problem for problem in drawn}
+        if too_few:
+            refusals.stop(where, ADVICE)
+            raise BadInput("\n".join(dict.fromkeys(too_few)))
         problems = list(by_id.values())
         intake.verify(problems, [_place(p.difficulty, p.seed) for p in problems], self._accepts)
         refusals.stop(where, ADVICE)

@@ -48,7 +48,7 @@ def text_task(content: Raw) -> None:
     for init in content["inits"].values():
         init["demonstrations"] = {"strategy": "direct", "num_demos": 4}
     for recipe in content["recipes"].values():
-        recipe["rollout"]["difficulties"] = [1]
+        recipe["rollout"] |= {"difficulties": [1], "num_problems": 2}
         recipe["probe"] = {"estimator": "forced_answer", **SAMPLED, "answer_tokens": 8}
 
 

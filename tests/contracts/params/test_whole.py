@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fixtures.checkouts import ROOT
 from stages.contracts.params.whole import Params, load
@@ -46,7 +49,7 @@ MISTAKES: list[Mistake] = [
     (
         "missing_parent",
         [put("rounds.i2.parent", "i9")],
-        ["rounds.i2.parent", "i9", "'r0', 'i1', 'i2'"],
+        ["rounds.i2.parent", "i9", "['r0', 'i1']"],
     ),
     ("own_parent", [put("rounds.i2.parent", "i2")], ["rounds.i2.parent", "circular", "i2 -> i2"]),
     (
@@ -101,6 +104,11 @@ MISTAKES: list[Mistake] = [
         ["recipes.information.rollout.difficulties", "no difficulty 5"],
     ),
     (
+        "more_problems_than_there_are",
+        [put("task.tiers.0.num_train", 383)],
+        ["recipes.information.rollout.num_problems", "384 problems of difficulties [3]", "383"],
+    ),
+    (
         "training_budget_of_no_exam",
         [put("report.training_budget_tokens", 7)],
         ["report.training_budget_tokens", "no budget 7"],
@@ -113,7 +121,7 @@ MISTAKES: list[Mistake] = [
     (
         "unknown_reference",
         [put("rounds.i2.reference", "i9")],
-        ["rounds.i2.reference", "i9", "'r0', 'i1', 'i2'"],
+        ["rounds.i2.reference", "i9", "['r0', 'i1']"],
     ),
     ("unknown_judge", [put("rounds.i2.judge", "g1")], ["rounds.i2.judge", "g1", "['exact']"]),
     ("judge_of_an_exam", [put("exams.r0.judge", "g1")], ["exams.r0.judge", "g1", "['exact']"]),
@@ -159,6 +167,37 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         key in str(refused.value)
         for key in ("exam.num_samples", "evaluate.confidence", "exam.seed")
     )
+
+
+def test_what_is_wrong_between_sections_is_told_beside_what_is_wrong_in_them(
+    tmp_path: Path,
+) -> None:
+    path = written(
+        tmp_path,
+        put("inits.r0.seed", -1),  # wrong in itself: its model is not held against the exam
+        put("recipes.information.rollout.difficulties", [3, 5, 6]),
+        put("rounds.i2.recipe", "info"),
+        put("rounds.i1.judge", "g1"),
+        put("report.training_budget_tokens", 7),
+    )
+    with pytest.raises(BadInput, match=re.escape(f"{path}: 6 problem(s)")) as refused:
+        load(path)
+    told = str(refused.value)
+    assert "inits.r0.seed" in told
+    for words in ("no difficulty 5", "no difficulty 6", "named info", "named g1", "no budget 7"):
+        assert words in told
+
+
+@given(st.sampled_from(["task", "inits", "recipes", "rounds", "exam", "exams", "report"]))
+def test_rules_hold_of_the_others_where_a_section_is_no_section(section: str) -> None:
+    content = raw()
+    content["rounds"]["i2"]["parent"] = "i9"
+    content[section] = 3
+    with pytest.raises(ValidationError) as refused:
+        Params.model_validate(content)
+    told = str(refused.value)
+    assert section in told
+    assert ("i9" in told) == (section != "rounds")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ def test_a_round_is_one_line_and_nothing_else_changes(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     after = (folder / "params.yaml").read_text().splitlines()
     line = "  i4: {parent: i3, reference: r0, recipe: information, judge: exact, seed: 4}"
+    exam = after.index("  i4: {judge: exact}")
+    assert after[exam - 1] == "  i3: {judge: exact}"
+    del after[exam]
     at = after.index(line)
     assert before == after[:at] + after[at + 1 :]
     assert before[at - 1].startswith("  o3:")  # behind the last round, before the empty line
@@ -89,3 +92,43 @@ def test_a_round_that_cannot_be_is_refused_and_nothing_written(
     assert "Traceback" not in done.stderr
     assert (folder / "params.yaml").read_bytes() == before
     assert [path.name for path in folder.glob("*.yaml")] == ["params.yaml"]
+
+
+def test_two_arms_of_one_length_draw_the_same_problems_and_a_replicate_others(folder: Path) -> None:
+    for name, parent, recipe in (
+        ("i4", "i3", "information"),
+        ("o4", "o3", "outcome"),
+        ("p4", "o3", "outcome"),
+    ):
+        done = add(folder, name, "--parent", parent, "--recipe", recipe, "--no-exam")
+        assert done.returncode == 0, done.stderr
+        assert "without an exam" in done.stdout
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    assert [content["rounds"][name]["seed"] for name in ("i4", "o4", "p4")] == [4, 4, 5]
+    assert "i4" not in content["exams"]
+
+
+def test_a_round_that_is_removed_leaves_the_file_as_it_was(folder: Path) -> None:
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    leave_exam(folder, "i3", budget_tokens=36, difficulties=[3, 4], budget_tokens_by_difficulty={})
+    before = (folder / "params.yaml").read_text()
+    done = add(folder, "x1", "--parent", "i3", "--recipe", "information", "--curriculum")
+    assert done.returncode == 0, done.stderr
+    removed = knowhow(folder, "round", "remove", "x1")
+    assert removed.returncode == 0, removed.stderr
+    assert "knowhow tidy" in removed.stdout
+    assert yaml.safe_load((folder / "params.yaml").read_text()) == yaml.safe_load(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("i9", "no round i9; choose from"), ("o2", "rounds.o3.parent"), ("i3", "the champion")],
+)
+def test_a_round_that_is_needed_or_unknown_is_not_removed(
+    name: str, told: str, folder: Path
+) -> None:
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    before = (folder / "params.yaml").read_text()
+    done = knowhow(folder, "round", "remove", name)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert (folder / "params.yaml").read_text() == before

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from stages.contracts.params.inits.demonstrations import DirectDemonstrations, WorkedDemonstrations
 from stages.contracts.params.task import DatasetTask
-from stages.prepare import reference_verdicts
 from stages.running.errors import BadInput
 from stages.tasks.imported.dataset import Dataset
 from stages.tasks.imported.intake import canonical
 from stages.tasks.task import Problem
+from stages.verifiers.references import reference_verdicts
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 COLUMNS = {"question": "problem", "answer": "answer", "level": "level", "solution": "solution"}

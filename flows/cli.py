@@ -1,4 +1,4 @@
-"""The `knowhow` command: plan, train, rounds, nights, audit, report, tables, cache.
+"""The `knowhow` command: plan, train, read, rounds, nights, audit, report, tables, cache.
 
 What a command needs is imported when it runs, so that `--help` never waits for DVC, nor `plan` for
 Prefect, nor `audit` for either.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from flows.commands import cache, plan, report, rounds, tables, train
+from flows.commands import cache, plan, read, report, rounds, tables, train
 from flows.commands.deferred import Deferred
 from flows.project import git
 
@@ -56,6 +56,7 @@ EXAMPLES = """\b
 Examples:
   knowhow plan                         what will run, and why
   knowhow train                        run it, with a page to watch
+  knowhow read                         what the policies wrote, and where they gained
   knowhow nightly serve                train every night, and keep what got better
   knowhow audit leaks i3               prove that no exam problem was trained on
   knowhow tables                       the tables there are
@@ -88,6 +89,7 @@ app = typer.Typer(
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=read.EXAMPLES)(read.read)
 app.command(epilog=tables.EXAMPLES)(tables.tables)
 app.add_typer(rounds.app, name="round", epilog=rounds.EXAMPLES)
 app.add_typer(cache.app, name="cache", epilog=cache.EXAMPLES)

@@ -15,7 +15,7 @@ import pytest
 
 from stages.code import ROOT, imported_modules, nodes, project_file
 
-PACKAGES = ("flows", "lineage", "stages", "experiments", "benchmarks", "fixtures")
+PACKAGES = ("flows", "lineage", "reading", "stages", "experiments", "benchmarks", "fixtures")
 """The packages whose modules all have a test, or stand in `COVERED_BY`."""
 SCHEMAS = (
     *("advantages", "answers", "demos", "gains", "grades", "ledger", "probes", "problems"),

@@ -1,0 +1,60 @@
+"""One rollout in full, by the small world's numbers."""
+
+from pathlib import Path
+
+import pytest
+
+from reading.database import Database
+from reading.errors import NotThere
+from reading.rollout import read_rollout
+from tests.reading.world import HOSTILE
+
+
+def test_segments_have_what_they_gained_and_their_tokens(database: Database) -> None:
+    rollout = read_rollout(database, "i1/p/0")
+    assert [each.row["kind"] for each in rollout.segments] == ["attempt", "attempt", "answer"]
+    assert [each.progress for each in rollout.segments] == [0.5, -0.25, None]
+    assert rollout.gains == [0.5, -0.25]
+    assert [each.text for each in rollout.segments[:2]] == ["two three", f"three {HOSTILE}"]
+    assert [token.text for token in rollout.segments[0].tokens] == ["two", " three"]
+    assert [token.logprob for token in rollout.segments[0].tokens] == [-1.0, -1.0]
+    assert (rollout.row["verdict"], rollout.row["prompt"][:5]) == ("correct", "ask p")
+
+
+def test_boundaries_have_success_and_the_answers_likeliest_first(database: Database) -> None:
+    rollout = read_rollout(database, "i1/p/0")
+    assert rollout.successes == (0.5, 1.0, 0.75)
+    assert [answer for answer, _ in rollout.boundaries[0].answers] == ["6", "5"]
+    assert rollout.boundaries[2].answers == [("1", -1.0)]
+
+
+def test_a_policy_fools_itself_where_verdicts_differ(database: Database) -> None:
+    fooled = [each.is_fooled for each in read_rollout(database, "i1/p/0").segments]
+    assert fooled == [False, True, False], "the second it calls correct; the verifier none"
+
+
+def test_a_given_token_has_no_log_probability(tmp_path: Path) -> None:
+    from fixtures.rows import row
+    from stages.contracts.storage.writing import write_table
+    from stages.contracts.tables.rollouts import ROLLOUTS
+    from stages.contracts.tables.segments import SEGMENTS
+    from tests.reading.world import write
+
+    write(tmp_path)
+    folder = tmp_path / "rounds" / "n1"
+    sampled = row(ROLLOUTS, rollout_id="n1/p/0", completion_tokens=[0, 4, 5], cue=range(1, 2))
+    write_table(folder / "rollouts.parquet", ROLLOUTS, [sampled])
+    cut = row(SEGMENTS, rollout_id="n1/p/0", end_token=3)
+    write_table(folder / "segments.parquet", SEGMENTS, [cut])
+    rollout = read_rollout(Database(tmp_path), "n1/p/0")
+    assert [token.logprob for token in rollout.segments[0].tokens] == [-1.0, None, -1.0]
+    assert (rollout.boundaries, rollout.gains) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("rollout_id", "told"),
+    [("i1/z/0", "rounds/i1 has no rollout i1/z/0"), ("i9/p/0", "no rounds/i9"), ("", "no rounds/")],
+)
+def test_one_that_is_not_there_is_named(rollout_id: str, told: str, database: Database) -> None:
+    with pytest.raises(NotThere, match=told):
+        read_rollout(database, rollout_id)

@@ -46,7 +46,7 @@ WRITTEN = {
     "rounds": ("rollouts", "completion_text", "completion_tokens"),
     "exams": ("thoughts", "thinking_text", "thinking_tokens"),
 }
-"""Where the text stands: its table, and its column or, where files lack that, the token ids."""
+"""Where the text stands: its table and column, and that of the token ids for older rows."""
 WORD = re.compile(r"\w+")
 
 
@@ -189,9 +189,11 @@ class Plan:
                     own = f"{table.name}_{name}" if name in columns else name
                     columns[own] = Column(table.name, kind, f"{table.sql_name}.{simple(name)}")
         written, text, tokens = WRITTEN[self.source.kind]
-        if written in {column.table for column in columns.values()} and text not in columns:
+        if written in {column.table for column in columns.values()}:
             made = f"{FUNCTION}({written}.policy_id, {written}.{tokens})"
-            columns[text] = Column(written, "VARCHAR", made)
+            is_stored = text in self.source.tables[written].columns
+            sql = f"coalesce({written}.{text}, {made})" if is_stored else made
+            columns[text] = Column(written, "VARCHAR", sql)
         return columns
 
     def _known_tables(self) -> Iterator[StoredTable]:

@@ -90,7 +90,7 @@ def test_what_is_no_table_is_named(tmp_path: Path) -> None:
     part = tmp_path / "rounds/i1/scores.parquet/part-00000-of-00001.parquet"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"not Parquet")
-    with pytest.raises(NotThere, match="rounds/i1/scores.parquet is not a Parquet table"):
+    with pytest.raises(NotThere, match=r"rounds/i1/scores\.parquet is not a Parquet table"):
         Database(tmp_path)
 
 

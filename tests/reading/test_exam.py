@@ -16,7 +16,7 @@ def test_thinking_is_cut_at_the_budgets(database: Database) -> None:
 
 
 def test_what_is_not_there_is_named(database: Database) -> None:
-    with pytest.raises(NotThere, match="exams/i1 has no sample 7 of p at 0.5"):
+    with pytest.raises(NotThere, match=r"exams/i1 has no sample 7 of p at 0\.5"):
         read_sample(database, "exams/i1", "p", 0.5, 7)
     with pytest.raises(NotThere, match="rounds/i1 has no table grades yet"):
         read_sample(database, "rounds/i1", "p", 0.5, 0)

@@ -10,7 +10,7 @@ def test_every_boundary_is_a_point_with_its_value_in_words() -> None:
     drawn = str(curve((0.125, None, 1.0)))
     ElementTree.fromstring(drawn)
     labels = re.findall(r'aria-label="(boundary: [^"]*)"', drawn)
-    assert {label for label in labels} >= {"boundary: 0; J: 0.125", "boundary: 2; J: 1"}
+    assert set(labels) >= {"boundary: 0; J: 0.125", "boundary: 2; J: 1"}
     assert "<script" not in drawn
 
 

@@ -21,6 +21,12 @@ def test_segments_have_what_they_gained_and_their_tokens(database: Database) -> 
     assert (rollout.row["verdict"], rollout.row["prompt"][:5]) == ("correct", "ask p")
 
 
+def test_a_segment_has_the_advantages_of_its_tokens(database: Database) -> None:
+    segments = read_rollout(database, "i1/p/0").segments
+    learnt = [[(a["advantage"], a["is_stop"]) for a in each.advantages] for each in segments]
+    assert learnt == [[(1.5, False)], [(None, False)], [(1.0, True), (1.0, False)]]
+
+
 def test_boundaries_have_success_and_the_answers_likeliest_first(database: Database) -> None:
     rollout = read_rollout(database, "i1/p/0")
     assert rollout.successes == (0.5, 1.0, 0.75)

@@ -63,6 +63,8 @@ def test_a_rollout_has_its_numbers_as_text(client: TestClient) -> None:
     assert "<b>−0.250</b>" in text
     assert text.count("<b>fooled itself</b>") == 1
     assert 'title="−1 nats"' in text
+    assert "advantage +1.500\n(+0.000 outcome, +1.500 credit), clipped 0.5" in text
+    assert "advantage of stopping +1.000" in text
 
 
 def test_a_view_shows_the_query_that_made_it_and_can_be_turned(client: TestClient) -> None:

@@ -64,6 +64,14 @@ def test_text_is_searched_as_it_stands(search: str, found: list[str], database: 
     assert ids(database, search=search) == found
 
 
+def test_advantages_are_sorted_too(database: Database) -> None:
+    found = rows(database, View(ROUND, sort="-advantage"))
+    assert [row["start_token"] for row in found] == [0, 4, 5]
+    assert found[0]["verdict"] == "correct"
+    clipped = rows(database, View(ROUND, where="clipped_frac > 0"))
+    assert [row["segment_index"] for row in clipped] == [0]
+
+
 def test_exams_are_views_too(database: Database) -> None:
     found = rows(database, View("exams/i1", sort="-used_tokens"))
     assert [(row["budget_tokens"], row["verdict"]) for row in found] == [
@@ -92,14 +100,16 @@ def test_pages_have_every_row_once(limit: int, sort: str, database: Database) ->
     ("asked", "told"),
     [
         ({"sort": "rewards"}, "rollouts have no column rewards; choose from rollout_id,"),
-        ({"unit": "answers"}, "rounds/i1 has no answers; choose from rollouts, segments"),
-        ({"unit": "advantages"}, "rounds/i1 has no advantages; choose from rollouts, segments"),
+        (
+            {"unit": "answers"},
+            "rounds/i1 has no answers; choose from rollouts, segments, advantages",
+        ),
         ({"where": "rewards = 1"}, "rewards"),
         ({"where": "reward = 1) --"}, "DuckDB refuses it"),
     ],
 )
 def test_what_is_not_there_is_named(asked: dict[str, str], told: str, database: Database) -> None:
-    with pytest.raises(NotThere, match="DuckDB|choose") as refused:
+    with pytest.raises(NotThere, match=r"DuckDB|choose") as refused:
         rows(database, View(ROUND, **asked))
     assert told in str(refused.value)
 

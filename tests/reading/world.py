@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
@@ -72,8 +74,27 @@ def write_round(folder: Path) -> None:
     verdicts = dict(zip(PROGRESS, ("correct", "incorrect", "unparsable"), strict=True))
     scores = [row(SCORES, rollout_id=n, verdict=v, answer=HOSTILE) for n, v in verdicts.items()]
     write_table(folder / "scores.parquet", SCORES, scores)
+    write_advantages(folder / "advantages.parquet")
     ledger = [row(LEDGER, rollout_id=n, problem_id=n.split("/")[1]) for n in PROGRESS]
     write_table(folder / "ledger.parquet", LEDGER, ledger)
+
+
+def write_advantages(folder: Path) -> None:
+    """What the tokens of one rollout learnt by: of its answer, the choice to stop is apart."""
+    folder.mkdir()
+    starts, segments = (0, 2, 4, 5), (0, 1, 2, 2)
+    columns = {
+        "rollout_id": ["i1/p/0"] * len(starts),
+        "segment_index": segments,
+        "start_token": starts,
+        "end_token": (2, 4, 5, 6),
+        "is_stop": (False, False, True, False),
+        "outcome_advantage": (0.0, 0.0, 1.0, 1.0),
+        "credit_advantage": (1.5, None, 0.0, 0.0),
+        "advantage": (1.5, None, 1.0, 1.0),
+        "clipped_frac": (0.5, None, 0.0, 0.0),
+    }
+    pq.write_table(pa.table(columns), folder / "part-00000-of-00001.parquet")
 
 
 def write_exam(folder: Path, policy: str) -> None:

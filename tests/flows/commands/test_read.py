@@ -45,7 +45,7 @@ def test_one_rollout_is_told_from_boundary_to_boundary(checkout: Path) -> None:
     told = [line for line in done.stdout.splitlines() if line.startswith(("J", "+", "-"))]
     assert told == [
         "J = 0.500  tried: 6 (-1.00 nats); 5 (-1.00 nats)",
-        "+0.500  attempt",
+        "+0.500  attempt  advantage +1.500",
         "J = 1.000  tried: 6 (-1.00 nats); 5 (-1.00 nats)",
         "-0.250  attempt  fooled itself",
         "J = 0.750  tried: 1 (-1.00 nats)",

@@ -99,7 +99,7 @@ def test_the_first_page_is_most_telling(client: TestClient) -> None:
         ("/rollout?id=i1/z/0", "rounds/i1 has no rollout i1/z/0"),
         ("/rollout", "there is no rounds/"),
         ("/view?source=rounds/i9", "there is no rounds/i9"),
-        ("/view?source=rounds/i1&where=reward", "DuckDB refuses it"),
+        ("/view?source=rounds/i1&where=rewards", "DuckDB refuses it"),
         ("/view?source=rounds/i1&sort=<script>", "no column <script>"),
         ("/view?source=rounds/i1&page=x", "invalid literal"),
         ("/problem?id=z", "there is no problem z"),
@@ -132,7 +132,7 @@ def test_another_site_is_answered_nothing(host: str, client: TestClient) -> None
     assert client.get("/", headers={"Host": "localhost:4000"}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/secret", "/../params.yaml", "/static/x", "/api"])
+@pytest.mark.parametrize("path", ["/secret", "/../params.yaml", "/static/x", "/api/x"])
 def test_nothing_else_is_served(path: str, client: TestClient) -> None:
     assert client.get(path).status_code == 404
     assert client.post("/sql").status_code == 405

@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -85,7 +86,8 @@ def serve(database: Database, port: int, tell: Callable[[str], None]) -> None:
             application(database), log_level="error", server_header=False, lifespan="off"
         )
         tell(f"http://{HOST}:{listening.getsockname()[1]}")
-        uvicorn.Server(settings).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended in order
+            uvicorn.Server(settings).run(sockets=[listening])
 
 
 def _answering(

@@ -24,42 +24,41 @@ Examples:
   knowhow read --file rollouts.html                 a sample as a page that opens offline"""
 
 
+Search = Annotated[str, typer.Option(metavar="TEXT", help="Whose text has this, in any case.")]
+Where = Annotated[
+    str, typer.Option(metavar="SQL", help="A condition over any columns, as DuckDB takes it.")
+]
+Sort = Annotated[
+    str, typer.Option(metavar="COLUMN", help="By this column; largest first after a minus.")
+]
+Serve = Annotated[bool, typer.Option("--serve", help="Serve pages on loopback, until ctrl-C.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of --serve; 0 is any free one.")]
+NumRollouts = Annotated[int, typer.Option(min=2, max=2000, help="How many --file has at most.")]
+RolloutId = Annotated[
+    str | None, typer.Argument(metavar="ROLLOUT", help="A rollout to show in full.")
+]
+RoundId = Annotated[str | None, typer.Option("--round", metavar="ROUND", help="Show this round.")]
+Exam = Annotated[str | None, typer.Option(metavar="POLICY", help="Show this policy's exam.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="Rows shown.")]
+Sql = Annotated[str, typer.Option("--sql", metavar="SELECT", help="Any query over the tables.")]
+File = Annotated[Path | None, typer.Option(help="Write a sample of rollouts as one page.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, all columns.")]
+
+
 def read(
-    rollout_id: Annotated[
-        str | None, typer.Argument(metavar="ROLLOUT", help="A rollout to show in full.")
-    ] = None,
-    round_id: Annotated[
-        str | None, typer.Option("--round", metavar="ROUND", help="Show this round.")
-    ] = None,
-    exam: Annotated[
-        str | None, typer.Option(metavar="POLICY", help="Show the exam of this policy.")
-    ] = None,
-    search: Annotated[
-        str, typer.Option(metavar="TEXT", help="Whose text has this, in any case.")
-    ] = "",
-    where: Annotated[
-        str, typer.Option(metavar="SQL", help="A condition over any columns, as DuckDB takes it.")
-    ] = "",
-    sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="By this column; largest first after a minus.")
-    ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows shown.")] = 20,
-    sql: Annotated[
-        str, typer.Option("--sql", metavar="SELECT", help="Any query over the tables.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all columns.")] = False,
-    is_served: Annotated[
-        bool, typer.Option("--serve", help="Serve pages on loopback, until ctrl-C.")
-    ] = False,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of --serve; 0 is any free one.")
-    ] = 0,
-    file: Annotated[
-        Path | None, typer.Option(help="Write a sample of rollouts as one page.")
-    ] = None,
-    num_rollouts: Annotated[
-        int, typer.Option(min=2, max=2000, help="How many --file has at most.")
-    ] = 300,
+    rollout_id: RolloutId = None,
+    round_id: RoundId = None,
+    exam: Exam = None,
+    search: Search = "",
+    where: Where = "",
+    sort: Sort = "",
+    limit: Limit = 20,
+    sql: Sql = "",
+    as_json: Json = False,
+    is_served: Serve = False,
+    port: Port = 0,
+    file: File = None,
+    num_rollouts: NumRollouts = 300,
 ) -> None:
     """Read what policies wrote: every rollout of every round and exam, and what segments gained.
 
@@ -70,6 +69,8 @@ def read(
     from reading.errors import NotThere
     from reading.views import View
 
+    if round_id is not None and exam is not None:
+        console.stop("--round and --exam are two sources; choose one")
     try:
         database = _opened()
         if is_served:

@@ -8,7 +8,6 @@ from typing import Any
 import typer
 
 from flows.commands.console import aligned, plainly, styled
-from flows.commands.table_view import NULL
 from reading.database import Answer, Database
 from reading.rollout import Rollout, read_rollout
 from reading.sources import last
@@ -16,6 +15,7 @@ from reading.telling import TELLING
 from reading.views import Plan, View
 
 MAX_CELL, NUM_TELLING, NUM_ANSWERS = 60, 3, 3
+NULL = "null"
 
 
 def overview(database: Database) -> str:

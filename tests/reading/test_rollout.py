@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.rows import row
 from reading.database import Database
 from reading.errors import NotThere
 from reading.rollout import read_rollout
-from tests.reading.world import HOSTILE
+from stages.contracts.storage.writing import write_table
+from stages.contracts.tables.rollouts import ROLLOUTS
+from stages.contracts.tables.segments import SEGMENTS
+from tests.reading.world import HOSTILE, write
 
 
 def test_segments_have_what_they_gained_and_their_tokens(database: Database) -> None:
@@ -40,12 +44,6 @@ def test_a_policy_fools_itself_where_verdicts_differ(database: Database) -> None
 
 
 def test_a_given_token_has_no_log_probability(tmp_path: Path) -> None:
-    from fixtures.rows import row
-    from stages.contracts.storage.writing import write_table
-    from stages.contracts.tables.rollouts import ROLLOUTS
-    from stages.contracts.tables.segments import SEGMENTS
-    from tests.reading.world import write
-
     write(tmp_path)
     folder = tmp_path / "rounds" / "n1"
     sampled = row(ROLLOUTS, rollout_id="n1/p/0", completion_tokens=[0, 4, 5], cue=range(1, 2))
@@ -55,6 +53,17 @@ def test_a_given_token_has_no_log_probability(tmp_path: Path) -> None:
     rollout = read_rollout(Database(tmp_path), "n1/p/0")
     assert [token.logprob for token in rollout.segments[0].tokens] == [-1.0, None, -1.0]
     assert (rollout.boundaries, rollout.gains) == ([], [])
+
+
+def test_text_is_read_where_the_table_holds_it(tmp_path: Path) -> None:
+    folder = tmp_path / "rounds" / "n1"
+    sampled = row(ROLLOUTS, rollout_id="n1/p/0", policy_id="gone", completion_text="as stored")
+    write_table(folder / "rollouts.parquet", ROLLOUTS, [sampled])
+    cut = row(SEGMENTS, rollout_id="n1/p/0", end_token=4, text="as cut")
+    write_table(folder / "segments.parquet", SEGMENTS, [cut])
+    rollout = read_rollout(Database(tmp_path), "n1/p/0")
+    assert (rollout.text, rollout.segments[0].text) == ("as stored", "as cut")
+    assert rollout.segments[0].tokens == []
 
 
 @pytest.mark.parametrize(

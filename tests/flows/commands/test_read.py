@@ -71,6 +71,7 @@ def test_no_control_character_reaches_the_terminal(arguments: list[str], checkou
     ("arguments", "told"),
     [
         (["--round", "i9"], "there is no rounds/i9; there are rounds/i1"),
+        (["--round", "i1", "--exam", "i1"], "--round and --exam are two sources; choose one"),
         (["--exam", "o3"], "there is no exams/o3"),
         (["i1/z/0"], "rounds/i1 has no rollout i1/z/0"),
         (["--round", "i1", "--sort", "rewards"], "rollouts have no column rewards"),

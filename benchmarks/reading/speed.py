@@ -7,7 +7,7 @@ Method  A rollout has `NUM_SEGMENTS` segments, with progress drawn at random. A 
         the tables anew. Printed are the median and the slowest by the clock, and the median of
         processor seconds, which a busy machine leaves alone.
 
-Example: python -m benchmarks.reading_speed --folder reading --num-rollouts 1_000_000
+Example: python -m benchmarks.reading.speed --folder reading --num-rollouts 1_000_000
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The `knowhow` command: plan, train, look, rounds, nights, audit, report, tables, cache.
+"""The `knowhow` command: plan, train, look, read, rounds, nights, audit, report, tables, cache.
 
 What a command needs is imported when it runs, so that `--help` never waits for DVC, nor `plan` for
 Prefect, nor `audit` for either.
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ask, cache, init, look, plan, report, rounds, tables, tidy, train
+from flows.commands import ask, cache, init, look, plan, read, report, rounds, tables, tidy, train
 from flows.commands.deferred import Deferred
 from flows.project import git
 
@@ -59,6 +59,7 @@ Examples:
   knowhow plan                         what will run, and why
   knowhow train                        run it, with a page to watch
   knowhow look                         how it goes, and what to turn
+  knowhow read                         what the policies wrote, and where they gained
   knowhow nightly serve                train every night, and keep what got better
   knowhow audit leaks i3               prove that no exam problem was trained on
   knowhow ask i3 "3 5 7 T36"           one question, its stream with segments and J
@@ -113,6 +114,7 @@ app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=look.EXAMPLES)(look.look)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=read.EXAMPLES)(read.read)
 app.command(epilog=tables.EXAMPLES)(tables.tables)
 app.command(epilog=ask.EXAMPLES)(ask.ask)
 app.command(epilog=tidy.EXAMPLES)(tidy.tidy)

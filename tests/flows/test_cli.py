@@ -28,8 +28,8 @@ def commands(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
 
 def test_all_that_is_promised_is_there() -> None:
     names = set(commands(typer.main.get_group(cli.app)))
-    assert names >= {(name,) for name in ("plan", "train", "report", "tables", *GROUPS)}
-    assert names >= {(name,) for name in ("init", "ask", "tidy")}
+    assert names >= {(name,) for name in ("plan", "train", "read", "report", "tables", *GROUPS)}
+    assert names >= {(name,) for name in ("init", "ask", "look", "tidy")}
     assert names >= {("round", "add"), ("round", "remove")}
     assert names >= {("nightly", name) for name in ("run", "preflight", "show", "serve", "alert")}
     assert names >= {

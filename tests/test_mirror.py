@@ -69,7 +69,6 @@ COVERED_BY = {
     "lineage/data/writing.py": "tests/lineage/answers/test_rows.py",
     "lineage/proof/examrows.py": "tests/lineage/proof/test_tampering.py",
     "lineage/proof/gate/check.py": "tests/lineage/proof/test_tampering.py",
-    "lineage/proof/ledgerchecks.py": "tests/lineage/proof/test_tampering.py",
     "lineage/proof/copies.py": "tests/lineage/proof/test_gathering.py",
     "lineage/proof/evidence.py": "tests/lineage/proof/test_gathering.py",
     "lineage/proof/history.py": "tests/lineage/proof/test_tampering.py",

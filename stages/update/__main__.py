@@ -91,8 +91,7 @@ def main(
     need_success(validation, round_id)
     tables = read_round(rollouts, scores, segments, gains, update)
     need_attempts(tables.segments, entry.recipe, update.objective)
-    given = token_advantages(tables, update, settings.sampling.budget_tokens, entry.seed)
-    examples, rows, learnt = to_learn(tables, given, settings, rollouts)
+    given, examples, rows, learnt = to_learn(tables, settings, rollouts)
     use_threads()
 
     anchors = [reference] if update.kl_coefficient else []
@@ -124,19 +123,20 @@ def main(
 
 
 def to_learn(
-    tables: RoundTables, advantages: TokenAdvantages, settings: Settings, rollouts: Path
-) -> tuple[list[Example], list[dict[str, Any]], dict[str, Any]]:
-    """What is trained on, the ledger, and what of it the metrics tell.
+    tables: RoundTables, settings: Settings, rollouts: Path
+) -> tuple[TokenAdvantages, list[Example], list[dict[str, Any]], dict[str, Any]]:
+    """What each token is given, what is trained on, the ledger, what of it the metrics tell.
 
     Raises:
         BadInput: it is nothing, or beyond the recipe's limits.
     """
     entry, update = settings.round, settings.update
+    advantages = token_advantages(tables, update, settings.sampling.budget_tokens, entry.seed)
     examples, rows = assemble(tables, advantages, update)
     need_examples(len(examples), rows, rollouts)
     extremes = extremes_of(tables, advantages, rows)
     need_moderation(extremes, update.limits, f"recipes.{entry.recipe}.update")
-    return examples, rows, composition(tables, advantages, rows, extremes)
+    return advantages, examples, rows, composition(tables, advantages, rows, extremes)
 
 
 def read_settings(params_file: Path, round_id: str) -> Settings:

@@ -6,8 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from stages.pure.accounting import Status, credit_share, group_shares, verdict_rates
-from stages.pure.mismatch import Mismatch
+from stages.pure.accounting import (
+    Mismatch,
+    Status,
+    credit_share,
+    group_shares,
+    verdict_rates,
+)
 from stages.pure.objectives.tokens import TokenAdvantages
 from stages.update.round_tables import RoundTables
 

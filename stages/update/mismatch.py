@@ -15,8 +15,7 @@ from stages.contracts.params.recipes.update import MismatchLimits
 from stages.contracts.params.round import Round
 from stages.engines.training.example import Example
 from stages.engines.training.policy_loss import PolicyLoss
-from stages.pure.accounting import Status
-from stages.pure.mismatch import Mismatch, mismatch
+from stages.pure.accounting import Mismatch, Status, mismatch
 from stages.pure.seeds import derive_seed
 from stages.running.errors import REMEDY, BadInput
 

@@ -148,6 +148,20 @@ def shard_model(model: PreTrainedModel) -> None:
             module.set_force_sum_reduction_for_comms(True)  # gloo has no other
 
 
+def reshard(model: nn.Module) -> None:
+    """Let go of weights that a pass gathered, so that the next one sees what was put into shards.
+
+    Without ranks nothing happens.
+    """
+    if not dist.is_initialized():
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def own_work(num_tokens: Sequence[int]) -> list[tuple[int, bool]]:
     """This rank's pieces of work, of so many tokens each, and whether each counts.
 

@@ -20,6 +20,7 @@ from stages.engines.training.ranks import (
     from_first,
     full_tensor,
     is_first,
+    reshard,
     shard_model,
     sum_over_ranks,
 )
@@ -139,6 +140,7 @@ class Trainer:
         if (found := checkpoint_file.read(folder / CHECKPOINT)) is None:
             return False
         tensors, self.history = found
+        reshard(self.model)  # a pass without a gradient leaves what it gathered
         for name in self.kept:
             self.kept[name] = tensors[f"kept.{name}"]
         for name, parameter in self._named.items():

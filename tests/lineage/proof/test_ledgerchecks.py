@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from lineage.proof.advantagechecks import check_advantages, check_mismatch
+from lineage.proof.ledgerchecks import check_advantages, check_mismatch
 from lineage.proof.rowtables import Tables
 from lineage.record.lock import Step
 from tests.lineage.proof.byhand import evidence_of, step

@@ -91,7 +91,6 @@ def main(
     """Score the rollouts of one round."""
     recipe = read_section(params_file, f"rounds.{round_id}.recipe", Name)
     how: Segments = read_section(params_file, f"recipes.{recipe}.segments", Segments)
-    task = read_section(params_file, "task", TaskParams)
     facts = RunFacts("score")
     form = read_format(text_format)
     renderer = Renderer.of_policy(tokenizer)
@@ -107,7 +106,7 @@ def main(
         ProgressBar(f"score {round_id}", num_rollouts, unit="rollout") as progress,
         table_writer(segments, SEGMENTS) as to_segments,
         table_writer(scores, SCORES) as to_scores,
-        isolated.open_verifiers(task) as verifiers,
+        isolated.open_verifiers(read_section(params_file, "task", TaskParams)) as verifiers,
         open_judge("score", judge) as score_answers,
     ):
         for batch in read_batches(rollouts, ROLLOUTS, columns):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.nights.night import FLOW
 from flows.running import server
 from flows.running.children import Children

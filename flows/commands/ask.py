@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project import names
 from flows.project.paths import DATA, POLICIES
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 
 app = typer.Typer(no_args_is_help=True, help="What DVC keeps of outputs.")
 EXAMPLES = """\b

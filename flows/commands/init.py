@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project import exit_codes, starting
 from flows.project.paths import PARAMS
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project.paths import REPORT
 
 EXAMPLES = """\b

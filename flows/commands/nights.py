@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project import exit_codes
 
 RUN_EXAMPLES = """\b

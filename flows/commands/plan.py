@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import console
 from flows.commands.look import finding_line
+from flows.commands.views import console
 from flows.project import names
 
 if TYPE_CHECKING:

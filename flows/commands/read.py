@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project.paths import DATA
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def read(
     Columns of `--where` and `--sort` are those of docs/tables.md. Where one is a segment's, such as
     `progress`, a row is a segment.
     """
-    from flows.commands import read_view
+    from flows.commands.views import rollout_view
     from reading.errors import NotThere
     from reading.views import View
 
@@ -78,15 +78,15 @@ def read(
         elif file is not None:
             _write_file(database, file, num_rollouts)
         elif sql:
-            console.say(read_view.answer(database.ask(sql, limit=limit), as_json))
+            console.say(rollout_view.answer(database.ask(sql, limit=limit), as_json))
         elif rollout_id is not None:
-            console.say(read_view.rollout(database, rollout_id, as_json))
+            console.say(rollout_view.rollout(database, rollout_id, as_json))
         elif round_id is None and exam is None:
-            console.say(read_view.overview(database))
+            console.say(rollout_view.overview(database))
         else:
             name = f"rounds/{round_id}" if round_id is not None else f"exams/{exam}"
             view = View(name, search=search, where=where, sort=sort, limit=limit)
-            console.say(read_view.listed(database, view, as_json))
+            console.say(rollout_view.listed(database, view, as_json))
     except NotThere as error:
         console.stop(error)
 

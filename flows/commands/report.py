@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project.paths import REPORT
 
 EXAMPLES = """\b

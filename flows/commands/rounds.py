@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project import names
 from flows.project.paths import EXAMS, GRAPH, PARAMS
 
@@ -80,14 +80,14 @@ def add(
         params_file.publish(text)
     except (params_file.BadParams, NoProposal) as error:
         console.stop(error)
-    told, last = (
-        ("and its exam", f"evaluate@{name}")
-        if exam
-        else ("without an exam, so nothing will tell its success", f"update@{name}")
-    )
-    console.say(
-        f"added round {name} to {PARAMS}, {told}; `knowhow plan {last}` shows what will run"
-    )
+    console.say(_added(name, exam))
+
+
+def _added(name: str, has_exam: bool) -> str:
+    what, last = "and its exam", f"evaluate@{name}"
+    if not has_exam:
+        what, last = "without an exam, so nothing will tell its success", f"update@{name}"
+    return f"added round {name} to {PARAMS}, {what}; `knowhow plan {last}` shows what will run"
 
 
 @app.command(epilog=REMOVE_EXAMPLES)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.nights import settings, worktree
 from flows.project import exit_codes
 from flows.running import pages, server

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 from flows.project import names
 
 EXAMPLES = """\b
@@ -19,7 +19,7 @@ Examples:
 
 def _column_names(context: typer.Context, incomplete: str) -> list[str]:
     """Columns of the table named before, for the tab key; behind the last comma."""
-    from flows.commands import table_view
+    from flows.commands.views import table_view
 
     before, comma, begun = incomplete.rpartition(",")
     try:
@@ -56,7 +56,7 @@ def tables(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, lists whole.")] = False,
 ) -> None:
     """Look at a table: its columns and what they mean, its first rows, or those with a value."""
-    from flows.commands import table_view
+    from flows.commands.views import table_view
 
     try:
         if table is None:
@@ -70,7 +70,7 @@ def tables(
 
 
 def _print_list(as_json: bool) -> None:
-    from flows.commands import table_view
+    from flows.commands.views import table_view
 
     listed = table_view.listed()
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import console
+from flows.commands.views import console
 
 if TYPE_CHECKING:
     from flows.running.tidy import Leftovers

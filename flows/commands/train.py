@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import console
 from flows.commands.look import tell_end
 from flows.commands.plan import Stages, planned_stages
+from flows.commands.views import console
 from flows.project import exit_codes
 
 EXAMPLES = """\b

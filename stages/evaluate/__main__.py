@@ -30,12 +30,12 @@ from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.exam import Temperatures
 from stages.contracts.storage.reading import count_rows
 from stages.contracts.tables.grades import GRADES
+from stages.evaluate.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
 from stages.evaluate.exam_sums import Sums, read_sums
 from stages.evaluate.headline import headline
 from stages.evaluate.intervals import Intervals, Json
 from stages.evaluate.temperatures import choose, heldout_curves, success_by_temperature
 from stages.pure import exam
-from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
 from stages.running.errors import BadInput, command
 from stages.running.publish import RunFacts, write_json
 

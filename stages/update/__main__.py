@@ -22,7 +22,7 @@ Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
          --summary data/metrics/summary/updates/i1.json --code data/code/update.json
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +93,6 @@ def main(
     need_attempts(tables.segments, entry.recipe, update.objective)
     given, examples, rows, learnt = to_learn(tables, settings, rollouts)
     use_threads()
-
     anchors = [reference] if update.kl_coefficient else []
     inputs = [code, policy, *anchors, rollouts, scores, segments, gains]
     with (
@@ -110,16 +109,26 @@ def main(
             is_clipped = train(trainer, loss, examples, update, entry.seed, unfinished)
         ranks.gather_on_first(model)
         measured = {**course(rows, trainer.history), **learnt, **told(apart)}
-        write_json(metrics, measured)
-        write_json(summary, headline(measured))
-        numbered = [{"step": step, **record} for step, record in enumerate(trainer.history)]
-        write_json(steps, {"steps": numbered})
+        write_figures(measured, trainer.history, metrics, summary, steps)
         write_table(ledger, LEDGER, rows)
         write_advantages(advantages, tables, given, rows, is_clipped)
         with atomic(next_policy) as beside:
             save_policy(model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
     facts.write(next_policy)
+
+
+def write_figures(
+    measured: Mapping[str, Any],
+    history: Sequence[dict[str, float]],
+    metrics: Path,
+    summary: Path,
+    steps: Path,
+) -> None:
+    """Write what an update was like: all of it, the few figures read first, and step by step."""
+    write_json(metrics, measured)
+    write_json(summary, headline(measured))
+    write_json(steps, {"steps": [{"step": step, **one} for step, one in enumerate(history)]})
 
 
 def to_learn(

@@ -31,7 +31,7 @@ from stages.pure.objectives.myopic import myopic as myopic_of
 from stages.pure.objectives.outcome import outcome as outcome_alone
 from stages.pure.objectives.process import myopic_process as myopic_process_of
 from stages.pure.objectives.process import process as process_of
-from stages.pure.survival import geometric_survival
+from stages.pure.objectives.survival import geometric_survival
 from tests.pure.closed_forms import (
     ATTEMPT_TOKENS,
     GRID,

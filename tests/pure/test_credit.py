@@ -16,7 +16,7 @@ from stages.pure.credit import (
     spread,
     to_come,
 )
-from stages.pure.survival import geometric_survival
+from stages.pure.objectives.survival import geometric_survival
 
 BINARY_GROUPS = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0])), min_size=1, max_size=24

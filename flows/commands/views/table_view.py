@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 
-from flows.commands.console import aligned
+from flows.commands.views.console import aligned
 from flows.project.paths import DATA
 
 NO_TABLES = (".scratch", "experiments")

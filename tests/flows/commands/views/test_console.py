@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from fixtures.checkouts import ROOT
-from flows.commands import console
+from flows.commands.views import console
 from tests.flows.command import knowhow
 
 ERROR = "data/report/report.html is missing"

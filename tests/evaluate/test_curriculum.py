@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stages.pure.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
+from stages.evaluate.curriculum import DOUBLING_GAIN, coupled_budget, next_difficulty
 
 GRID = np.array([0, 9, 18, 36, 72, 144])
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.survival import (
+from stages.pure.objectives.survival import (
     geometric_survival,
     stated_survival,
     survival,

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from flows.commands.console import aligned, plainly, styled
+from flows.commands.views.console import aligned, plainly, styled
 from reading.database import Answer, Database
 from reading.rollout import Rollout, read_rollout
 from reading.sources import last

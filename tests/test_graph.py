@@ -52,6 +52,7 @@ MODELS = {
 """The keys of dvc.yaml that are read by the models in files whose names begin so."""
 OTHER_MODELS = {
     ("prepare", "inits/demonstrations"),  # a source of problems is one of demonstrations too
+    ("validate", "inits/demonstrations"),
     ("probe", "optimizer"),  # a critic's, which no section names
     ("report", "compute/compute"),  # by the type of all params
     ("report", "compute/training"),

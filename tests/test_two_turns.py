@@ -59,13 +59,17 @@ def turns(problem: Problem, sample: int) -> list[tuple[str, Origin]]:
 def rollout(problem: Problem, sample: int, renderer: Renderer) -> dict[str, Any]:
     said = [(renderer.encode(text), origin) for text, origin in turns(problem, sample)]
     origins = [origin for tokens, origin in said for _ in tokens]
+    prompt = renderer.prompt_tokens(problem.prompt)
+    completion = [token for tokens, _ in said for token in tokens]
     return {
         "rollout_id": f"{ROUND}/{problem.problem_id}/{sample}",
         "problem_id": problem.problem_id,
         "sample_index": sample,
         "policy_id": "r0",
-        "prompt_tokens": renderer.prompt_tokens(problem.prompt),
-        "completion_tokens": [token for tokens, _ in said for token in tokens],
+        "prompt_tokens": prompt,
+        "prompt_text": renderer.text(prompt),
+        "completion_tokens": completion,
+        "completion_text": renderer.text(completion),
         "sampler_logprobs": [-1.5 if origin == Origin.SAMPLED else 0.0 for origin in origins],
         "token_origin": origins,
         "num_thinking_tokens": sum(len(tokens) for tokens, _ in said[:3]),

@@ -21,6 +21,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from fixtures.checkouts import ROOT
 from fixtures.rows import row
 from stages.contracts.origin import Origin
 from stages.contracts.params.inits.model import ModelShape
@@ -382,9 +383,11 @@ def test_an_update_of_one_token_or_one_problem_is_refused(name: str, world: Worl
 NO_LIMITS = {"mean_nats": 1e9, "max_nats": 1e9, "min_ess_frac": 1e-9}
 
 
-def by_the_policy(world: World, temperature: float, precision: str = "float32") -> None:
-    """Put the log-probabilities of the policy itself in the table of rollouts."""
-    model = load_policy(world.folder / "policy").to(getattr(torch, precision))
+def by_a_policy(
+    world: World, policy: str = "policy", temperature: float = 1.0, precision: str = "float32"
+) -> None:
+    """Put a policy's log-probabilities in the table of rollouts."""
+    model = load_policy(world.folder / policy).to(getattr(torch, precision))
     path, rows = world.folder / "rollouts.parquet", []
     for made in read_table(world.folder / "rollouts.parquet", ROLLOUTS).to_pylist():
         tokens = torch.tensor([*made["prompt_tokens"], *made["completion_tokens"]])
@@ -401,7 +404,7 @@ def by_the_policy(world: World, temperature: float, precision: str = "float32") 
 def test_rollouts_of_the_policy_are_taken_at_a_learning_rate_of_nothing(world: World) -> None:
     """The self-test: nothing is learnt, and what the sampler said is what the trainer says."""
     temperature = load(PROFILE).recipes["information"].rollout.temperature
-    by_the_policy(world, temperature)
+    by_a_policy(world, temperature=temperature)
     limits = {"mean_nats": 1e-6, "max_nats": 1e-5, "min_ess_frac": 0.999999}
     still = {"learning_rate": 1e-30, "weight_decay": 0.0}
     optimizer = {**load(PROFILE).recipes["information"].update.optimizer.model_dump(), **still}
@@ -409,10 +412,38 @@ def test_rollouts_of_the_policy_are_taken_at_a_learning_rate_of_nothing(world: W
     found = world.run(mismatch_limits=limits, optimizer=optimizer)
     assert found["mismatch"]["mean_nats"] < 1e-6
     assert found["mean_kl_nats"] < 1e-9
-    by_the_policy(world, temperature, "bfloat16")
+    by_a_policy(world, temperature=temperature, precision="bfloat16")
     rounded = {"mean_nats": 0.05, "max_nats": 0.5, "min_ess_frac": 0.9}
     assert 1e-5 < world.run(mismatch_limits=rounded)["mismatch"]["mean_nats"] < 0.05
     with pytest.raises(BadInput, match="mean_nats"):
+        world.run(mismatch_limits=limits)
+
+
+def test_another_policys_log_probabilities_and_exchanged_groups_are_refused(world: World) -> None:
+    """By the limits of the default, within which the policy's own are."""
+    recipe = yaml.safe_load((ROOT / "params.yaml").read_text())["recipes"]["information"]
+    limits = recipe["update"]["mismatch_limits"]
+    temperature = load(PROFILE).recipes["information"].rollout.temperature
+    path = world.folder / "rollouts.parquet"
+    renderer = Renderer.of_policy(world.folder / "policy")
+    questions = {f"p{index}": renderer.encode(f"<bos> {index + 1} 5 7 T36 :") for index in range(4)}
+    rows = read_table(path, ROLLOUTS).to_pylist()
+    asked = [{**made, "prompt_tokens": questions[made["problem_id"]]} for made in rows]
+    write_table(path, ROLLOUTS, asked)
+    by_a_policy(world, temperature=temperature)
+    world.run(mismatch_limits=limits)
+    sound = read_table(path, ROLLOUTS).to_pylist()
+    other = {"p0": "p1", "p1": "p0"}
+    exchanged = [
+        {**made, "prompt_tokens": questions[other.get(made["problem_id"], made["problem_id"])]}
+        for made in sound
+    ]
+    write_table(path, ROLLOUTS, exchanged)
+    with pytest.raises(BadInput, match=r"of rollout i1/p[01]/"):
+        world.run(mismatch_limits=limits)
+    write_table(path, ROLLOUTS, sound)
+    by_a_policy(world, policy="reference", temperature=temperature)
+    with pytest.raises(BadInput, match=r"mismatch_limits\.mean_nats"):
         world.run(mismatch_limits=limits)
 
 

@@ -22,9 +22,11 @@ Example: python -m stages.update --round-id i1 --policy data/policies/r0 \
          --summary data/metrics/summary/updates/i1.json --code data/code/update.json
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from transformers import PreTrainedModel
 
 from stages.contracts.params.base import Count, Positive, read_section
 from stages.contracts.params.compute.training import Training
@@ -100,9 +102,7 @@ def main(
         ranks.processes("update", settings.training.num_processes),
         scratch(scratch_root, f"update-{round_id}", settings.of_a_run(), inputs) as unfinished,
     ):
-        model = load_policy(policy)
-        adapt(model, update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
-        set_up(model, settings.training)
+        model = to_train(policy, settings)
         trainer = Trainer(model, update.optimizer)
         loss = load_loss(update, settings.sampling, settings.training.precision, *anchors)
         apart = need_match(loss, model, examples, rows, entry, update.mismatch_limits)
@@ -112,14 +112,27 @@ def main(
         measured = {**course(rows, trainer.history), **learnt, **told(apart)}
         write_json(metrics, measured)
         write_json(summary, headline(measured))
-        numbered = [{"step": step, **record} for step, record in enumerate(trainer.history)]
-        write_json(steps, {"steps": numbered})
+        write_steps(steps, trainer.history)
         write_table(ledger, LEDGER, rows)
         write_advantages(advantages, tables, given, rows, is_clipped)
         with atomic(next_policy) as beside:
             save_policy(model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
     facts.write(next_policy)
+
+
+def to_train(policy: Path, settings: Settings) -> PreTrainedModel:
+    """The parent policy, with an adapter where the recipe trains one, set up for training."""
+    entry, model = settings.round, load_policy(policy)
+    adapt(model, settings.update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
+    set_up(model, settings.training)
+    return model
+
+
+def write_steps(steps: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write what was measured of each optimizer step, numbered from 0."""
+    numbered = [{"step": step, **record} for step, record in enumerate(history)]
+    write_json(steps, {"steps": numbered})
 
 
 def to_learn(

@@ -102,13 +102,12 @@ def main(
         ranks.processes("update", settings.training.num_processes),
         scratch(scratch_root, f"update-{round_id}", settings.of_a_run(), inputs) as unfinished,
     ):
-        model = to_train(policy, settings)
-        trainer = Trainer(model, update.optimizer)
+        trainer = Trainer(to_train(policy, settings), update.optimizer)
         loss = load_loss(update, settings.sampling, settings.training.precision, *anchors)
-        apart = need_match(loss, model, examples, rows, entry, update.mismatch_limits)
+        apart = need_match(loss, trainer.model, examples, rows, entry, update.mismatch_limits)
         with facts.phase("training"):
             is_clipped = train(trainer, loss, examples, update, entry.seed, unfinished)
-        ranks.gather_on_first(model)
+        ranks.gather_on_first(trainer.model)
         measured = {**course(rows, trainer.history), **learnt, **told(apart)}
         write_json(metrics, measured)
         write_json(summary, headline(measured))
@@ -116,7 +115,7 @@ def main(
         write_table(ledger, LEDGER, rows)
         write_advantages(advantages, tables, given, rows, is_clipped)
         with atomic(next_policy) as beside:
-            save_policy(model, Renderer.of_policy(policy), beside, policy)
+            save_policy(trainer.model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
     facts.write(next_policy)
 

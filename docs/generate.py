@@ -29,7 +29,7 @@ from stages.contracts.storage.contract import Table
 from stages.contracts.tables.all import TABLES
 from stages.probe.__main__ import FUNCTIONS
 from stages.pure import losses, segments
-from stages.pure.diagnosis import RULES
+from stages.pure.course.diagnosis import RULES
 from stages.update.advantage import FORMULAS
 
 FOLDER = Path(__file__).parent

@@ -34,7 +34,7 @@ from stages.contracts.params.round import Round
 from stages.contracts.policy_tree import ancestors
 from stages.engines.computing import settings_of_one_step
 from stages.engines.kept import kept_engines
-from stages.pure.diagnosis import FALLING, fall, is_found
+from stages.pure.course.diagnosis import FALLING, fall, is_found
 from stages.running.errors import BadInput, command, split_listing
 from stages.running.publish import atomic, one_of_many, read_json
 

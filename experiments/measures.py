@@ -13,7 +13,7 @@ from experiments.gather import Arm
 from experiments.reach import Reach
 from stages.contracts.params.evaluate import Evaluate
 from stages.contracts.params.whole import Params
-from stages.pure.diagnosis import FALLING, fall_p, is_found
+from stages.pure.course.diagnosis import FALLING, fall_p, is_found
 from stages.pure.estimates import bootstrap_seeds
 from stages.pure.exam import normalized_regret
 

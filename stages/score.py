@@ -47,8 +47,8 @@ from stages.contracts.tables.segments import SEGMENTS
 from stages.contracts.token_text import span_texts, token_texts
 from stages.contracts.verdict import Verdict, Verification
 from stages.engines.judging import open_judge
+from stages.pure.course.round_summary import RoundSummary
 from stages.pure.judgement import DECISION
-from stages.pure.round_summary import RoundSummary
 from stages.pure.segments import cutpoint_boundaries, fixed_boundaries, marker_boundaries
 from stages.running.errors import BadInput, command
 from stages.running.progress import ProgressBar
@@ -98,8 +98,7 @@ def main(
     need_problems(rollouts, known)
     columns = [*COLUMNS, *(["sampler_logprobs"] if isinstance(how, CutpointCut) else [])]
     num_rollouts = count_rows(rollouts, ROLLOUTS)
-    place = {problem_id: index for index, problem_id in enumerate(known)}
-    summed = RoundSummary(len(known))
+    summed, place = RoundSummary(len(known)), {name: index for index, name in enumerate(known)}
 
     with (
         facts.phase("judging"),

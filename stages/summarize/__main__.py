@@ -6,8 +6,8 @@ Writes  summary, one JSON object: `policies`, success at the training budget, ea
         best temperature, and the paired difference from the nearest examined ancestor; `rounds`, a
         row a round of every chain; `findings`, what is wrong and the key to turn. And points to
         plot: success by budget, rounds, optimizer steps.
-Method  `stages.pure.diagnosis`, of the last round of every chain against those before it under the
-        same recipe, and of every examined policy.
+Method  `stages.pure.course.diagnosis`, of the last round of every chain against those before it
+        under the same recipe, and of every examined policy.
 
 Example: python -m stages.summarize --metrics-dir data/metrics \
          --comparisons data/report/comparisons.json --summary data/report/summary.json \

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from stages.pure.diagnosis import diagnose, fall, ratio
+from stages.pure.course.diagnosis import diagnose, fall, ratio
 from stages.summarize.measured import Row
 
 Finding = dict[str, Any]

@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transformers import PreTrainedModel
+
 from stages.contracts.params.base import Count, Positive, read_section
 from stages.contracts.params.compute.training import Training
 from stages.contracts.params.recipes.update import Limits, Update
@@ -93,42 +95,43 @@ def main(
     need_attempts(tables.segments, entry.recipe, update.objective)
     given, examples, rows, learnt = to_learn(tables, settings, rollouts)
     use_threads()
+
     anchors = [reference] if update.kl_coefficient else []
     inputs = [code, policy, *anchors, rollouts, scores, segments, gains]
     with (
         ranks.processes("update", settings.training.num_processes),
         scratch(scratch_root, f"update-{round_id}", settings.of_a_run(), inputs) as unfinished,
     ):
-        model = load_policy(policy)
-        adapt(model, update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
-        set_up(model, settings.training)
-        trainer = Trainer(model, update.optimizer)
+        trainer = Trainer(to_train(policy, settings), update.optimizer)
         loss = load_loss(update, settings.sampling, settings.training.precision, *anchors)
-        apart = need_match(loss, model, examples, rows, entry, update.mismatch_limits)
+        apart = need_match(loss, trainer.model, examples, rows, entry, update.mismatch_limits)
         with facts.phase("training"):
             is_clipped = train(trainer, loss, examples, update, entry.seed, unfinished)
-        ranks.gather_on_first(model)
+        ranks.gather_on_first(trainer.model)
         measured = {**course(rows, trainer.history), **learnt, **told(apart)}
-        write_figures(measured, trainer.history, metrics, summary, steps)
+        write_json(metrics, measured)
+        write_json(summary, headline(measured))
+        write_steps(steps, trainer.history)
         write_table(ledger, LEDGER, rows)
         write_advantages(advantages, tables, given, rows, is_clipped)
         with atomic(next_policy) as beside:
-            save_policy(model, Renderer.of_policy(policy), beside, policy)
+            save_policy(trainer.model, Renderer.of_policy(policy), beside, policy)
     facts.count(num_tokens=sum(example.num_tokens for example in examples) * update.epochs)
     facts.write(next_policy)
 
 
-def write_figures(
-    measured: Mapping[str, Any],
-    history: Sequence[dict[str, float]],
-    metrics: Path,
-    summary: Path,
-    steps: Path,
-) -> None:
-    """Write what an update was like: all of it, the few figures read first, and step by step."""
-    write_json(metrics, measured)
-    write_json(summary, headline(measured))
-    write_json(steps, {"steps": [{"step": step, **one} for step, one in enumerate(history)]})
+def to_train(policy: Path, settings: Settings) -> PreTrainedModel:
+    """The parent policy, with an adapter where the recipe trains one, set up for training."""
+    entry, model = settings.round, load_policy(policy)
+    adapt(model, settings.update.lora, entry.seed, f"recipes.{entry.recipe}.update.lora")
+    set_up(model, settings.training)
+    return model
+
+
+def write_steps(steps: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write what was measured of each optimizer step, numbered from 0."""
+    numbered = [{"step": step, **record} for step, record in enumerate(history)]
+    write_json(steps, {"steps": numbered})
 
 
 def to_learn(

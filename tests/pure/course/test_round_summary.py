@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.round_summary import RoundSummary
+from stages.pure.course.round_summary import RoundSummary
 
 NAN = float("nan")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pure.diagnosis import RULES, Fall, Rule, diagnose, fall, is_found, ratio
+from stages.pure.course.diagnosis import RULES, Fall, Rule, diagnose, fall, is_found, ratio
 
 NAMES = {
     "round": "i3",

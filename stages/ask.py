@@ -27,6 +27,7 @@ from stages.contracts.params.base import read_section
 from stages.contracts.params.compute.inference import Inference
 from stages.contracts.params.task import CountdownTask, TaskParams
 from stages.contracts.render import BOS, Renderer
+from stages.contracts.token_text import token_texts
 from stages.engines.device import exclusive_device
 from stages.engines.inference import open_samplers
 from stages.engines.positions import max_positions, need_positions
@@ -169,7 +170,7 @@ def cut(trace: Trace, form: Format, renderer: Renderer) -> list[int]:
     """Where its thinking is cut: behind the task's own markers."""
     thinking = trace.tokens[: trace.num_thinking_tokens]
     is_sampled = np.array(trace.origin[: len(thinking)], dtype=np.int8) == Origin.SAMPLED
-    return marker_boundaries(renderer.token_texts(thinking), form.segment_ends, is_sampled)
+    return marker_boundaries(token_texts(renderer, thinking), form.segment_ends, is_sampled)
 
 
 def success_at(

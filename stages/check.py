@@ -4,7 +4,7 @@ Reads   params.yaml; where problems come from outside, the user's file or class,
 Writes  nothing.
 Method  The problems are drawn as `prepare` draws them, and of each init some demonstrations: what
         an estimator, a strategy or a model's positions would be refused for by a later stage is
-        refused here, all at once. Our own generators need no such draw.
+        refused here, all at once.
 
 Example: env PYTHONHASHSEED=0 python -m stages.check
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from stages.contracts.params.base import read_section
 from stages.contracts.params.inits.init import Init
 from stages.contracts.params.inits.model import Checkpoint, ModelShape
-from stages.contracts.params.task import CountdownTask, ModularTask, TaskParams
+from stages.contracts.params.task import TaskParams
 from stages.contracts.params.whole import Params, load
 from stages.contracts.render import Renderer
 from stages.running.errors import BadInput, command
@@ -56,12 +56,7 @@ def _right_task(params_file: Path) -> TaskParams | None:
 
 
 def _draw(task: TaskParams) -> tuple[tuple[Source, list[Problem]] | None, list[str]]:
-    """The source and its problems as `prepare` draws them, and what is wrong with them.
-
-    Our own generators are not drawn: what can be wrong with them params.yaml tells.
-    """
-    if isinstance(task, CountdownTask | ModularTask):
-        return None, []
+    """The source and its problems as `prepare` draws them, and what is wrong with them."""
     try:
         need_verifier(task)
         source = load_source(task, partial(reference_verdicts, task))
@@ -130,14 +125,16 @@ def _too_long(
     wanted = {
         "demonstration": 1 + max(sizes[a] + len(renderer.encode(b)) for a, b in demonstrations)
     }
-    lengths = {"exam": (settings.exam.budgets_tokens[-1], settings.exam.answer_tokens)}
-    for entry in settings.rounds.values():
-        rollout = settings.recipes[entry.recipe].rollout
-        lengths[f"recipe {entry.recipe}"] = rollout.budget_tokens, rollout.answer_tokens
-    cue = len(renderer.cue_tokens(form))
-    for what, (budget, answer) in lengths.items():
-        wanted[f"prompt, thinking and answer of {what}"] = (
-            max(sizes.values()) + budget + cue + answer
+    cue, exam = len(renderer.cue_tokens(form)), settings.exam
+    wanted["prompt, thinking and answer of the exam"] = (
+        max(sizes.values()) + exam.budgets_tokens[-1] + cue + exam.answer_tokens
+    )
+    for recipe in {entry.recipe for entry in settings.rounds.values()}:
+        rollout = settings.recipes[recipe].rollout
+        asked = [p for p in problems if p.split == "train" and p.difficulty in rollout.difficulties]
+        prompt = max(sizes[problem.prompt] for problem in asked)
+        wanted[f"prompt, thinking and answer of recipe {recipe}"] = (
+            prompt + rollout.budget_tokens + cue + rollout.answer_tokens
         )
     longest = max(wanted, key=wanted.__getitem__)
     if wanted[longest] > model.max_positions:

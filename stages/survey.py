@@ -2,18 +2,17 @@
 
 Reads   the user's file or class, or the family, as `task` in JSON describes it but for its tiers.
 Writes  nothing; prints the tiers it can fill, and how long questions, answers and solutions are.
-Method  Distinct questions are counted by difficulty. Of those a tenth is held out by its text
-        alone, so a tier asks for a little less than its share, and for less until it is filled.
+Method  Distinct questions are counted by difficulty and split, which a question is in by its text
+        alone. A tier asks for all there are, up to what is enough, and for less until it is filled.
 
 Example: python -m stages.survey --task '{"name": "dataset", "path": "sums.jsonl", …}'
 """
 
 import itertools
 import json
-import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,16 @@ from stages.contracts.params.base import checked
 from stages.contracts.params.task import DatasetTask, ReasoningGymTask, TaskParams, UserTask
 from stages.running.errors import BadInput, command
 from stages.tasks.imported.cells import cell_text, level_text
+from stages.tasks.imported.intake import canonical
 from stages.tasks.imported.row_files import read_rows
 from stages.tasks.imported.user_class import load_user_class
 from stages.tasks.sources import load_source
+from stages.tasks.splits import split_of
 from stages.tasks.task import Problem
 
 MAX_DRAWN = 2000
 """Questions looked at of each difficulty that is drawn at will."""
 MAX_TRAIN, MAX_HELDOUT = 1600, 100
-TRAIN_FRAC, HELDOUT_FRAC = 0.8, 0.1
-DEVIATIONS = 2
-"""Standard deviations of a split's share that a tier leaves."""
 SHRINK, MAX_TRIES = 0.8, 8
 
 
@@ -39,13 +37,14 @@ def main(task: str) -> None:
     """Print what the source of a task offers, as JSON."""
     described: dict[str, Any] = json.loads(task)
     settings = checked(Path("task"), described, TaskParams)
-    counts = Counter(difficulty for difficulty, _ in set(questions(settings)))
+    drawn = set(questions(settings))
+    counts = Counter((difficulty, split) for difficulty, split, _ in drawn)
     if not counts:
         raise BadInput("the task's source has no questions; name another, or mend it")
     for attempt in range(MAX_TRIES):
+        share = SHRINK**attempt  # of a question that cannot be used the source tells only later
         described["tiers"] = [
-            {**tier, **sizes(int(counts[tier["difficulty"]] * SHRINK**attempt))}
-            for tier in described["tiers"]
+            {**tier, **sizes(counts, tier["difficulty"], share)} for tier in described["tiers"]
         ]
         settings = checked(Path("task"), described, TaskParams)
         try:
@@ -63,40 +62,53 @@ def accepting(problems: Sequence[Problem]) -> list[str]:
     return ["correct"] * len(problems)
 
 
-def questions(task: TaskParams) -> Iterator[tuple[int, str]]:
-    """Difficulty and text of the questions there are, or of some where there is no end."""
-    if isinstance(task, DatasetTask):
-        names = task.columns
-        columns = [names.question, *([names.level] if names.level else [])]
-        tiers = {str(level): t.difficulty for t in task.tiers for level in t.levels or []}
-        for row in read_rows(Path(task.path), columns):
-            if not row.fault and row.values.get(names.question) is not None:
-                level = level_text(row.values[names.level]) if names.level else None
-                difficulty = tiers.get(level) if level else task.tiers[0].difficulty
-                if difficulty is not None:
-                    yield difficulty, cell_text(row.values[names.question])
-    elif isinstance(task, UserTask):
-        source = load_user_class(task)
-        for tier in task.tiers:
-            drawn = source.problems(tier.difficulty, random.Random(f"{task.seed}"))
-            for question in itertools.islice(drawn, MAX_DRAWN):
-                yield tier.difficulty, question.question
-    elif isinstance(task, ReasoningGymTask):
+def questions(task: TaskParams) -> Iterator[tuple[int, str, str]]:
+    """Difficulty, split and text of the questions there are, or of some where there is no end."""
+    if isinstance(task, ReasoningGymTask):
         from stages.tasks.families import load_dataset
+        from stages.tasks.reasoning_gym import ReasoningGym
 
+        source = ReasoningGym(task)
         for tier in task.tiers:
             dataset = load_dataset(task, tier, size=MAX_DRAWN)
             for index in range(MAX_DRAWN):
-                yield tier.difficulty, dataset[index]["question"]
+                text = dataset[index]["question"]
+                yield tier.difficulty, source.split(text), " ".join(text.split())
+    elif isinstance(task, DatasetTask | UserTask):
+        found = _rows(task) if isinstance(task, DatasetTask) else _draws(task)
+        for difficulty, text in found:
+            alike = canonical(text)
+            yield difficulty, split_of(alike, task.heldout_bucket), alike
 
 
-def sizes(num_questions: int) -> dict[str, int]:
-    """A tier of so many questions: of each split a little less than its share."""
-    share = {"num_train": (TRAIN_FRAC, MAX_TRAIN), "num_heldout": (HELDOUT_FRAC, MAX_HELDOUT)}
-    wanted = {}
-    for key, (frac, most) in share.items():
-        spread = DEVIATIONS * math.sqrt(num_questions * frac * (1 - frac))
-        wanted[key] = max(1, min(most, int(num_questions * frac - spread)))
+def _rows(task: DatasetTask) -> Iterator[tuple[int, str]]:
+    names = task.columns
+    columns = [names.question, *([names.level] if names.level else [])]
+    tiers = {str(level): tier.difficulty for tier in task.tiers for level in tier.levels or []}
+    for row in read_rows(Path(task.path), columns):
+        if row.fault or row.values.get(names.question) is None:
+            continue
+        level = level_text(row.values[names.level]) if names.level else ""
+        difficulty = tiers.get(level) if names.level else task.tiers[0].difficulty
+        if difficulty is not None:
+            yield difficulty, cell_text(row.values[names.question])
+
+
+def _draws(task: UserTask) -> Iterator[tuple[int, str]]:
+    source = load_user_class(task)
+    for tier in task.tiers:
+        drawn = source.problems(tier.difficulty, random.Random(f"{task.seed}"))
+        for question in itertools.islice(drawn, MAX_DRAWN):
+            yield tier.difficulty, question.question
+
+
+def sizes(counts: Mapping[tuple[int, str], int], difficulty: int, share: float) -> dict[str, int]:
+    """What a tier may ask for: a share of the questions of each split, up to what is enough."""
+    most = {"train": MAX_TRAIN, "heldout": MAX_HELDOUT}
+    wanted = {
+        f"num_{split}": max(1, min(limit, int(counts[difficulty, split] * share)))
+        for split, limit in most.items()
+    }
     return {**wanted, "num_reserved": 0}
 
 

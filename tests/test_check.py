@@ -85,8 +85,15 @@ def test_what_is_right_passes(written: Callable[..., None]) -> None:
     main()
 
 
-def test_a_countdown_is_not_drawn(tmp_path: Path) -> None:
-    main(PROFILES / "tiny.yaml")
+def test_what_countdown_needs_is_told_too(tmp_path: Path) -> None:
+    content = yaml.safe_load((PROFILES / "tiny.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    main(tmp_path / "params.yaml")
+    budget = content["exam"]["budgets_tokens"][-1] + content["exam"]["answer_tokens"]
+    content["inits"]["r0"]["model"]["max_positions"] = budget + 2
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"inits\.r0\.model\.max_positions: .* cannot hold the"):
+        main(tmp_path / "params.yaml")
 
 
 def test_an_estimator_and_a_model_are_refused_together(written: Callable[..., None]) -> None:

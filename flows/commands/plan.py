@@ -52,8 +52,16 @@ def planned_stages(stages: Sequence[str] | None) -> "list[PlannedStage]":
     from flows.running import graph
 
     try:
-        params_file.check()
-        return graph.plan(stages or ())
+        try:
+            params_file.check()
+        except params_file.BadParams:
+            params_file.check_source()  # tells the same, and what is wrong with the source besides
+            raise
+        planned = graph.plan(stages or ())
+        # Stage `code` checks the source too: where it has run on all this, that is known.
+        if any(stage.name == graph.LISTER and stage.is_stale for stage in planned):
+            params_file.check_source()
+        return planned
     except (params_file.BadParams, graph.GraphError) as error:
         console.stop(error)
 

@@ -39,10 +39,19 @@ class NewRound(NamedTuple):
 
 
 def check() -> None:
-    """Check the whole of params.yaml, and where its problems come from.
+    """Check the whole of params.yaml.
 
     Raises:
         BadParams: names every offending key.
+    """
+    _check(CHECKER, str(PARAMS), None)
+
+
+def check_source() -> None:
+    """Check params.yaml against where its problems come from, which draws them: seconds.
+
+    Raises:
+        BadParams: names all that is wrong.
     """
     _check(SOURCE_CHECKER, str(PARAMS), None)
 

@@ -53,7 +53,12 @@ def of_file(file: Path, sha256: str, named: Mapping[str, str | None]) -> dict[st
     """
     rows = _rows(file)
     columns = _columns(file, rows, named)
-    task = {"name": "dataset", "path": str(file), "sha256": sha256, "columns": columns}
+    task: dict[str, Any] = {
+        "name": "dataset",
+        "path": str(file),
+        "sha256": sha256,
+        "columns": columns,
+    }
     task |= {"seed": 1, "text": TRAINED_TEXT, "max_question_characters": 100_000}
     tiers: list[dict[str, Any]] = [{"difficulty": 0}]
     if "level" in columns:
@@ -160,7 +165,7 @@ def _columns(
     file: Path, rows: Sequence[Mapping[str, Any]], named: Mapping[str, str | None]
 ) -> dict[str, str]:
     there = sorted(set.intersection(*({*row} for row in rows)))
-    columns = {}
+    columns: dict[str, str] = {}
     for kind, usual in COLUMNS.items():
         found = named.get(kind) or next((name for name in usual if name in there), None)
         if found is None and kind in ("question", "answer"):

@@ -127,10 +127,10 @@ class ReasoningGym:
             return None
         if dataset.score_answer(answer, unpack(packed)) < CORRECT_SCORE:
             return None
-        digest = hashlib.sha256(" ".join(question.split()).encode()).hexdigest()
+        digest = _digest(question)
         return Problem(
             problem_id=f"{self.params.family}:{digest[:ID_DIGITS]}",
-            split=self._split(int(digest, 16) % NUM_BUCKETS),
+            split=self.split(question),
             difficulty=tier.difficulty,
             prompt=question,
             answer=answer,
@@ -138,8 +138,9 @@ class ReasoningGym:
             seed=index,
         )
 
-    def _split(self, bucket: int) -> str:
-        """A tenth is held out, and another reserved where any tier asks for such problems."""
+    def split(self, question: str) -> str:
+        """By its text: a tenth is held out, another reserved where any tier asks for such."""
+        bucket = int(_digest(question), 16) % NUM_BUCKETS
         is_reserving = any(tier.num_reserved for tier in self.params.tiers)
         return {0: "heldout", 1: RESERVED if is_reserving else "train"}.get(bucket, "train")
 
@@ -151,3 +152,8 @@ class ReasoningGym:
             f"still missing {counts_text(missing)} (held out or reserved is a tenth each of all "
             "questions); ask for fewer or widen the config"
         )
+
+
+def _digest(question: str) -> str:
+    """Equal for questions that differ in spaces alone."""
+    return hashlib.sha256(" ".join(question.split()).encode()).hexdigest()

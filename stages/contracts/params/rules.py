@@ -125,8 +125,8 @@ def _problems(sections: Sections) -> Iterator[Broken]:
     """A round draws without replacement: its recipe cannot ask for more than there are to train."""
     if sections.task is None:
         return
-    tiers = zip(sections.task.difficulties, sections.task.tiers, strict=True)
-    sizes = {difficulty: tier.num_train for difficulty, tier in tiers}
+    num_train = [tier.num_train for tier in sections.task.tiers]
+    sizes = dict(zip(sections.task.difficulties, num_train, strict=True))
     for name, recipe in sections.recipes.items():
         rollout = recipe.rollout
         there = sum(sizes.get(difficulty, 0) for difficulty in {*rollout.difficulties})
@@ -150,11 +150,11 @@ def _rooms(sections: Sections) -> Iterator[Broken]:
         if recipe.probe.sampled_tokens is not None:
             rooms[f"recipes.{name}.probe"] = recipe.probe.sampled_tokens, difficulties
     for where, (room, named) in rooms.items():
-        difficulties = {*named} & {*sections.task.difficulties}
-        needed = max(map(sections.task.shortest_answer_tokens, difficulties), default=0)
+        there = {*named} & {*sections.task.difficulties}
+        needed = max(map(sections.task.shortest_answer_tokens, there), default=0)
         if room < needed:
             why = (
-                f"{room} cannot hold an answer to difficulty {max(difficulties)}, which takes "
+                f"{room} cannot hold an answer to difficulty {max(there)}, which takes "
                 f"{needed}; raise it, or leave that difficulty out"
             )
             yield Broken(f"{where}.answer_tokens", why)

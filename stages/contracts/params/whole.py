@@ -9,7 +9,7 @@ Example: python -m stages.contracts.params.whole
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, LiteralString, cast
+from typing import Annotated, Any
 
 from pydantic import (
     Field,
@@ -76,7 +76,7 @@ class Params(Section):
 
 
 def _detail(way: tuple[str | int, ...], why: str, value: Any) -> InitErrorDetails:
-    kind = PydanticCustomError("params", cast(LiteralString, why))
+    kind = PydanticCustomError("params", why)
     return InitErrorDetails(type=kind, loc=way, input=value)
 
 

@@ -11,7 +11,7 @@ from flows.project import starting
 from flows.project.starting import NotUsable
 from stages.contracts.params.whole import Params
 
-FOUND = {
+FOUND: dict[str, Any] = {
     "tiers": [{"difficulty": 0, "num_train": 30, "num_heldout": 3, "num_reserved": 0}],
     "has_solutions": True,
     "question_characters": 20,
@@ -100,8 +100,11 @@ def test_without_solutions_answers_are_shown_at_once() -> None:
     assert yaml.safe_load(text)["inits"]["r0"]["demonstrations"]["strategy"] == "direct"
 
 
+OF_FAMILY = {**FOUND, "tiers": [{**FOUND["tiers"][0], "level": 0}]}
+
+
 def test_texts_too_long_for_the_small_model_ask_for_a_checkpoint() -> None:
-    found = {**FOUND, "question_bytes": 4000}
+    found = {**OF_FAMILY, "question_bytes": 4000}
     with pytest.raises(NotUsable, match="--model FOLDER"):
         starting.of_text(starting.of_family("chain_sum"), found, None)
     text = starting.of_text(starting.of_family("chain_sum"), found, "data/checkpoints/mine")

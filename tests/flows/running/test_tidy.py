@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands import tidy as command
 from flows.project import mending
 from flows.running import graph, tidy
 from flows.running.stage import Busy
@@ -112,6 +113,16 @@ def test_only_that_is_swept_and_dvc_finds_nothing_to_do(project: Path) -> None:
     assert (project / "data/policies/.gitignore").exists()
     assert (project / "data/mine").exists()
     assert not [stage.name for stage in graph.plan() if stage.is_stale]
+
+
+def test_the_command_lists_then_sweeps(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    without_i2(project)
+    command.tidy(dry_run=True)
+    assert "would sweep 1 entries of dvc.lock and 6 paths, 28 bytes" in capsys.readouterr().out
+    command.tidy(as_json=True)
+    assert json.loads(capsys.readouterr().out)["entries"] == ["update@i2"]
+    command.tidy()
+    assert "nothing to sweep" in capsys.readouterr().out
 
 
 def test_a_run_at_work_keeps_it_out(project: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands import tidy as command
+from flows.commands import tidy as swept
 from flows.project import mending
 from flows.running import graph, tidy
 from flows.running.stage import Busy
@@ -117,11 +117,11 @@ def test_only_that_is_swept_and_dvc_finds_nothing_to_do(project: Path) -> None:
 
 def test_the_command_lists_then_sweeps(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     without_i2(project)
-    command.tidy(dry_run=True)
+    swept.tidy(dry_run=True)
     assert "would sweep 1 entries of dvc.lock and 6 paths, 28 bytes" in capsys.readouterr().out
-    command.tidy(as_json=True)
+    swept.tidy(as_json=True)
     assert json.loads(capsys.readouterr().out)["entries"] == ["update@i2"]
-    command.tidy()
+    swept.tidy()
     assert "nothing to sweep" in capsys.readouterr().out
 
 

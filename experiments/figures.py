@@ -18,6 +18,7 @@ from stages.figures.looks import HUES, MARKERS, Look
 COLORS = {house.INK: "#1f2328", house.FAINT: "#d8dee4"}
 PANEL_INCHES = (3.9, 2.7)
 LEGEND_INCHES = 0.5
+ENTRIES_A_PANEL = 2  # of the legend: more would be cut off
 DODGE = 0.11  # of the distance between two budgets: how far arms stand apart
 COST_LABELS = {
     "rollout_tokens": "sampled tokens",
@@ -84,7 +85,8 @@ def render(name: str, rows: Sequence[Sequence[Plot]]) -> str:
         for axes, plot in zip(grid.flat, chain.from_iterable(rows), strict=True):
             _fill(axes, plot)
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        num_columns = min(len(labels), ENTRIES_A_PANEL * len(rows[0]))
+        figure.legend(handles, labels, loc="outside upper center", ncols=num_columns, frameon=False)
         stream = StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", facecolor="white", metadata=nothing)

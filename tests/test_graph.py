@@ -24,7 +24,7 @@ STEPS = [name for name in STAGES if name != "code"]
 LISTINGS = Path("data/code")
 APPENDED, COMMENT = "EDITED = 1", "# edited"
 SECTIONS = "stages/contracts/params"
-SHARED_MODELS = ("base", "checksum", "whole")
+SHARED_MODELS = ("base", "checksum", "rules", "whole")
 TRAINING = r"inits|judges|recipes|inits\.<name>\.sft|judges\.<name>|recipes\.<name>\.update"
 MODELS = {
     "task": r"task",

@@ -28,7 +28,6 @@ COVERED_BY = {
     "reading/errors.py": "tests/reading/test_database.py",
     "reading/page.py": "tests/reading/test_server.py",
     "reading/pages.py": "tests/reading/test_server.py",
-    "flows/commands/tidy.py": "tests/flows/running/test_tidy.py",
     "flows/commands/views/rollout_view.py": "tests/flows/commands/test_read.py",
     "benchmarks/trl/packages.py": "tests/benchmarks/trl/test_parity_sides.py",
     "benchmarks/trl/parity.py": "tests/benchmarks/trl/test_parity_sides.py",

@@ -44,10 +44,11 @@ def tidy(
     if as_json:
         console.say(json.dumps(asdict(left), indent=2, default=str))
     else:
-        console.say(_told(left, dry_run))
+        console.say(told(left, dry_run))
 
 
-def _told(left: "Leftovers", is_dry: bool) -> str:
+def told(left: "Leftovers", is_dry: bool) -> str:
+    """What was found, a line each, and its sum."""
     rows = [("", f"dvc.lock: {name}") for name in left.entries]
     rows += [(f"{each.num_bytes:,}", str(each.path)) for each in left.paths]
     verb = "would sweep" if is_dry else "swept"

@@ -18,6 +18,7 @@ from tests.lineage.proof.tampering.kinds import (
     GRADES,
     LEDGER,
     PROBES,
+    PROBLEMS,
     ROLLOUTS,
     SCORES,
     SEGMENTS,
@@ -110,10 +111,12 @@ put("probe_logprob_nan", PROBES, "answer_logprobs", first(lambda nats: [NAN, *na
 without("probes_cut", PROBES)
 put("answer_used_more_than_its_budget", ANSWERS, "used_tokens", first(9_999))
 put("exam_seeds_elsewhere", ANSWERS, "sample_index", first(7))
+for column in ("metadata", "answer", "prompt", "seed"):
+    put(f"problems_exchanged_{column}", PROBLEMS, column, lambda all_: [*all_[1::-1], *all_[2:]])
 put("completion_reads_otherwise", ROLLOUTS, "completion_text", first("1 + 1 2"))
 put("segment_reads_otherwise", SEGMENTS, "text", first("1 + 1 2"))
 put("thoughts_emptied", THOUGHTS, "thinking_tokens", lambda all_: [[]] * len(all_))
-put("thought_lengthened", THOUGHTS, "thinking_tokens", first(lambda tokens: [*tokens, 5]))
+put("thoughts_lengthened", THOUGHTS, "thinking_tokens", lambda all_: [[*one, 5] for one in all_])
 put("thoughts_of_another_policy", THOUGHTS, "policy_id", first("r0"))
 put("grades_of_another_difficulty", GRADES, "difficulty", first(9))
 put("demonstrations_in_another_order", DEMOS, "demo_id", lambda all_: all_[::-1])

@@ -23,8 +23,9 @@ import numpy as np
 
 from stages.contracts.format import Format, read_format
 from stages.contracts.origin import Origin
-from stages.contracts.params.base import read_section
+from stages.contracts.params.base import Count, read_section
 from stages.contracts.params.compute.inference import Inference
+from stages.contracts.params.exam import Exam
 from stages.contracts.params.task import CountdownTask, TaskParams
 from stages.contracts.render import BOS, Renderer
 from stages.contracts.token_text import token_texts
@@ -66,14 +67,16 @@ def main(
     problems: Path,
     text_format: Path,
     question: str,
-    budget_tokens: int = 72,
-    answer_tokens: int = 32,
+    budget_tokens: int | None = None,
     temperature: float = 0.6,
     seed: int = 0,
     answer: str | None = None,
     params_file: Path = Path("params.yaml"),
 ) -> None:
-    """Print one stream as JSON."""
+    """Print one stream as JSON. Without a budget it has that of training, and an exam's answer."""
+    exam: Exam = read_section(params_file, "exam", Exam)
+    if budget_tokens is None:
+        budget_tokens = read_section(params_file, "report.training_budget_tokens", Count)
     task: TaskParams = read_section(params_file, "task", TaskParams)
     inference = read_section(params_file, "compute.inference", Inference)
     renderer, form = Renderer.of_policy(policy), read_format(text_format)
@@ -81,8 +84,8 @@ def main(
     prompt = asked.prompt if asked else as_prompt(task, question)
     prompt_tokens = renderer.prompt_tokens(prompt)
     need_known_words(task, renderer, prompt, prompt_tokens)
-    answering = Answering(renderer.cue_tokens(form), answer_tokens)
-    needed = len(prompt_tokens) + budget_tokens + len(answering.cue_tokens) + answer_tokens
+    answering = Answering(renderer.cue_tokens(form), exam.answer_tokens)
+    needed = len(prompt_tokens) + budget_tokens + len(answering.cue_tokens) + exam.answer_tokens
     need_positions(str(policy), max_positions(policy), needed)
     known = [answer] if answer is not None else known_answers(task, asked)
 

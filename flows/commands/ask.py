@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.views import console
-from flows.project import names
+from flows.project import exit_codes, names
 from flows.project.paths import DATA, POLICIES
 
 PROGRAM = "stages.ask"
@@ -31,7 +31,10 @@ def ask(
     answer: Annotated[
         str | None, typer.Option(help="A correct answer, for J of a question in no table.")
     ] = None,
-    budget: Annotated[int, typer.Option(min=0, metavar="TOKENS", help="Of thinking.")] = 72,
+    budget: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="TOKENS", help="Of thinking; else that of training."),
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.01, metavar="T", help="Of sampling.")] = 0.6,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -50,13 +53,19 @@ def ask(
     command = [sys.executable, "-m", PROGRAM, "--policy", str(folder), "--question", question]
     command += ["--problems", str(DATA / "problems.parquet")]
     command += ["--text-format", str(DATA / "format.json")]
-    command += ["--budget-tokens", str(budget), "--temperature", str(temperature)]
-    command += ["--seed", str(seed), *(["--answer", answer] if answer is not None else [])]
+    command += ["--temperature", str(temperature), "--seed", str(seed)]
+    for option, value in (("--budget-tokens", budget), ("--answer", answer)):
+        command += [option, str(value)] if value is not None else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        last = said[-1].removeprefix("error: ") if said else done.stderr.strip()[-2000:]
-        console.stop(last, done.returncode)
+        if said:
+            console.stop(said[-1].removeprefix("error: "), done.returncode)
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        console.stop(
+            f"`python -m {PROGRAM}` ended with {done.returncode}: {last}; try again",
+            exit_codes.MACHINE,
+        )
     stream = json.loads(done.stdout.splitlines()[-1])
     console.say(json.dumps(stream, indent=2) if as_json else told(stream))
 

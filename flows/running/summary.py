@@ -32,6 +32,7 @@ def summarize() -> dict[str, Any]:
         command += [f"--comparisons={COMPARISONS}", "--only-measured", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NoSummary(done.stderr.strip().removeprefix("error: ") or "it printed nothing")
+            *_, last = done.stderr.strip().splitlines() or ["it printed nothing"]
+            raise NoSummary(last.removeprefix("error: "))
         summary: dict[str, Any] = json.loads(written["summary"].read_text(encoding="utf-8"))
         return summary

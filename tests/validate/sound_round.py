@@ -70,6 +70,7 @@ def settings_file(folder: Path, estimator: str, **changes: Any) -> Path:
     raw["rounds"] = {ROUND: {**entry, "seed": SEED}}
     raw["exams"] = {"r0": {"judge": "exact"}}
     recipe = raw["recipes"]["information"]
+    raw["recipes"] = {"information": recipe}
     sizes = {"num_problems": NUM_PROBLEMS, "group_size": GROUP_SIZE}
     recipe["rollout"] |= {**sizes, "difficulties": [3], "temperature": 1.0}
     recipe["probe"] = {**PROBE_SETTINGS[estimator], **changes}

@@ -220,7 +220,7 @@ def test_a_night_that_is_killed_goes_on(project: Path, served: tuple[Path, str])
     kill(process)
 
     (project / FOLDER / "over").touch()
-    (project / FOLDER / RECORD).parent.mkdir()
+    (project / FOLDER / RECORD).parent.mkdir(exist_ok=True)
     (project / FOLDER / RECORD).write_text(
         json.dumps({"verdict": "failed"})
     )  # as if killed before its last commit
@@ -279,7 +279,7 @@ def test_disturbed_or_killed_a_night_ends_with_the_same_commits(
     project: Path, served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
-        monkeypatch.setenv(name, "2026-11-24T02:00:00Z")
+        monkeypatch.setenv(name, "1795485600 +0000")  # dulwich reads no other form
     toy_night.save(project, waits=True)
     other = toy_night.copy(project, tmp_path / "killed")
     processes = [started(each, served[1]) for each in (project, other)]

@@ -3,6 +3,7 @@
 The first test's server stays up for the others; only what is about starting one starts another.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -28,6 +29,8 @@ rounds:
   i1: {parent: r0, words: 3}
   i2: {parent: i1, words: 4}
   o1: {parent: r0, words: 2}
+exams:
+  r0: {}
 """
 RUN_FACTS = '{"stage": "prepare", "started_at": 5.0, "seconds": {"total": 2.5, "startup": 0.5}}'
 METRICS = json.dumps(
@@ -256,11 +259,15 @@ def test_artifacts_show_progress_seconds_metrics_and_pages(chain: Path, server: 
 
 
 def test_a_second_run_at_the_same_time_is_refused(chain: Path, server: Server) -> None:
-    chain.joinpath("data/report.txt").unlink()
-    process = knowhow(chain, "train")
-    assert process.wait(60) == 2
+    with chain.joinpath("data/.scratch/run.lock").open("w") as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        assert knowhow(chain, "train").wait(60) == 2
     assert "another run is at work in this checkout" in chain.joinpath("stderr.txt").read_text()
-    dvc(chain, "repro", "--quiet")
+
+
+def test_a_server_that_is_kept_is_in_no_runs_way(chain: Path, server: Server) -> None:
+    assert server.process.poll() is None
+    assert knowhow(chain, "train").wait(START_SECONDS) == 0
 
 
 def test_a_failed_stage_stops_its_descendants_only(server: Server, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ Method  Rollouts are short and of a few kinds, 200 of each problem; an exam has 
         command line dvc.yaml's. Its memory is the sum of the resident sets of the
         process and all it started, the verifier's workers, ten times a second: pages that two share
         count twice, and a shorter peak may be missed. With --repeated the tables are those of a
-        folder where all has run on fewer rollouts, again and again, so that `validate` can be
+        folder where all has run on fewer rollouts, again and again, so that the others can be
         measured without an hour of `score`.
 Limits  The problems are read whole by design: memory grows with them, by a few KiB each, and not
         with rollouts.
@@ -43,7 +43,12 @@ from stages.running.publish import write_json
 from stages.tasks.formats import load_format
 from stages.tasks.marks import marks_of
 
-STAGES = ("score", "infogain", "validate", "grade", "evaluate")
+STAGES = (
+    "score",
+    "infogain",
+    "grade",
+    "evaluate",
+)  # `validate` refuses problems that no task draws
 RECIPE = "information"
 PERIOD_SECONDS = 0.1
 NOT_MEASURED = ("docs",)

@@ -37,6 +37,7 @@ FILES = {
     "stages/evaluate.py": ("stages/evaluate/", "stages/grade/"),
     "stages/probe.py": ("stages/probe/",),
     "stages/update.py": ("stages/update/",),
+    "stages/pure/curriculum.py": ("stages/evaluate/curriculum.py",),
     "stages/pure/objectives.py": ("stages/pure/objectives/",),
     "stages/engines/sampler.py": ("stages/engines/sampler.py", "stages/engines/turns.py"),
     "stages/engines/vllm_sampler.py": ("stages/engines/samplers/vllm.py",),

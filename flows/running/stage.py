@@ -26,6 +26,9 @@ NUM_LAST_LINES = 20
 EXIT_DEADLINE = 124  # as timeout(1)
 # The kernel, out of memory; then the same through a shell or the guard.
 EXIT_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+EXIT_ENDED = tuple(
+    code for number in (signal.SIGTERM, signal.SIGINT) for code in (-number, 128 + number)
+)  # with who started it: no stage ends itself so
 STAGE_FAILED = re.compile(r"failed to run: .*, exited with (-?\d+)$")
 DVC_ADVICE = re.compile(
     r"To (track the changes|enable auto)|\s+(git add|dvc config) |Use `dvc push`|Updating lock"
@@ -207,5 +210,6 @@ def _failure(name: str, dvc_exit_code: int, log: Path, lines: list[str]) -> Stag
     exit_code = codes[-1] if codes else dvc_exit_code
     is_busy = any(DVC_BUSY in line for line in lines)
     has_no_room = not codes and any(map(DVC_OUT_OF_ROOM.search, lines))
-    is_machine_failure = is_busy or has_no_room or exit_code in (exit_codes.MACHINE, *EXIT_KILLED)
+    is_passing = exit_code in (exit_codes.MACHINE, *EXIT_KILLED, *EXIT_ENDED)
+    is_machine_failure = is_busy or has_no_room or is_passing
     return StageFailed(name, exit_code, is_machine_failure, log, lines)

@@ -145,11 +145,11 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> bool:
 def test_a_stage_whose_code_was_edited_since_runs_by_itself(clone: Path) -> None:
     """The server has the code of before in memory; what runs is what stands there."""
     script = f"""
-    printf '\\nprint("edited since")\\n' >> stages/contracts/render.py
+    printf '\\nprint("edited since")\\n' >> stages/contracts/format.py
     {prepare("edited")}
     """
-    before = (clone / "stages/contracts/render.py").read_text()
+    before = (clone / "stages/contracts/format.py").read_text()
     done = beside_a_server(script, clone)
-    (clone / "stages/contracts/render.py").write_text(before)
+    (clone / "stages/contracts/format.py").write_text(before)
     assert done.returncode == 0, done.stderr
     assert "edited since" in done.stdout

@@ -259,10 +259,12 @@ def test_artifacts_show_progress_seconds_metrics_and_pages(chain: Path, server: 
 
 
 def test_a_second_run_at_the_same_time_is_refused(chain: Path, server: Server) -> None:
+    chain.joinpath("data/report.txt").unlink()
     with chain.joinpath("data/.scratch/run.lock").open("w") as at_work:
         fcntl.flock(at_work, fcntl.LOCK_EX)
         assert knowhow(chain, "train").wait(60) == 2
     assert "another run is at work in this checkout" in chain.joinpath("stderr.txt").read_text()
+    dvc(chain, "repro", "--quiet")
 
 
 def test_a_server_that_is_kept_is_in_no_runs_way(chain: Path, server: Server) -> None:

@@ -192,7 +192,7 @@ def metrics_of_an_exam_edited(tree: Path) -> None:
     commit(tree)
 
 
-@kind("working tree")
+@kind("bytes")
 def metrics_removed(tree: Path) -> None:
     (tree / UPDATED).unlink()
     commit(tree)

@@ -49,6 +49,9 @@ stages:
   out_of_memory_below:
     cmd: "sh -c 'kill -9 $$'; exit $?"
     outs: [out_of_memory_below.txt]
+  ended:
+    cmd: "kill -TERM $$"
+    outs: [ended.txt]
   orphan:
     cmd: cat missing.txt > orphan.txt
     deps: [missing.txt]
@@ -173,6 +176,11 @@ def test_a_failure_of_the_machine_may_be_tried_again(children: Children) -> None
         error = failure(name, children)
         assert (error.exit_code, error.is_machine_failure) == (exit_code, True)
         assert "memory" in error.last_error
+
+
+def test_a_stage_that_was_ended_may_be_tried_again(children: Children) -> None:
+    error = failure("ended", children)
+    assert (error.exit_code, error.is_machine_failure) == (-15, True)
 
 
 def test_a_file_held_by_another_dvc_may_be_tried_again(children: Children) -> None:

@@ -25,7 +25,11 @@ def test_steps_come_in_running_order_with_templates_resolved(folder: Path) -> No
         assert "${" not in step["command"]
     [score] = [step for step in steps if step["name"] == "score@s1"]
     assert "--tokenizer data/policies/i1/tokenizer.json" in score["command"]
-    assert score["outs"] == ["data/rounds/s1/scores.parquet", "data/rounds/s1/segments.parquet"]
+    assert score["outs"] == [
+        "data/rounds/s1/scores.parquet",
+        "data/rounds/s1/segments.parquet",
+        "data/metrics/summary/rounds/s1.json",
+    ]
     assert score["params"]["recipes.sampled.segments"] == {"cut": "marker"}
 
 

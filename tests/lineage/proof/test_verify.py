@@ -36,11 +36,11 @@ def test_the_working_tree(tree: Path) -> None:
     answer, graph = verified(tree), open_audit(tree, None).graph
     assert answer.findings == []
     assert answer.notes == [
-        "no part in this policy: 2 steps of dvc.lock",
+        "no part in this policy: 3 steps of dvc.lock",
         f"remote local was not checked: {tree / '.dvc/remote'} is not there",
         "s1 has no signed statement",
     ]
-    assert answer.checked.steps == len(graph.steps) - 2  # those that compare and report
+    assert answer.checked.steps == len(graph.steps) - 3  # those that compare, summarize and report
     assert answer.checked.rows > 8000
     assert answer.commit == open_tree(tree).commit
     assert "all as it should be" in printed(text(answer), 200)

@@ -1,14 +1,12 @@
 """`knowhow ask`: one question to a policy, its stream with segments and J."""
 
 import json
-import subprocess
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from flows.commands.views import console
-from flows.project import exit_codes, names
+from flows.project import exit_codes, names, programs
 from flows.project.paths import DATA, POLICIES
 
 PROGRAM = "stages.ask"
@@ -50,23 +48,19 @@ def ask(
         there = sorted(each.name for each in POLICIES.glob("*") if each.is_dir())
         asked = "`dvc repro` trains those of params.yaml" if not there else f"choose from {there}"
         console.stop(f"no policy {policy} in {POLICIES}; {asked}")
-    command = [sys.executable, "-m", PROGRAM, "--policy", str(folder), "--question", question]
-    command += ["--problems", str(DATA / "problems.parquet")]
-    command += ["--text-format", str(DATA / "format.json")]
-    command += ["--temperature", str(temperature), "--seed", str(seed)]
+    arguments = ["--policy", str(folder), "--question", question]
+    arguments += ["--problems", str(DATA / "problems.parquet")]
+    arguments += ["--text-format", str(DATA / "format.json")]
+    arguments += ["--temperature", str(temperature), "--seed", str(seed)]
     for option, value in (("--budget-tokens", budget), ("--answer", answer)):
-        command += [option, str(value)] if value is not None else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        if said:
-            console.stop(said[-1].removeprefix("error: "), done.returncode)
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        console.stop(
-            f"`python -m {PROGRAM}` ended with {done.returncode}: {last}; try again",
-            exit_codes.MACHINE,
-        )
-    stream = json.loads(done.stdout.splitlines()[-1])
+        arguments += [option, str(value)] if value is not None else []
+    try:
+        printed = programs.output_of(PROGRAM, *arguments)
+    except programs.ProgramFailed as failed:
+        if failed.error:
+            console.stop(failed.error, failed.exit_code)
+        console.stop(f"{failed}; try again", exit_codes.MACHINE)
+    stream = json.loads(printed.splitlines()[-1])
     console.say(json.dumps(stream, indent=2) if as_json else told(stream))
 
 

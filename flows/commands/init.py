@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from flows.commands.views import console
-from flows.project import exit_codes, starting
+from flows.project import programs, starting
 from flows.project.paths import PARAMS
 
 SURVEYOR = "stages.survey"
@@ -91,11 +89,9 @@ def _described(
 
 def _surveyed(described: dict[str, Any]) -> dict[str, Any]:
     """What the source holds, by a program that may run the user's class."""
-    command = [sys.executable, "-m", SURVEYOR, "--task", json.dumps(described)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no output"]
-        why = "\n".join(said) if done.returncode == exit_codes.BAD_INPUT else said[-1]
-        raise starting.NotUsable(why.removeprefix("error: "))
-    surveyed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    try:
+        printed = programs.output_of(SURVEYOR, "--task", json.dumps(described))
+    except programs.ProgramFailed as failed:
+        raise starting.NotUsable(str(failed)) from None
+    surveyed: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return surveyed

@@ -1,15 +1,12 @@
 """params.yaml as a file: check it, edit it with comments and layout kept, replace it."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
 from ruamel.yaml.comments import CommentedMap
 
-from flows.project import exit_codes, yaml_text
+from flows.project import exit_codes, programs, yaml_text
 from flows.project.paths import PARAMS, SCRATCH
 
 CHECKER = "stages.contracts.params.whole"
@@ -148,19 +145,15 @@ def without_round(text: str, name: str) -> str:
 
 
 def _check(checker: str, file: str, text: str | None) -> None:
-    command = [sys.executable, "-m", checker, "--params-file", file]
-    env = {**os.environ, "PYTHONHASHSEED": "0"}  # some families draw by it
-    done = subprocess.run(command, input=text, env=env, capture_output=True, text=True, check=False)
-    said = done.stderr.strip()
-    if done.returncode == exit_codes.BAD_INPUT:
-        why = said.partition("error: ")[2] or said  # behind bars of progress
-        raise BadParams(why.replace(file, str(PARAMS)))
-    if done.returncode:
-        last = (said.splitlines() or ["no output"])[-1]
+    try:
+        programs.output_of(checker, "--params-file", file, given=text)
+    except programs.ProgramFailed as failed:
+        if failed.exit_code == exit_codes.BAD_INPUT:
+            raise BadParams((failed.error or failed.said).replace(file, str(PARAMS))) from None
         raise BadParams(
             f"{PARAMS} could not be checked, `python -m {checker}` ended with exit code "
-            f"{done.returncode}: {last}"
-        )
+            f"{failed.exit_code}: {failed.last_line}"
+        ) from None
 
 
 def _append(section: CommentedMap, name: str, values: dict[str, Any]) -> None:

@@ -1,12 +1,11 @@
 """How training goes, as far as it is measured: the step `summarize` on the metrics there are."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from flows.project import programs
 from flows.project.paths import DATA
 
 SUMMARIZER = "stages.summarize"
@@ -28,11 +27,15 @@ def summarize() -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         written = {name: Path(folder, name) for name in ("summary", "success", "rounds", "steps")}
         words = [f"--{name}={path}" for name, path in written.items()]
-        command = [sys.executable, "-m", SUMMARIZER, f"--metrics-dir={METRICS}"]
-        command += [f"--comparisons={COMPARISONS}", "--only-measured", *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            *_, last = done.stderr.strip().splitlines() or ["it printed nothing"]
-            raise NoSummary(last.removeprefix("error: "))
+        try:
+            programs.output_of(
+                SUMMARIZER,
+                f"--metrics-dir={METRICS}",
+                f"--comparisons={COMPARISONS}",
+                "--only-measured",
+                *words,
+            )
+        except programs.ProgramFailed as failed:
+            raise NoSummary(failed.error or failed.last_line) from None
         summary: dict[str, Any] = json.loads(written["summary"].read_text(encoding="utf-8"))
         return summary

@@ -94,16 +94,24 @@ def reach(
     """
     num_runs, _, num_problems = baseline.success.shape
     sizes = num_runs, num_problems
-    counts = []
-    for place, size in enumerate(sizes):
-        rng = np.random.default_rng([seed, place])
-        drawn = rng.multinomial(size, np.full(size, 1 / size), size=num_resamples)
-        counts.append(drawn.astype(float))
+    counts = drawn_counts(sizes, num_resamples, seed)
     level, ratio, _ = _ratios(baseline, arm, *(np.ones((1, size)) for size in sizes))
     _, ratios, is_never = _ratios(baseline, arm, *counts)
     influences = [_influences(baseline, arm, sizes, place) for place in range(len(sizes))]
     estimate = widened(float(ratio[0]), ratios[~np.isnan(ratios)], influences, confidence)
     return Reach(float(level[0]), estimate, float(is_never.mean()), float(np.isnan(ratios).mean()))
+
+
+def drawn_counts(
+    sizes: Sequence[int], num_resamples: int, seed: int
+) -> list[Float[np.ndarray, "draw row"]]:
+    """How often each row of each sample is drawn, with replacement, in each resample."""
+    counts = []
+    for place, size in enumerate(sizes):
+        rng = np.random.default_rng([seed, place])
+        drawn = rng.multinomial(size, np.full(size, 1 / size), size=num_resamples)
+        counts.append(drawn.astype(float))
+    return counts
 
 
 def _influences(

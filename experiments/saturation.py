@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import least_squares
 
-from experiments.reach import widened
+from experiments.reach import drawn_counts, widened
 from stages.pure.estimates import Estimate
 
 MIN_EXAMS = 5
@@ -75,12 +75,10 @@ def saturation(
 ) -> Saturation:
     """The sigmoid of the mean curve, with intervals over runs and problems, both resampled."""
     num_runs, _, num_problems = success.shape
-    rng = np.random.default_rng(seed)
+    draws = zip(*drawn_counts((num_runs, num_problems), num_resamples, seed), strict=True)
     found = []
-    for _ in range(num_resamples):
-        runs = rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs)) / num_runs
-        problems = rng.multinomial(num_problems, np.full(num_problems, 1 / num_problems))
-        curve = np.einsum("r,rep,p->e", runs, success, problems / num_problems)
+    for runs, problems in draws:
+        curve = np.einsum("r,rep,p->e", runs / num_runs, success, problems / num_problems)
         found.append(fit(curve, rounds))
     resampled = np.array(found)
     whole = np.array(fit(success.mean(axis=(0, 2)), rounds))

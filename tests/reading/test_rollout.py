@@ -7,7 +7,8 @@ import pytest
 from fixtures.rows import row
 from reading.database import Database
 from reading.errors import NotThere
-from reading.rollout import read_rollout
+from reading.rollout import SAMPLED, read_rollout
+from stages.contracts.origin import Origin
 from stages.contracts.storage.writing import write_table
 from stages.contracts.tables.rollouts import ROLLOUTS
 from stages.contracts.tables.segments import SEGMENTS
@@ -41,6 +42,10 @@ def test_boundaries_have_success_and_the_answers_likeliest_first(database: Datab
 def test_a_policy_fools_itself_where_verdicts_differ(database: Database) -> None:
     fooled = [each.is_fooled for each in read_rollout(database, "i1/p/0").segments]
     assert fooled == [False, True, False], "the second it calls correct; the verifier none"
+
+
+def test_origins_are_those_that_steps_write() -> None:
+    assert SAMPLED == Origin.SAMPLED
 
 
 def test_a_given_token_has_no_log_probability(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from stages.running.errors import BadInput
 
 NUM_COMMITS = 46
 MEAN_THEN, ROLLOUTS_THEN = 448 / NUM_COMMITS, 30
-MAX_MEAN_NOW, MAX_ROLLOUTS_NOW = 8.3, 23  # what was reached; more is a step back
+MAX_MEAN_NOW, MAX_ROLLOUTS_NOW = 8.5, 23  # what was reached; more is a step back
 TODAY = {
     "stages/a.py": Source({"area": [], "main": []}),
     "stages/b.py": Source({"area": []}),

@@ -369,7 +369,7 @@ def test_a_plan_knows_that_an_edit_of_params_changes_no_listing(edited: Path) ->
     with changed_file(edited, "params.yaml", "confidence: 0.95 -> confidence: 0.9"):
         stale = stale_stages(edited)
     assert stale.pop("code") == ["params.yaml modified"]
-    assert {name.split("@")[0] for name in stale} == {"evaluate", "compare", "report"}
+    assert {name.split("@")[0] for name in stale} == {"evaluate", "compare", "summarize", "report"}
     assert not [name for name, reasons in stale.items() if "after code" in reasons]
 
 
